@@ -1,0 +1,1 @@
+"""One file a kind of calendar that doctors look at; `type: NAME` in settings finds NAME here."""

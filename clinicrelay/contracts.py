@@ -1,0 +1,363 @@
+"""The three contracts a plugin can fulfil, and what passes through them.
+
+Every plugin is built as `Plugin(options, kit)`: `options` is an instance of its own `Options` model,
+`kit` is all it may touch of the house. Leaves keep no state of their own: what has to outlive a run
+goes into a cursor, a memo or `kit.memory`, which are stored with the page or outcome they belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+import msgspec
+
+from clinicrelay.model import Channel, Practitioner
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Cursor: TypeAlias = dict[str, Any]
+Memo: TypeAlias = dict[str, Any]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something a person should know or mend: where it is, why it is wrong, what would be right."""
+
+    severity: str  # error | warning
+    code: str
+    message: str
+    fix: str = ""
+    path: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicFacts:
+    """What a plugin may know of the clinic it works for."""
+
+    id: str
+    name: str
+    timezone: str
+    country: str
+    language: str
+    phone: str | None = None
+    email: str | None = None
+    address: str | None = None
+
+
+class Pace(Protocol):
+    """Rate limits that survive restarts and are shared by workers; implemented by the store."""
+
+    def take(self, key: str, n: int = 1) -> timedelta:
+        """Reserve n calls under `key` and return how long to wait before making them."""
+        ...
+
+
+class Unpaced:
+    """No limit: for folders and tests."""
+
+    def take(self, key: str, n: int = 1) -> timedelta:
+        return timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """All that a plugin may touch: nothing here knows the store.
+
+    `memory` is a small durable text → JSON mapping of this instance. `folder` is where relative
+    paths of this plugin begin (the settings file's folder for sources, `data` for the others).
+    `now` is the business clock; `tell` reports progress worth showing on a terminal.
+    """
+
+    name: str
+    clinic: ClinicFacts
+    folder: Path
+    now: datetime
+    memory: MutableMapping[str, Any] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Unpaced)
+    instance_key: bytes = b""
+    callback_url: str | None = None
+    http: Callable[[], Any] | None = None  # opens the one shared httpx.Client
+    columns: Columns | None = None
+    wait: bool = False  # a person is watching: waiting for a file to settle is worth it
+    tell: Callable[[str], None] = lambda text: None
+
+
+# --- sources ---------------------------------------------------------------------------------
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """What a mapping reads of a table, for a connector that has to find the header and the dates.
+
+    All names are folded (see `clinicrelay.paths.fold`). A row is a header when each group in
+    `required` meets at least one of its names; `dates` are the names whose cells hold dates.
+    """
+
+    names: frozenset[str]
+    required: tuple[frozenset[str], ...]
+    dates: frozenset[str] = frozenset()
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One thing as the source said it.
+
+    `data` is what the mapping reads: names to values. It may parse itself only when asked, so that an
+    unchanged record costs no parsing. `digest` is 16 bytes over the raw text and everything that
+    decides how it is read: equal digests mean an equal record. `key` is the source's own id where
+    the connector knows it, else the mapping finds it. `gone` says the source deleted it. `raw` is
+    the text as it came, for a person to look at should the record be set aside.
+    """
+
+    data: Mapping[str, Any]
+    digest: bytes
+    place: str = ""
+    line: int | None = None
+    raw: str | None = None
+    key: str | None = None
+    gone: bool = False
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A record that could not even be read: where, why, and its raw text for a person to look at.
+
+    `place` is `file.csv:7`. With a `key`, absence of that record is not taken for a deletion.
+    """
+
+    place: str
+    reason: str
+    raw: str
+    detail: str = ""
+    field: str | None = None
+    column: int | None = None
+    line: int | None = None
+    key: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A stretch of a read that is kept in one transaction with its cursor.
+
+    `scope` names what is being read (a file, a partition). `last` ends the read of that scope;
+    `complete` is true only then, and only when nothing was left out: then absence means something.
+    `same` says that everything the previous complete read of this scope found is still there, and
+    carries no records. `notes` are sentences for the run report, without patient data.
+    """
+
+    scope: str
+    records: Sequence[Record] = ()
+    unreadable: Sequence[Unreadable] = ()
+    cursor: Cursor = {}
+    last: bool = False
+    complete: bool = False
+    same: bool = False
+    notes: Sequence[str] = ()
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The stretch of time a run is interested in (instants, half open)."""
+
+    start: datetime
+    end: datetime
+
+
+class Connector:
+    """Reads one system. Subclass it, name your `Options`, and yield pages.
+
+    `lists_everything` is true where a complete read names every coming visit, so that absence can
+    mean a deletion; `gone_after` is how many complete reads must agree before it does.
+    """
+
+    Options: ClassVar[type[BaseModel]]
+    mapping: ClassVar[str | None] = None  # the mapping used when settings name none
+
+    def __init__(self, options: Any, kit: Kit) -> None:
+        self.options = options
+        self.kit = kit
+
+    @property
+    def lists_everything(self) -> bool:
+        return True
+
+    @property
+    def gone_after(self) -> int:
+        return 2
+
+    def claim(self) -> None:
+        """Take what is ready so that no other run reads it; never called by `plan`."""
+
+    def pull(self, cursor: Cursor | None, window: Window) -> Iterator[Page]:
+        """Yield pages, read by read. `cursor` None means: as if for the first time, trust nothing.
+
+        Raises TryLater or Refused; a bad record is yielded as unreadable, never raised.
+        """
+        raise NotImplementedError
+
+    def kept(self, cursor: Cursor) -> None:
+        """Called after the read that ended with this cursor is committed."""
+
+    def check(self) -> Iterator[Finding]:
+        """Yield what is wrong with the connection, without changing anything anywhere."""
+        yield from ()
+
+    def nothing_to_read(self) -> str | None:
+        """Say why a pull that yielded nothing found nothing, and what to do about it."""
+        return None
+
+
+# --- destinations ----------------------------------------------------------------------------
+
+
+class Outcome(StrEnum):
+    """What became of a delivery. Only NOT_SENT may be tried again blindly."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    NOT_SENT = "not_sent"
+    UNKNOWN = "unknown"
+    AGAIN = "again"  # calendars only: keep the new memo, then call again
+
+
+class EventWrite(msgspec.Struct, frozen=True):
+    """One event as it should be. `ref` is opaque and stable for a visit; `put` False removes it.
+
+    Titles and texts arrive rendered at the configured level of detail. `sequence` only grows.
+    """
+
+    ref: str
+    put: bool
+    start: datetime | None = None
+    end: datetime | None = None
+    timezone: str = "UTC"
+    title: str = ""
+    description: str = ""
+    location: str = ""
+    tentative: bool = False
+    sequence: int = 0
+    written_at: datetime | None = None
+    memo: Memo = {}
+
+
+class EventResult(msgspec.Struct, frozen=True):
+    """What became of one EventWrite; `reason` is a code such as not_shared, `fix` a sentence."""
+
+    ref: str
+    outcome: Outcome
+    memo: Memo = {}
+    reason: str = ""
+    detail: str = ""
+    fix: str = ""
+    retry_after: timedelta | None = None
+
+
+class Calendar:
+    """Keeps doctors' calendars. Never raises for a provider's errors: it returns outcomes."""
+
+    Options: ClassVar[type[BaseModel]]
+    outside: ClassVar[bool] = True  # False: nothing leaves this machine
+
+    def __init__(self, options: Any, kit: Kit) -> None:
+        self.options = options
+        self.kit = kit
+
+    @classmethod
+    def address_of(cls, practitioner: Practitioner) -> str | None:
+        """Return the calendar a practitioner has when settings do not name one."""
+        return practitioner.email
+
+    def apply(self, calendar: str, writes: Sequence[EventWrite]) -> Iterator[EventResult]:
+        """Make the calendar agree, write by write; every write gets exactly one result."""
+        raise NotImplementedError
+
+    def lost(self, calendar: str) -> bool:
+        """Whether everything written there is gone and has to be written again."""
+        return False
+
+    def seen(self, calendar: str, cursor: Cursor | None) -> Iterator[Page]:
+        """Yield what changed by another hand since the cursor."""
+        yield from ()
+
+    def check(self) -> Iterator[Finding]:
+        yield from ()
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A file of a message; `media_type` may carry parameters (`text/calendar; method=REQUEST`)."""
+
+    name: str
+    media_type: str
+    content: str
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message to one recipient, rendered. `id` is the attempt's: deterministic, opaque, and the
+    only thing of ours that leaves the house with it (Message-ID, callback address)."""
+
+    id: str
+    channel: Channel
+    to: str
+    text: str
+    language: str
+    kind: str = ""
+    sender: str | None = None
+    subject: str | None = None
+    html: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    useless_after: datetime | None = None
+    written_at: datetime | None = None
+
+
+class SendResult(msgspec.Struct, frozen=True):
+    """What became of a message; `detail` is free of personal data, `reason` a stable code."""
+
+    outcome: Outcome
+    reason: str = ""
+    provider_id: str | None = None
+    retry_after: timedelta | None = None
+    detail: str = ""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The provider has it."""
+
+    provider_id: str | None = None
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """The provider proves that it never took it."""
+
+
+class CannotTell(msgspec.Struct, frozen=True):
+    """No proof either way, at least not yet."""
+
+    retry_after: timedelta | None = None
+
+
+Proof: TypeAlias = Found | Absent | CannotTell
+
+
+class Notifier:
+    """Sends messages on one or more channels: one attempt a call, no retries, no exceptions."""
+
+    Options: ClassVar[type[BaseModel]]
+    channels: ClassVar[tuple[Channel, ...]]
+    outside: ClassVar[bool] = True  # False: nothing leaves this machine
+
+    def __init__(self, options: Any, kit: Kit) -> None:
+        self.options = options
+        self.kit = kit
+
+    def send(self, message: Message) -> SendResult:
+        raise NotImplementedError
+
+    def lookup(self, message: Message) -> Proof:
+        """Ask the provider what became of an attempt whose answer was lost."""
+        return CannotTell()
+
+    def check(self) -> Iterator[Finding]:
+        yield from ()

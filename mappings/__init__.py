@@ -1,0 +1,1 @@
+"""The engine that applies mappings, and one YAML file a source system."""

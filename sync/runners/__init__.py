@@ -1,0 +1,1 @@
+"""Who turns the crank: `once` for cron; the steps know none of them."""

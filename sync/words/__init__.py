@@ -1,0 +1,1 @@
+"""The words we say to people, a folder a language, and how they are made to fit."""
