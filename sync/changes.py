@@ -1,0 +1,69 @@
+"""What is different about a visit: pure, by content, never by a source's version or timestamp."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from clinicrelay.actions import What
+from clinicrelay.model import Appointment, Practitioner
+
+_A_MOVE = timedelta(minutes=1)
+
+
+def changes(before: Appointment, after: Appointment, *, was_gone: bool = False) -> list[What]:
+    """Return the typed differences between what was kept and what came, gravest first."""
+    found: list[What] = []
+    if after.status.called_off and not before.status.called_off:
+        found.append(What.CANCELLED)
+    elif was_gone or (before.status.called_off and not after.status.called_off):
+        found.append(What.REINSTATED)
+    elif after.status is not before.status:
+        found.append(What.STATUS)
+    if _moved(before, after):
+        found.append(What.RESCHEDULED)
+    if _place(before) != _place(after):
+        found.append(What.RELOCATED)
+    if _keys(before) != _keys(after):
+        found.append(What.REASSIGNED)
+    return found or [What.DETAILS]
+
+
+def same_visit(before: Appointment, after: Appointment) -> bool:
+    """Whether a new visit looks like an old one under a new id (cancel + new is a move).
+
+    Same patient, and the same practitioner or service.
+    """
+    if not {p.key for p in before.patients} & {p.key for p in after.patients}:
+        return False
+    return _keys(before) == _keys(after) or (
+        before.service is not None and before.service == after.service
+    )
+
+
+def _moved(before: Appointment, after: Appointment) -> bool:
+    if before.start is None or after.start is None:
+        return before.start is not after.start
+    return (
+        abs(after.start - before.start) >= _A_MOVE
+        or _length(before) != _length(after)
+        and not (before.end_inferred and after.end_inferred)
+    )
+
+
+def _length(visit: Appointment) -> timedelta | None:
+    return visit.end - visit.start if visit.start and visit.end else None
+
+
+def _place(visit: Appointment) -> tuple[str | None, ...]:
+    place = visit.location
+    return (
+        (place.key or place.name) if place else None,
+        visit.modality,
+    )
+
+
+def _keys(visit: Appointment) -> list[str]:
+    def rank(who: Practitioner) -> tuple[bool, str]:
+        return (not who.primary, who.key)
+
+    return [p.key for p in sorted(visit.practitioners, key=rank)]

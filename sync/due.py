@@ -1,0 +1,326 @@
+"""When a reminder's time has come: steps before a visit, quiet hours, the doctors' digest.
+
+A reminder is no row until it is due: the caller asks for the visits within `reminder_horizon` and
+passes each to `due_reminders`. One function, `when`, says the effective time of a step everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from clinicrelay import times
+from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
+from clinicrelay.model import Kind
+from sync.plan import Seen, matters, recipients
+
+if TYPE_CHECKING:
+    from clinicrelay.settings.schema import Digest, QuietHours, Step
+
+LAST_CALL = timedelta(minutes=15)
+BEFORE_QUIET = timedelta(minutes=5)
+MIN_GAP = timedelta(hours=3)
+# A reminder days ahead on the morning after a message about the same visit only repeats it. Less
+# than a day, so that who books four days ahead still gets the reminder of the third.
+MIN_GAP_DAYS_AHEAD = timedelta(hours=21)
+# Quiet hours bring a step forward by less than a day, a clock change by two hours at most (Troll).
+_SLACK = timedelta(hours=26)
+_NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
+
+
+def quiet_period(
+    instant: datetime, quiet: QuietHours | None, zone: str
+) -> tuple[datetime, datetime] | None:
+    """Return the beginning and end of the quiet hours that an instant falls into, if it does."""
+    if quiet is None or quiet.start == quiet.end:
+        return None
+    overnight = timedelta(days=1 if quiet.end < quiet.start else 0)
+    today = times.day_of(instant, zone)
+    for first in (today - timedelta(days=1), today):
+        begin = times.at_wall_time(first, quiet.start, zone)
+        end = times.at_wall_time(first + overnight, quiet.end, zone)
+        if begin <= instant < end:
+            return begin, end
+    return None
+
+
+def outside_quiet(
+    due: datetime, useless_after: datetime, quiet: QuietHours | None, zone: str
+) -> datetime:
+    """Return when something due may be said: the end of quiet hours, else just before they begin.
+
+    Waiting is chosen only where it leaves the message useful.
+    """
+    period = quiet_period(due, quiet, zone)
+    if period is None:
+        return due
+    begin, end = period
+    return end if end < useless_after else begin - BEFORE_QUIET
+
+
+def useless_after(step: Step, start: datetime) -> datetime:
+    """Return until when a step is worth saying: its `latest`, and never in the last 15 minutes.
+
+    A step of less than half an hour has half its lead instead, or it could never be said.
+    """
+    return start - max(step.latest, min(LAST_CALL, step.before.length / 2))
+
+
+def when(
+    step: Step,
+    start: datetime,
+    *,
+    quiet: QuietHours | None,
+    recipient_zone: str,
+    visit_zone: str,
+) -> datetime:
+    """Return the effective due time of a step: days on the visit's clock, nights on the person's."""
+    due = step.before.before(start, visit_zone)
+    return outside_quiet(due, useless_after(step, start), quiet, recipient_zone)
+
+
+def reminder_horizon(steps: Iterable[Step]) -> timedelta:
+    """Return how far ahead visits have to be looked at so that no step of them is overlooked."""
+    leads = [step.before.length for step in steps]
+    return max(leads) + _SLACK if leads else timedelta(0)
+
+
+class _Slot(NamedTuple):
+    """One step of one visit for one person: when it is due and until when it is useful."""
+
+    number: int
+    step: Step
+    at: datetime
+    until: datetime
+
+
+def due_reminders(
+    visit: Seen, steps: Sequence[Step], role: Role, *, now: datetime, quiet: QuietHours | None
+) -> list[Say]:
+    """Return the reminders of a visit whose time has come, at most one to be sent a person.
+
+    Of several steps that have passed only the nearest is due, so a clinic that was offline for
+    three days does not send the 3d, 1d and 1h reminder in one breath. Steps that will never be
+    said come with `skip`; the ledger's key keeps each decision once.
+    """
+    if not _remindable(visit, now):
+        return []
+    return [
+        say
+        for person in _people(visit, role)
+        for say in _due_for(person, _slots(person, steps, quiet), now)
+    ]
+
+
+def coming_reminders(
+    visit: Seen,
+    steps: Sequence[Step],
+    role: Role,
+    *,
+    now: datetime,
+    until: datetime,
+    quiet: QuietHours | None,
+) -> list[Say]:
+    """Return the reminders that will fall due after now up to `until`, were nothing to change."""
+    if not _remindable(visit, now):
+        return []
+    return sorted(
+        (
+            person.say(slot, _known_already(person, slot))
+            for person in _people(visit, role)
+            for slot in _nearest_of_each_moment(_slots(person, steps, quiet))
+            if now < slot.at <= until
+        ),
+        key=lambda say: say.due_at,
+    )
+
+
+def next_step(
+    visit: Seen,
+    steps: Sequence[Step],
+    role: Role,
+    *,
+    now: datetime,
+    quiet: QuietHours | None,
+    recipient: str | None = None,
+) -> tuple[Step, datetime] | None:
+    """Return the coming step and when it falls due; of all people unless one is named."""
+    start = visit.appointment.start
+    if start is None:
+        return None
+    coming = coming_reminders(visit, steps, role, now=now, until=start, quiet=quiet)
+    for say in coming:
+        if say.skip is None and recipient in (None, say.recipient):
+            return next(s for s in steps if s.name == say.step), say.due_at
+    return None
+
+
+def _remindable(visit: Seen, now: datetime) -> bool:
+    appointment = visit.appointment
+    return (
+        appointment.kind is Kind.VISIT
+        and appointment.status.reminds
+        and not visit.gone
+        and visit.replaced_by is None
+        and appointment.start is not None
+        and appointment.start > now
+    )
+
+
+class _Person(NamedTuple):
+    """One person of one visit, with what decides whether they are reminded."""
+
+    recipient: str
+    role: Role
+    zone: str
+    visit_zone: str
+    facts: Facts
+    start: datetime
+    known_since: datetime
+    told: Told | None
+    deceased: bool
+
+    def say(self, slot: _Slot, skip: str | None) -> Say:
+        return Say(
+            kind=MessageKind.REMINDER,
+            role=self.role,
+            recipient=self.recipient,
+            facts=self.facts,
+            due_at=slot.at,
+            useless_after=slot.until,
+            setting=f"reminders.{self.role}.steps[{slot.number}]",
+            step=slot.step.name,
+            skip=skip,
+        )
+
+
+def _people(visit: Seen, role: Role) -> Iterator[_Person]:
+    appointment = visit.appointment
+    facts = facts_of(appointment)
+    dead = {f"patient/{p.key}" for p in appointment.patients if p.deceased}
+    assert appointment.start is not None
+    for recipient, zone in recipients(appointment, role).items():
+        told = visit.told.get(recipient)
+        yield _Person(
+            recipient=recipient,
+            role=role,
+            zone=zone,
+            visit_zone=appointment.timezone,
+            facts=facts,
+            start=appointment.start,
+            known_since=_known_since(visit, told),
+            told=told,
+            deceased=recipient in dead,
+        )
+
+
+def _known_since(visit: Seen, told: Told | None) -> datetime:
+    """Return from when the present start was there to be reminded of; earlier steps are missed."""
+    counted = told.at if told is not None and told.by is None else visit.first_seen
+    return max(visit.first_seen, visit.moved_at or visit.first_seen, counted)
+
+
+def _slots(person: _Person, steps: Sequence[Step], quiet: QuietHours | None) -> list[_Slot]:
+    return [
+        _Slot(
+            number,
+            step,
+            when(
+                step,
+                person.start,
+                quiet=quiet,
+                recipient_zone=person.zone,
+                visit_zone=person.visit_zone,
+            ),
+            useless_after(step, person.start),
+        )
+        for number, step in enumerate(steps)
+    ]
+
+
+def _due_for(person: _Person, slots: Sequence[_Slot], now: datetime) -> Iterator[Say]:
+    still_good = []
+    for slot in slots:
+        if slot.at > now or _said_since(person, slot):
+            continue
+        skip = _known_already(person, slot) or ("cut_off_passed" if now >= slot.until else None)
+        if skip is None:
+            still_good.append(slot)
+        else:
+            yield person.say(slot, skip)
+    nearest = max(still_good, key=_nearness, default=None)
+    for slot in still_good:
+        skip = None if slot is nearest else "superseded_by_later_step"
+        yield person.say(slot, skip or ("deceased" if person.deceased else None))
+
+
+def _nearness(slot: _Slot) -> tuple[datetime, timedelta]:
+    return slot.at, -slot.step.before.length
+
+
+def _nearest_of_each_moment(slots: Iterable[_Slot]) -> Iterable[_Slot]:
+    return {slot.at: slot for slot in sorted(slots, key=_nearness)}.values()
+
+
+def _said_since(person: _Person, slot: _Slot) -> bool:
+    """Return whether a reminder went out at or after the step's time: this one or a later one."""
+    told = person.told
+    if told is None or told.by is None or told.kind is not MessageKind.REMINDER:
+        return False
+    return told.at >= max(slot.at, person.known_since)
+
+
+def _known_already(person: _Person, slot: _Slot) -> str | None:
+    """Return why a step needs no saying: it lay behind already, or the person just heard."""
+    if slot.at <= person.known_since:
+        return "late_booking"
+    told = person.told
+    if told is None or told.by is None or told.kind not in _NEWS or not told.facts.on:
+        return None
+    fresh = told.at > slot.at - min_gap(slot.step.before.length)
+    return "told_recently" if fresh and not matters(told.facts, person.facts) else None
+
+
+def min_gap(lead: timedelta) -> timedelta:
+    """Return how long after a confirmation or change a reminder with this lead is superfluous."""
+    return MIN_GAP_DAYS_AHEAD if lead >= timedelta(days=2) else MIN_GAP
+
+
+def digest_due(now: datetime, digest: Digest, zone: str, last_sent_for: date | None) -> date | None:
+    """Return the day whose digest is due and not sent yet.
+
+    An evening digest tells of the next day, one before noon of the day itself. A missed one is made
+    up until its day ends, unless the next is due by then; see `digest_useful_until` for the rest.
+    Where none was ever sent there is nothing to make up.
+    """
+    ahead = timedelta(days=0 if digest.at < time(12) else 1)
+    today = times.day_of(now, zone)
+    come = now >= times.at_wall_time(today, digest.at, zone)
+    day = today + ahead if come else today + ahead - timedelta(days=1)
+    made_up = not come
+    if day < today or (made_up and last_sent_for is None):
+        return None
+    return day if last_sent_for is None or last_sent_for < day else None
+
+
+def digest_useful_until(day: date, starts: Iterable[datetime], zone: str) -> datetime:
+    """Return when a digest is no longer news: at the day's first visit, else at the day's end."""
+    return min(starts, default=times.first_instant(day + timedelta(days=1), zone))
+
+
+def digest_say(
+    practitioner: str, day: date, starts: Iterable[datetime], digest: Digest, zone: str
+) -> Say:
+    """Return the digest of a day for a doctor; its step is the day, so each is sent once."""
+    evening = day - timedelta(days=0 if digest.at < time(12) else 1)
+    return Say(
+        kind=MessageKind.DIGEST,
+        role=Role.DOCTOR,
+        recipient=f"doctor/{practitioner}",
+        facts=Facts(on=True, start=times.first_instant(day, zone), practitioner=practitioner),
+        due_at=times.at_wall_time(evening, digest.at, zone),
+        useless_after=digest_useful_until(day, starts, zone),
+        setting="reminders.doctor.digest",
+        step=day.isoformat(),
+    )

@@ -1,0 +1,364 @@
+"""The last question before a message leaves: is it still true, still useful, still wanted.
+
+Asked again on data as fresh as there is, immediately before each send. Whatever happened between
+the decision and the send (a cancellation, a move, a corrected number) is caught here and nowhere
+else, so no way into the data has to remember to stop a reminder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from clinicrelay import times
+from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
+from clinicrelay.model import Appointment, Channel, Patient, Practitioner, Status
+from sync.due import min_gap, quiet_period
+from sync.plan import URGENT, recipients
+
+if TYPE_CHECKING:
+    from clinicrelay.settings.schema import QuietHours, Settings
+
+LOOK_AGAIN = timedelta(minutes=5)
+_NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
+_CLOSED_DOOR = (MessageKind.CHANGE, MessageKind.CANCELLATION)
+_ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
+
+# When no channel is open, the reason that tells a person most about what to mend comes first.
+_TELLING = (
+    "only_recipients",
+    "opted_out",
+    "not_opted_in",
+    "channel_off",
+    "invalid_contact",
+    "no_contact",
+    "no_notifier",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Send it now, on this channel to this address, with the first notifier that can."""
+
+    channel: Channel
+    address: str
+    notifiers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now: ask again at `until`."""
+
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Never: the reason code, and the setting that caused it where one did."""
+
+    reason: str
+    setting: str = ""
+
+
+Verdict: TypeAlias = Go | Wait | Drop
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """What settings and standing orders say about one message.
+
+    `senders` are the notifiers by channel in the order of fallback, `zone` is the clinic's.
+    `opted_in` and `opted_out` are the recorded choices of this person. `paused` holds everything,
+    `stale` (the source was not read for too long) holds reminders. A doctor needs no consent.
+    """
+
+    order: tuple[str, ...]
+    order_setting: str
+    senders: Mapping[Channel, tuple[str, ...]]
+    consent: Mapping[Channel, Literal["recorded", "implied", "off"]]
+    zone: str
+    quiet: QuietHours | None = None
+    only_recipients: tuple[str, ...] | None = None
+    opted_in: Collection[Channel] = ()
+    opted_out: Collection[Channel] = ()
+    paused: bool = False
+    stale: bool = False
+
+
+def options_for(
+    say: Say,
+    settings: Settings,
+    senders: Mapping[Channel, tuple[str, ...]],
+    *,
+    opted_in: Collection[Channel] = (),
+    opted_out: Collection[Channel] = (),
+    paused: bool = False,
+    stale: bool = False,
+) -> GateOptions:
+    """Return what the settings say about a message.
+
+    `senders` are all notifiers by channel; where `channels` names its own, those hold.
+    """
+    order, order_setting = _order_of(say, settings)
+    chosen = {channel: settings.channels.named(channel) for channel in Channel}
+    return GateOptions(
+        order=order,
+        order_setting=order_setting,
+        senders={
+            channel: senders.get(channel, ()) if names is None else names
+            for channel, names in chosen.items()
+        },
+        consent=settings.channels.consent,
+        zone=settings.clinic.timezone,
+        quiet=settings.quiet_hours,
+        only_recipients=settings.safety.only_recipients,
+        opted_in=opted_in,
+        opted_out=opted_out,
+        paused=paused,
+        stale=stale,
+    )
+
+
+def _order_of(say: Say, settings: Settings) -> tuple[tuple[str, ...], str]:
+    """Return the channels a message may take, and the setting that says so."""
+    own = _own_channels(say, settings)
+    if own is None:
+        return settings.channels.order, "channels.order"
+    return own, f"{say.setting}.channels"
+
+
+def _own_channels(say: Say, settings: Settings) -> tuple[Channel, ...] | None:
+    patient, doctor = settings.reminders.patient, settings.reminders.doctor
+    if say.kind is MessageKind.DIGEST:
+        return doctor.digest.channels if doctor and doctor.digest else None
+    if say.kind is MessageKind.CONFIRMATION:
+        return patient.confirmation.channels if patient and patient.confirmation else None
+    if say.kind is not MessageKind.REMINDER:
+        return None
+    rules = patient if say.role is Role.PATIENT else doctor
+    steps = rules.steps if rules else ()
+    return next((step.channels for step in steps if step.name == say.step), None)
+
+
+def gate(
+    say: Say,
+    *,
+    fresh: Appointment | None,
+    gone: bool,
+    told: Told | None,
+    person: Patient | Practitioner | None,
+    addresses: Mapping[Channel, str | None],
+    options: GateOptions,
+    now: datetime,
+) -> Verdict:
+    """Decide about one message on current data; `fresh` is the visit as it stands this moment.
+
+    `told` is what the person was last told by any other message: pass None where it was this very
+    one, on its way over a second channel. A digest is about a day, so its `fresh` is None.
+    """
+    drop = (
+        (None if say.kind is MessageKind.DIGEST else _untrue(say, fresh, gone=gone))
+        or _said_already(say, told)
+        or _too_late(say, now)
+        or (Drop("deceased") if isinstance(person, Patient) and person.deceased else None)
+    )
+    if drop is not None:
+        return drop
+    if options.paused:
+        return Wait(now + LOOK_AGAIN, "paused")
+    if options.stale and say.kind is MessageKind.REMINDER:
+        return Wait(now + LOOK_AGAIN, "source_stale")
+    way = _way(say, fresh, person, addresses, options)
+    if isinstance(way, Drop):
+        return way
+    return _after_the_night(say, person, options, now) or way
+
+
+# --- is it still true --------------------------------------------------------------------------
+
+
+def _untrue(say: Say, fresh: Appointment | None, *, gone: bool) -> Drop | None:
+    if say.kind is MessageKind.CANCELLATION:
+        still_off = fresh is None or not facts_of(fresh, gone=gone).on
+        return None if still_off else Drop("reinstated")
+    if fresh is None or gone:
+        return Drop("gone")
+    return _not_on(fresh) or _not_the_same(say, fresh)
+
+
+def _not_on(fresh: Appointment) -> Drop | None:
+    if fresh.status.called_off:
+        return Drop("cancelled")
+    if fresh.start is None:
+        return Drop("unscheduled")
+    if fresh.status.reminds:
+        return None
+    return Drop("not_booked" if fresh.status in _ASKED_FOR else "already_arrived")
+
+
+def _not_the_same(say: Say, fresh: Appointment) -> Drop | None:
+    if facts_of(fresh).hash != say.facts.hash:
+        return Drop("superseded_by_reschedule")
+    if say.recipient not in recipients(fresh, say.role):
+        return Drop("not_on_visit")
+    return None
+
+
+def _said_already(say: Say, told: Told | None) -> Drop | None:
+    """Refuse what the person heard since it was planned, by another message than this."""
+    if told is None or told.by is None or say.kind is MessageKind.DIGEST:
+        return None
+    if say.kind is MessageKind.CANCELLATION:
+        return None if told.facts.on else Drop("already_sent", say.setting)
+    if told.facts.hash != say.facts.hash:
+        return None
+    if say.kind is not MessageKind.REMINDER:
+        return Drop("already_sent", say.setting)
+    return _reminded_already(say, told)
+
+
+def _reminded_already(say: Say, told: Told) -> Drop | None:
+    gap = min_gap(times.parse_span(say.step).length)
+    if told.kind in _NEWS and told.at > say.due_at - gap:
+        return Drop("told_recently", say.setting)
+    if told.kind is MessageKind.REMINDER and told.at >= say.due_at:
+        return Drop("superseded_by_later_step", say.setting)
+    return None
+
+
+def _too_late(say: Say, now: datetime) -> Drop | None:
+    start = _expected(say)
+    if start is not None and now >= start and say.kind is not MessageKind.DIGEST:
+        return Drop("past_visit", say.setting)
+    return Drop("cut_off_passed", say.setting) if now >= say.useless_after else None
+
+
+def _expected(say: Say) -> datetime | None:
+    """Return the start that the message is about: of a cancelled visit, the one that was told."""
+    about: Facts = say.facts
+    if say.kind is MessageKind.CANCELLATION and say.before is not None:
+        about = say.before
+    return about.start
+
+
+# --- which way to the person ------------------------------------------------------------------
+
+
+class _Closed(NamedTuple):
+    """Why a channel cannot be used for this person."""
+
+    reason: str
+    setting: str
+
+
+def _way(
+    say: Say,
+    fresh: Appointment | None,
+    person: Patient | Practitioner | None,
+    addresses: Mapping[Channel, str | None],
+    options: GateOptions,
+) -> Go | Drop:
+    """Return the first open channel, else the most telling of the reasons why none is."""
+    closed: list[_Closed] = []
+    for channel in _wanted(options.order, person):
+        address = addresses.get(channel)
+        why = _closed(channel, address, say, fresh, options)
+        if why is None and address is not None:
+            return Go(channel, address, options.senders[channel])
+        if why is not None:
+            closed.append(why)
+    if not closed:
+        return Drop("channel_off", options.order_setting)
+    reason, setting = min(closed, key=lambda why: _TELLING.index(why.reason))
+    return Drop("channel_off" if reason == "no_notifier" else reason, setting)
+
+
+def _wanted(order: tuple[str, ...], person: Patient | Practitioner | None) -> Iterator[Channel]:
+    own = person.preferred_channel if isinstance(person, Patient) else None
+    words = dict.fromkeys(own if word == "preferred" else word for word in order)
+    return (channel for word in words for channel in Channel if channel == word)
+
+
+def _closed(
+    channel: Channel,
+    address: str | None,
+    say: Say,
+    fresh: Appointment | None,
+    options: GateOptions,
+) -> _Closed | None:
+    if not options.senders.get(channel):
+        return _Closed("no_notifier", f"channels.{channel}")
+    if unusable := _unusable(channel, address, say.role, fresh):
+        return _Closed(unusable, options.order_setting)
+    if say.role is Role.PATIENT and (refused := _refused(channel, options)):
+        return _Closed(refused, f"channels.consent.{channel}")
+    if not _allowed(address or "", options.only_recipients):
+        return _Closed("only_recipients", "safety.only_recipients")
+    return None
+
+
+def _unusable(
+    channel: Channel, address: str | None, role: Role, fresh: Appointment | None
+) -> str | None:
+    issues = _contact_issues(fresh, role)
+    if not address:
+        wanted = "invalid_email" if channel is Channel.EMAIL else "invalid_phone"
+        return "invalid_contact" if wanted in issues else "no_contact"
+    if channel is Channel.SMS and "landline" in issues:
+        return "invalid_contact"
+    return None
+
+
+def _contact_issues(fresh: Appointment | None, role: Role) -> set[str]:
+    whose = "patient" if role is Role.PATIENT else "practitioner"
+    issues = fresh.issues if fresh is not None else ()
+    return {issue.code for issue in issues if (issue.field or whose).startswith(whose)}
+
+
+def _refused(channel: Channel, options: GateOptions) -> str | None:
+    consent = options.consent.get(channel, "recorded")
+    if channel in options.opted_out:
+        return "opted_out"
+    if consent == "off":
+        return "channel_off"
+    if consent == "recorded" and channel not in options.opted_in:
+        return "not_opted_in"
+    return None
+
+
+def _allowed(address: str, patterns: tuple[str, ...] | None) -> bool:
+    """Return whether `only_recipients` lets a message through; without it everybody is reached."""
+    if patterns is None:
+        return True
+    return any(fnmatchcase(address.lower(), pattern.lower()) for pattern in patterns)
+
+
+# --- at which hour ----------------------------------------------------------------------------
+
+
+def _after_the_night(
+    say: Say, person: Patient | Practitioner | None, options: GateOptions, now: datetime
+) -> Wait | Drop | None:
+    """Hold a message until quiet hours end, if it is then of use; None lets it go."""
+    zone = (person.timezone if isinstance(person, Patient) else None) or options.zone
+    night = quiet_period(now, options.quiet, zone)
+    if night is None or _wakes(say, options, zone, now):
+        return None
+    _, morning = night
+    if morning < say.useless_after:
+        return Wait(morning, "quiet_hours_deferred")
+    # Nobody is to stand in front of a closed door for the sake of the night's rest.
+    return None if say.kind in _CLOSED_DOOR else Drop("cut_off_passed", "quiet_hours")
+
+
+def _wakes(say: Say, options: GateOptions, zone: str, now: datetime) -> bool:
+    """Return whether the night is no reason to wait: urgent, or a digest set to that very hour."""
+    if say.kind is MessageKind.DIGEST:
+        return quiet_period(say.due_at, options.quiet, zone) is not None
+    start = _expected(say)
+    near = start is not None and start - now < URGENT
+    return say.urgent or (near and say.kind in _CLOSED_DOOR)

@@ -1,0 +1,302 @@
+"""keep: when a read has ended, lets the guard judge it and applies what may be applied.
+
+All in one transaction with the source's cursor: superseded versions, the new state, holds. A kill at
+any point leaves either the read still to be judged, or judged and done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from clinicrelay.actions import What
+from clinicrelay.contracts import Page
+from clinicrelay.times import day_of
+from sync.changes import same_visit
+from sync.guard import Days, Hold, Limits, Read, days_that_count, judge
+from sync.pull import Reading, SourceRun, remember
+from sync.store import incoming, progress, quarantine, visits
+from sync.store.incoming import Waiting
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.store.progress import Progress
+
+_HOLDS = {  # which changes a guard holds back when it strikes
+    "gone": {What.GONE},
+    "cancelled": {What.CANCELLED},
+    "rescheduled": {What.RESCHEDULED},
+    "shifted": {What.RESCHEDULED},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    apply: list[Waiting]
+    held: list[tuple[Hold, list[Waiting]]]
+
+
+def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits, zone: str) -> None:
+    """Judge a whole read and keep what stands; what does not is held for a person."""
+    with source.store.write() as connection:
+        source.lease.fence(connection)
+        known = progress.progress(connection, source.clinic, source.name)
+        absent = _let_absence_wait(connection, source, reading, page, known, zone)
+        waiting = list(incoming.of_run(connection, source.clinic, source.name, source.run))
+        verdict = _judge(connection, source, reading, waiting, absent, limits)
+        _apply(connection, source, verdict.apply, silently=reading.importing)
+        _hold(connection, source, verdict)
+        _note_progress(connection, source, reading, page, zone, held=bool(verdict.held))
+        _forget_mended(connection, source, reading, page)
+        remember(source, connection)
+    source.complete = page.complete and source.complete is not False
+    if not source.dry:
+        source.connector.kept(page.cursor)
+
+
+def _let_absence_wait(
+    connection: Connection,
+    source: SourceRun,
+    reading: Reading,
+    page: Page,
+    known: Progress,
+    zone: str,
+) -> int:
+    """Let known coming visits that this read should have named wait as gone.
+
+    Returns how many known coming visits the read did not name, whether or not its days cover them:
+    a cut file covers fewer days, and must not look harmless for that.
+    """
+    if not _absence_counts(source, reading, page) or _all_met(connection, source, reading):
+        return 0
+    first, last = days_that_count(_days(known), _covered(reading, zone), day_of(source.now, zone))
+    unmet = [
+        visit
+        for visit in visits.coming(connection, source.clinic, source.name, now=source.now)
+        if visit.id not in reading.met
+        and not (visit.first_run == source.run and source.reads == 0)
+        and _day(visit.start_at, zone) >= first
+    ]
+    covered = [visit for visit in unmet if _day(visit.start_at, zone) <= last]
+    if len(covered) < len(unmet):
+        source.notes.append(
+            f"{page.scope} ends on {last}: {len(unmet) - len(covered)} known visits after that day "
+            "are left as they are; should it always be partial, set contents: append or delta"
+        )
+    ripe = [visit for visit in covered if visit.missing + 1 >= source.connector.gone_after]
+    visits.count_missing(connection, [visit.id for visit in covered if visit not in ripe])
+    incoming.wait(
+        connection,
+        source.clinic,
+        source.name,
+        [
+            Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None, None)
+            for v in ripe
+        ],
+        run=source.run,
+    )
+    return len(unmet)
+
+
+def _all_met(connection: Connection, source: SourceRun, reading: Reading) -> bool:
+    """Whether the read named as many coming visits as were known: counting is cheaper than looking."""
+    before = source.run if source.reads == 0 else ""
+    known = visits.count_coming(
+        connection, source.clinic, source.name, now=source.now, before=before
+    )
+    return known == reading.coming
+
+
+def _absence_counts(source: SourceRun, reading: Reading, page: Page) -> bool:
+    if not page.complete or page.same or not source.connector.lists_everything:
+        return False
+    if reading.nameless:
+        source.notes.append(
+            "a record that was set aside could be any visit: nothing is taken for deleted this time"
+        )
+    return not reading.nameless
+
+
+def _judge(
+    connection: Connection,
+    source: SourceRun,
+    reading: Reading,
+    waiting: Sequence[Waiting],
+    absent: int,
+    limits: Limits,
+) -> _Verdict:
+    now = int(source.now.timestamp())
+    ahead = [w for w in waiting if w.start_at is not None and w.start_at > now]
+    deleted = sum(What.GONE in w.whats for w in ahead)
+    read = Read(
+        known=visits.count_coming(
+            connection, source.clinic, source.name, now=source.now, before=source.run
+        ),
+        records=reading.records,
+        set_aside=reading.set_aside,
+        absent=max(absent, deleted),
+        cancelled=sum(What.CANCELLED in w.whats for w in ahead),
+        moves=[w.delta for w in ahead if w.delta and What.RESCHEDULED in w.whats],
+        why_set_aside=", ".join(f"{n}x {reason}" for reason, n in reading.reasons.most_common(3)),
+    )
+    left, held = {w.key: w for w in waiting}, []
+    for hold in judge(read, limits):
+        kinds = _HOLDS.get(hold.guard)
+        caught = [w for w in left.values() if kinds is None or kinds & set(w.whats)]
+        for one in caught:
+            del left[one.key]
+        held.append((hold, caught))
+    return _Verdict(list(left.values()), held)
+
+
+def _apply(
+    connection: Connection, source: SourceRun, changes: Sequence[Waiting], *, silently: bool
+) -> None:
+    apply(
+        connection,
+        source.clinic,
+        source.name,
+        changes,
+        run=source.run,
+        now=source.now,
+        silently=silently,
+    )
+    for change in changes:
+        source.changes.update(change.whats)
+
+
+def apply(
+    connection: Connection,
+    clinic: str,
+    name: str,
+    changes: Sequence[Waiting],
+    *,
+    run: str,
+    now: datetime,
+    silently: bool = False,
+) -> None:
+    """Give visits their next version and forget that the changes waited; pair moves under a new id."""
+    if not changes:
+        return
+    visits.replace(
+        connection,
+        clinic,
+        [change.replacement for change in changes],
+        run=run,
+        now=now,
+        silently=silently,
+    )
+    incoming.done(connection, clinic, name, [change.key for change in changes])
+    off = [c.key for c in changes if {What.GONE, What.CANCELLED} & set(c.whats)]
+    if off:
+        _pair(connection, clinic, name, off, run=run, now=now)
+
+
+def _pair(
+    connection: Connection, clinic: str, name: str, keys: Sequence[str], *, run: str, now: datetime
+) -> None:
+    """Recognise a visit that was called off and booked anew in one run as the same one, moved."""
+    off = [
+        one
+        for one in visits.by_keys(connection, clinic, name, keys).values()
+        if one.start_at is not None and one.start_at > now.timestamp() and one.visit.patients
+    ]
+    patients = sorted({one.visit.patients[0].key for one in off})
+    if not patients:
+        return
+    new = visits.newly_booked(connection, clinic, name, run, patients)
+    for old in off:
+        match = next((n for n in new if same_visit(old.visit, n.visit)), None)
+        if match is not None:
+            new.remove(match)
+            visits.pair(connection, old.id, match.id)
+
+
+def _hold(connection: Connection, source: SourceRun, verdict: _Verdict) -> None:
+    numbers = []
+    for hold, caught in verdict.held:
+        number = incoming.hold(
+            connection,
+            source.clinic,
+            source.name,
+            [w.key for w in caught],
+            guard=hold.guard,
+            visits=hold.visits,
+            known=hold.known,
+            summary=hold.summary,
+            now=source.now,
+        )
+        numbers.append(number)
+        source.holds.append(
+            {
+                "id": f"h{number}",
+                "guard": hold.guard,
+                "count": hold.visits,
+                "of": hold.known,
+                "summary": hold.summary,
+            }
+        )
+    incoming.dissolve(connection, source.clinic, source.name, but=numbers, now=source.now)
+
+
+def _note_progress(
+    connection: Connection,
+    source: SourceRun,
+    reading: Reading,
+    page: Page,
+    zone: str,
+    *,
+    held: bool,
+) -> None:
+    """Write where the source stands. A held read moves no cursor: the same bytes are judged again."""
+    values: dict[str, Any] = {
+        "state": "held" if held else "ok" if page.complete else "partial",
+        "error": None,
+        "last_read_at": source.now,
+    }
+    if page.complete and not held:
+        values["last_complete_at"] = source.now
+    if not held and not page.same:
+        values["cursor"] = page.cursor
+        values["fingerprint"] = source.mapper.fingerprint
+        values["last_count"] = reading.records
+        covered = _covered(reading, zone)
+        if page.complete and covered:
+            values["first_day"] = covered.first.isoformat()
+            values["last_day"] = covered.last.isoformat()
+    if reading.importing:
+        values["imported_at"] = source.now
+    progress.note(connection, source.clinic, source.name, **values)
+
+
+def _forget_mended(
+    connection: Connection, source: SourceRun, reading: Reading, page: Page
+) -> None:
+    if page.same:
+        return
+    quarantine.forget_mended(
+        connection,
+        source.clinic,
+        source.name,
+        run=source.run,
+        keys=None if page.complete and source.connector.lists_everything else reading.good_keys,
+    )
+
+
+def _covered(reading: Reading, zone: str) -> Days | None:
+    if reading.first is None or reading.last is None:
+        return None
+    return Days(_day(reading.first, zone), _day(reading.last, zone))
+
+
+def _days(known: Progress) -> Days | None:
+    if known.first_day is None or known.last_day is None:
+        return None
+    return Days(date.fromisoformat(known.first_day), date.fromisoformat(known.last_day))
+
+
+def _day(start_at: int, zone: str) -> date:
+    return day_of(datetime.fromtimestamp(start_at, UTC), zone)

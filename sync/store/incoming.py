@@ -1,0 +1,261 @@
+"""Changes to known visits that wait: for the guard until a read ends, for a person once it held them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from clinicrelay.actions import What
+from sync.store import bulk, seconds
+from sync.store.visits import Replacement
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_COLUMNS = (
+    "clinic",
+    "source",
+    "source_key",
+    "appointment",
+    "what",
+    "start_at",
+    "new_start_at",
+    "content",
+    "digest",
+    "run",
+    "held",
+    "rejected",
+)
+
+
+class Waiting(NamedTuple):
+    """One change: `what` in words joined by a comma, both starts in seconds, the new content."""
+
+    appointment: int
+    key: str
+    what: str
+    start_at: int | None
+    new_start_at: int | None
+    content: str | None
+    digest: bytes | None
+
+    @property
+    def delta(self) -> timedelta | None:
+        """How far the visit would move."""
+        if self.start_at is None or self.new_start_at is None or self.start_at == self.new_start_at:
+            return None
+        return timedelta(seconds=self.new_start_at - self.start_at)
+
+    @property
+    def replacement(self) -> Replacement:
+        return Replacement(
+            self.appointment, self.what, self.content, self.digest, What.GONE in self.whats
+        )
+
+    @property
+    def whats(self) -> list[What]:
+        return [What(word) for word in self.what.split(",")]
+
+
+def forget_unjudged(connection: Connection, clinic: str, source: str) -> None:
+    """Drop what an earlier run left waiting when it was cut off: this read says it again."""
+    connection.execute(
+        text(
+            "DELETE FROM incoming WHERE clinic = :clinic AND source = :source "
+            "AND held IS NULL AND rejected = false"
+        ),
+        {"clinic": clinic, "source": source},
+    )
+
+
+def wait(
+    connection: Connection, clinic: str, source: str, changes: Iterable[Waiting], *, run: str
+) -> None:
+    """Let changes wait. What a person rejected stays rejected while the source says the same."""
+    rows = list(changes)
+    refused = rejected(connection, clinic, source)
+    bulk.write(
+        connection,
+        "incoming",
+        _COLUMNS,
+        [
+            (
+                clinic,
+                source,
+                w.key,
+                w.appointment,
+                w.what,
+                w.start_at,
+                w.new_start_at,
+                w.content,
+                w.digest,
+                run,
+                None,
+                False,
+            )
+            for w in rows
+            if refused.get(w.key, _NOTHING) != (w.what, w.content)
+        ],
+        update=_COLUMNS[3:],
+    )
+
+
+_NOTHING = ("", "")
+
+
+def rejected(
+    connection: Connection, clinic: str, source: str
+) -> dict[str, tuple[str, str | None]]:
+    """Return what a person said no to, by key: what it was, and its content."""
+    rows = connection.execute(
+        text(
+            "SELECT source_key, what, content FROM incoming "
+            "WHERE clinic = :clinic AND source = :source AND rejected = true"
+        ),
+        {"clinic": clinic, "source": source},
+    )
+    return {row.source_key: (row.what, row.content) for row in rows}
+
+
+def of_run(connection: Connection, clinic: str, source: str, run: str) -> Iterator[Waiting]:
+    """Yield what this run's read left waiting."""
+    yield from _waiting(
+        connection, "source = :source AND run = :run AND rejected = false",
+        clinic=clinic, source=source, run=run,
+    )  # fmt: skip
+
+
+def of_hold(connection: Connection, clinic: str, hold: int) -> Iterator[Waiting]:
+    """Yield what a hold keeps back."""
+    yield from _waiting(connection, "held = :hold", clinic=clinic, hold=hold)
+
+
+def _waiting(connection: Connection, where: str, **values: Any) -> Iterator[Waiting]:
+    rows = connection.execute(
+        text(
+            "SELECT appointment, source_key, what, start_at, new_start_at, content, digest "
+            f"FROM incoming WHERE clinic = :clinic AND {where} ORDER BY appointment"
+        ),
+        values,
+    )
+    for row in rows:
+        yield Waiting(*row)
+
+
+def done(connection: Connection, clinic: str, source: str, keys: Sequence[str]) -> None:
+    """Forget changes that were applied or came to nothing."""
+    if keys:
+        connection.execute(
+            text(
+                "DELETE FROM incoming WHERE clinic = :clinic AND source = :source "
+                "AND source_key = :key"
+            ),
+            [{"clinic": clinic, "source": source, "key": key} for key in keys],
+        )
+
+
+def hold(
+    connection: Connection,
+    clinic: str,
+    source: str,
+    keys: Sequence[str],
+    *,
+    guard: str,
+    visits: int,
+    known: int,
+    summary: str,
+    now: datetime,
+) -> int:
+    """Hold changes back for a person; the same guard striking again keeps its number."""
+    at = {
+        "clinic": clinic,
+        "source": source,
+        "guard": guard,
+        "visits": visits,
+        "known": known,
+        "summary": summary,
+        "now": seconds(now),
+    }
+    where = "clinic = :clinic AND source = :source AND guard = :guard AND state = 'open'"
+    row = connection.execute(text(f"SELECT id FROM held WHERE {where}"), at).fetchone()
+    if row is None:
+        connection.execute(
+            text(
+                "INSERT INTO held (clinic, source, guard, visits, known, since, summary, state) "
+                "VALUES (:clinic, :source, :guard, :visits, :known, :now, :summary, 'open')"
+            ),
+            at,
+        )
+        row = connection.execute(text(f"SELECT id FROM held WHERE {where}"), at).one()
+    else:
+        connection.execute(
+            text(
+                "UPDATE held SET visits = :visits, known = :known, summary = :summary "
+                f"WHERE {where}"
+            ),
+            at,
+        )
+        connection.execute(  # what this read did not say again is held no longer
+            text("DELETE FROM incoming WHERE clinic = :clinic AND held = :hold"),
+            {"clinic": clinic, "hold": row[0]},
+        )
+    if keys:
+        connection.execute(
+            text(
+                "UPDATE incoming SET held = :hold WHERE clinic = :clinic AND source = :source "
+                "AND source_key = :key"
+            ),
+            [{"hold": row[0], "clinic": clinic, "source": source, "key": key} for key in keys],
+        )
+    return int(row[0])
+
+
+def dissolve(
+    connection: Connection, clinic: str, source: str, *, but: Sequence[int], now: datetime
+) -> None:
+    """Close holds that the newest whole read no longer bears out, and forget what they held."""
+    for number in open_holds(connection, clinic, source):
+        if number["id"] not in but and number["guard"] != "storm":
+            close(connection, clinic, number["id"], "dissolved", now=now)
+
+
+def close(
+    connection: Connection, clinic: str, number: int, state: str, *, now: datetime
+) -> None:
+    """End a hold. Rejected changes stay known as such, all others are forgotten."""
+    at = {"clinic": clinic, "id": number, "state": state, "now": seconds(now)}
+    connection.execute(
+        text("UPDATE held SET state = :state, closed_at = :now WHERE clinic = :clinic AND id = :id"),
+        at,
+    )
+    if state == "rejected":
+        connection.execute(
+            text(
+                "UPDATE incoming SET rejected = true, held = NULL "
+                "WHERE clinic = :clinic AND held = :id"
+            ),
+            at,
+        )
+    else:
+        connection.execute(
+            text("DELETE FROM incoming WHERE clinic = :clinic AND held = :id"), at
+        )
+
+
+def open_holds(
+    connection: Connection, clinic: str, source: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the open holds of a clinic, oldest first."""
+    rows = connection.execute(
+        text(
+            "SELECT id, source, guard, visits, known, since, summary FROM held "
+            "WHERE clinic = :clinic AND state = 'open'"
+            + (" AND source = :source" if source else "")
+            + " ORDER BY id"
+        ),
+        {"clinic": clinic, "source": source},
+    )
+    return [dict(row._mapping) for row in rows]

@@ -1,0 +1,160 @@
+"""Who may work on what: a row with an end, the database's clock, and a token that fences off ghosts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from clinicrelay.errors import ClinicrelayError
+from sync.store import dialects
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.store import Store
+
+
+class LeaseLost(ClinicrelayError):
+    """Somebody else has taken over: whatever this owner still wanted to write is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Leave to work on `name`; call `fence` inside every transaction that relies on it."""
+
+    clinic: str
+    name: str
+    token: int
+    length: timedelta
+
+    def fence(self, connection: Connection) -> None:
+        """Renew the lease in this transaction.
+
+        Raises LeaseLost when it is no longer ours, so that the transaction is rolled back.
+        """
+        renewed = connection.execute(
+            text(
+                "UPDATE leases SET until = :until "
+                "WHERE clinic = :clinic AND name = :name AND token = :token"
+            ),
+            {
+                "until": _clock(connection) + self.length.total_seconds(),
+                "clinic": self.clinic,
+                "name": self.name,
+                "token": self.token,
+            },
+        )
+        if renewed.rowcount != 1:
+            raise LeaseLost(f"lease {self.name} was taken over")
+
+
+@contextmanager
+def lease(store: Store, name: str, length: timedelta) -> Iterator[Lease | None]:
+    """Hold the lease `name`, or give None at once when another owner has it.
+
+    A killed owner blocks for `length` at most; one of this host whose process is gone, not at all.
+    """
+    with store.write() as connection:
+        held = _take(connection, store.clinic, name, length)
+    if held is None:
+        yield None
+        return
+    try:
+        yield held
+    finally:
+        with store.write() as connection:
+            _release(connection, held)
+
+
+def _take(connection: Connection, clinic: str, name: str, length: timedelta) -> Lease | None:
+    now = _clock(connection)
+    at = {"clinic": clinic, "name": name}
+    row = connection.execute(
+        text("SELECT owner, token, until FROM leases WHERE clinic = :clinic AND name = :name"), at
+    ).fetchone()
+    if row is not None and row.until > now and not _is_dead(row.owner):
+        return None
+    token = row.token + 1 if row is not None else 1
+    values = {**at, "owner": _owner(), "token": token, "until": now + length.total_seconds()}
+    if row is None:
+        taken = connection.execute(
+            text(
+                "INSERT INTO leases (clinic, name, owner, token, until) "
+                "VALUES (:clinic, :name, :owner, :token, :until) ON CONFLICT DO NOTHING"
+            ),
+            values,
+        )
+    else:
+        taken = connection.execute(
+            text(
+                "UPDATE leases SET owner = :owner, token = :token, until = :until "
+                "WHERE clinic = :clinic AND name = :name AND token = :seen"
+            ),
+            {**values, "seen": row.token},
+        )
+    return Lease(clinic, name, token, length) if taken.rowcount == 1 else None
+
+
+def _release(connection: Connection, held: Lease) -> None:
+    connection.execute(
+        text(
+            "UPDATE leases SET until = 0 "
+            "WHERE clinic = :clinic AND name = :name AND token = :token"
+        ),
+        {"clinic": held.clinic, "name": held.name, "token": held.token},
+    )
+
+
+def _clock(connection: Connection) -> float:
+    """The database's clock: workers' own may differ, and would steal from one another."""
+    return float(connection.exec_driver_sql(dialects.CLOCK[connection.dialect.name]).scalar_one())
+
+
+def _owner() -> str:
+    """Host, process, when it started, and chance: a forked child or a reused pid is another owner."""
+    return f"{_host()}|{os.getpid()}|{_started(os.getpid())}|{secrets.token_hex(4)}"
+
+
+def _is_dead(owner: str) -> bool:
+    host, pid, started, _ = owner.split("|")
+    if host != _host():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _started(int(pid)) != started
+
+
+@cache
+def _host() -> str:
+    """This host as no other container of the same name is: pids mean something only within one."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    space = Path("/proc/self/ns/pid")
+    parts = [socket.gethostname()[:60]]
+    if boot.exists():
+        parts.append(boot.read_text().strip()[:8])
+    if space.exists():
+        parts.append(str(space.stat().st_ino))
+    return "/".join(parts).replace("|", "")
+
+
+def _started(pid: int) -> str:
+    """When a process started, where the system says so; it tells a reused pid from the old one."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else fields[18]  # a zombie works on nothing

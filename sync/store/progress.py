@@ -1,0 +1,124 @@
+"""How far each source was read, and which runs there were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from sync.store import seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class Progress(NamedTuple):
+    """Where a source was left off; `imported_at` is when its first read had ended."""
+
+    cursor: dict[str, Any] | None
+    fingerprint: bytes | None
+    imported_at: int | None
+    last_read_at: int | None
+    last_complete_at: int | None
+    last_count: int | None
+    first_day: str | None
+    last_day: str | None
+    state: str
+    error: str | None
+
+
+_UNREAD = Progress(None, None, None, None, None, None, None, None, "new", None)
+
+
+def progress(connection: Connection, clinic: str, source: str) -> Progress:
+    """Return where a source was left off."""
+    row = connection.execute(
+        text(
+            "SELECT cursor_json, fingerprint, imported_at, last_read_at, last_complete_at, "
+            "last_count, first_day, last_day, state, error FROM sources "
+            "WHERE clinic = :clinic AND source = :source"
+        ),
+        {"clinic": clinic, "source": source},
+    ).fetchone()
+    if row is None:
+        return _UNREAD
+    cursor = json.loads(row.cursor_json) if row.cursor_json else None
+    kept = bytes(row.fingerprint) if row.fingerprint else None
+    return Progress(cursor, kept, *row[2:])
+
+
+def note(connection: Connection, clinic: str, source: str, **values: Any) -> None:
+    """Set columns of a source's row; `cursor` is a mapping, instants are datetimes."""
+    if "cursor" in values:
+        cursor = values.pop("cursor")
+        values["cursor_json"] = None if cursor is None else json.dumps(cursor)
+    ready = {k: seconds(v) if isinstance(v, datetime) else v for k, v in values.items()}
+    at = {"clinic": clinic, "source": source, **ready}
+    updated = connection.execute(
+        text(
+            f"UPDATE sources SET {', '.join(f'{c} = :{c}' for c in ready)} "
+            "WHERE clinic = :clinic AND source = :source"
+        ),
+        at,
+    )
+    if updated.rowcount == 0:
+        at.setdefault("state", "new")
+        connection.execute(
+            text(
+                f"INSERT INTO sources ({', '.join(at)}) VALUES ({', '.join(f':{c}' for c in at)})"
+            ),
+            at,
+        )
+
+
+def run_started(
+    connection: Connection, clinic: str, run: str, command: str, *, now: datetime, at: datetime
+) -> None:
+    """Record that a run began: `now` is business time, `at` the real one."""
+    connection.execute(
+        text(
+            "INSERT INTO runs (id, clinic, command, started_at, business_time) "
+            "VALUES (:id, :clinic, :command, :at, :now)"
+        ),
+        {
+            "id": run,
+            "clinic": clinic,
+            "command": command,
+            "at": seconds(at),
+            "now": seconds(now),
+        },
+    )
+
+
+def run_finished(
+    connection: Connection, run: str, *, exit_code: int, report: Mapping[str, Any], at: datetime
+) -> None:
+    """Record how a run ended."""
+    connection.execute(
+        text(
+            "UPDATE runs SET finished_at = :at, exit_code = :exit_code, report = :report "
+            "WHERE id = :id"
+        ),
+        {"id": run, "exit_code": exit_code, "report": json.dumps(report), "at": seconds(at)},
+    )
+
+
+def policy(connection: Connection, clinic: str) -> str:
+    """Return the fingerprint of the settings that plan last decided by."""
+    return str(
+        connection.execute(
+            text("SELECT policy FROM clinics WHERE clinic = :clinic"), {"clinic": clinic}
+        ).scalar_one()
+    )
+
+
+def set_policy(connection: Connection, clinic: str, fingerprint: str, *, now: datetime) -> None:
+    """Note what plan decides by from now on, and let it look at every coming visit again."""
+    at = {"clinic": clinic, "policy": fingerprint, "now": seconds(now)}
+    connection.execute(text("UPDATE clinics SET policy = :policy WHERE clinic = :clinic"), at)
+    connection.execute(
+        text("UPDATE appointments SET wake_at = 0 WHERE clinic = :clinic AND start_at > :now"), at
+    )

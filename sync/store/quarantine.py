@@ -1,0 +1,163 @@
+"""What was set aside: each thing once, with its place, reason and raw text, and how often it was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from sync.store import bulk, seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_COLUMNS = (
+    "clinic",
+    "fingerprint",
+    "kind",
+    "source",
+    "source_key",
+    "place",
+    "line_no",
+    "column_no",
+    "field",
+    "reason",
+    "detail",
+    "raw",
+    "first_seen_at",
+    "last_seen_at",
+    "times",
+    "run",
+    "first_run",
+)
+
+
+class SetAside(NamedTuple):
+    """Something nobody could make sense of."""
+
+    source: str
+    place: str
+    reason: str
+    detail: str
+    raw: str
+    key: str | None = None
+    field: str | None = None
+    line: int | None = None
+    column: int | None = None
+    kind: str = "record"
+
+    @property
+    def fingerprint(self) -> str:
+        """The same record with the same fault is one entry, wherever in a file it stands."""
+        parts = (self.kind, self.source, self.key or "", self.reason, self.field or "", self.raw)
+        return blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def set_aside(
+    connection: Connection, clinic: str, things: Iterable[SetAside], *, run: str, now: datetime
+) -> None:
+    """Keep what could not be used; what lay there already is seen once more."""
+    at = seconds(now)
+    rows = {
+        t.fingerprint: (
+            clinic,
+            t.fingerprint,
+            t.kind,
+            t.source,
+            t.key,
+            t.place[:300],
+            t.line,
+            t.column,
+            t.field,
+            t.reason[:40],
+            t.detail,
+            t.raw,
+            at,
+            at,
+            1,
+            run,
+            run,
+        )
+        for t in things
+    }
+    bulk.write(
+        connection,
+        "quarantine",
+        _COLUMNS,
+        rows.values(),
+        update=("place", "line_no", "last_seen_at", "detail", "run"),
+    )
+    for fingerprint in rows:
+        connection.execute(
+            text(
+                "UPDATE quarantine SET times = times + 1 "
+                "WHERE clinic = :clinic AND fingerprint = :fingerprint AND first_run <> :run"
+            ),
+            {"clinic": clinic, "fingerprint": fingerprint, "run": run},
+        )
+
+
+def forget_mended(
+    connection: Connection, clinic: str, source: str, *, run: str, keys: Sequence[str] | None
+) -> int:
+    """Drop records that are fine by now: all that a whole read no longer brought, or these keys."""
+    at = {"clinic": clinic, "source": source, "run": run}
+    statement = (
+        "DELETE FROM quarantine WHERE clinic = :clinic AND source = :source "
+        "AND kind = 'record' AND run <> :run"
+    )
+    if keys is None:
+        return connection.execute(text(statement), at).rowcount
+    return sum(
+        connection.execute(text(f"{statement} AND source_key = :key"), {**at, "key": key}).rowcount
+        for key in keys
+    )
+
+
+def new_in(connection: Connection, clinic: str, source: str, run: str) -> int:
+    """Return how many were set aside for the first time in this run."""
+    return int(
+        connection.execute(
+            text(
+                "SELECT count(*) FROM quarantine "
+                "WHERE clinic = :clinic AND source = :source AND first_run = :run"
+            ),
+            {"clinic": clinic, "source": source, "run": run},
+        ).scalar_one()
+    )
+
+
+def listed(connection: Connection, clinic: str) -> list[dict[str, Any]]:
+    """Return everything set aside, oldest first, without its raw text."""
+    rows = connection.execute(
+        text(
+            "SELECT id, kind, source, source_key, place, line_no, column_no, field, reason, detail, "
+            "first_seen_at, last_seen_at, times FROM quarantine "
+            "WHERE clinic = :clinic ORDER BY first_seen_at, id"
+        ),
+        {"clinic": clinic},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def one(connection: Connection, clinic: str, number: int) -> dict[str, Any] | None:
+    """Return one thing set aside, raw text included."""
+    row = connection.execute(
+        text("SELECT * FROM quarantine WHERE clinic = :clinic AND id = :id"),
+        {"clinic": clinic, "id": number},
+    ).fetchone()
+    return dict(row._mapping) if row else None
+
+
+def discard(connection: Connection, clinic: str, number: int) -> bool:
+    """Drop one thing set aside; it comes back if the source says it again."""
+    return (
+        connection.execute(
+            text("DELETE FROM quarantine WHERE clinic = :clinic AND id = :id"),
+            {"clinic": clinic, "id": number},
+        ).rowcount
+        == 1
+    )

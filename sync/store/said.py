@@ -1,0 +1,285 @@
+"""What people are owed and were told: the ledger, its attempts, and the told-state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from sqlalchemy import text
+
+from clinicrelay.actions import Facts, MessageKind, Say, Told
+from clinicrelay.contracts import Message, SendResult
+from clinicrelay.model import Channel
+from sync.store import bulk, dialects, seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_COLUMNS = (
+    "clinic",
+    "dedupe",
+    "appointment",
+    "recipient",
+    "role",
+    "kind",
+    "step",
+    "say",
+    "setting",
+    "state",
+    "reason",
+    "due_at",
+    "useless_after",
+    "run",
+    "created_at",
+    "settled_at",
+    "tries",
+)
+
+_decode_say = msgspec.json.Decoder(Say).decode
+_decode_facts = msgspec.json.Decoder(Facts).decode
+
+
+class Owed(NamedTuple):
+    """Something to be said (or explained as unsaid), with the key that makes it unique."""
+
+    dedupe: str
+    appointment: int | None
+    say: Say
+
+
+class Due(NamedTuple):
+    """A planned message whose time has come."""
+
+    id: int
+    appointment: int | None
+    say: Say
+    tries: int
+
+
+def owe(connection: Connection, clinic: str, things: Iterable[Owed], *, run: str, now: datetime) -> None:
+    """Enter what is owed into the ledger; what stands there already stays as it is."""
+    at = seconds(now)
+    rows = {
+        thing.dedupe: (
+            clinic,
+            thing.dedupe,
+            thing.appointment,
+            thing.say.recipient,
+            thing.say.role.value,
+            thing.say.kind.value,
+            thing.say.step,
+            msgspec.json.encode(thing.say).decode(),
+            thing.say.setting,
+            "skipped" if thing.say.skip else "planned",
+            thing.say.skip,
+            seconds(thing.say.due_at),
+            seconds(thing.say.useless_after),
+            run,
+            at,
+            at if thing.say.skip else None,
+            0,
+        )
+        for thing in things
+    }
+    bulk.write(connection, "messages", _COLUMNS, rows.values())
+
+
+def due(connection: Connection, clinic: str, *, now: datetime, limit: int) -> list[Due]:
+    """Return planned messages whose time has come, the oldest first."""
+    rows = connection.execute(
+        text(
+            "SELECT id, appointment, say, tries FROM messages "
+            "WHERE clinic = :clinic AND state = 'planned' AND due_at <= :now "
+            "AND (next_try_at IS NULL OR next_try_at <= :now) ORDER BY due_at, id LIMIT :limit"
+        ),
+        {"clinic": clinic, "now": seconds(now), "limit": limit},
+    )
+    return [Due(row.id, row.appointment, _decode_say(row.say), row.tries) for row in rows]
+
+
+def settle(
+    connection: Connection,
+    message: int,
+    state: str,
+    *,
+    now: datetime,
+    reason: str | None = None,
+    next_try_at: datetime | None = None,
+) -> None:
+    """Note what became of a message, or when it is tried again."""
+    connection.execute(
+        text(
+            "UPDATE messages SET state = :state, reason = :reason, next_try_at = :again, "
+            "settled_at = :at WHERE id = :id"
+        ),
+        {
+            "id": message,
+            "state": state,
+            "reason": reason,
+            "again": seconds(next_try_at) if next_try_at else None,
+            "at": None if state == "planned" else seconds(now),
+        },
+    )
+
+
+def begin_attempt(
+    connection: Connection,
+    clinic: str,
+    due: Due,
+    message: Message,
+    notifier: str,
+    *,
+    run: str,
+    now: datetime,
+) -> None:
+    """Write an attempt down before its first byte leaves."""
+    connection.execute(
+        text(
+            "UPDATE messages SET state = 'sending', channel = :channel, notifier = :notifier, "
+            "tries = tries + 1 WHERE id = :id"
+        ),
+        {"id": due.id, "channel": message.channel.value, "notifier": notifier},
+    )
+    bulk.write(
+        connection,
+        "attempts",
+        ("id", "clinic", "message", "notifier", "state", "reason", "detail", "body", "started_at", "run"),
+        [
+            (
+                message.id,
+                clinic,
+                due.id,
+                notifier,
+                "sending",
+                "",
+                "",
+                msgspec.json.encode(message).decode(),
+                seconds(now),
+                run,
+            )
+        ],
+        update=("state", "notifier", "body", "started_at", "run"),
+    )
+
+
+def end_attempt(
+    connection: Connection, attempt: str, result: SendResult, *, now: datetime
+) -> None:
+    """Write down what became of an attempt."""
+    connection.execute(
+        text(
+            "UPDATE attempts SET state = :state, reason = :reason, detail = :detail, "
+            "provider_id = :provider, finished_at = :at WHERE id = :id"
+        ),
+        {
+            "id": attempt,
+            "state": result.outcome.value,
+            "reason": result.reason,
+            "detail": result.detail,
+            "provider": result.provider_id,
+            "at": seconds(now),
+        },
+    )
+
+
+class Open(NamedTuple):
+    """An attempt nobody knows the end of."""
+
+    id: str
+    message: int
+    notifier: str
+    body: Message
+    due: Due
+
+
+def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list[Open]:
+    """Return attempts that were begun and never ended: their sender was killed, or got no answer."""
+    rows = connection.execute(
+        text(
+            "SELECT a.id, a.message, a.notifier, a.body, m.appointment, m.say, m.tries "
+            "FROM attempts a JOIN messages m ON m.id = a.message "
+            "WHERE a.clinic = :clinic AND a.state IN ('sending', 'unknown') "
+            "AND (m.next_try_at IS NULL OR m.next_try_at <= :now) ORDER BY a.started_at, a.id"
+        ),
+        {"clinic": clinic, "now": seconds(now)},
+    )
+    return [
+        Open(
+            row.id,
+            row.message,
+            row.notifier,
+            msgspec.json.decode(row.body, type=Message),
+            Due(row.message, row.appointment, _decode_say(row.say), row.tries),
+        )
+        for row in rows
+    ]
+
+
+def tell(
+    connection: Connection,
+    clinic: str,
+    appointment: int,
+    say: Say,
+    *,
+    by: str,
+    channel: Channel,
+    now: datetime,
+) -> None:
+    """Note what a person knows from now on."""
+    bulk.write(
+        connection,
+        "told",
+        ("clinic", "appointment", "recipient", "facts", "told_at", "told_by", "channel", "kind"),
+        [
+            (
+                clinic,
+                appointment,
+                say.recipient,
+                msgspec.json.encode(say.facts).decode(),
+                seconds(now),
+                by,
+                channel.value,
+                say.kind.value,
+            )
+        ],
+        update=("facts", "told_at", "told_by", "channel", "kind"),
+    )
+
+
+def told(connection: Connection, appointments: Sequence[int]) -> dict[int, dict[str, Told]]:
+    """Return who was told what, by visit and recipient."""
+    found: dict[int, dict[str, Told]] = {}
+    for start in range(0, len(appointments), 900):
+        some = tuple(appointments[start : start + 900])
+        rows = connection.exec_driver_sql(
+            "SELECT appointment, recipient, facts, told_at, told_by, channel, kind FROM told "
+            f"WHERE appointment IN ({dialects.marks(connection, len(some))})",
+            some,
+        )
+        for appointment, recipient, facts, at, by, channel, kind in rows:
+            found.setdefault(appointment, {})[recipient] = Told(
+                _decode_facts(facts),
+                datetime.fromtimestamp(at, UTC),
+                by,
+                Channel(channel) if channel else None,
+                MessageKind(kind) if kind else None,
+            )
+    return found
+
+
+def counts(connection: Connection, clinic: str, run: str | None = None) -> Mapping[str, Any]:
+    """Return how many messages stand in which state (of one run's settling, or in all)."""
+    rows = connection.execute(
+        text(
+            "SELECT state, reason, channel, count(*) AS number FROM messages "
+            "WHERE clinic = :clinic" + (" AND run = :run" if run else "") + " "
+            "GROUP BY state, reason, channel"
+        ),
+        {"clinic": clinic, "run": run},
+    )
+    found: dict[str, Any] = {}
+    for row in rows:
+        found[row.state] = found.get(row.state, 0) + row.number
+    return found

@@ -1,0 +1,335 @@
+"""The tables, declared once: an empty database is made from these, migrations are tested against them.
+
+Nothing on an idle run imports this module (SQLModel takes a third of a second): statements are plain
+SQL, and bulk writes learn columns and keys from here the first time something has to be written.
+
+Every table carries `clinic`; what a source names is unique by (clinic, source, key). Instants are
+whole seconds since 1970 UTC in one column type. No name here is a reserved word of any database, so that
+plain SQL needs no quotes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as whole seconds: the same number in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else int(value.timestamp())
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+def _instant() -> Column[datetime]:
+    return Column(Instant, nullable=False)
+
+
+def _maybe() -> Column[datetime]:
+    return Column(Instant, nullable=True)
+
+
+# SQLite gives a row its number by itself only where the key is declared INTEGER.
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _number() -> Column[int]:
+    return Column(_Number, primary_key=True, autoincrement=True)
+
+
+class Clinic(SQLModel, table=True):
+    """What is known of a clinic as a whole: its mode and the key its opaque ids are made with."""
+
+    __tablename__ = "clinics"
+    clinic: str = Field(primary_key=True, max_length=64)
+    mode: str = Field(max_length=16)
+    instance_key: bytes
+    created_at: datetime = Field(sa_column=_instant())
+    policy: str = Field(default="", max_length=64)  # fingerprint of what plan decides by
+
+
+class Source(SQLModel, table=True):
+    """How far a source was read, and how it stands."""
+
+    __tablename__ = "sources"
+    clinic: str = Field(primary_key=True, max_length=64)
+    source: str = Field(primary_key=True, max_length=64)
+    state: str = Field(max_length=16)
+    error: str | None = Field(default=None, sa_type=Text)
+    cursor_json: str | None = Field(default=None, sa_type=Text)
+    fingerprint: bytes | None = None  # of the mapping that its digests were made under
+    imported_at: datetime | None = Field(default=None, sa_column=_maybe())
+    last_read_at: datetime | None = Field(default=None, sa_column=_maybe())
+    last_complete_at: datetime | None = Field(default=None, sa_column=_maybe())
+    last_count: int | None = None
+    first_day: str | None = Field(default=None, max_length=10)  # days the last complete read covered
+    last_day: str | None = Field(default=None, max_length=10)
+
+
+class Memory(SQLModel, table=True):
+    """What a plugin instance wants to remember, written with the page it belongs to."""
+
+    __tablename__ = "memory"
+    clinic: str = Field(primary_key=True, max_length=64)
+    owner: str = Field(primary_key=True, max_length=80)
+    name: str = Field(primary_key=True, max_length=120)
+    value: str = Field(sa_type=Text)
+
+
+class Appointment(SQLModel, table=True):
+    """A visit as it stands. `content` is its canonical JSON, the other columns are what is searched.
+
+    `wake_at` is when plan has to look at it next (0: at once; null: never again), `baseline` the
+    version that everybody counts as told of because it came with an import or at going live.
+    """
+
+    __tablename__ = "appointments"
+    __table_args__ = (
+        UniqueConstraint("clinic", "source", "source_key", name="appointments_key"),
+        Index("appointments_digest", "digest"),
+        Index("appointments_wake", "clinic", "wake_at"),
+        Index("appointments_start", "clinic", "start_at"),
+        Index("appointments_patient", "clinic", "patient"),
+    )
+    id: int | None = Field(default=None, sa_column=_number())
+    clinic: str = Field(max_length=64)
+    source: str = Field(max_length=64)
+    source_key: str = Field(max_length=255)
+    status: str = Field(max_length=20)
+    start_at: datetime | None = Field(default=None, sa_column=_maybe())
+    patient: str | None = Field(default=None, max_length=255)
+    practitioner: str | None = Field(default=None, max_length=255)
+    version: int = 1
+    baseline: int | None = None
+    digest: bytes = Field(sa_type=LargeBinary(16))  # type: ignore[call-overload]
+    content: str = Field(sa_type=Text)
+    wake_at: datetime | None = Field(default=None, sa_column=_maybe())
+    first_run: str = Field(max_length=26)
+    first_seen_at: datetime = Field(sa_column=_instant())
+    changed_at: datetime = Field(sa_column=_instant())
+    gone_at: datetime | None = Field(default=None, sa_column=_maybe())
+    gone_reason: str | None = Field(default=None, max_length=40)
+    missing: int = 0
+    replaces: int | None = Field(default=None, sa_type=BigInteger)
+    replaced_by: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Version(SQLModel, table=True):
+    """A version of a visit that was replaced: when, by which run, and what that changed."""
+
+    __tablename__ = "versions"
+    clinic: str = Field(max_length=64)
+    appointment: int = Field(primary_key=True, sa_type=BigInteger)
+    version: int = Field(primary_key=True)
+    content: str = Field(sa_type=Text)
+    what: str = Field(max_length=120)
+    replaced_at: datetime = Field(sa_column=_instant())
+    run: str = Field(max_length=26)
+
+
+class Person(SQLModel, table=True):
+    """Patients by what somebody would search them by; the visits hold the truth."""
+
+    __tablename__ = "people"
+    __table_args__ = (
+        Index("people_phone", "clinic", "phone"),
+        Index("people_email", "clinic", "email"),
+    )
+    clinic: str = Field(primary_key=True, max_length=64)
+    source: str = Field(primary_key=True, max_length=64)
+    source_key: str = Field(primary_key=True, max_length=255)
+    name: str | None = Field(default=None, max_length=255)
+    phone: str | None = Field(default=None, max_length=20)
+    email: str | None = Field(default=None, max_length=255)
+
+
+class Incoming(SQLModel, table=True):
+    """A change to a known visit that waits for the guard, or for a person once it is held."""
+
+    __tablename__ = "incoming"
+    clinic: str = Field(primary_key=True, max_length=64)
+    source: str = Field(primary_key=True, max_length=64)
+    source_key: str = Field(primary_key=True, max_length=255)
+    appointment: int = Field(sa_type=BigInteger)
+    what: str = Field(max_length=120)
+    start_at: datetime | None = Field(default=None, sa_column=_maybe())
+    new_start_at: datetime | None = Field(default=None, sa_column=_maybe())
+    content: str | None = Field(default=None, sa_type=Text)
+    digest: bytes | None = None
+    run: str = Field(max_length=26)
+    held: int | None = Field(default=None, sa_type=BigInteger)
+    rejected: bool = False
+
+
+class Held(SQLModel, table=True):
+    """What a guard stopped, in numbers."""
+
+    __tablename__ = "held"
+    id: int | None = Field(default=None, sa_column=_number())
+    clinic: str = Field(max_length=64, index=True)
+    source: str = Field(max_length=64)
+    guard: str = Field(max_length=20)
+    visits: int
+    known: int
+    since: datetime = Field(sa_column=_instant())
+    summary: str = Field(sa_type=Text)
+    state: str = Field(max_length=16)  # open | released | rejected | dissolved
+    closed_at: datetime | None = Field(default=None, sa_column=_maybe())
+
+
+class Quarantine(SQLModel, table=True):
+    """A record, event or message that was set aside, with its raw text."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("clinic", "fingerprint", name="quarantine_fingerprint"),)
+    id: int | None = Field(default=None, sa_column=_number())
+    clinic: str = Field(max_length=64)
+    fingerprint: str = Field(max_length=32)
+    kind: str = Field(max_length=8)
+    source: str = Field(max_length=64)
+    source_key: str | None = Field(default=None, max_length=255)
+    place: str = Field(max_length=300)
+    line_no: int | None = None
+    column_no: int | None = None
+    field: str | None = Field(default=None, max_length=80)
+    reason: str = Field(max_length=40)
+    detail: str = Field(sa_type=Text)
+    raw: str = Field(sa_type=Text)
+    first_seen_at: datetime = Field(sa_column=_instant())
+    last_seen_at: datetime = Field(sa_column=_instant())
+    times: int = 1
+    run: str = Field(max_length=26)
+    first_run: str = Field(max_length=26)
+
+
+class Event(SQLModel, table=True):
+    """A visit's place in one calendar: what is wanted, what was written, and how that went."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("events_state", "clinic", "state"),)
+    clinic: str = Field(max_length=64)
+    appointment: int = Field(primary_key=True, sa_type=BigInteger)
+    calendar: str = Field(primary_key=True, max_length=320)  # NAME:ADDRESS
+    ref: str = Field(max_length=64)
+    state: str = Field(max_length=16)  # put | remove | synced | removed | blocked
+    sequence: int = 0
+    written: bytes | None = None  # fingerprint of what was last written
+    memo: str = Field(default="{}", sa_type=Text)
+    tries: int = 0
+    next_try_at: datetime | None = Field(default=None, sa_column=_maybe())
+    reason: str = Field(default="", max_length=40)
+    detail: str = Field(default="", sa_type=Text)
+    changed_at: datetime = Field(sa_column=_instant())
+
+
+class Told(SQLModel, table=True):
+    """What one person was last told of one visit."""
+
+    __tablename__ = "told"
+    clinic: str = Field(max_length=64)
+    appointment: int = Field(primary_key=True, sa_type=BigInteger)
+    recipient: str = Field(primary_key=True, max_length=300)
+    facts: str = Field(sa_type=Text)
+    told_at: datetime = Field(sa_column=_instant())
+    told_by: str | None = Field(default=None, max_length=40)
+    channel: str | None = Field(default=None, max_length=16)
+    kind: str | None = Field(default=None, max_length=16)
+
+
+class Message(SQLModel, table=True):
+    """The ledger: each thing owed to a person, once, with what became of it and why."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("clinic", "dedupe", name="messages_dedupe"),
+        Index("messages_state", "clinic", "state", "due_at"),
+        Index("messages_appointment", "appointment"),
+    )
+    id: int | None = Field(default=None, sa_column=_number())
+    clinic: str = Field(max_length=64)
+    dedupe: str = Field(max_length=32)
+    appointment: int | None = Field(default=None, sa_type=BigInteger)
+    recipient: str = Field(max_length=300)
+    role: str = Field(max_length=8)
+    kind: str = Field(max_length=16)
+    step: str = Field(max_length=20)
+    say: str = Field(sa_type=Text)
+    setting: str = Field(max_length=80)
+    state: str = Field(max_length=12)  # planned | sending | sent | skipped | failed | unknown | held
+    reason: str | None = Field(default=None, max_length=60)
+    due_at: datetime = Field(sa_column=_instant())
+    useless_after: datetime = Field(sa_column=_instant())
+    next_try_at: datetime | None = Field(default=None, sa_column=_maybe())
+    channel: str | None = Field(default=None, max_length=16)
+    notifier: str | None = Field(default=None, max_length=64)
+    tries: int = 0
+    run: str = Field(max_length=26)
+    created_at: datetime = Field(sa_column=_instant())
+    settled_at: datetime | None = Field(default=None, sa_column=_maybe())
+    held: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Attempt(SQLModel, table=True):
+    """One call to one notifier, written before the first byte leaves."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("attempts_state", "clinic", "state"),)
+    id: str = Field(primary_key=True, max_length=40)
+    clinic: str = Field(max_length=64)
+    message: int = Field(sa_type=BigInteger, index=True)
+    notifier: str = Field(max_length=64)
+    state: str = Field(max_length=12)  # sending | accepted | rejected | not_sent | unknown
+    reason: str = Field(default="", max_length=60)
+    detail: str = Field(default="", sa_type=Text)
+    provider_id: str | None = Field(default=None, max_length=255)
+    body: str | None = Field(default=None, sa_type=Text)
+    started_at: datetime = Field(sa_column=_instant())
+    finished_at: datetime | None = Field(default=None, sa_column=_maybe())
+    run: str = Field(max_length=26)
+
+
+class Lease(SQLModel, table=True):
+    """Who may work on what, until when; the token fences off an owner that came back from the dead."""
+
+    __tablename__ = "leases"
+    clinic: str = Field(primary_key=True, max_length=64)
+    name: str = Field(primary_key=True, max_length=80)
+    owner: str = Field(max_length=160)
+    token: int = Field(sa_type=BigInteger)
+    until: float
+
+
+class Run(SQLModel, table=True):
+    """One run of the program on a clinic."""
+
+    __tablename__ = "runs"
+    __table_args__ = (Index("runs_started", "clinic", "started_at"),)
+    id: str = Field(primary_key=True, max_length=26)
+    clinic: str = Field(max_length=64)
+    command: str = Field(max_length=16)
+    started_at: datetime = Field(sa_column=_instant())
+    finished_at: datetime | None = Field(default=None, sa_column=_maybe())
+    business_time: datetime = Field(sa_column=_instant())
+    exit_code: int | None = None
+    report: str | None = Field(default=None, sa_type=Text)
+
+
+metadata = SQLModel.metadata

@@ -1,0 +1,316 @@
+"""Visits: finding what is known, keeping what is new, replacing what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import text
+
+from clinicrelay.model import Appointment, decode, encode
+from sync.store import bulk, dialects, seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_AT_ONCE = 900  # parameters of one statement; SQLite of old takes 999
+
+_INSERTED = (
+    "clinic",
+    "source",
+    "source_key",
+    "status",
+    "start_at",
+    "patient",
+    "practitioner",
+    "version",
+    "baseline",
+    "digest",
+    "content",
+    "wake_at",
+    "first_run",
+    "first_seen_at",
+    "changed_at",
+    "missing",
+)
+
+
+class Sighting(NamedTuple):
+    """A known visit that a read has met again."""
+
+    id: int
+    start_at: int | None  # None for one that will not take place
+
+
+class Stored(NamedTuple):
+    """A known visit with what is compared when its source says it anew."""
+
+    id: int
+    source_key: str
+    version: int
+    status: str
+    start_at: int | None
+    gone_at: int | None
+    first_run: str
+    missing: int
+    content: str
+
+    @property
+    def visit(self) -> Appointment:
+        return decode(self.content)
+
+
+class New(NamedTuple):
+    """A visit to be kept for the first time."""
+
+    visit: Appointment
+    digest: bytes
+    imported: bool
+
+
+def sightings(
+    connection: Connection, clinic: str, source: str, digests: Sequence[bytes]
+) -> dict[bytes, Sighting]:
+    """Return which of these raw digests belong to visits of the source that are kept as they were."""
+    found: dict[bytes, Sighting] = {}
+    mark = dialects.marks(connection, 1)
+    for start in range(0, len(digests), _AT_ONCE):
+        some = tuple(digests[start : start + _AT_ONCE])
+        rows = connection.exec_driver_sql(
+            "SELECT digest, id, CASE WHEN status IN ('cancelled', 'entered_in_error') THEN NULL "
+            "ELSE start_at END FROM appointments "
+            f"WHERE digest IN ({dialects.marks(connection, len(some))}) "
+            f"AND clinic = {mark} AND source = {mark} AND gone_at IS NULL",
+            (*some, clinic, source),
+        )
+        for digest, number, start_at in rows:
+            found[bytes(digest)] = Sighting(number, start_at)
+    return found
+
+
+def by_keys(
+    connection: Connection, clinic: str, source: str, keys: Sequence[str]
+) -> dict[str, Stored]:
+    """Return the known visits among these keys of a source, gone ones too."""
+    found: dict[str, Stored] = {}
+    mark = dialects.marks(connection, 1)
+    for start in range(0, len(keys), _AT_ONCE):
+        some = tuple(keys[start : start + _AT_ONCE])
+        rows = connection.exec_driver_sql(
+            "SELECT id, source_key, version, status, start_at, gone_at, first_run, missing, content "
+            f"FROM appointments WHERE clinic = {mark} AND source = {mark} "
+            f"AND source_key IN ({dialects.marks(connection, len(some))})",
+            (clinic, source, *some),
+        )
+        for row in rows:
+            found[row[1]] = Stored(*row)
+    return found
+
+
+def insert(
+    connection: Connection, clinic: str, visits: Iterable[New], *, run: str, now: datetime
+) -> None:
+    """Keep visits that were not known; a second look at the same key keeps the first."""
+    at = seconds(now)
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for new in visits:
+            visit = new.visit
+            yield (
+                clinic,
+                visit.source,
+                visit.key,
+                visit.status.value,
+                seconds(visit.start) if visit.start else None,
+                visit.patients[0].key if visit.patients else None,
+                visit.practitioners[0].key if visit.practitioners else None,
+                1,
+                1 if new.imported else None,
+                new.digest,
+                encode(visit).decode(),
+                0,
+                run,
+                at,
+                at,
+                0,
+            )
+
+    bulk.write(connection, "appointments", _INSERTED, rows())
+
+
+def refresh_digests(connection: Connection, rows: Iterable[tuple[bytes, int]]) -> None:
+    """Note that a record is written differently now but says the same: (digest, id)."""
+    _many(connection, "UPDATE appointments SET digest = {} WHERE id = {}", list(rows))
+
+
+def keep_people(
+    connection: Connection, clinic: str, visits: Iterable[Appointment]
+) -> None:
+    """Keep patients by what they may be searched by."""
+    people = {
+        (visit.source, who.key): (clinic, visit.source, who.key, who.name, who.phone, who.email)
+        for visit in visits
+        for who in visit.patients
+    }
+    bulk.write(
+        connection,
+        "people",
+        ("clinic", "source", "source_key", "name", "phone", "email"),
+        people.values(),
+        update=("name", "phone", "email"),
+    )
+
+
+class Replacement(NamedTuple):
+    """A known visit's next version; `content` None leaves it as it was (it is gone)."""
+
+    id: int
+    what: str
+    content: str | None
+    digest: bytes | None
+    gone: bool
+
+
+def replace(
+    connection: Connection,
+    clinic: str,
+    replacements: Sequence[Replacement],
+    *,
+    run: str,
+    now: datetime,
+    silently: bool = False,
+) -> None:
+    """Give known visits their next version, keep the one it replaces, and wake the planner.
+
+    `silently`: everybody counts as told of the new version.
+    """
+    at = seconds(now)
+    before = {row[0]: row for row in _by_ids(connection, [r.id for r in replacements])}
+    versions, rows = [], []
+    for new in replacements:
+        _, version, content, digest, gone_at = before[new.id]
+        versions.append((clinic, new.id, version, content, new.what, at, run))
+        text_now = new.content if new.content is not None else content
+        visit = decode(text_now)
+        rows.append(
+            (
+                visit.status.value,
+                seconds(visit.start) if visit.start else None,
+                visit.patients[0].key if visit.patients else None,
+                visit.practitioners[0].key if visit.practitioners else None,
+                version + 1,
+                new.digest if new.digest is not None else digest,
+                text_now,
+                at,
+                (gone_at or at) if new.gone else None,
+                "source_deleted" if new.gone else None,
+                new.id,
+            )
+        )
+    bulk.write(
+        connection,
+        "versions",
+        ("clinic", "appointment", "version", "content", "what", "replaced_at", "run"),
+        versions,
+    )
+    _many(
+        connection,
+        "UPDATE appointments SET status = {}, start_at = {}, patient = {}, practitioner = {}, "
+        "version = {}, digest = {}, content = {}, changed_at = {}, gone_at = {}, "
+        "gone_reason = {}, missing = 0, wake_at = 0 WHERE id = {}",
+        rows,
+    )
+    if silently:
+        _many(
+            connection,
+            "UPDATE appointments SET baseline = version WHERE id = {}",
+            [(r.id,) for r in replacements],
+        )
+
+
+def _by_ids(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, int, str, bytes, int]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        some = tuple(ids[start : start + _AT_ONCE])
+        yield from connection.exec_driver_sql(
+            "SELECT id, version, content, digest, gone_at FROM appointments "
+            f"WHERE id IN ({dialects.marks(connection, len(some))})",
+            some,
+        )
+
+
+class Coming(NamedTuple):
+    """A known visit that is still to take place."""
+
+    id: int
+    source_key: str
+    start_at: int
+    missing: int
+    first_run: str
+
+
+_COMING = (
+    "FROM appointments WHERE clinic = :clinic AND start_at > :now AND source = :source "
+    "AND gone_at IS NULL AND status NOT IN ('cancelled', 'entered_in_error')"
+)
+
+
+def coming(connection: Connection, clinic: str, source: str, *, now: datetime) -> Iterator[Coming]:
+    """Yield the known visits of a source that are still to take place, a few at a time."""
+    rows = connection.execute(
+        text(f"SELECT id, source_key, start_at, missing, first_run {_COMING}"),
+        {"clinic": clinic, "source": source, "now": seconds(now)},
+        execution_options={"yield_per": 5000},
+    )
+    for row in rows:
+        yield Coming(*row)
+
+
+def count_coming(
+    connection: Connection, clinic: str, source: str, *, now: datetime, before: str
+) -> int:
+    """Return how many coming visits of a source were known before the run `before`."""
+    at = {"clinic": clinic, "source": source, "now": seconds(now), "run": before}
+    counted = text(f"SELECT count(*) {_COMING} AND first_run <> :run")
+    return int(connection.execute(counted, at).scalar_one())
+
+
+def count_missing(connection: Connection, ids: Sequence[int]) -> None:
+    """Note that one more complete read did not name these visits."""
+    _many(
+        connection,
+        "UPDATE appointments SET missing = missing + 1 WHERE id = {}",
+        [(number,) for number in ids],
+    )
+
+
+def newly_booked(
+    connection: Connection, clinic: str, source: str, run: str, patients: Sequence[str]
+) -> list[Stored]:
+    """Return this run's new visits of these patients."""
+    mark = dialects.marks(connection, 1)
+    rows = connection.exec_driver_sql(
+        "SELECT id, source_key, version, status, start_at, gone_at, first_run, missing, content "
+        f"FROM appointments WHERE clinic = {mark} AND source = {mark} AND first_run = {mark} "
+        f"AND replaces IS NULL AND gone_at IS NULL "
+        f"AND patient IN ({dialects.marks(connection, len(patients))})",
+        (clinic, source, run, *patients),
+    )
+    return [Stored(*row) for row in rows]
+
+
+def pair(connection: Connection, old: int, new: int) -> None:
+    """Record that the new visit is the old one at another time."""
+    at = {"old": old, "new": new}
+    connection.execute(
+        text("UPDATE appointments SET replaced_by = :new, wake_at = 0 WHERE id = :old"), at
+    )
+    connection.execute(
+        text("UPDATE appointments SET replaces = :old, wake_at = 0 WHERE id = :new"), at
+    )
+
+
+def _many(connection: Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    if rows:
+        mark = dialects.marks(connection, 1)
+        connection.exec_driver_sql(statement.replace("{}", mark), list(rows))
