@@ -1,1 +1,76 @@
-"""What a person types, one file a command."""
+"""What a person types: one file a command, found by its name; `clinicrelay` starts here.
+
+Only the command that was asked for is imported, so that a cron line that finds nothing to do costs
+next to nothing. Every mistake ends in a sentence and an exit code, never in a traceback.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import typer
+
+# In the order of the help page.
+GROUPS = {
+    "Begin": ("demo", "check", "plan", "sync"),
+    "Every day": ("status", "why", "appointments"),
+    "Repair": ("quarantine", "held"),
+    "Rarely": ("send", "map"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code."""
+    from clinicrelay.rooms import refuse_strangers
+    from commands._frame import guarded
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+
+    def work() -> None:
+        refuse_strangers()
+        app(_named(words))(words)
+
+    sys.exit(guarded(work))
+
+
+def app(names: Sequence[str]) -> Callable[[Sequence[str]], object]:
+    """Return the program with these commands in it."""
+    program = typer.Typer(
+        name="clinicrelay",
+        help="Appointments from a clinic's systems into doctors' calendars, and the right message "
+        "to each patient, once.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    program.callback()(_version)
+    for name in names:
+        import_module(f"commands.{name}").add(program)
+    return typer.main.get_command(program)
+
+
+def names() -> list[str]:
+    """Return every command, in the order of the help page."""
+    there = {m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")}
+    listed = [name for group in GROUPS.values() for name in group]
+    return [name for name in listed if name in there] + sorted(there - set(listed))
+
+
+def _named(words: Sequence[str]) -> list[str]:
+    """The one command that is meant; all of them where help is wanted or none is recognised."""
+    meant = next((word for word in words if not word.startswith("-")), "")
+    return [meant] if meant in names() else names()
+
+
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if version:
+        from clinicrelay import __version__
+
+        print(__version__)
+        raise typer.Exit

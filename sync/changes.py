@@ -45,8 +45,8 @@ def _moved(before: Appointment, after: Appointment) -> bool:
         return before.start is not after.start
     return (
         abs(after.start - before.start) >= _A_MOVE
-        or _length(before) != _length(after)
-        and not (before.end_inferred and after.end_inferred)
+        or (_length(before) != _length(after)
+        and not (before.end_inferred and after.end_inferred))
     )
 
 

@@ -47,6 +47,16 @@ class Hold:
     known: int
     summary: str
 
+    def told_as(self, number: int) -> dict[str, object]:
+        """Return the hold the way reports tell of it."""
+        return {
+            "id": f"h{number}",
+            "guard": self.guard,
+            "count": self.visits,
+            "of": self.known,
+            "summary": self.summary,
+        }
+
 
 def judge(read: Read, limits: Limits) -> list[Hold]:
     """Return the guards that strike; each holds its own kind of change, `set_aside` holds all."""
@@ -69,7 +79,8 @@ def _set_aside(read: Read, limits: Limits) -> Hold | None:
         read.set_aside,
         read.records,
         f"{read.set_aside} of {read.records} records could not be understood "
-        f"(limit {limits.set_aside:.0%})" + (f": {read.why_set_aside}" if read.why_set_aside else ""),
+        f"(limit {limits.set_aside:.0%})"
+        + (f": {read.why_set_aside}" if read.why_set_aside else ""),
     )
 
 
@@ -139,3 +150,21 @@ def days_that_count(before: Days | None, now: Days | None, today: date) -> tuple
     first = now.first if before and now.first > before.last else date.min
     narrow = ahead is not None and now.last < ahead.last and now.length * 2 < ahead.length
     return first, now.last if narrow else date.max
+
+
+_USUAL_AT_LEAST = 50  # a quiet clinic's ordinary morning must not look like a flood
+_DAYS_OF_CUSTOM = 3
+
+
+def messages_allowed(hours: Sequence[int], *, most: int, times: float) -> int:
+    """Return how many messages may leave now.
+
+    `hours` are those sent in each past hour with any, the running hour first (0 if none yet). No
+    more than `most` in any hour; and once a clinic has some days of custom, no more than `times` the
+    usual hour, but always 50.
+    """
+    running, custom = (hours[0], sorted(hours[1:])) if hours else (0, [])
+    limit = most
+    if len(custom) >= _DAYS_OF_CUSTOM * 3:
+        limit = min(limit, max(_USUAL_AT_LEAST, int(times * custom[len(custom) // 2])))
+    return max(0, limit - running)

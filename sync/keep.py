@@ -92,10 +92,7 @@ def _let_absence_wait(
         connection,
         source.clinic,
         source.name,
-        [
-            Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None, None)
-            for v in ripe
-        ],
+        [Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None, None) for v in ripe],
         run=source.run,
     )
     return len(unmet)
@@ -223,22 +220,11 @@ def _hold(connection: Connection, source: SourceRun, verdict: _Verdict) -> None:
             source.clinic,
             source.name,
             [w.key for w in caught],
-            guard=hold.guard,
-            visits=hold.visits,
-            known=hold.known,
-            summary=hold.summary,
+            hold,
             now=source.now,
         )
         numbers.append(number)
-        source.holds.append(
-            {
-                "id": f"h{number}",
-                "guard": hold.guard,
-                "count": hold.visits,
-                "of": hold.known,
-                "summary": hold.summary,
-            }
-        )
+        source.holds.append(hold.told_as(number))
     incoming.dissolve(connection, source.clinic, source.name, but=numbers, now=source.now)
 
 
@@ -272,9 +258,7 @@ def _note_progress(
     progress.note(connection, source.clinic, source.name, **values)
 
 
-def _forget_mended(
-    connection: Connection, source: SourceRun, reading: Reading, page: Page
-) -> None:
+def _forget_mended(connection: Connection, source: SourceRun, reading: Reading, page: Page) -> None:
     if page.same:
         return
     quarantine.forget_mended(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay.actions import What
 from clinicrelay.contracts import Connector, Page, Record, Unreadable, Window
 from clinicrelay.errors import BadRecord
-from clinicrelay.model import Appointment, Status
+from clinicrelay.model import Appointment, Status, encode
 from sync.changes import changes
 from sync.store import incoming, memory, progress, quarantine, visits
 from sync.store.incoming import Waiting
@@ -153,17 +153,11 @@ def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
         return  # nothing to write but the end of the read, and keep does that
     with source.store.write() as connection:
         source.lease.fence(connection)
-        visits.insert(
-            connection, source.clinic, done.new.values(), run=source.run, now=source.now
-        )
+        visits.insert(connection, source.clinic, done.new.values(), run=source.run, now=source.now)
         visits.keep_people(connection, source.clinic, done.people)
         visits.refresh_digests(connection, done.digests)
-        incoming.wait(
-            connection, source.clinic, source.name, done.waiting.values(), run=source.run
-        )
-        quarantine.set_aside(
-            connection, source.clinic, done.aside, run=source.run, now=source.now
-        )
+        incoming.wait(connection, source.clinic, source.name, done.waiting.values(), run=source.run)
+        quarantine.set_aside(connection, source.clinic, done.aside, run=source.run, now=source.now)
         if not page.last:
             progress.note(connection, source.clinic, source.name, cursor=page.cursor)
             remember(source, connection)
@@ -281,7 +275,7 @@ def _waiting(stored: Stored, visit: Appointment, record: Record, whats: list[Wha
         ",".join(whats),
         stored.start_at,
         stored.start_at if gone or not visit.start else int(visit.start.timestamp()),
-        None if gone else visits.encode(visit).decode(),
+        None if gone else encode(visit).decode(),
         None if gone else record.digest,
     )
 
@@ -371,4 +365,3 @@ def _unreadable(source: str, thing: Unreadable) -> SetAside:
 def _set_aside(reading: Reading, done: _Sorted, thing: SetAside) -> None:
     done.aside.append(thing)
     reading.reasons[f"{thing.reason} ({thing.field})" if thing.field else thing.reason] += 1
-

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from clinicrelay.errors import StoreBusy
+from clinicrelay.errors import SettingsError, StoreBusy
 from sync.store import dialects, schema
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 class Store:
     """One clinic's rows. Use `write()` for a transaction, `read()` for a look."""
 
-    def __init__(
-        self, engine: Engine, clinic: str, scratch: Connection | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, clinic: str, scratch: Connection | None = None) -> None:
         self.engine = engine
         self.clinic = clinic
         self._scratch = scratch
@@ -75,13 +73,17 @@ def open_store(url: str, clinic: str, *, now: datetime) -> Store:
     file = dialects.file_of(url)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
+    engine = dialects.connect(url)
     try:
-        engine = dialects.connect(url)
         schema.prepare(engine)
         store = Store(engine, clinic)
         _introduce(store, now)
     except DBAPIError as error:
+        engine.dispose()
         raise _busy(error) from error
+    except SettingsError:
+        engine.dispose()
+        raise
     if file is not None and os.name == "posix":
         _keep_private(str(file))
     return store

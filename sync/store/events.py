@@ -25,7 +25,7 @@ class Wanted(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """An event that has to be written; `visit_content` is the visit as it stands."""
+    """An event that has to be written; `content` is the visit as it stands."""
 
     appointment: int
     calendar: str
@@ -36,7 +36,6 @@ class Pending(NamedTuple):
     memo: dict[str, Any]
     tries: int
     content: str
-    version: int
     changed_at: int
 
 
@@ -56,7 +55,13 @@ class Written(NamedTuple):
 
 def want(connection: Connection, clinic: str, things: Iterable[Wanted], *, now: datetime) -> None:
     """Write down, before anything is called, which events are to be put or removed."""
-    at = seconds(now)
+    at, things = seconds(now), list(things)
+    bulk.write(
+        connection,
+        "calendars",
+        ("clinic", "calendar", "state", "reason", "fix", "since"),
+        ((clinic, name, "ok", "", "", at) for name in sorted({w.calendar for w in things})),
+    )
     bulk.write(
         connection,
         "events",
@@ -100,16 +105,30 @@ def calendars(connection: Connection, clinic: str, *, now: datetime) -> list[str
     return [row.calendar for row in rows]
 
 
-def shown(connection: Connection, clinic: str) -> list[str]:
-    """Return every calendar that something was written to."""
+def shown(connection: Connection, clinic: str) -> dict[str, tuple[str, str, str]]:
+    """Return every calendar that was ever written to: its state, the reason, and the fix."""
     rows = connection.execute(
         text(
-            "SELECT DISTINCT calendar FROM events WHERE clinic = :clinic AND state = 'synced' "
+            "SELECT calendar, state, reason, fix FROM calendars WHERE clinic = :clinic "
             "ORDER BY calendar"
         ),
         {"clinic": clinic},
     )
-    return [row.calendar for row in rows]
+    return {row.calendar: (row.state, row.reason, row.fix) for row in rows}
+
+
+def mark(
+    connection: Connection, clinic: str, calendar: str, reason: str, fix: str, *, now: datetime
+) -> None:
+    """Note whether a calendar takes what is written (no reason) or is blocked."""
+    at = {"clinic": clinic, "calendar": calendar, "reason": reason, "fix": fix}
+    connection.execute(
+        text(
+            "UPDATE calendars SET state = :state, reason = :reason, fix = :fix, since = :now "
+            "WHERE clinic = :clinic AND calendar = :calendar AND reason <> :reason"
+        ),
+        {**at, "state": "blocked" if reason else "ok", "now": seconds(now)},
+    )
 
 
 def write_again(connection: Connection, clinic: str, calendar: str) -> None:
@@ -130,7 +149,7 @@ def pending(
     rows = connection.execute(
         text(
             "SELECT e.appointment, e.calendar, e.ref, e.state, e.sequence, e.written, e.memo, "
-            "e.tries, a.content, a.version, e.changed_at "
+            "e.tries, a.content, e.changed_at "
             "FROM events e JOIN appointments a ON a.id = e.appointment "
             "WHERE e.clinic = :clinic AND e.calendar = :calendar AND e.appointment > :after "
             "AND e.state IN ('put', 'remove') "
@@ -146,7 +165,18 @@ def pending(
         },
     )
     return [
-        Pending(*row[:5], bytes(row[5]) if row[5] else None, json.loads(row[6]), *row[7:])
+        Pending(
+            row.appointment,
+            row.calendar,
+            row.ref,
+            row.state,
+            row.sequence,
+            bytes(row.written) if row.written else None,
+            json.loads(row.memo),
+            row.tries,
+            row.content,
+            row.changed_at,
+        )
         for row in rows
     ]
 
@@ -175,6 +205,18 @@ def written(connection: Connection, results: Iterable[Written]) -> None:
         )
         mark = dialects.marks(connection, 1)
         connection.exec_driver_sql(statement.replace("{}", mark), rows)
+
+
+def open_by_calendar(connection: Connection, clinic: str) -> dict[str, int]:
+    """Return how many events of each calendar are still to be written, refused ones included."""
+    rows = connection.execute(
+        text(
+            "SELECT calendar, count(*) AS number FROM events WHERE clinic = :clinic "
+            "AND state IN ('put', 'remove', 'blocked') GROUP BY calendar ORDER BY calendar"
+        ),
+        {"clinic": clinic},
+    )
+    return {row.calendar: row.number for row in rows}
 
 
 def tally(connection: Connection, clinic: str) -> dict[str, dict[str, int]]:

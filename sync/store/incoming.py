@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy import text
 
@@ -71,6 +71,15 @@ def forget_unjudged(connection: Connection, clinic: str, source: str) -> None:
     )
 
 
+def any_unjudged(connection: Connection, clinic: str, source: str) -> bool:
+    """Whether an earlier run left changes waiting that no guard has seen."""
+    found = text(
+        "SELECT 1 FROM incoming WHERE clinic = :clinic AND source = :source "
+        "AND held IS NULL AND rejected = false LIMIT 1"
+    )
+    return connection.execute(found, {"clinic": clinic, "source": source}).fetchone() is not None
+
+
 def wait(
     connection: Connection, clinic: str, source: str, changes: Iterable[Waiting], *, run: str
 ) -> None:
@@ -106,9 +115,7 @@ def wait(
 _NOTHING = ("", "")
 
 
-def rejected(
-    connection: Connection, clinic: str, source: str
-) -> dict[str, tuple[str, str | None]]:
+def rejected(connection: Connection, clinic: str, source: str) -> dict[str, tuple[str, str | None]]:
     """Return what a person said no to, by key: what it was, and its content."""
     rows = connection.execute(
         text(
@@ -157,26 +164,36 @@ def done(connection: Connection, clinic: str, source: str, keys: Sequence[str]) 
         )
 
 
+class Strike(Protocol):
+    """A guard that struck: how many of how many, and a sentence for a person."""
+
+    @property
+    def guard(self) -> str: ...
+    @property
+    def visits(self) -> int: ...
+    @property
+    def known(self) -> int: ...
+    @property
+    def summary(self) -> str: ...
+
+
 def hold(
     connection: Connection,
     clinic: str,
     source: str,
     keys: Sequence[str],
+    why: Strike,
     *,
-    guard: str,
-    visits: int,
-    known: int,
-    summary: str,
     now: datetime,
 ) -> int:
     """Hold changes back for a person; the same guard striking again keeps its number."""
     at = {
         "clinic": clinic,
         "source": source,
-        "guard": guard,
-        "visits": visits,
-        "known": known,
-        "summary": summary,
+        "guard": why.guard,
+        "visits": why.visits,
+        "known": why.known,
+        "summary": why.summary,
         "now": seconds(now),
     }
     where = "clinic = :clinic AND source = :source AND guard = :guard AND state = 'open'"
@@ -222,13 +239,13 @@ def dissolve(
             close(connection, clinic, number["id"], "dissolved", now=now)
 
 
-def close(
-    connection: Connection, clinic: str, number: int, state: str, *, now: datetime
-) -> None:
+def close(connection: Connection, clinic: str, number: int, state: str, *, now: datetime) -> None:
     """End a hold. Rejected changes stay known as such, all others are forgotten."""
     at = {"clinic": clinic, "id": number, "state": state, "now": seconds(now)}
     connection.execute(
-        text("UPDATE held SET state = :state, closed_at = :now WHERE clinic = :clinic AND id = :id"),
+        text(
+            "UPDATE held SET state = :state, closed_at = :now WHERE clinic = :clinic AND id = :id"
+        ),
         at,
     )
     if state == "rejected":
@@ -240,9 +257,7 @@ def close(
             at,
         )
     else:
-        connection.execute(
-            text("DELETE FROM incoming WHERE clinic = :clinic AND held = :id"), at
-        )
+        connection.execute(text("DELETE FROM incoming WHERE clinic = :clinic AND held = :id"), at)
 
 
 def open_holds(

@@ -108,8 +108,7 @@ def _take(connection: Connection, clinic: str, name: str, length: timedelta) -> 
 def _release(connection: Connection, held: Lease) -> None:
     connection.execute(
         text(
-            "UPDATE leases SET until = 0 "
-            "WHERE clinic = :clinic AND name = :name AND token = :token"
+            "UPDATE leases SET until = 0 WHERE clinic = :clinic AND name = :name AND token = :token"
         ),
         {"clinic": held.clinic, "name": held.name, "token": held.token},
     )

@@ -24,7 +24,11 @@ def recall(connection: Connection, clinic: str, owner: str) -> dict[str, Any]:
 
 
 def remember(
-    connection: Connection, clinic: str, owner: str, before: Mapping[str, Any], now: Mapping[str, Any]
+    connection: Connection,
+    clinic: str,
+    owner: str,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
 ) -> None:
     """Write what is new or different, delete what is no longer there."""
     changed = [

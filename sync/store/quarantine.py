@@ -1,4 +1,4 @@
-"""What was set aside: each thing once, with its place, reason and raw text, and how often it was seen."""
+"""What was set aside: each thing once, with its place, its reason and its raw text."""
 
 from __future__ import annotations
 

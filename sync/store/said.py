@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from sqlalchemy import text
@@ -53,12 +53,15 @@ class Due(NamedTuple):
     """A planned message whose time has come."""
 
     id: int
+    dedupe: str
     appointment: int | None
     say: Say
     tries: int
 
 
-def owe(connection: Connection, clinic: str, things: Iterable[Owed], *, run: str, now: datetime) -> None:
+def owe(
+    connection: Connection, clinic: str, things: Iterable[Owed], *, run: str, now: datetime
+) -> None:
     """Enter what is owed into the ledger; what stands there already stays as it is."""
     at = seconds(now)
     rows = {
@@ -90,13 +93,84 @@ def due(connection: Connection, clinic: str, *, now: datetime, limit: int) -> li
     """Return planned messages whose time has come, the oldest first."""
     rows = connection.execute(
         text(
-            "SELECT id, appointment, say, tries FROM messages "
+            "SELECT id, dedupe, appointment, say, tries FROM messages "
             "WHERE clinic = :clinic AND state = 'planned' AND due_at <= :now "
             "AND (next_try_at IS NULL OR next_try_at <= :now) ORDER BY due_at, id LIMIT :limit"
         ),
         {"clinic": clinic, "now": seconds(now), "limit": limit},
     )
-    return [Due(row.id, row.appointment, _decode_say(row.say), row.tries) for row in rows]
+    return [Due(r.id, r.dedupe, r.appointment, _decode_say(r.say), r.tries) for r in rows]
+
+
+def count_due(connection: Connection, clinic: str, *, now: datetime) -> int:
+    """Return how many planned messages could leave now."""
+    counted = text(
+        "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = 'planned' "
+        "AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now)"
+    )
+    return int(connection.execute(counted, {"clinic": clinic, "now": seconds(now)}).scalar_one())
+
+
+def count_later(connection: Connection, clinic: str, *, now: datetime) -> int:
+    """Return how many planned messages wait for a later hour."""
+    counted = text(
+        "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = 'planned' "
+        "AND (due_at > :now OR next_try_at > :now)"
+    )
+    return int(connection.execute(counted, {"clinic": clinic, "now": seconds(now)}).scalar_one())
+
+
+def sent_by_hour(connection: Connection, clinic: str, *, now: datetime) -> list[int]:
+    """Return how many left in the last 60 minutes, and in each earlier hour (of 14 days) with any."""
+    rows = connection.execute(
+        text(
+            "SELECT (:now - settled_at) / 3600 AS hour, count(*) AS number FROM messages "
+            "WHERE clinic = :clinic AND state = 'sent' AND settled_at > :since "
+            "GROUP BY (:now - settled_at) / 3600"
+        ),
+        {"clinic": clinic, "now": seconds(now), "since": seconds(now) - 14 * 86400},
+    )
+    hours = {int(row.hour): row.number for row in rows}
+    return [hours.pop(0, 0), *hours.values()]
+
+
+def hold_after(connection: Connection, clinic: str, hold: int, *, now: datetime, keep: int) -> None:
+    """Hold all due messages but the first `keep`."""
+    rows = connection.execute(
+        text(
+            "SELECT id FROM messages WHERE clinic = :clinic AND state = 'planned' "
+            "AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now) "
+            "ORDER BY due_at, id"
+        ),
+        {"clinic": clinic, "now": seconds(now)},
+    ).fetchall()
+    surplus = [{"hold": hold, "id": row.id} for row in rows[keep:]]
+    connection.execute(
+        text(
+            "UPDATE messages SET state = 'held', held = :hold, reason = 'awaiting_approval' "
+            "WHERE id = :id"
+        ),
+        surplus,
+    )
+
+
+def release(connection: Connection, hold: int) -> None:
+    """Let held messages go: they pass the gate once more."""
+    connection.execute(
+        text("UPDATE messages SET state = 'planned', reason = NULL WHERE held = :hold"),
+        {"hold": hold},
+    )
+
+
+def reject(connection: Connection, hold: int, *, now: datetime) -> None:
+    """Drop held messages for good."""
+    connection.execute(
+        text(
+            "UPDATE messages SET state = 'skipped', reason = 'rejected', settled_at = :now "
+            "WHERE held = :hold AND state = 'held'"
+        ),
+        {"hold": hold, "now": seconds(now)},
+    )
 
 
 def settle(
@@ -145,7 +219,18 @@ def begin_attempt(
     bulk.write(
         connection,
         "attempts",
-        ("id", "clinic", "message", "notifier", "state", "reason", "detail", "body", "started_at", "run"),
+        (
+            "id",
+            "clinic",
+            "message",
+            "notifier",
+            "state",
+            "reason",
+            "detail",
+            "body",
+            "started_at",
+            "run",
+        ),
         [
             (
                 message.id,
@@ -164,9 +249,7 @@ def begin_attempt(
     )
 
 
-def end_attempt(
-    connection: Connection, attempt: str, result: SendResult, *, now: datetime
-) -> None:
+def end_attempt(connection: Connection, attempt: str, result: SendResult, *, now: datetime) -> None:
     """Write down what became of an attempt."""
     connection.execute(
         text(
@@ -198,7 +281,7 @@ def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list
     """Return attempts that were begun and never ended: their sender was killed, or got no answer."""
     rows = connection.execute(
         text(
-            "SELECT a.id, a.message, a.notifier, a.body, m.appointment, m.say, m.tries "
+            "SELECT a.id, a.message, a.notifier, a.body, m.dedupe, m.appointment, m.say, m.tries "
             "FROM attempts a JOIN messages m ON m.id = a.message "
             "WHERE a.clinic = :clinic AND a.state IN ('sending', 'unknown') "
             "AND (m.next_try_at IS NULL OR m.next_try_at <= :now) ORDER BY a.started_at, a.id"
@@ -211,7 +294,7 @@ def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list
             row.message,
             row.notifier,
             msgspec.json.decode(row.body, type=Message),
-            Due(row.message, row.appointment, _decode_say(row.say), row.tries),
+            Due(row.message, row.dedupe, row.appointment, _decode_say(row.say), row.tries),
         )
         for row in rows
     ]
@@ -266,20 +349,4 @@ def told(connection: Connection, appointments: Sequence[int]) -> dict[int, dict[
                 Channel(channel) if channel else None,
                 MessageKind(kind) if kind else None,
             )
-    return found
-
-
-def counts(connection: Connection, clinic: str, run: str | None = None) -> Mapping[str, Any]:
-    """Return how many messages stand in which state (of one run's settling, or in all)."""
-    rows = connection.execute(
-        text(
-            "SELECT state, reason, channel, count(*) AS number FROM messages "
-            "WHERE clinic = :clinic" + (" AND run = :run" if run else "") + " "
-            "GROUP BY state, reason, channel"
-        ),
-        {"clinic": clinic, "run": run},
-    )
-    found: dict[str, Any] = {}
-    for row in rows:
-        found[row.state] = found.get(row.state, 0) + row.number
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
@@ -37,6 +38,18 @@ def prepare(engine: Engine) -> None:
                 )
             ]
         )
+
+
+def upgrade(engine: Engine, to: str = HEAD) -> None:
+    """Run the migrations up to a version; one that was cut off is run again by the next start."""
+    from alembic import command
+    from alembic.config import Config
+
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, to)
 
 
 def version_of(engine: Engine) -> str | None:

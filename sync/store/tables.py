@@ -80,7 +80,9 @@ class Source(SQLModel, table=True):
     last_read_at: datetime | None = Field(default=None, sa_column=_maybe())
     last_complete_at: datetime | None = Field(default=None, sa_column=_maybe())
     last_count: int | None = None
-    first_day: str | None = Field(default=None, max_length=10)  # days the last complete read covered
+    first_day: str | None = Field(
+        default=None, max_length=10
+    )  # days the last complete read covered
     last_day: str | None = Field(default=None, max_length=10)
 
 
@@ -119,7 +121,7 @@ class Appointment(SQLModel, table=True):
     practitioner: str | None = Field(default=None, max_length=255)
     version: int = 1
     baseline: int | None = None
-    digest: bytes = Field(sa_type=LargeBinary(16))  # type: ignore[call-overload]
+    digest: bytes = Field(sa_type=LargeBinary(16))
     content: str = Field(sa_type=Text)
     wake_at: datetime | None = Field(default=None, sa_column=_maybe())
     first_run: str = Field(max_length=26)
@@ -240,6 +242,18 @@ class Event(SQLModel, table=True):
     changed_at: datetime = Field(sa_column=_instant())
 
 
+class Calendar(SQLModel, table=True):
+    """A calendar that something was ever to be written to, and whether it takes it."""
+
+    __tablename__ = "calendars"
+    clinic: str = Field(primary_key=True, max_length=64)
+    calendar: str = Field(primary_key=True, max_length=320)
+    state: str = Field(max_length=16)  # ok | blocked
+    reason: str = Field(default="", max_length=40)
+    fix: str = Field(default="", sa_type=Text)
+    since: datetime = Field(sa_column=_instant())
+
+
 class Told(SQLModel, table=True):
     """What one person was last told of one visit."""
 
@@ -273,7 +287,9 @@ class Message(SQLModel, table=True):
     step: str = Field(max_length=20)
     say: str = Field(sa_type=Text)
     setting: str = Field(max_length=80)
-    state: str = Field(max_length=12)  # planned | sending | sent | skipped | failed | unknown | held
+    state: str = Field(
+        max_length=12
+    )  # planned | sending | sent | skipped | failed | unknown | held
     reason: str | None = Field(default=None, max_length=60)
     due_at: datetime = Field(sa_column=_instant())
     useless_after: datetime = Field(sa_column=_instant())

@@ -144,9 +144,7 @@ def refresh_digests(connection: Connection, rows: Iterable[tuple[bytes, int]]) -
     _many(connection, "UPDATE appointments SET digest = {} WHERE id = {}", list(rows))
 
 
-def keep_people(
-    connection: Connection, clinic: str, visits: Iterable[Appointment]
-) -> None:
+def keep_people(connection: Connection, clinic: str, visits: Iterable[Appointment]) -> None:
     """Keep patients by what they may be searched by."""
     people = {
         (visit.source, who.key): (clinic, visit.source, who.key, who.name, who.phone, who.email)
@@ -229,7 +227,9 @@ def replace(
         )
 
 
-def _by_ids(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, int, str, bytes, int]]:
+def _by_ids(
+    connection: Connection, ids: Sequence[int]
+) -> Iterator[tuple[int, int, str, bytes, int]]:
     for start in range(0, len(ids), _AT_ONCE):
         some = tuple(ids[start : start + _AT_ONCE])
         yield from connection.exec_driver_sql(

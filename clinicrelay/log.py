@@ -1,0 +1,126 @@
+"""The log: one JSON line an event, and nothing in it that an allow-list does not name.
+
+A processor drops every field it does not know and masks whatever looks like a secret, a phone or an
+address in those it does (R-072..R-074). structlog is imported with the first line that is written:
+a run with nothing to say does not pay for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TextIO
+
+# Codes, ids of ours, counts and times; never a name, a contact, a body or a secret.
+FIELDS = frozenset(
+    {
+        "event",
+        "level",
+        "at",
+        "run",
+        "clinic",
+        "command",
+        "source",
+        "calendar_kind",
+        "guard",
+        "held",
+        "exit",
+        "mode",
+        "reason",
+        "read",
+        "unchanged",
+        "set_aside",
+        "written",
+        "removed",
+        "sent",
+        "failed",
+        "unknown",
+        "changes",
+        "error_type",
+        "place",
+        "reference",
+        "version",
+        "duration_ms",
+    }
+)
+
+_MASKED = (
+    (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+"), "<email>"),
+    (re.compile(r"\+?\d(?:[\s()/-]?\d){7,}"), "<number>"),
+    (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*"), "<token>"),
+    (re.compile(r"(?i)(password|secret|token|key)=\S+"), r"\1=<secret>"),
+)
+_NEVER_MASKED = frozenset({"at", "run", "reference", "version", "event", "level"})
+
+
+class Log:
+    """Writes events of one clinic's runs to its log file, and to a terminal where that is wanted."""
+
+    def __init__(
+        self, file: Path | None, *, level: str = "info", echo: TextIO | None = None
+    ) -> None:
+        self._file = file
+        self._echo = echo
+        self._level = level
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Write down that something happened."""
+        self._write("info", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Write down that something went wrong."""
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        if level == "info" and self._level in ("warning", "error"):
+            return
+        line = render(level, event, fields)
+        if self._echo is not None:
+            self._echo.write(line + "\n")
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+def render(level: str, event: str, fields: MutableMapping[str, Any]) -> str:
+    """Return the JSON line of an event, allowed fields only, masked, on one line (R-074)."""
+    import structlog
+
+    values: MutableMapping[str, Any] = {"event": event, "level": level, **fields}
+    for processor in _processors():
+        values = processor(None, level, values)
+    return str(structlog.processors.JSONRenderer(sort_keys=False)(None, level, values))
+
+
+@cache
+def _processors() -> tuple[Any, ...]:
+    import structlog
+
+    return (structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"), allow, mask)
+
+
+def allow(_logger: Any, _name: str, values: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop every field that is not known to be harmless."""
+    return {name: value for name, value in values.items() if name in FIELDS}
+
+
+def mask(_logger: Any, _name: str, values: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask what looks personal or secret in the fields that remain: the second net."""
+    return {
+        name: value if name in _NEVER_MASKED else _mask(value) for name, value in values.items()
+    }
+
+
+def _mask(value: Any) -> Any:
+    if isinstance(value, str):
+        for pattern, instead in _MASKED:
+            value = pattern.sub(instead, value)
+        return value
+    if isinstance(value, dict):
+        return {key: _mask(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_mask(item) for item in value]
+    return value

@@ -1,0 +1,132 @@
+"""How a run is told on a terminal, and in plain lines to a pipe: counts and codes, never a name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from clinicrelay.times import local
+
+if TYPE_CHECKING:
+    from commands._frame import Call
+    from sync.clinic import Clinic
+    from sync.report import RunReport, SourceReport
+
+_ORDER = (
+    "booked", "rescheduled", "relocated", "reassigned", "cancelled", "reinstated", "status",
+    "details", "gone",
+)  # fmt: skip
+
+
+@contextmanager
+def progress(call: Call, clinic: Clinic) -> Iterator[None]:
+    """Show on a terminal what long work is at; nothing elsewhere."""
+    if not call.on_terminal or call.quiet:
+        yield
+        return
+    from rich.console import Console
+
+    with Console(file=sys.stderr).status("reading …") as status:
+        clinic.tell = status.update
+        yield
+
+
+def run_lines(clinic: Clinic, report: RunReport) -> list[str]:
+    """Return what a run did, line by line, ending in what needs a person."""
+    lines = _quiet_lines(clinic, report) if not report.changed else _full_lines(clinic, report)
+    needs = list(_needs_a_person(report))
+    if needs:
+        width = max(len(what) for what, _ in needs)
+        lines += ["Needs a person", *(f"  {what:<{width}}   {command}" for what, command in needs)]
+    return [*lines, _ending(report)]
+
+
+def _quiet_lines(clinic: Clinic, report: RunReport) -> list[str]:
+    lines = [_idle(name, one) for name, one in report.sources.items() if one.idle or one.error]
+    if not report.busy:
+        lines.append("nothing changed, nothing sent.")
+    return lines
+
+
+def _idle(name: str, one: SourceReport) -> str:
+    return f"{name:<12}{one.error or one.idle}"
+
+
+def _full_lines(clinic: Clinic, report: RunReport) -> list[str]:
+    lines = []
+    for name, one in report.sources.items():
+        lines += list(_source_lines(name, one))
+    for name, calendar in report.calendars.items():
+        parts = [f"written {calendar.written}", f"removed {calendar.removed}"]
+        parts += [f"pending {calendar.pending}"] if calendar.pending else []
+        parts += [f"blocked {len(calendar.blocked)}"] if calendar.blocked else []
+        lines.append(f"{name:<12}{'   '.join(parts)}")
+    return [*lines, *_message_lines(clinic, report)]
+
+
+def _source_lines(name: str, one: SourceReport) -> Iterator[str]:
+    if one.error or one.idle:
+        yield _idle(name, one)
+        return
+    if one.state == "busy":
+        yield f"{name:<12}another run is reading it"
+        return
+    whole = "complete" if one.complete else "not complete"
+    yield f"{name:<12}{one.read} records, {whole}"
+    for hold in one.held:
+        yield (
+            f"{name} HELD: {hold['summary']}. Nothing of it was applied, nobody was told. "
+            f"See: clinicrelay held show {hold['id']}"
+        )
+    counts = [f"{what} {one.changes[what]}" for what in _ORDER if what in one.changes]
+    counts.append(f"unchanged {one.unchanged}")
+    if one.set_aside:
+        counts.append(f"set aside {one.set_aside} ({one.set_aside_new} new)")
+    yield "  " + "   ".join(counts)
+    for note in one.notes:
+        yield f"  {note}"
+
+
+def _message_lines(clinic: Clinic, report: RunReport) -> Iterator[str]:
+    run = report.messages
+    ways = ", ".join(f"{channel} {n}" for channel, n in sorted(run.by_channel.items()))
+    sent = f"sent {run.sent}" + (f" ({ways})" if ways else "")
+    yield f"{'messages':<12}{sent}   unknown {run.unknown}   failed {run.failed}"
+    if run.skipped:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(run.skipped.items()))
+        yield f"{'':<12}not sent: {reasons}"
+    for hold in run.holds:
+        yield f"messages HELD: {hold['summary']}. See: clinicrelay held show {hold['id']}"
+
+
+def _needs_a_person(report: RunReport) -> Iterator[tuple[str, str]]:
+    for name, calendar in report.calendars.items():
+        for blocked in calendar.blocked:
+            yield f"calendar {name}:{blocked['calendar']} {blocked['reason']}", blocked["fix"]
+    for name, one in report.sources.items():
+        if one.set_aside:
+            yield f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list"
+        if one.error:
+            yield f"{name} could not be read", one.fix
+    if report.open_holds:
+        yield f"{report.open_holds} held", "clinicrelay held list"
+
+
+def _ending(report: RunReport) -> str:
+    words = {
+        0: "done.",
+        3: "done, but something needs a person.",
+        4: "held: a guard waits for `clinicrelay held release`.",
+        75: "another run is at work; nothing was done, try again.",
+    }
+    return f"Exit {report.exit}: {words[report.exit]}"
+
+
+def when(clinic: Clinic, instant: object) -> str:
+    """Return an instant the way people read it, in the clinic's zone."""
+    from datetime import datetime
+
+    assert isinstance(instant, datetime)
+    return local(instant, clinic.zone).strftime("%a %d %b %H:%M")

@@ -1,0 +1,179 @@
+"""One clinic at work: its settings, its store, and its plugins, built when they are first needed."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from clinicrelay import plugins
+from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Window
+from clinicrelay.model import Channel, Practitioner
+from sync.store import Store, memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from clinicrelay.settings.schema import Doctor, Settings
+    from mappings.compile import Mapper
+    from sync.words import Words
+
+
+@dataclass(slots=False)
+class Clinic:
+    """What a run works with.
+
+    `now` is business time. `rehearsed` says that it was given (`--now`), so nothing may leave this
+    machine. `dry` is for plan: nothing but the store is touched, and that is a scratch one.
+    """
+
+    settings: Settings
+    store: Store
+    run: str
+    now: datetime
+    rehearsed: bool = False
+    dry: bool = False
+    watched: bool = False
+    tell: Callable[[str], None] = lambda text: None
+    _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    @property
+    def zone(self) -> str:
+        return self.settings.clinic.timezone
+
+    @cached_property
+    def words(self) -> Words:
+        from sync.words import Words
+
+        clinic = self.settings.clinic
+        return Words(clinic.language, clinic.facts(), self.settings.templates)
+
+    def connector(self, name: str) -> tuple[Connector, Mapper]:
+        """Return a source's connector and its mapping, made for each other."""
+        import mappings
+
+        source = self.settings.sources[name]
+        plugin: Any = plugins.find("connectors", source.type)
+        mapping = mappings.load(source.mapping or plugin.mapping, self.settings.folder)
+        clinic = self.settings.clinic
+        mapper = mapping.compile(
+            mappings.Context(name, clinic.timezone, clinic.country, clinic.language)
+        )
+        kit = self._kit("connectors", name, self.settings.folder, columns=mapping.columns)
+        return plugin(source.options, kit), mapper
+
+    def window(self, name: str) -> Window:
+        """Return the stretch of time that a source is read for."""
+        window = self.settings.sources[name].window
+        ahead = self.now + window.future.length
+        return Window(window.past.before(self.now, self.zone), ahead)
+
+    def calendar(self, name: str) -> Calendar:
+        """Return a calendar plugin by its name in settings."""
+        found: Calendar = self._plugin("calendars", name, self.settings.calendars[name])
+        return found
+
+    def notifier(self, name: str) -> Notifier:
+        """Return a notifier plugin by its name in settings."""
+        found: Notifier = self._plugin("notifiers", name, self.settings.notifiers[name])
+        return found
+
+    @cached_property
+    def senders(self) -> dict[Channel, tuple[str, ...]]:
+        """The notifiers of each channel, in the order of the settings file."""
+        classes = {
+            name: plugins.find("notifiers", entry.type)
+            for name, entry in self.settings.notifiers.items()
+        }
+        return {
+            channel: tuple(n for n, kind in classes.items() if channel in kind.channels)  # type: ignore[union-attr]
+            for channel in Channel
+        }
+
+    def may_reach_out(self, plugin: Calendar | Notifier) -> str | None:
+        """Return why a plugin must not be used now (a reason code), or None."""
+        if not plugin.outside:
+            return None
+        if self.rehearsed:
+            return "now_given"
+        named = self.settings.safety.only_recipients is not None and isinstance(plugin, Notifier)
+        return None if self.store.mode == "live" or named else self.store.mode
+
+    def doctor(self, source: str, practitioner: Practitioner) -> Doctor | None:
+        """Return the entry under `doctors` that means a practitioner of a source."""
+        return self._doctors.get((source, practitioner.key)) or self._doctors.get(
+            ("", practitioner.key)
+        )
+
+    @cached_property
+    def _doctors(self) -> dict[tuple[str, str], Doctor]:
+        found = {}
+        for doctor in self.settings.doctors:
+            match = doctor.match if isinstance(doctor.match, dict) else {"": doctor.match}
+            found.update(dict.fromkeys(match.items(), doctor))
+        return found
+
+    def calendars_of(self, source: str, practitioner: Practitioner) -> list[str]:
+        """Return the calendars (`NAME:ADDRESS`) that show a practitioner's visits."""
+        doctor = self.doctor(source, practitioner)
+        found = []
+        for name in self.settings.calendars:
+            own = doctor.calendar if doctor else None
+            linked = own.get(name) if isinstance(own, dict) else own
+            address = linked or self.calendar(name).address_of(self.as_named(source, practitioner))
+            if address:
+                found.append(f"{name}:{address}")
+        return found
+
+    def as_named(self, source: str, practitioner: Practitioner) -> Practitioner:
+        """Return a practitioner the way settings name and reach them."""
+        doctor = self.doctor(source, practitioner)
+        if doctor is None:
+            return practitioner
+        return Practitioner(
+            key=doctor.id,
+            name=doctor.name or practitioner.name,
+            email=doctor.email or practitioner.email,
+            phone=doctor.phone or practitioner.phone,
+        )
+
+    def opaque(self, *parts: object) -> str:
+        """Return an id that means nothing to others and is always the same for the same parts."""
+        message = "|".join(map(str, parts)).encode()
+        digest = hmac.digest(self.store.instance_key, message, "sha256")[:20]
+        return "cr" + base64.b32hexencode(digest).decode().lower()
+
+    @cached_property
+    def policy(self) -> str:
+        """A fingerprint of the settings that plan decides by."""
+        settings = self.settings
+        parts = settings.model_dump_json(
+            include={"clinic", "doctors", "calendars", "channels", "reminders", "quiet_hours"}
+        )
+        return sha256(parts.encode()).hexdigest()[:32]
+
+    def _plugin(self, room: str, name: str, entry: Any) -> Any:
+        if (room, name) not in self._plugins:
+            kit = self._kit(room, name, self.settings.data)
+            self._plugins[room, name] = plugins.find(room, entry.type)(entry.options, kit)
+        return self._plugins[room, name]
+
+    def _kit(self, room: str, name: str, folder: Path, **more: Any) -> Kit:
+        with self.store.read() as connection:
+            remembered = memory.recall(connection, self.store.clinic, f"{room}/{name}")
+        return Kit(
+            name=name,
+            clinic=self.settings.clinic.facts(),
+            folder=folder,
+            now=self.now,
+            memory=remembered,
+            instance_key=self.store.instance_key,
+            wait=self.watched and not self.dry,
+            tell=self.tell,
+            **more,
+        )

@@ -1,0 +1,323 @@
+"""plan, the step: looks at every visit that woke, writes down what is owed, and lets it sleep again.
+
+Level-triggered: a change, a due reminder, a settings edit or a replay only wake visits. What is owed
+is decided from how things stand (`sync.plan`, `sync.due`), and written in one transaction with the
+hour of the next look; after a kill the same visits wake again and the same keys are owed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from clinicrelay import times
+from clinicrelay.actions import PutEvent, Role, Say, Told, What
+from clinicrelay.model import Appointment, decode
+from sync.due import (
+    coming_reminders,
+    digest_due,
+    digest_say,
+    due_reminders,
+    reminder_horizon,
+)
+from sync.plan import Seen, baseline, dedupe_key, event_actions, owed
+from sync.store import events, memory, progress, said, wakes
+from sync.store.events import Wanted
+from sync.store.said import Owed
+from sync.store.wakes import Past, Woken
+
+if TYPE_CHECKING:
+    from clinicrelay.settings.schema import Step
+    from sync.clinic import Clinic
+    from sync.store.leases import Lease
+
+_AT_ONCE = 1000
+_NEW_TIME = {What.RESCHEDULED, What.REINSTATED}
+
+
+def plan(clinic: Clinic, lease: Lease) -> int:
+    """Look at every visit that woke; return how many there were."""
+    _heed_new_settings(clinic, lease)
+    looked_at = 0
+    while batch := _woken(clinic):
+        _plan_batch(clinic, lease, batch)
+        looked_at += len(batch)
+    _owe_digests(clinic, lease)
+    return looked_at
+
+
+def _heed_new_settings(clinic: Clinic, lease: Lease) -> None:
+    with clinic.store.read() as connection:
+        known = progress.policy(connection, clinic.store.clinic)
+    if known != clinic.policy:
+        with clinic.store.write() as connection:
+            lease.fence(connection)
+            progress.set_policy(connection, clinic.store.clinic, clinic.policy, now=clinic.now)
+
+
+def _woken(clinic: Clinic) -> list[Woken]:
+    with clinic.store.read() as connection:
+        return wakes.woken(connection, clinic.store.clinic, now=clinic.now, limit=_AT_ONCE)
+
+
+def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
+    with clinic.store.read() as connection:
+        known = _Known.of(connection, batch)
+    planner = _Planner(clinic, known)
+    plans = [planner.plan(visit) for visit in batch]
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        said.owe(
+            connection,
+            clinic.store.clinic,
+            (thing for p in plans for thing in p.owed),
+            run=clinic.run,
+            now=clinic.now,
+        )
+        events.want(
+            connection,
+            clinic.store.clinic,
+            [thing for p in plans for thing in p.wanted],
+            now=clinic.now,
+        )
+        wakes.sleep(connection, (p.sleep for p in plans))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All that is kept about the visits of a batch."""
+
+    told: Mapping[int, Mapping[str, Told]]
+    shown: Mapping[int, Mapping[str, str]]
+    past: Mapping[int, Sequence[Past]]
+    replaced: Mapping[int, Woken]
+
+    @classmethod
+    def of(cls, connection: Any, batch: Sequence[Woken]) -> _Known:
+        others = [v.replaces for v in batch if v.replaces] + [
+            v.replaced_by for v in batch if v.replaced_by
+        ]
+        ids = [v.id for v in batch]
+        changed = [v.id for v in batch if v.version > 1]
+        return cls(
+            told=said.told(connection, ids + others),
+            shown=events.of_visits(connection, ids),
+            past=wakes.history(connection, changed + others),
+            replaced=wakes.by_ids(connection, others),
+        )
+
+
+def seen(visit: Woken, known: _Known) -> Seen:
+    """Return a visit as the pure decisions take it."""
+    past = known.past.get(visit.id, ())
+    other = known.replaced.get(visit.replaces or 0)
+    told = dict(_told(visit, known))
+    if not told and other is not None:
+        told = dict(_told(other, known))
+    return Seen(
+        appointment=visit.visit,
+        first_seen=_instant(visit.first_seen_at),
+        told=told,
+        version=visit.version,
+        gone=visit.gone_at is not None,
+        gone_reason=visit.gone_reason,
+        imported=visit.baseline is not None,
+        moved_at=_moved_at(past),
+        replaced_by=_key(known.replaced.get(visit.replaced_by or 0)),
+        replaces=_key(other),
+    )
+
+
+def _key(visit: Woken | None) -> str | None:
+    return visit.source_key if visit is not None else None
+
+
+def _moved_at(past: Sequence[Past]) -> datetime | None:
+    """Return when the visit got its present time: the last move, or when it came back."""
+    moved = [p.replaced_at for p in past if _NEW_TIME & set(p.what.split(","))]
+    return _instant(moved[-1]) if moved else None
+
+
+def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
+    """Return what people were last told: by a message, or silently with the baseline version."""
+    by_message = known.told.get(visit.id, {})
+    if visit.baseline is None:
+        return by_message
+    past = known.past.get(visit.id, ())
+    then = {p.version: p for p in past}
+    before = then.get(visit.baseline - 1)
+    at = _instant(before.replaced_at if before else visit.first_seen_at)
+    content = then[visit.baseline].content if visit.baseline in then else visit.content
+    silently = baseline(Seen(decode(content), first_seen=at), now=at)
+    return silently | {who: told for who, told in by_message.items() if told.at >= at}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    owed: Sequence[Owed]
+    wanted: Sequence[Wanted]
+    sleep: tuple[int | None, int, int]
+
+
+class _Planner:
+    """Decides about one visit after another under one set of settings."""
+
+    def __init__(self, clinic: Clinic, known: _Known) -> None:
+        self.clinic = clinic
+        self.known = known
+        reminders = clinic.settings.reminders
+        self.reminders = reminders
+        self.steps: list[tuple[Role, Sequence[Step]]] = [
+            (role, rules.steps)
+            for role, rules in ((Role.PATIENT, reminders.patient), (Role.DOCTOR, reminders.doctor))
+            if rules is not None and rules.steps
+        ]
+        self.horizon = reminder_horizon(step for _, steps in self.steps for step in steps)
+        self.oldest = min(
+            (
+                c.window.past.before(clinic.now, clinic.zone)
+                for c in clinic.settings.calendars.values()
+            ),
+            default=clinic.now,
+        )
+
+    def plan(self, woken: Woken) -> _Plan:
+        visit = woken.visit
+        if self._is_news_to_nobody(woken, visit):
+            one, says = None, []
+        else:
+            one = seen(woken, self.known)
+            says = self._says(one)
+        return _Plan(
+            [self._owed(woken, say, one) for say in says],
+            self._wanted(woken, visit),
+            (self._next_look(visit, one), woken.id, woken.version),
+        )
+
+    def _is_news_to_nobody(self, woken: Woken, visit: Appointment) -> bool:
+        """Whether a visit came with an import, is as it was then, and has no reminder due soon."""
+        return (
+            woken.baseline == woken.version == 1
+            and woken.gone_at is None
+            and woken.replaced_by is None
+            and woken.id not in self.known.told
+            and (visit.start is None or visit.start - self.horizon > self.clinic.now)
+        )
+
+    def _says(self, one: Seen) -> list[Say]:
+        now, quiet = self.clinic.now, self.clinic.settings.quiet_hours
+        due = [
+            say
+            for role, steps in self.steps
+            for say in due_reminders(one, steps, role, now=now, quiet=quiet)
+        ]
+        return [*owed(one, self.reminders, now=now), *due]
+
+    def _owed(self, woken: Woken, say: Say, one: Seen | None) -> Owed:
+        told = one.told.get(say.recipient) if one else None
+        return Owed(dedupe_key(woken.source, woken.source_key, say, told), woken.id, say)
+
+    def _wanted(self, woken: Woken, visit: Appointment) -> list[Wanted]:
+        if not self.clinic.settings.calendars:
+            return []
+        if visit.start is not None and visit.start < self.oldest:
+            return []  # the past day stands as it was
+        wanted = {
+            calendar: practitioner.key
+            for practitioner in visit.practitioners
+            for calendar in self.clinic.calendars_of(visit.source, practitioner)
+        }
+        actions = event_actions(
+            visit,
+            gone=woken.gone_at is not None,
+            wanted=wanted,
+            existing=self.known.shown.get(woken.id, {}),
+        )
+        ref = self.clinic.opaque(woken.source, woken.source_key)
+        return [
+            Wanted(woken.id, action.calendar, ref, isinstance(action, PutEvent))
+            for action in actions
+        ]
+
+    def _next_look(self, visit: Appointment, one: Seen | None) -> int | None:
+        start, now = visit.start, self.clinic.now
+        if start is None or start <= now or not self.steps:
+            return None
+        if start - self.horizon > now:
+            return int((start - self.horizon).timestamp())
+        if one is None:
+            return None
+        coming = [
+            say.due_at
+            for role, steps in self.steps
+            for say in coming_reminders(
+                one,
+                steps,
+                role,
+                now=now,
+                until=start,
+                quiet=self.clinic.settings.quiet_hours,
+            )[:1]
+        ]
+        return int(min(coming).timestamp()) if coming else None
+
+
+def _owe_digests(clinic: Clinic, lease: Lease) -> None:
+    """Owe each doctor the digest of a day, once its hour has come."""
+    doctor = clinic.settings.reminders.doctor
+    if doctor is None or doctor.digest is None:
+        return
+    owner = "sync/digest"
+    with clinic.store.read() as connection:
+        remembered = memory.recall(connection, clinic.store.clinic, owner)
+    last = date.fromisoformat(remembered["day"]) if "day" in remembered else None
+    day = digest_due(clinic.now, doctor.digest, clinic.zone, last)
+    if day is None:
+        return
+    first = times.first_instant(day, clinic.zone)
+    end = times.first_instant(day + timedelta(days=1), clinic.zone)
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        visits = wakes.of_day(connection, clinic.store.clinic, first=first, end=end)
+        owed = [
+            Owed(
+                dedupe_key("digest", day.isoformat(), say, None),
+                None,
+                say,
+            )
+            for key, starts in _by_practitioner(visits).items()
+            for say in [digest_say(key, day, starts, doctor.digest, clinic.zone)]
+        ]
+        said.owe(connection, clinic.store.clinic, owed, run=clinic.run, now=clinic.now)
+        memory.remember(
+            connection, clinic.store.clinic, owner, remembered, {"day": day.isoformat()}
+        )
+
+
+def _by_practitioner(visits: Iterable[Woken]) -> dict[str, list[datetime]]:
+    """Return the starts of each practitioner's visits that will take place."""
+    found: dict[str, list[datetime]] = {}
+    for woken in visits:
+        visit = woken.visit
+        for who in visit.practitioners:
+            if visit.start is not None and visit.status.on_calendar:
+                found.setdefault(who.key, []).append(visit.start)
+    return found
+
+
+def told_of(connection: Any, visits: Sequence[Woken]) -> dict[int, Mapping[str, Told]]:
+    """Return who counts as told what of visits, by a message or silently."""
+    known = _Known.of(connection, visits)
+    return {visit.id: seen(visit, known).told for visit in visits}
+
+
+def look(connection: Any, visits: Sequence[Woken]) -> dict[int, Seen]:
+    """Return visits as the pure decisions take them, by their number."""
+    known = _Known.of(connection, visits)
+    return {visit.id: seen(visit, known) for visit in visits}
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,122 @@
+"""What a run did, in the shape that others rely on (`sync --json`), and the exit code it deserves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from clinicrelay.times import iso
+from sync.push import CalendarRun
+from sync.send import MessageRun
+
+DONE, BUG, SETTINGS, NEEDS_PERSON, HELD, TRY_AGAIN = 0, 1, 2, 3, 4, 75
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """What became of one source. `idle` is why there was nothing to read."""
+
+    state: str
+    strategy: str | None = None
+    read: int = 0
+    kept: int = 0
+    unchanged: int = 0
+    changes: dict[str, int] = field(default_factory=dict)
+    set_aside: int = 0
+    set_aside_new: int = 0
+    complete: bool | None = None
+    error: str | None = None
+    fix: str = ""
+    idle: str | None = None
+    notes: list[str] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What one run of the line did."""
+
+    run: str
+    now: datetime
+    mode: str
+    sources: dict[str, SourceReport] = field(default_factory=dict)
+    calendars: dict[str, CalendarRun] = field(default_factory=dict)
+    messages: MessageRun = field(default_factory=MessageRun)
+    due_later: int = 0
+    open_holds: int = 0
+    busy: bool = False
+
+    @property
+    def exit(self) -> int:
+        """The gravest of what happened: 4 held, 3 needs a person, 75 nothing done, 0 done."""
+        states = {report.state for report in self.sources.values()}
+        if self.busy or (states and states <= {"busy"}):
+            return TRY_AGAIN
+        if self.open_holds:
+            return HELD
+        return NEEDS_PERSON if self._needs_a_person(states) else DONE
+
+    def _needs_a_person(self, states: set[str]) -> bool:
+        return bool(
+            states & {"failed", "partial"}
+            or any(report.set_aside for report in self.sources.values())
+            or any(c.blocked for c in self.calendars.values())
+            or self.messages.failed
+        )
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything at all was kept, written, sent or set aside."""
+        return bool(
+            any(r.changes or r.set_aside_new or r.held for r in self.sources.values())
+            or any(c.written or c.removed for c in self.calendars.values())
+            or self.messages.sent
+            or self.messages.failed
+        )
+
+    def json(self) -> dict[str, Any]:
+        """Return the promised JSON."""
+        return {
+            "run": self.run,
+            "now": iso(self.now),
+            "mode": self.mode,
+            "exit": self.exit,
+            "sources": {name: _source(report) for name, report in self.sources.items()},
+            "calendars": {name: _calendar(run) for name, run in self.calendars.items()},
+            "messages": {
+                "sent": self.messages.sent,
+                "failed": self.messages.failed,
+                "unknown": self.messages.unknown,
+                "due_later": self.due_later,
+                "skipped": dict(sorted(self.messages.skipped.items())),
+            },
+        }
+
+
+def _source(report: SourceReport) -> dict[str, Any]:
+    return {
+        "state": report.state,
+        "strategy": report.strategy,
+        "read": report.read,
+        "kept": report.kept,
+        "unchanged": report.unchanged,
+        "changes": report.changes,
+        "set_aside": report.set_aside,
+        "set_aside_new": report.set_aside_new,
+        "complete": report.complete,
+        "error": report.error,
+        "fix": report.fix,
+        "notes": report.notes,
+        "held": report.held,
+    }
+
+
+def _calendar(run: CalendarRun) -> dict[str, Any]:
+    return {
+        "written": run.written,
+        "removed": run.removed,
+        "unchanged": run.unchanged,
+        "pending": run.pending,
+        "blocked": run.blocked,
+    }

@@ -1,0 +1,79 @@
+"""`once`: one cycle of the line, for cron and CronJobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sync import steps
+from sync.report import RunReport
+from sync.store import progress
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+
+
+def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
+    """Pull every source (or those named), then plan and deliver; record the run."""
+    report = RunReport(clinic.run, clinic.now, clinic.store.mode)
+    _started(clinic, "sync")
+    for name in sources or clinic.settings.sources:
+        report.sources[name] = steps.pull(clinic, name)
+    if all(source.state == "busy" for source in report.sources.values()):
+        report.busy = True
+    else:
+        _deliver(clinic, report)
+    _finished(clinic, report)
+    return report
+
+
+def send(clinic: Clinic) -> RunReport:
+    """Send what is due now: planned messages, retries, unknowns; pull nothing."""
+    report = RunReport(clinic.run, clinic.now, clinic.store.mode)
+    _started(clinic, "send")
+    if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
+        report.busy = True
+    _finished(clinic, report)
+    return report
+
+
+def deliver(clinic: Clinic, command: str) -> RunReport:
+    """Plan and deliver what a person has just released."""
+    report = RunReport(clinic.run, clinic.now, clinic.store.mode)
+    _started(clinic, command)
+    _deliver(clinic, report)
+    _finished(clinic, report)
+    return report
+
+
+def _deliver(clinic: Clinic, report: RunReport) -> None:
+    steps.plan(clinic)
+    report.calendars = steps.deliver_events(clinic)
+    steps.deliver_messages(clinic, report.messages)
+
+
+def _started(clinic: Clinic, command: str) -> None:
+    with clinic.store.write() as connection:
+        progress.run_started(
+            connection,
+            clinic.store.clinic,
+            clinic.run,
+            command,
+            now=clinic.now,
+            at=datetime.now(UTC),
+        )
+
+
+def _finished(clinic: Clinic, report: RunReport) -> None:
+    open_things = steps.counts(clinic)
+    report.open_holds = open_things["holds"]
+    report.due_later = open_things["later"]
+    with clinic.store.write() as connection:
+        progress.run_finished(
+            connection,
+            clinic.run,
+            exit_code=report.exit,
+            report=report.json(),
+            at=datetime.now(UTC),
+        )

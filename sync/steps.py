@@ -1,0 +1,135 @@
+"""The steps that runners share. Each may be run again at any time, by anyone, twice at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from clinicrelay.errors import Refused, SettingsError, TryLater
+from sync import keep, planner, push, send
+from sync import pull as pulling
+from sync import settle as settling
+from sync.pull import SourceRun
+from sync.report import SourceReport
+from sync.store import progress, quarantine
+from sync.store.leases import lease
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+    from sync.push import CalendarRun
+    from sync.send import MessageRun
+    from sync.store.leases import Lease
+
+
+def pull(clinic: Clinic, name: str) -> SourceReport:
+    """Read one source to its end; a failure of it is in the report, not raised."""
+    with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
+        if held is None:
+            return SourceReport("busy")
+        try:
+            source = _source(clinic, name, held)
+            return _read(clinic, source)
+        except TryLater as error:
+            return _failed(clinic, name, str(error), "the next run tries again by itself")
+        except Refused as error:
+            return _failed(clinic, name, str(error), error.fix)
+        except SettingsError as error:
+            return _failed(clinic, name, str(error), "clinicrelay check")
+
+
+def _source(clinic: Clinic, name: str, held: Lease) -> SourceRun:
+    connector, mapper = clinic.connector(name)
+    return SourceRun(
+        name=name,
+        connector=connector,
+        mapper=mapper,
+        store=clinic.store,
+        lease=held,
+        run=clinic.run,
+        now=clinic.now,
+        remembered=dict(connector.kit.memory),
+        dry=clinic.dry,
+        told=lambda records: clinic.tell(f"{name} {records} records"),
+    )
+
+
+def _read(clinic: Clinic, source: SourceRun) -> SourceReport:
+    if not clinic.dry:
+        source.connector.claim()
+    _forget_unjudged(source)
+    read_anything = False
+    for reading, page in pulling.pull(source, clinic.window(source.name)):
+        read_anything = True
+        keep.end_read(
+            source, reading, page, limits=clinic.settings.safety.hold_if, zone=clinic.zone
+        )
+    return _report(source, read_anything)
+
+
+def _forget_unjudged(source: SourceRun) -> None:
+    from sync.store import incoming
+
+    with source.store.read() as connection:
+        left = incoming.any_unjudged(connection, source.clinic, source.name)
+    if left:
+        with source.store.write() as connection:
+            source.lease.fence(connection)
+            incoming.forget_unjudged(connection, source.clinic, source.name)
+
+
+def _report(source: SourceRun, read_anything: bool) -> SourceReport:
+    with source.store.read() as connection:
+        known = progress.progress(connection, source.clinic, source.name)
+        fresh = quarantine.new_in(connection, source.clinic, source.name, source.run)
+    state = known.state if read_anything else "held" if known.state == "held" else "ok"
+    return SourceReport(
+        state="held" if source.holds else state,
+        strategy=getattr(source.connector, "strategy", None),
+        read=source.read,
+        kept=source.read - source.set_aside - source.skipped,
+        unchanged=source.unchanged,
+        changes={what: n for what, n in sorted(source.changes.items()) if n},
+        set_aside=source.set_aside,
+        set_aside_new=fresh,
+        complete=source.complete,
+        idle=None if read_anything else source.connector.nothing_to_read(),
+        notes=source.notes,
+        held=source.holds,
+    )
+
+
+def _failed(clinic: Clinic, name: str, error: str, fix: str) -> SourceReport:
+    with clinic.store.write() as connection:
+        progress.note(connection, clinic.store.clinic, name, state="failed", error=error)
+    return SourceReport("failed", error=error, fix=fix, complete=False)
+
+
+def plan(clinic: Clinic) -> int | None:
+    """Decide about every visit that woke; None when another run is at it."""
+    with lease(clinic.store, "plan", clinic.settings.store.lease) as held:
+        return None if held is None else planner.plan(clinic, held)
+
+
+def deliver_events(clinic: Clinic) -> dict[str, CalendarRun]:
+    """Bring every calendar up to date."""
+    return push.push(clinic)
+
+
+def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
+    """Settle what is unknown, then send what is due; False when another run is at it."""
+    with lease(clinic.store, "send", clinic.settings.store.lease) as held:
+        if held is None:
+            return False
+        settling.settle(clinic, held, run)
+        send.send(clinic, held, run)
+        return True
+
+
+def counts(clinic: Clinic) -> dict[str, Any]:
+    """Return what is still open: holds, and messages due later."""
+    from sync.store import incoming, said
+
+    with clinic.store.read() as connection:
+        return {
+            "holds": len(incoming.open_holds(connection, clinic.store.clinic)),
+            "later": said.count_later(connection, clinic.store.clinic, now=clinic.now),
+        }

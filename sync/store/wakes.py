@@ -1,0 +1,115 @@
+"""Which visits plan has to look at, with all that it decides by; and when it looks again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import text
+
+from clinicrelay.model import Appointment, decode
+from sync.store import dialects, seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SELECT = (
+    "SELECT id, source, source_key, content, version, baseline, gone_at, gone_reason, "
+    "first_seen_at, replaces, replaced_by, wake_at FROM appointments "
+)
+
+
+class Woken(NamedTuple):
+    """A visit that plan has to look at. Instants are seconds."""
+
+    id: int
+    source: str
+    source_key: str
+    content: str
+    version: int
+    baseline: int | None
+    gone_at: int | None
+    gone_reason: str | None
+    first_seen_at: int
+    replaces: int | None
+    replaced_by: int | None
+    wake_at: int | None
+
+    @property
+    def visit(self) -> Appointment:
+        return decode(self.content)
+
+
+def woken(connection: Connection, clinic: str, *, now: datetime, limit: int) -> list[Woken]:
+    """Return visits that changed or whose next step has come, the longest waiting first."""
+    rows = connection.execute(
+        text(
+            _SELECT + "WHERE clinic = :clinic AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit"
+        ),
+        {"clinic": clinic, "now": seconds(now), "limit": limit},
+    )
+    return [Woken(*row) for row in rows]
+
+
+def by_ids(connection: Connection, ids: Sequence[int]) -> dict[int, Woken]:
+    """Return visits by their number."""
+    found: dict[int, Woken] = {}
+    for start in range(0, len(ids), 900):
+        some = tuple(ids[start : start + 900])
+        rows = connection.exec_driver_sql(
+            _SELECT + f"WHERE id IN ({dialects.marks(connection, len(some))})", some
+        )
+        found.update((row[0], Woken(*row)) for row in rows)
+    return found
+
+
+class Past(NamedTuple):
+    """A superseded version of a visit."""
+
+    version: int
+    content: str
+    what: str
+    replaced_at: int
+
+
+def history(connection: Connection, ids: Sequence[int]) -> Mapping[int, list[Past]]:
+    """Return the superseded versions of visits, the oldest first."""
+    found: dict[int, list[Past]] = {}
+    for start in range(0, len(ids), 900):
+        some = tuple(ids[start : start + 900])
+        rows = connection.exec_driver_sql(
+            "SELECT appointment, version, content, what, replaced_at FROM versions "
+            f"WHERE appointment IN ({dialects.marks(connection, len(some))}) "
+            "ORDER BY appointment, version",
+            some,
+        )
+        for row in rows:
+            found.setdefault(row[0], []).append(Past(*row[1:]))
+    return found
+
+
+def sleep(connection: Connection, rows: Iterable[tuple[int | None, int, int]]) -> None:
+    """Set when visits are looked at next: (seconds or None, id, version).
+
+    One that has meanwhile become another version stays awake.
+    """
+    todo = list(rows)
+    if todo:
+        mark = dialects.marks(connection, 1)
+        connection.exec_driver_sql(
+            f"UPDATE appointments SET wake_at = {mark} WHERE id = {mark} AND version = {mark}", todo
+        )
+
+
+def of_day(connection: Connection, clinic: str, *, first: datetime, end: datetime) -> list[Woken]:
+    """Return the visits that begin in a stretch of time and will take place, in their order."""
+    rows = connection.execute(
+        text(
+            _SELECT + "WHERE clinic = :clinic AND start_at >= :first AND start_at < :end "
+            "AND gone_at IS NULL AND status NOT IN ('cancelled', 'entered_in_error') "
+            "ORDER BY start_at, id"
+        ),
+        {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
+    )
+    return [Woken(*row) for row in rows]
