@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-_PLAIN = re.compile(r"\+[1-9]\d{7,14}")
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
+
+_PLAIN = re.compile(r"\+[1-9][0-9]{7,14}")
 
 
 class PhoneReading(NamedTuple):
@@ -25,20 +28,42 @@ def read_phone(text: str, country: str) -> PhoneReading:
     reach it (N36).
     """
     import phonenumbers
-    from phonenumbers import PhoneNumberType
+    from phonenumbers import PhoneNumberType, ValidationResult
 
-    try:
-        parsed = phonenumbers.parse(text, country)
-    except phonenumbers.NumberParseException:
-        return PhoneReading(None, "invalid_phone")
-    if not phonenumbers.is_possible_number(parsed):
-        return PhoneReading(None, "invalid_phone")
-    parsed.extension = None
-    number = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    if not phonenumbers.is_valid_number(parsed):
-        return PhoneReading(number, "unassigned_phone")
-    landline = phonenumbers.number_type(parsed) == PhoneNumberType.FIXED_LINE
-    return PhoneReading(number, "landline" if landline else None)
+    parsed = _from_e164(text)
+    if parsed is None:
+        try:
+            parsed = phonenumbers.parse(text, country)
+        except phonenumbers.NumberParseException:
+            return _INVALID
+        parsed.extension = None
+        text = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    kind = phonenumbers.number_type(parsed)
+    if kind == PhoneNumberType.UNKNOWN:  # not valid; perhaps not even possible
+        length = phonenumbers.is_possible_number_with_reason(parsed)
+        whole = length == ValidationResult.IS_POSSIBLE  # not one that only works within its town
+        return PhoneReading(text, "unassigned_phone") if whole else _INVALID
+    return PhoneReading(text, "landline" if kind == PhoneNumberType.FIXED_LINE else None)
+
+
+_INVALID = PhoneReading(None, "invalid_phone")
+
+
+def _from_e164(text: str) -> PhoneNumber | None:
+    """Take a number that is in E.164 already apart, a third of what parsing it costs.
+
+    None where only parsing tells: another notation, or a leading zero that belongs to the number.
+    """
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumber
+
+    if not is_e164(text):
+        return None
+    for length in (1, 2, 3):
+        code, rest = int(text[1 : 1 + length]), text[1 + length :]
+        if code in COUNTRY_CODE_TO_REGION_CODE:
+            national = not rest.startswith("0") and len(rest) > 3
+            return PhoneNumber(country_code=code, national_number=int(rest)) if national else None
+    return None
 
 
 def is_e164(text: str) -> bool:

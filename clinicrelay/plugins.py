@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import pkgutil
 from difflib import get_close_matches
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TypeAlias
 
@@ -40,6 +39,8 @@ def find(room: str, name: str) -> Plugin:
     """
     if name.isidentifier() and importlib.util.find_spec(f"{room}.{name}"):
         return _plugin_in(importlib.import_module(f"{room}.{name}"), room)
+    from importlib.metadata import entry_points
+
     for point in entry_points(group=f"clinicrelay.{room}", name=name):
         loaded = point.load()
         return _plugin_in(loaded, room) if isinstance(loaded, ModuleType) else loaded
@@ -49,6 +50,8 @@ def find(room: str, name: str) -> Plugin:
 
 def names(room: str) -> list[str]:
     """Return the types a room offers, installed entry points included."""
+    from importlib.metadata import entry_points
+
     package = importlib.import_module(room)
     own = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
     return sorted({*own, *(p.name for p in entry_points(group=f"clinicrelay.{room}"))})

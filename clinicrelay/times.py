@@ -10,7 +10,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -71,9 +71,12 @@ def zone_of(name: str) -> ZoneInfo:
     """
     if name == "UTC":
         return ZoneInfo("UTC")
-    if "/" not in name or name.startswith("Etc/") or name not in available_timezones():
-        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin")
-    return ZoneInfo(name)
+    try:
+        if "/" in name and not name.startswith(("Etc/", "posix/", "right/")):
+            return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        pass
+    raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin")
 
 
 class Reading(NamedTuple):

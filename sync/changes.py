@@ -43,10 +43,8 @@ def same_visit(before: Appointment, after: Appointment) -> bool:
 def _moved(before: Appointment, after: Appointment) -> bool:
     if before.start is None or after.start is None:
         return before.start is not after.start
-    return (
-        abs(after.start - before.start) >= _A_MOVE
-        or (_length(before) != _length(after)
-        and not (before.end_inferred and after.end_inferred))
+    return abs(after.start - before.start) >= _A_MOVE or (
+        _length(before) != _length(after) and not (before.end_inferred and after.end_inferred)
     )
 
 

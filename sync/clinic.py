@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay import plugins
 from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Window
 from clinicrelay.model import Channel, Practitioner
+from sync.pretend import PretendedCalendar, PretendedNotifier
 from sync.store import Store, memory
 
 if TYPE_CHECKING:
@@ -125,10 +126,16 @@ class Clinic:
         for name in self.settings.calendars:
             own = doctor.calendar if doctor else None
             linked = own.get(name) if isinstance(own, dict) else own
-            address = linked or self.calendar(name).address_of(self.as_named(source, practitioner))
+            kind = self._kinds[name]
+            address = linked or kind.address_of(self.as_named(source, practitioner))
             if address:
                 found.append(f"{name}:{address}")
         return found
+
+    @cached_property
+    def _kinds(self) -> dict[str, type[Calendar]]:
+        settings: Any = self.settings.calendars
+        return {name: plugins.find("calendars", one.type) for name, one in settings.items()}  # type: ignore[misc]
 
     def as_named(self, source: str, practitioner: Practitioner) -> Practitioner:
         """Return a practitioner the way settings name and reach them."""
@@ -151,16 +158,26 @@ class Clinic:
     @cached_property
     def policy(self) -> str:
         """A fingerprint of the settings that plan decides by."""
-        settings = self.settings
-        parts = settings.model_dump_json(
-            include={"clinic", "doctors", "calendars", "channels", "reminders", "quiet_hours"}
+        own = self.settings
+        parts = (
+            own.clinic,
+            own.doctors,
+            own.calendars,
+            own.channels,
+            own.reminders,
+            own.quiet_hours,
         )
-        return sha256(parts.encode()).hexdigest()[:32]
+        return sha256(repr(parts).encode()).hexdigest()[:32]
 
     def _plugin(self, room: str, name: str, entry: Any) -> Any:
         if (room, name) not in self._plugins:
             kit = self._kit(room, name, self.settings.data)
-            self._plugins[room, name] = plugins.find(room, entry.type)(entry.options, kit)
+            plugin: Any = plugins.find(room, entry.type)(entry.options, kit)
+            if self.dry:
+                plugin = (
+                    PretendedCalendar(plugin) if room == "calendars" else PretendedNotifier(plugin)
+                )
+            self._plugins[room, name] = plugin
         return self._plugins[room, name]
 
     def _kit(self, room: str, name: str, folder: Path, **more: Any) -> Kit:

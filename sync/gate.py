@@ -27,6 +27,19 @@ _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
 _CLOSED_DOOR = (MessageKind.CHANGE, MessageKind.CANCELLATION)
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
+# The truth had moved on: if it moves back, the same message is owed after all.
+_MOVED_ON = frozenset(
+    {
+        "already_arrived",
+        "cancelled",
+        "gone",
+        "not_booked",
+        "not_on_visit",
+        "reinstated",
+        "superseded_by_reschedule",
+        "unscheduled",
+    }
+)
 # When no channel is open, the reason that tells a person most about what to mend comes first.
 _TELLING = (
     "only_recipients",
@@ -65,6 +78,17 @@ class Drop:
 
 
 Verdict: TypeAlias = Go | Wait | Drop
+
+
+def reopens(kind: MessageKind, reason: str) -> bool:
+    """Return whether a message dropped for this reason may be taken up when it is planned again.
+
+    Its key is the same, so the ledger would otherwise refuse it for ever: B when A→B→A→B passes
+    within a night, or a cancellation to a number that has been corrected since. Reminders are asked
+    for every minute, so for them a missing contact is final; the next step looks again.
+    """
+    mended = kind is not MessageKind.REMINDER and reason in _TELLING
+    return mended or reason in _MOVED_ON
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +188,7 @@ def gate(
         (None if say.kind is MessageKind.DIGEST else _untrue(say, fresh, gone=gone))
         or _said_already(say, told)
         or _too_late(say, now)
-        or (Drop("deceased") if isinstance(person, Patient) and person.deceased else None)
+        or _not_to_be_reached(person)
     )
     if drop is not None:
         return drop
@@ -243,6 +267,15 @@ def _expected(say: Say) -> datetime | None:
     if say.kind is MessageKind.CANCELLATION and say.before is not None:
         about = say.before
     return about.start
+
+
+def _not_to_be_reached(person: Patient | Practitioner | None) -> Drop | None:
+    if not isinstance(person, Patient):
+        return None
+    if person.deceased:
+        return Drop("deceased")
+    # The source's word for a patient who wants no messages: a no on every channel.
+    return Drop("opted_out") if person.preferred_channel == "none" else None
 
 
 # --- which way to the person ------------------------------------------------------------------

@@ -281,8 +281,8 @@ def dedupe_key(visit_source: str, visit_key: str, say: Say, told: Told | None) -
     """Return the ledger's unique key of a Say: 32 hex digits.
 
     A reminder is unique for visit, person, step and facts. Anything else is unique also for what
-    it corrects, so that A→B→A→B is told each time. An entry that ended unsent because the truth
-    had moved on may be taken up again: B was never told when A→B→A→B passes before the send.
+    it corrects, so that A→B→A→B is told each time. Where the truth went back before B was sent, B
+    has the key of the entry that was dropped: `gate.reopens` says which of those come back.
     """
     parts = [visit_source, visit_key, say.recipient, say.kind, say.step, say.facts.hash]
     if say.kind is not MessageKind.REMINDER:

@@ -75,9 +75,7 @@ def _hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
     )
     with clinic.store.write() as connection:
         lease.fence(connection)
-        number = incoming.hold(
-            connection, clinic.store.clinic, "", [], storm, now=clinic.now
-        )
+        number = incoming.hold(connection, clinic.store.clinic, "", [], storm, now=clinic.now)
         said.hold_after(connection, clinic.store.clinic, number, now=clinic.now, keep=allowed)
     run.holds.append(storm.told_as(number))
 

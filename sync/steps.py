@@ -87,7 +87,7 @@ def _report(source: SourceRun, read_anything: bool) -> SourceReport:
         read=source.read,
         kept=source.read - source.set_aside - source.skipped,
         unchanged=source.unchanged,
-        changes={what: n for what, n in sorted(source.changes.items()) if n},
+        changes={str(what): n for what, n in sorted(source.changes.items()) if n},
         set_aside=source.set_aside,
         set_aside_new=fresh,
         complete=source.complete,

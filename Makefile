@@ -1,0 +1,84 @@
+# Everything here works in a fresh clone on a machine that has Python 3.11 or newer, git and make.
+#   make demo    a sample clinic, from an export to calendars and messages; nothing leaves the machine
+#   make test    the tests            make check   format, lint, types, floors, generated pages
+#   make bench   the measurements     make lock    pin what pyproject.toml asks for (UPGRADE=1: the newest)
+#   make generate   write the generated pages      make clean   start over
+# ARGS is passed on: make test ARGS="tests/connectors -k quote"
+
+SHELL := /bin/sh
+IN := .venv/bin/python
+ARGS ?=
+
+# Pages and schemas that are written from the code: each module takes --check and says what is stale.
+GENERATORS := clinicrelay.settings.reference
+
+.PHONY: demo test check bench lock generate clean
+
+demo: .venv/runs
+	@.venv/bin/clinicrelay demo $(ARGS)
+
+test: .venv/checks
+	@$(IN) -m pytest -n auto --maxprocesses=4 $(ARGS)
+
+check: .venv/checks
+	$(IN) -m ruff format --check .
+	$(IN) -m ruff check .
+	$(IN) -m mypy
+	.venv/bin/lint-imports --no-logo
+	@for page in $(GENERATORS); do echo "$$page --check"; $(IN) -m $$page --check || exit 1; done
+	$(if $(wildcard commands/map.py),.venv/bin/clinicrelay map --test)
+
+bench: .venv/checks
+	@$(IN) -m bench $(ARGS)
+
+generate: .venv/checks
+	@for page in $(GENERATORS); do $(IN) -m $$page || exit 1; done
+
+# --- the environment ---------------------------------------------------------------------------
+
+TRY := python3.13 python3.12 python3.11 python3 python
+PYTHON ?= $(shell for p in $(TRY); do "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	2>/dev/null && { command -v "$$p"; break; }; done)
+TOO_OLD = clinicrelay needs Python 3.11 or newer, and none of $(TRY) here is that. Install one, or \
+	name it: make $(firstword $(MAKECMDGOALS) demo) PYTHON=/path/to/python3.11
+
+# Only wheels: building from source would run tools that no lock has pinned. The project itself is
+# built by the locked hatchling, hence no isolation.
+PIP := $(IN) -m pip -qq --disable-pip-version-check --no-input
+FROM_LOCK := $(PIP) install --require-hashes --only-binary :all: --requirement
+OURSELVES := $(PIP) install --no-deps --no-build-isolation --editable .
+
+# A checkout that was moved or copied takes its environment along, full of the old place's paths.
+ifneq ($(shell cat .venv/place 2>/dev/null),$(CURDIR))
+.PHONY: .venv/place
+endif
+
+.venv/place:
+	@"$(or $(PYTHON),$(error $(TOO_OLD)))" -m venv --clear .venv
+	@printf '%s\n' '$(CURDIR)' > $@
+
+.venv/runs: .venv/place requirements.lock pyproject.toml
+	@echo "Installing what clinicrelay needs into .venv (once) ..."
+	@$(FROM_LOCK) requirements.lock
+	@$(OURSELVES)
+	@touch $@
+
+.venv/checks: .venv/runs requirements-dev.lock
+	@echo "Adding what tests and checks need (once) ..."
+	@$(FROM_LOCK) requirements-dev.lock
+	@touch $@
+
+# --- the locks ---------------------------------------------------------------------------------
+
+COMPILE := .venv/lock/bin/python -m piptools compile --quiet --generate-hashes --strip-extras \
+	--allow-unsafe --no-annotate --no-header --no-emit-index-url --no-emit-trusted-host \
+	--no-emit-find-links --all-build-deps $(if $(UPGRADE),--upgrade)
+
+lock: .venv/place
+	@test -x .venv/lock/bin/python || "$(PYTHON)" -m venv .venv/lock
+	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
+	@$(COMPILE) --all-extras --output-file requirements-dev.lock pyproject.toml
+	@$(COMPILE) --extra all --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -1,0 +1,186 @@
+"""The part of the settings that keeps and protects: store, guards, logging, retention."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, PlainValidator, SecretStr, ValidationInfo, field_validator
+
+from clinicrelay.settings.values import (
+    CalendarSpan,
+    Factor,
+    Section,
+    Share,
+    SomeTime,
+    Whole,
+    read_email,
+    read_number,
+    wrong,
+)
+from clinicrelay.times import Span
+
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+_DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
+
+
+class Store(Section):
+    """Where clinicrelay keeps its own copy and its memory."""
+
+    # No repr: the address of a database server holds its password.
+    url: str = Field(
+        default="sqlite:///clinicrelay.db",
+        repr=False,
+        description="SQLAlchemy URL of the store; a relative SQLite file lies in `data`.",
+        examples=["postgresql+psycopg://clinicrelay@db.example/clinicrelay"],
+    )
+    lease: SomeTime = Field(
+        default=timedelta(seconds=60),
+        description="How long a killed run blocks the next one at most.",
+        examples=["60s"],
+    )
+    instance_key: SecretStr | None = Field(
+        default=None,
+        description="The key of this installation, where `data` does not last; best set by "
+        "CLINICRELAY__STORE__INSTANCE_KEY.",
+        examples=["${INSTANCE_KEY}"],
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        scheme, separator, _ = value.partition("://")
+        if not separator or DRIVERS.get(scheme, scheme).split("+")[0] not in _DIALECTS:
+            raise wrong(
+                "this is not the URL of a database that can be the store",
+                "write sqlite:///clinicrelay.db or postgresql+psycopg://user:password@host/name",
+            )
+        return value
+
+    def resolved_url(self, data: Path) -> str:
+        """Return the URL for SQLAlchemy: driver named, a relative SQLite file placed in `data`."""
+        scheme, _, rest = self.url.partition("://")
+        if scheme.split("+")[0] != "sqlite":
+            return f"{DRIVERS.get(scheme, scheme)}://{rest}"
+        name = rest.removeprefix("/")
+        if not name or name.startswith((":memory:", "file:")):
+            return self.url
+        return f"{scheme}:///{data / name}"
+
+
+class HoldIf(Section):
+    """From when on a change is too big to be believed; counted on known future visits of a source."""
+
+    gone: Share = Field(
+        default=0.10, description="Share of visits missing from a complete read.", examples=["10%"]
+    )
+    rescheduled: Share = Field(
+        default=0.30, description="Share of visits moved in one read.", examples=["30%"]
+    )
+    cancelled: Share = Field(
+        default=0.30, description="Share of visits cancelled in one read.", examples=["30%"]
+    )
+    shifted: Whole = Field(
+        default=10,
+        ge=1,
+        description="Visits moved by one and the same time: a wrong time zone looks so.",
+        examples=[10],
+    )
+    storm: Factor = Field(
+        default=5.0,
+        description="Messages falling due, as a multiple of the usual.",
+        examples=["5x"],
+    )
+    set_aside: Share = Field(
+        default=0.20, description="Share of records that could not be understood.", examples=["20%"]
+    )
+    at_least: Whole = Field(
+        default=5,
+        ge=1,
+        description="Fewer than this never hold a read, whatever the share.",
+        examples=[5],
+    )
+
+
+def read_recipient(value: Any, info: ValidationInfo) -> str:
+    """Accept a phone in E.164, an e-mail address, or `*@domain`."""
+    if isinstance(value, str) and "@" in value:
+        read_email(value.replace("*@", "anyone@", 1) if value.startswith("*@") else value)
+        return str(value)
+    return read_number(value, info)
+
+
+Recipient: TypeAlias = Annotated[str, PlainValidator(read_recipient)]
+
+
+class Safety(Section):
+    """What stops a disaster before anybody hears of it."""
+
+    hold_if: HoldIf = Field(
+        default=HoldIf(),
+        description="When a read is held for a person to look at.",
+        examples=[{"gone": "10%"}],
+    )
+    max_messages_per_run: Whole = Field(
+        default=500,
+        ge=1,
+        description="Messages in one run and in any hour; what is above it is held.",
+        examples=[500],
+    )
+    only_recipients: tuple[Recipient, ...] | None = Field(
+        default=None,
+        description="Messages to patients and doctors reach nobody else; `*@domain` means a whole "
+        "domain. Absent: no restriction.",
+        examples=[["+4915100000000", "*@riverside.example"]],
+    )
+
+    @field_validator("only_recipients")
+    @classmethod
+    def _somebody(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:
+            raise wrong(
+                "`only_recipients` is there but names nobody",
+                "name somebody, or delete the key to have no restriction",
+            )
+        return value
+
+
+class Logging(Section):
+    """What is written down of each run; never names, numbers or texts."""
+
+    file: Path = Field(
+        default=Path("log/clinicrelay.jsonl"),
+        description="The log file, in `data`.",
+        examples=["log/clinicrelay.jsonl"],
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is worth a line.", examples=["info"]
+    )
+
+
+def _days(count: int) -> Span:
+    return Span(count, timedelta(), f"{count}d")
+
+
+class Retention(Section):
+    """How long things are kept."""
+
+    appointments: CalendarSpan = Field(
+        default=_days(400), description="Visits, counted from their end.", examples=["400d"]
+    )
+    bodies: CalendarSpan = Field(
+        default=_days(30),
+        description="Texts of messages, counted from their sending.",
+        examples=["30d"],
+    )
+    quarantine: CalendarSpan = Field(
+        default=_days(30),
+        description="Records that were set aside, counted from when they were last seen.",
+        examples=["30d"],
+    )

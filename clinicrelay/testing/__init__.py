@@ -1,0 +1,41 @@
+"""What a plugin's author tests with: the contract of each room as a class to inherit, and fakes.
+
+from clinicrelay.testing import NotifierContract
+
+class TestPigeon(NotifierContract):
+    def make(self, folder): return Pigeon(Pigeon.Options(loft="x"), kit(folder))
+    def arrived(self, folder): ...
+"""
+
+import pytest
+
+# Before they are imported, so that a broken promise shows the values it was broken with.
+pytest.register_assert_rewrite(
+    "clinicrelay.testing.calendars",
+    "clinicrelay.testing.connectors",
+    "clinicrelay.testing.notifiers",
+    "clinicrelay.testing.options",
+)
+
+from clinicrelay.testing.calendars import CalendarContract, SeenEvent  # noqa: E402
+from clinicrelay.testing.connectors import Booking, ConnectorContract  # noqa: E402
+from clinicrelay.testing.fakes import FakeCalendar, FakeConnector, FakeNotifier  # noqa: E402
+from clinicrelay.testing.kits import CANARIES, CLINIC, NOW, WINDOW, kit  # noqa: E402
+from clinicrelay.testing.notifiers import Arrived, NotifierContract  # noqa: E402
+
+__all__ = [
+    "CANARIES",
+    "CLINIC",
+    "NOW",
+    "WINDOW",
+    "Arrived",
+    "Booking",
+    "CalendarContract",
+    "ConnectorContract",
+    "FakeCalendar",
+    "FakeConnector",
+    "FakeNotifier",
+    "NotifierContract",
+    "SeenEvent",
+    "kit",
+]

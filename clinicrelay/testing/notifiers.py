@@ -1,0 +1,222 @@
+"""The contract of notifiers: one attempt, one message, one honest outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from clinicrelay.contracts import (
+    Absent,
+    Attachment,
+    CannotTell,
+    Finding,
+    Found,
+    Message,
+    Notifier,
+    Outcome,
+)
+from clinicrelay.model import Channel
+from clinicrelay.testing.kits import CANARY_EMAIL, CANARY_NAME, CANARY_PHONE, NOW, canaries_in
+from clinicrelay.testing.options import OptionsContract
+
+# What real names and texts bring along: emoji, right to left, a very long line, quotes.
+ODD_TEXTS = (
+    "Wir freuen uns 🏥👍🏽 – bis bald",
+    "موعدك يوم الثلاثاء ١ ديسمبر",
+    "x" * 1200,
+    "\"quoted\", 'single', \\back\\ <b>&amp;</b> %s {name}",
+    "line one\nline two\n\nline four",
+    ".\n.a line that begins with a dot\nFrom here on",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One message as its recipient would see it."""
+
+    to: str
+    text: str
+    subject: str | None = None
+    html: str | None = None
+
+
+class NotifierContract(OptionsContract):
+    """Inherit, say how to make the plugin and how to see what arrived; ten promises are kept.
+
+    `answers_lookups` is false where the provider cannot be asked; `repeats_are_harmless` is false
+    where nothing at the provider's side makes a second identical attempt one message.
+    """
+
+    answers_lookups: ClassVar[bool] = True
+    repeats_are_harmless: ClassVar[bool] = True
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """Where the plugin under test may live."""
+        return tmp_path
+
+    def make(self, folder: Path) -> Notifier:
+        """Return the plugin, as a process that starts now would make it."""
+        raise NotImplementedError
+
+    def arrived(self, folder: Path) -> Sequence[Arrived]:
+        """Return all that has arrived, in any order."""
+        raise NotImplementedError
+
+    def break_destination(self, folder: Path) -> None:
+        """Make sending impossible from now on: a server that is gone, a folder that is none."""
+        raise NotImplementedError
+
+    def traces(self, folder: Path) -> Sequence[str]:
+        """Return what others may see of a message besides itself: file names, addresses called."""
+        return [str(path.relative_to(folder)) for path in folder.rglob("*")]
+
+    def plugin(self) -> type[Notifier]:
+        return type(self.make(Path()))
+
+    def message(self, notifier: Notifier, **changes: Any) -> Message:
+        """Return a message on the notifier's first channel."""
+        channel = notifier.channels[0]
+        fields: dict[str, Any] = {
+            "id": "at-0123456789abcdef",
+            "channel": channel,
+            "to": CANARY_EMAIL if channel is Channel.EMAIL else CANARY_PHONE,
+            "text": f"Hello {CANARY_NAME}, Tuesday 1 December, 10:30.",
+            "language": "en",
+            "kind": "reminder",
+            "subject": "Your appointment" if channel is Channel.EMAIL else None,
+            "useless_after": NOW + timedelta(hours=3),
+            "written_at": NOW,
+        }
+        return Message(**fields | changes)
+
+    def test_a_message_that_was_accepted_arrived_once(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        message = self.message(notifier)
+        result = notifier.send(message)
+        assert (result.outcome, result.reason) == (Outcome.ACCEPTED, "")
+        assert result.provider_id
+        (seen,) = self.arrived(folder)
+        assert seen.to == message.to
+        assert message.text in seen.text
+
+    def test_every_channel_it_names_works(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        for number, channel in enumerate(notifier.channels):
+            mail = channel is Channel.EMAIL
+            message = self.message(
+                notifier,
+                id=f"at-{number}",
+                channel=channel,
+                to=CANARY_EMAIL if mail else CANARY_PHONE,
+                subject="Your appointment" if mail else None,
+            )
+            assert notifier.send(message).outcome is Outcome.ACCEPTED, channel
+        assert len(self.arrived(folder)) == len(notifier.channels)
+
+    def test_the_same_attempt_by_another_process_is_no_second_message(self, folder: Path) -> None:
+        if not self.repeats_are_harmless:
+            pytest.skip("this provider cannot know an attempt again")
+        first = self.make(folder)
+        assert first.send(self.message(first)).outcome is Outcome.ACCEPTED
+        again = self.make(folder)
+        again.send(self.message(again))
+        assert len(self.arrived(folder)) == 1
+
+    def test_different_attempts_are_different_messages(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        for number in range(5):
+            notifier.send(self.message(notifier, id=f"at-{number}"))
+        assert len(self.arrived(folder)) == 5
+
+    def test_what_was_sent_is_found_and_what_was_not_is_never_found(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        sent, unsent = self.message(notifier), self.message(notifier, id="at-never")
+        result = notifier.send(sent)
+        proof, other = self.make(folder).lookup(sent), self.make(folder).lookup(unsent)
+        if self.answers_lookups:
+            assert proof == Found(result.provider_id)
+            assert isinstance(other, Absent | CannotTell)
+        else:
+            assert isinstance(proof, CannotTell)
+            assert isinstance(other, CannotTell)
+
+    @pytest.mark.parametrize("text", ODD_TEXTS)
+    def test_odd_text_arrives_as_it_was_written(self, folder: Path, text: str) -> None:
+        notifier = self.make(folder)
+        result = notifier.send(self.message(notifier, text=text))
+        assert result.outcome is Outcome.ACCEPTED
+        (seen,) = self.arrived(folder)
+        assert seen.text.replace("\r\n", "\n").rstrip("\n") == text
+
+    def test_no_line_end_in_a_subject_begins_a_header(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        if Channel.EMAIL not in notifier.channels:
+            pytest.skip("no e-mail")
+        evil = "Visit\r\nBcc: thief@evil.example\n\nbody\u2028X: y"
+        notifier.send(self.message(notifier, channel=Channel.EMAIL, to=CANARY_EMAIL, subject=evil))
+        (seen,) = self.arrived(folder)
+        assert seen.subject is not None
+        assert "Visit" in seen.subject
+        assert "\n" not in seen.subject
+        assert seen.to == CANARY_EMAIL
+
+    def test_an_address_with_a_line_end_or_a_second_address_is_refused(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        for number, tail in enumerate(("\nBcc: thief@evil.example", ", thief@evil.example")):
+            message = self.message(notifier, id=f"at-{number}")
+            result = notifier.send(self.message(notifier, to=message.to + tail))
+            assert result.outcome is Outcome.REJECTED
+            assert not canaries_in(result)
+        assert not self.arrived(folder)
+
+    def test_an_odd_id_neither_breaks_nor_shows(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        ids = ("@@ID@@", "../../up", "a/b:c", CANARY_NAME, "x" * 900)
+        for odd in ids:
+            assert notifier.send(self.message(notifier, id=odd)).outcome is Outcome.ACCEPTED
+        assert len(self.arrived(folder)) == len(ids)
+        assert not canaries_in(*self.traces(folder))
+
+    def test_an_attachment_does_not_hide_the_text(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        if Channel.EMAIL not in notifier.channels:
+            pytest.skip("no e-mail")
+        note = Attachment("note.txt", "text/plain", "see you")
+        message = self.message(
+            notifier, channel=Channel.EMAIL, to=CANARY_EMAIL, html="<p>x</p>", attachments=(note,)
+        )
+        assert notifier.send(message).outcome is Outcome.ACCEPTED
+        (seen,) = self.arrived(folder)
+        assert message.text in seen.text
+        assert seen.html is not None
+
+    def test_a_broken_destination_is_an_outcome_and_not_an_error(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        self.break_destination(folder)
+        result = notifier.send(self.message(notifier))
+        assert result.outcome in (Outcome.NOT_SENT, Outcome.UNKNOWN)
+        assert result.reason
+        assert result.detail
+
+    def test_nothing_personal_is_in_results_findings_or_traces(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        sent = notifier.send(self.message(notifier))
+        traces = self.traces(folder)
+        self.break_destination(folder)
+        failed = notifier.send(self.message(notifier, id="at-2"))
+        assert not canaries_in(sent, failed, *traces, *notifier.check())
+
+    def test_check_says_what_is_wrong_and_sends_nothing(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        assert not [f for f in notifier.check() if f.severity == "error"]
+        assert not self.arrived(folder)
+        self.break_destination(folder)
+        errors: list[Finding] = [f for f in notifier.check() if f.severity == "error"]
+        assert errors
+        assert all(f.message and f.fix for f in errors)

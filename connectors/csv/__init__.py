@@ -1,0 +1,274 @@
+"""CSV drops: files that a clinic's system puts into a folder, each read once and whole.
+
+A file is claimed by a rename, read without being changed, and moved on only after its rows are kept;
+so a crash anywhere leaves it where the next run finds it and finishes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+from pydantic import BaseModel
+
+from clinicrelay.contracts import Connector, Cursor, Finding, Kit, Page, Unreadable, Window
+from clinicrelay.errors import Refused
+from connectors.csv.inbox import Drop, Inbox, Look, manifest_fits
+from connectors.csv.options import Options
+from connectors.csv.pages import counted, ended, identity, is_older, paged, set_aside
+from connectors.csv.reading import Form, ends_without_newline, form_of
+from connectors.csv.text import Survey, survey, trait_of
+
+CsvOptions: TypeAlias = Options
+
+_REMEMBERED = 50  # delta and append files whose bytes are known again
+_LONGEST_WAIT = 2  # times the settle time: a file that still grows then is left to the next run
+
+
+class Csv(Connector):
+    """Reads a folder of CSV files."""
+
+    Options: ClassVar[type[BaseModel]] = CsvOptions
+    mapping: ClassVar[str | None] = "clinic_csv"
+
+    # The real clock, as files carry real times; tests put their own in.
+    clock: Callable[[], float] = staticmethod(time.time)
+    sleep: Callable[[float], None] = staticmethod(time.sleep)
+
+    options: CsvOptions
+
+    def __init__(self, options: Any, kit: Kit) -> None:
+        super().__init__(options, kit)
+        folder = kit.folder / (options.inbox or Path("drops") / kit.name)
+        self.inbox = Inbox(folder, options, self._now)
+        self._claimed = False
+
+    @property
+    def lists_everything(self) -> bool:
+        return self.options.contents == "snapshot"
+
+    @property
+    def gone_after(self) -> int:
+        return self.options.gone_after
+
+    def claim(self) -> None:
+        """Move what is ready into processing. Raises Refused."""
+        self.inbox.claim(self._ready())
+        self._claimed = True
+
+    def pull(self, cursor: Cursor | None, window: Window) -> Iterator[Page]:
+        """Yield the files one by one, oldest first; without `claim` they are read where they lie.
+
+        Raises Refused when a person has to say how dates are written, or files cannot be reached.
+        """
+        known = cursor or {}
+        for drop in self._drops():
+            try:
+                for page in self._pages(drop, known):
+                    yield page
+                    known = page.cursor
+            except FileNotFoundError:
+                continue  # taken by another run between our look and our reading
+            except OSError as error:
+                raise Refused(
+                    f"{drop.name} in {self._shown_folder()} cannot be read: {error.strerror}",
+                    fix="let the user that runs clinicrelay read it",
+                ) from error
+
+    def kept(self, cursor: Cursor) -> None:
+        """Move the file that this cursor ended with to where it belongs."""
+        if aside := cursor.get("aside"):
+            self.inbox.archive(aside["name"], aside["sha256"], "quarantine")
+        elif "name" in cursor:
+            month = f"{self.kit.now:%Y-%m}"
+            self.inbox.archive(cursor["name"], cursor["sha256"], f"processed/{month}")
+
+    def nothing_to_read(self) -> str | None:
+        looks = self.inbox.looks()
+        waiting = [look.why for look in looks if look.why]
+        if waiting:
+            return "; ".join(waiting[:3])
+        pattern, folder = self.options.pattern, self._shown_folder()
+        if not looks and (strangers := self.inbox.strangers()):
+            files = "1 file" if strangers == 1 else f"{strangers} files"
+            return f"{files} in {folder}, but none is a {pattern}: set pattern, or drop one there"
+        return None if looks else f"no file in {folder}: drop a {pattern} export there"
+
+    def check(self) -> Iterator[Finding]:
+        folder = self.inbox.folder
+        if blocked := _first_unwritable(folder, self.inbox.processing):
+            yield Finding(
+                "error",
+                "inbox_not_writable",
+                f"files cannot be moved in {folder}: {blocked}",
+                "let the user that runs clinicrelay write there, or set inbox to another folder",
+            )
+        elif strays := _other_file_systems(folder):
+            yield Finding(
+                "error",
+                "inbox_on_two_file_systems",
+                f"{', '.join(strays)} in {folder} lies elsewhere (a link, or another file system), "
+                "so files cannot be moved there in one step",
+                "make it a plain folder inside the inbox",
+            )
+
+    def _now(self) -> float:
+        return self.clock()
+
+    # --- which files ---------------------------------------------------------------------------
+
+    def _drops(self) -> list[Drop]:
+        inside = self.inbox.waiting_inside()
+        if self._claimed:
+            return inside
+        drops = [*inside, *self._ready()]
+        return sorted(drops, key=lambda drop: (drop.stamp, drop.modified, drop.name))
+
+    def _ready(self) -> list[Drop]:
+        """Return what may be taken; where a person watches, wait for a file that is just young."""
+        waited = 0.0
+        while not (drops := self.inbox.ready()) and self.kit.wait:
+            young = [look for look in self.inbox.looks() if look.seconds]
+            if not young or self.inbox.waiting_inside() or not self._may_wait(waited):
+                return []
+            waited += self._wait_for(min(young, key=lambda look: look.seconds or 0))
+        return drops
+
+    def _may_wait(self, waited: float) -> bool:
+        settle = self.options.ready.settle
+        return settle is not None and waited < _LONGEST_WAIT * settle.total_seconds()
+
+    def _wait_for(self, look: Look) -> float:
+        seconds = min(1.0, look.seconds or 0)
+        self.kit.tell(f"{look.why}: {look.seconds:.0f} s to go")
+        self.sleep(seconds)
+        return seconds
+
+    def _shown_folder(self) -> str:
+        folder, base = self.inbox.folder, self.kit.folder
+        return str(folder.relative_to(base) if folder.is_relative_to(base) else folder)
+
+    # --- one file ------------------------------------------------------------------------------
+
+    def _pages(self, drop: Drop, known: Cursor) -> Iterator[Page]:
+        known = {key: value for key, value in known.items() if key != "aside"}
+        before = trait_of(drop.path)
+        seen = survey(drop.path, self.options.encoding, self.options.fallback_encoding)
+        manifest = self.inbox.manifest_of(drop.path)
+        if page := self._without_reading(drop, seen, known, manifest):
+            yield page
+            return
+        form = self._form(drop, seen)
+        if isinstance(form, Unreadable):
+            yield set_aside(drop, seen, known, unreadable=[form])
+            return
+        pages = paged(form, known)
+        last = next(pages)
+        count, whole = 0, True
+        for page in pages:
+            count, whole = counted(last, count, whole)
+            yield last
+            last = page
+        count, whole = counted(last, count, whole)
+        yield self._last(form, last, known, manifest, count, whole, trait_of(drop.path) == before)
+
+    def _form(self, drop: Drop, seen: Survey) -> Form | Unreadable:
+        try:
+            return form_of(drop, seen, self.options, self.kit.columns, source=self.kit.name)
+        except Refused:
+            if self._claimed:
+                self.inbox.give_back(drop)
+            raise
+
+    def _without_reading(
+        self, drop: Drop, seen: Survey, known: Cursor, manifest: dict[str, Any] | None
+    ) -> Page | None:
+        """Return the one page of a file whose rows need not, or must not, be read."""
+        if manifest is not None and not manifest_fits(manifest, seen.sha256):
+            detail = "the manifest beside the file is of another file; both have to be sent again"
+            bad = Unreadable(drop.name, "manifest_mismatch", "(the whole file)", detail)
+            return set_aside(drop, seen, known, unreadable=[bad])
+        if not self.lists_everything:
+            if known and seen.sha256 in self.kit.memory.get("taken", []):
+                return self._same(drop, seen, known, complete=False)
+            return None
+        if known.get("sha256") == seen.sha256 and known.get("context") == self._context():
+            return self._same(drop, seen, known, complete=True) if known.get("complete") else None
+        if is_older(drop, known):
+            note = f"{drop.name} is older than {known['name']}, which was read already: not applied"
+            return set_aside(drop, seen, known, notes=[note])
+        return None
+
+    def _same(self, drop: Drop, seen: Survey, known: Cursor, *, complete: bool) -> Page:
+        note = f"{drop.name} holds the same bytes as a file that was read before"
+        cursor = {**known, **identity(drop, seen)}
+        return Page(
+            drop.name, cursor=cursor, last=True, complete=complete, same=complete, notes=[note]
+        )
+
+    def _last(
+        self,
+        form: Form,
+        page: Page,
+        known: Cursor,
+        manifest: dict[str, Any] | None,
+        count: int,
+        whole: bool,
+        untouched: bool,
+    ) -> Page:
+        """Return the last page as it is to be kept: how the read ended, and what it proves."""
+        drop, notes = form.drop, [f"{form.drop.name}: {note}" for note in form.notes]
+        if not untouched:
+            # A stalled transfer went on after we took the file: the next run reads it whole.
+            notes.append(f"{drop.name} was still being written; it is read again in the next run")
+            return ended(page, known, notes)
+        if ends_without_newline(form):
+            notes.append(f"{drop.name} has no line end after its last row; it may be cut off")
+        said = (manifest or {}).get("rows")
+        if said is not None and said != count:
+            notes.append(f"{drop.name} has {count} rows, its manifest says {said}")
+            whole = False
+        complete = self.lists_everything and whole
+        cursor = identity(drop, form.survey) | {
+            "count": count,
+            "complete": complete,
+            "context": self._context(),
+        }
+        self._remember(form.survey.sha256)
+        return ended(page, cursor, notes, complete=complete)
+
+    def _remember(self, sha256: str) -> None:
+        if self._claimed and not self.lists_everything:
+            taken = [*self.kit.memory.get("taken", []), sha256]
+            self.kit.memory["taken"] = taken[-_REMEMBERED:]
+
+    def _context(self) -> str:
+        """Return what of the settings decides how bytes are read: other settings, another reading."""
+        options, columns = self.options, self.kit.columns
+        said = options.model_dump_json(
+            include={"contents", "encoding", "fallback_encoding", "delimiter", "dates"}
+        )
+        wanted = [sorted(columns.dates), *map(sorted, columns.required)] if columns else []
+        return hashlib.sha256((said + json.dumps(wanted)).encode()).hexdigest()[:16]
+
+
+def _first_unwritable(*folders: Path) -> str | None:
+    from clinicrelay.files import why_not_writable
+
+    return next((why for folder in folders if (why := why_not_writable(folder))), None)
+
+
+def _other_file_systems(folder: Path) -> list[str]:
+    strays = []
+    for name in ("processing", "processed", "quarantine"):
+        with suppress(FileNotFoundError):
+            inside = os.lstat(folder / name)  # a link counts as what it is
+            if inside.st_dev != folder.stat().st_dev or (folder / name).is_symlink():
+                strays.append(name)
+    return strays

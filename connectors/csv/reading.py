@@ -1,0 +1,193 @@
+"""One file, read: from its first line to pages of records (nothing here moves or claims a file)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import NamedTuple, TypeAlias
+
+from msgspec import structs
+
+from clinicrelay.contracts import Columns, Record, Unreadable
+from clinicrelay.dates import Doubt
+from clinicrelay.paths import fold
+from clinicrelay.tables import Header, Row
+from connectors.csv import operations
+from connectors.csv.header import LINES, Head, NoHead, find_head
+from connectors.csv.inbox import Drop
+from connectors.csv.options import Options
+from connectors.csv.order import SAMPLE, refusal, settled_order, splitter
+from connectors.csv.records import Lines, Piece, Run, Shape, cells_of, pieces, runs
+from connectors.csv.text import Survey, disguise_of, open_text
+
+_Make: TypeAlias = Callable[[int, str], Record]
+
+_HEAD_LINES = 2 * LINES  # a header may have line breaks in its cells
+
+_DETAILS = {
+    "stray_quote": "a quote opens or closes where it should not; quotes inside a cell are doubled",
+    "missing_cell": "the row has fewer cells than the header",
+    "extra_cell": "the row has more cells than the header; a cell with the delimiter needs quotes",
+    "truncated": "the last row is cut off: the file is not whole",
+    "undecodable": "bytes that are not {encoding}; set encoding on the source to what it is",
+    "unknown_op": "the operation of the row is not known: write insert, update or delete (I, U, D)",
+}
+
+
+class Form(NamedTuple):
+    """How a file is to be read, all decided before its first record."""
+
+    drop: Drop
+    survey: Survey
+    shape: Shape
+    begins: int  # lines before the first record
+    operation: int | None
+    split: Callable[[str], list[str]]
+    person: bytes  # what decides how a record is read, in the 16 bytes that BLAKE2 has for it
+    notes: tuple[str, ...]
+
+
+def form_of(
+    drop: Drop, survey: Survey, options: Options, columns: Columns | None, *, source: str
+) -> Form | Unreadable:
+    """Decide how to read a file, or say why it cannot be read at all.
+
+    Raises Refused when the order of day and month cannot be told, and OSError.
+    """
+    disguise = disguise_of(drop.path)
+    if disguise:
+        return _hopeless(drop, NoHead("not_csv", f"this is {disguise}; export it as CSV"), "")
+    with _lines(drop, survey) as lines:
+        first = [text for n in range(_HEAD_LINES) if (text := lines.ahead(n)) is not None]
+    head = find_head(first, options.delimiter, columns)
+    if isinstance(head, NoHead):
+        return _hopeless(drop, head, "".join(first[:LINES]))
+    shape = _shape(head, first[head.ends - 1], columns)
+    operation = operations.column_of(shape.folded) if options.contents == "delta" else None
+    if options.contents == "delta" and operation is None:
+        wanted = ", ".join(operations.COLUMNS)
+        detail = f"contents: delta needs a column that says insert, update or delete ({wanted})"
+        return _hopeless(drop, NoHead("no_operation", detail), "".join(first[:LINES]))
+    return _form(drop, survey, options, head, shape, operation, source)
+
+
+def _form(
+    drop: Drop,
+    survey: Survey,
+    options: Options,
+    head: Head,
+    shape: Shape,
+    operation: int | None,
+    source: str,
+) -> Form:
+    def raws(limit: int | None = None) -> Iterator[str]:
+        with _lines(drop, survey, head.ends) as lines:
+            yield from (p.raw for p in islice(pieces(lines, shape), limit) if not p.reason)
+
+    order = settled_order(options.dates, raws(SAMPLE), raws, shape)
+    if isinstance(order, Doubt):
+        raise refusal(order, file=drop.name, source=source)
+    decided = (f"dates are read as {order}, which the whole column decided",)
+    notes = (*survey.notes, *head.notes, *(decided if order and options.dates == "auto" else ()))
+    # The encoding is not part of it: digests are of the decoded text, so a file that is plain ASCII
+    # one day and has an umlaut the next keeps the digests of its other rows.
+    context = (shape.folded, shape.delimiter, order, options.contents)
+    person = hashlib.blake2b(json.dumps(context).encode(), digest_size=16).digest()
+    split = splitter(shape, order)
+    return Form(drop, survey, shape, head.ends, operation, split, person, notes)
+
+
+def read(form: Form) -> Iterator[list[Record] | Unreadable]:
+    """Yield the records of a file in its order, in lists; raises OSError.
+
+    This is the loop that a million rows pay for: no record is split into cells here.
+    """
+    make = _record_maker(form)
+    with _lines(form.drop, form.survey, form.begins) as lines:
+        for found in runs(lines, form.shape):
+            if isinstance(found, Run) and form.operation is None:
+                try:
+                    yield [make(n, t.rstrip("\r\n")) for n, t in enumerate(found.texts, found.line)]
+                    continue
+                except UnicodeEncodeError:
+                    pass  # one of them has bytes that could not be decoded: one by one
+            for piece in (found,) if isinstance(found, Piece) else found.pieces():
+                yield _judged(form, piece, make)
+
+
+def _judged(form: Form, piece: Piece, make: _Make) -> list[Record] | Unreadable:
+    """Make a record of a piece, or say why it is none."""
+    if piece.reason:
+        return _unreadable(form, piece)
+    try:
+        record = make(piece.line, piece.raw)
+    except UnicodeEncodeError:
+        return _unreadable(form, piece._replace(reason="undecodable"))
+    if form.operation is None:
+        return [record]
+    gone = operations.is_gone(cells_of(piece.raw, form.shape)[form.operation])
+    if gone is None:
+        return _unreadable(form, piece._replace(reason="unknown_op", column=form.operation + 1))
+    return [structs.replace(record, gone=True) if gone else record]
+
+
+def _record_maker(form: Form) -> _Make:
+    header, split, name = Header(form.shape.names), form.split, form.drop.name
+    # A copy of a hash that knows its person costs less than making one for every row.
+    begun = hashlib.blake2b(digest_size=16, person=form.person).copy
+
+    def make(line: int, raw: str) -> Record:
+        digest = begun()
+        digest.update(raw.encode())
+        return Record(Row(header, raw, split), digest.digest(), f"{name}:{line}", line, raw)
+
+    return make
+
+
+def ends_without_newline(form: Form) -> bool:
+    """Whether the last line lacks its end, as that of a file cut off does. Raises OSError."""
+    with form.drop.path.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(-min(file.tell(), 4), 2)
+        return b"\n" not in (tail := file.read()) and b"\r" not in tail
+
+
+@contextmanager
+def _lines(drop: Drop, survey: Survey, begins: int = 0) -> Iterator[Lines]:
+    with open_text(drop.path, survey.encoding) as file:
+        lines = Lines(file, nul=survey.nul)
+        if begins and lines.ahead(begins - 1) is not None:
+            lines.at = begins
+        yield lines
+
+
+def _shape(head: Head, line: str, columns: Columns | None) -> Shape:
+    folded = tuple(fold(name) for name in head.names)
+    wanted = columns.dates if columns else frozenset()
+    dates = tuple(n for n, name in enumerate(folded) if name in wanted)
+    return Shape(head.names, folded, head.delimiter, line, dates)
+
+
+def _unreadable(form: Form, piece: Piece) -> Unreadable:
+    names, column = form.shape.names, piece.column
+    return Unreadable(
+        f"{form.drop.name}:{piece.line}",
+        piece.reason,
+        _shown(piece.raw),
+        _DETAILS[piece.reason].format(encoding=form.survey.encoding),
+        field=names[column - 1] if column and column <= len(names) else None,
+        column=column,
+        line=piece.line,
+    )
+
+
+def _hopeless(drop: Drop, why: NoHead, raw: str) -> Unreadable:
+    return Unreadable(drop.name, why.reason, _shown(raw) or "(not text)", why.detail)
+
+
+def _shown(raw: str) -> str:
+    """Return text that a store can hold: no lone surrogates, where bytes could not be decoded."""
+    return raw.encode("utf-8", "replace").decode()

@@ -1,0 +1,290 @@
+"""From lines to records: quoted line breaks glued, and a damaged record loses only itself (C-07)."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
+from typing import NamedTuple
+
+from clinicrelay.paths import fold
+
+BLOCK = 1 << 18  # characters read at a time
+LONGEST = 1 << 20  # characters that a record may have before its open quote counts as a stray one
+
+# A note may be longer than the 131,072 characters at which Python's reader gives up (C-17).
+csv.field_size_limit(sys.maxsize)
+
+_TOTALS = re.compile(
+    r"\W*(?:(?:grand )?totals?|sub-?totals?|sum|count|summe|gesamt\w*|insgesamt|anzahl|suma|totale"
+    r"|somme|records?|rows?|zeilen|datens\w+|filas|lignes|righe|linhas|end of|ende|fin|fine|page"
+    r"|seite|p[aá]gina|printed|generated|created|erstellt|gedruckt)\b",
+    re.IGNORECASE,
+)
+# How totals begin that have as many cells as a record: `Total;;;300`, `"Summe","","300"`.
+_BEGIN_WORDS = ("tot", "sum", "sub", "gra", "cou", "ges", "ins", "anz", "som")
+_TOTALS_BEGIN = frozenset(
+    begin[:3]
+    for word in _BEGIN_WORDS
+    for cased in (word, word.title(), word.upper())
+    for begin in (cased, f'"{cased}')
+)
+_DATE = re.compile(
+    r"""\s*"?(?:\d{8}\b|\d{1,4}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?\d|\d{1,2}[-. ]+[^\W\d])"""
+)
+_QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"')
+
+
+class Shape(NamedTuple):
+    """What a record of this file looks like: names of its cells, delimiter, cells with dates."""
+
+    names: tuple[str, ...]
+    folded: tuple[str, ...]
+    delimiter: str
+    header: str  # its line as it stands
+    dates: tuple[int, ...]
+
+
+class Piece(NamedTuple):
+    """One record as it stands in the file, or why it is none (`reason`, and the cell's number)."""
+
+    line: int
+    raw: str
+    reason: str = ""
+    column: int | None = None
+
+
+class Run(NamedTuple):
+    """Physical lines one after the other that are a record each; line ends are still there."""
+
+    line: int
+    texts: list[str]
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield them one by one, without line ends."""
+        for line, text in enumerate(self.texts, self.line):
+            yield Piece(line, text.rstrip("\r\n"))
+
+
+class Lines:
+    """The physical lines of a file, numbered from 1, with a look ahead of any length."""
+
+    def __init__(self, file: TextIOWrapper, *, nul: bool = False) -> None:
+        self._file = file
+        self._nul = nul
+        self.block: list[str] = []
+        self.at = 0
+        self.first = 1  # the number of block[0]
+
+    def ahead(self, steps: int = 0) -> str | None:
+        """Return the line `steps` after the next one, None past the end."""
+        while self.at + steps >= len(self.block):
+            if not self._fill():
+                return None
+        return self.block[self.at + steps]
+
+    def _fill(self) -> bool:
+        more = self._file.readlines(BLOCK)
+        if self._nul:
+            more = [line.replace("\0", "") or "\n" for line in more]
+        self.first += self.at
+        self.block = self.block[self.at :] + more
+        self.at = 0
+        return bool(more)
+
+
+def runs(lines: Lines, shape: Shape) -> Iterator[Run | Piece]:
+    """Yield every record from here on; blank, repeated header and total lines are passed over.
+
+    What needs no second look comes as runs of plain lines, everything else as pieces. The inner
+    loop is what every line of every file pays: with the right number of delimiters, quotes that
+    are plainly in order and no look of a total it is a record, and nothing more is asked.
+    """
+    delimiter, gaps, header = shape.delimiter, len(shape.names) - 1, shape.header
+    in_order, blanks = _quotes_check(shape), frozenset({delimiter, " ", "\t", "\r", "\n"})
+    while lines.ahead() is not None:
+        block, start = lines.block, lines.at
+        at = start
+        for at in range(start, len(block)):  # where it stopped is the result
+            text = block[at]
+            if '"' in text:
+                if not in_order(text):
+                    break
+            elif text.count(delimiter) != gaps:
+                break
+            looks_odd = text[:3] in _TOTALS_BEGIN or text[0] in blanks or text == header
+            if looks_odd and _passed_over(text, shape):
+                break
+        else:
+            at = len(block)
+        lines.at = at
+        if at > start:
+            yield Run(lines.first + start, block[start:at])
+        if at < len(block) and (piece := _odd(lines, shape)):
+            yield piece
+
+
+def pieces(lines: Lines, shape: Shape) -> Iterator[Piece]:
+    """Yield the same one by one."""
+    for found in runs(lines, shape):
+        if isinstance(found, Piece):
+            yield found
+        else:
+            yield from found.pieces()
+
+
+def _quotes_check(shape: Shape) -> Callable[[str], bool]:
+    """Return a quick test whether a line with quotes is a record for certain.
+
+    Either every cell is quoted and no quote is inside a cell, or taking away the cells that are
+    quoted from delimiter to delimiter leaves no quote, and as many delimiters as there should be.
+    """
+    delimiter, gaps = shape.delimiter, len(shape.names) - 1
+    between, quotes, mark = f'"{delimiter}"', 2 * gaps + 2, re.escape(delimiter)
+    without = re.compile(rf'(?<![^{mark}])"[^"]*"(?=[{mark}\r\n]|$)').sub
+
+    def in_order(text: str) -> bool:
+        if text.count('"') == quotes and text.count(between) == gaps:
+            return text[0] == '"' and text.rstrip("\r\n")[-1] == '"'
+        bare = without("", text)
+        return '"' not in bare and bare.count(delimiter) == gaps
+
+    return in_order
+
+
+def cells_of(raw: str, shape: Shape) -> list[str]:
+    """Return exactly as many cells as the header has names.
+
+    A delimiter too many at the end is dropped, line breaks in cells are `\\n`. Only for what
+    `pieces` yielded as a record.
+    """
+    if '"' not in raw:
+        return raw.split(shape.delimiter)[: len(shape.names)]
+    cells = next(csv.reader([raw], delimiter=shape.delimiter))[: len(shape.names)]
+    return [c.replace("\r\n", "\n") for c in cells] if "\r" in raw else cells
+
+
+def _passed_over(text: str, shape: Shape) -> bool:
+    """Whether a line as wide as a record may still be none: a total, a header, nothing at all."""
+    blank = not text.strip(f"{shape.delimiter} \t\r\n")
+    return blank or text == shape.header or bool(_TOTALS.match(text))
+
+
+def _odd(lines: Lines, shape: Shape) -> Piece | None:
+    """Take the next record, which needs a closer look; None when it is to be passed over."""
+    number = lines.first + lines.at
+    text = lines.block[lines.at]
+    raw, cells, took = _quoted(lines, shape) if '"' in text else _unquoted(text, shape)
+    ended = text.endswith(("\n", "\r"))
+    lines.at += took
+    raw = raw.rstrip("\r\n")
+    if cells is None:
+        return Piece(number, raw, "stray_quote", _damaged_column(raw, shape))
+    return _judged(number, raw, cells, shape, ended)
+
+
+def _unquoted(text: str, shape: Shape) -> tuple[str, list[str], int]:
+    return text, text.rstrip("\r\n").split(shape.delimiter), 1
+
+
+def _quoted(lines: Lines, shape: Shape) -> tuple[str, list[str] | None, int]:
+    """Read a record with quotes, over as many lines as it takes: text, cells, lines taken.
+
+    When the quotes do not make sense (cells None) just the first line is taken, and reading goes on
+    with the next: whatever was written after a stray quote is read for what it is.
+    """
+    text = first = lines.block[lines.at]
+    last: str | None = None
+    taken = 1
+    cells = _strict(text, shape.delimiter)
+    while cells is _OPEN:
+        last = lines.ahead(taken)
+        if last is None or len(text) > LONGEST or _between(last, shape):
+            return first, None, 1
+        text += last
+        taken += 1
+        if '"' in last:
+            cells = _strict(text, shape.delimiter)
+    if cells is _DAMAGED or (last is not None and _swallowed(first, last, cells, shape)):
+        return first, None, 1
+    return text, cells, taken
+
+
+_OPEN: list[str] = ["a quote is still open"]
+_DAMAGED: list[str] = ["a closing quote is followed by something else"]
+
+
+def _strict(text: str, delimiter: str) -> list[str]:
+    """Return the cells, or the one list _OPEN or _DAMAGED."""
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return _OPEN if "end of data" in str(error) else _DAMAGED
+
+
+def _between(line: str, shape: Shape) -> bool:
+    """Whether a line inside open quotes is a record that a stray quote is about to swallow."""
+    return '"' not in line and _whole(line, shape)
+
+
+def _swallowed(first: str, last: str, cells: Sequence[str], shape: Shape) -> bool:
+    """Whether gluing joined what were records: of the wrong width, or both ends are records.
+
+    Two stray quotes in two rows can glue to something of the right width. But a record that goes on
+    over the line has its other cells either before its break or after it, not both.
+    """
+    blank = all(not cell.strip() for cell in cells[len(shape.names) :])
+    if len(cells) < len(shape.names) or not blank:
+        return True
+    return _whole(_QUOTED.sub("q", first), shape) and _whole(last, shape)
+
+
+def _whole(line: str, shape: Shape) -> bool:
+    """Whether a line could be a record by itself: its width, and a date in its first date cell.
+
+    Without known date columns nothing is suspected: prose can have any number of commas.
+    """
+    if not shape.dates or line.count(shape.delimiter) != len(shape.names) - 1:
+        return False
+    return bool(_DATE.match(line.split(shape.delimiter)[shape.dates[0]]))
+
+
+def _judged(number: int, raw: str, cells: list[str], shape: Shape, ended: bool) -> Piece | None:
+    wide, filled = len(shape.names), [cell for cell in cells if cell.strip()]
+    if not filled or _is_total(raw, cells, filled, wide) or _is_header(cells, shape):
+        return None
+    if len(cells) < wide:
+        reason = "missing_cell" if ended else "truncated"
+        return Piece(number, raw, reason, len(cells) + 1)
+    if any(cell.strip() for cell in cells[wide:]):
+        return Piece(number, raw, "extra_cell", wide + 1)
+    return Piece(number, raw)
+
+
+def _is_header(cells: Sequence[str], shape: Shape) -> bool:
+    return fold(cells[0]) == shape.folded[0] and (
+        tuple(fold(cell) for cell in cells[: len(shape.folded)]) == shape.folded
+    )
+
+
+def _is_total(raw: str, cells: Sequence[str], filled: Sequence[str], wide: int) -> bool:
+    """`Total;;;300`, `Total: 300`, `(300 rows affected)`, `-----`; never a bare id cut off."""
+    if wide < 3 or len(filled) > 2:
+        return False
+    return bool(_TOTALS.match(raw)) or (len(cells) == 1 and not _could_be_id(cells[0].strip()))
+
+
+def _could_be_id(text: str) -> bool:
+    return any(c.isdigit() for c in text) and not any(c.isspace() for c in text)
+
+
+def _damaged_column(raw: str, shape: Shape) -> int:
+    """Return the number of the first cell whose quotes make no sense."""
+    mark = re.escape(shape.delimiter)
+    cell = re.compile(rf'(?:{_QUOTED.pattern}|[^"{mark}][^{mark}]*|)({mark}|$)')
+    at, number = 0, 1
+    while (found := cell.match(raw, at)) and found[1]:
+        at, number = found.end(), number + 1
+    return min(number, len(shape.names))

@@ -1,0 +1,134 @@
+"""A mapping that runs: records in, visits out, or a reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clinicrelay.contracts import Record
+from clinicrelay.errors import BadRecord, Refused
+from clinicrelay.model import Appointment
+from clinicrelay.paths import fold, is_name
+from clinicrelay.tables import Header, Row
+from mappings.fields import Get, Resolve, Source, compile_field, compile_text, in_json
+from mappings.spec import Context, Name, Skip
+from mappings.visit import Make, compile_visit, key_part
+
+if TYPE_CHECKING:
+    from mappings.mapping import Mapping as Spec
+
+
+def placed(name: Name, header: Header) -> int | None:
+    """Return the column that a name means, None where the table has none.
+
+    Raises Refused when two columns could be meant (C-09).
+    """
+    wanted = dict.fromkeys(fold(word) for word in (name.path, *name.also))
+    found = [header.index[word] for word in wanted if word in header.index]
+    if len(found) > 1:
+        one, two = (header.names[index] for index in found[:2])
+        raise Refused(
+            f'the columns "{one}" and "{two}" could both be the {name.path}',
+            fix="leave one of them out of the export, or write a mapping that names the right one",
+        )
+    return found[0] if found else None
+
+
+class Bound:
+    """A mapping's functions for one shape of record."""
+
+    def __init__(self, spec: Spec, resolve: Resolve, context: Context) -> None:
+        fields = spec.fields
+        self.make: Make = compile_visit(fields, resolve, spec.nulls, context)
+        self.skips = [skip for rule in spec.skips if (skip := _skip(rule, resolve, spec.nulls))]
+        key = (
+            compile_field(fields["key"], resolve, spec.nulls, context) if "key" in fields else None
+        )
+        self._key = key_part({"key": key} if key else {})
+
+    def key(self, source: Source, given: str | None) -> str | None:
+        """Return a record's own key as far as it can be read at all."""
+        try:
+            return self._key(source, given)
+        except (BadRecord, ValueError):
+            return None
+
+
+def _skip(rule: Skip, resolve: Resolve, nulls: frozenset[str]) -> Callable[[Source], bool] | None:
+    text = compile_text(rule.name, resolve, nulls)
+    if text is None:
+        return None
+
+    def skip(source: Source) -> bool:
+        value = text(source)
+        return value is not None and fold(value) in rule.equals
+
+    return skip
+
+
+class Mapper:
+    """Maps the records of one source. Not to be shared between threads.
+
+    `fingerprint` changes whenever the same record could come out differently.
+    """
+
+    def __init__(self, spec: Spec, context: Context) -> None:
+        self.spec = spec
+        self.context = context
+        about = spec.fingerprint + msgspec.json.encode(context)
+        self.fingerprint = blake2b(about, digest_size=16).digest()
+        self._header: Header | None = None
+        self._bound: Bound | None = None
+        self._json: Bound | None = None
+        self._plain = all(is_name(name.path) for name in spec.names)
+        self._headers = lru_cache(maxsize=256)(Header)
+
+    def __call__(self, record: Record) -> Appointment | None:
+        """Return the visit that a record tells of, None for one that `skip_if` names.
+
+        Raises BadRecord (with the key, where it could be read) for a record to set aside, and
+        Refused for a table whose columns cannot be told apart.
+        """
+        bound, source = self._for(record.data)
+        try:
+            for skip in bound.skips:
+                if skip(source):
+                    return None
+            return bound.make(source, record.key)
+        except BadRecord as wrong:
+            wrong.key = wrong.key or bound.key(source, record.key)
+            raise
+        except ValueError as wrong:  # ours alone: a path into data of another shape
+            key = bound.key(source, record.key)
+            raise BadRecord("bad_shape", detail=str(wrong), key=key) from None
+
+    def _for(self, data: Any) -> tuple[Bound, Source]:
+        if type(data) is not Row:
+            return self._for_mapping(data)
+        if data.header is not self._header or self._bound is None:
+            self._bound = self._bind(data.header)
+            self._header = data.header
+        return self._bound, data.cells
+
+    def _for_mapping(self, data: Mapping[str, Any]) -> tuple[Bound, Source]:
+        """Read decoded JSON; flat names are compared as a table's are."""
+        if self._plain:
+            header = self._headers(tuple(data))
+            return self._for(Row(header, tuple(data.values()), tuple))
+        if self._json is None:
+            self._json = Bound(self.spec, in_json, self.context)
+        return self._json, data
+
+    def _bind(self, header: Header) -> Bound:
+        self.spec.bind(header)
+
+        def resolve(name: Name) -> Get | None:
+            index = placed(name, header)
+            return itemgetter(index) if index is not None else None
+
+        return Bound(self.spec, resolve, self.context)

@@ -1,0 +1,145 @@
+"""Finds a mapping file and reads it: every mistake at once, each with its place and what is right."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from clinicrelay.contracts import Finding
+from clinicrelay.errors import SettingsError
+
+Position: TypeAlias = tuple[int, int]
+Steps: TypeAlias = tuple[str | int, ...]
+
+_PACKAGE = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Return the mappings that come with the package."""
+    return sorted(file.stem for file in _PACKAGE.glob("*.yaml"))
+
+
+def locate(name_or_path: str, folder: Path) -> Path:
+    """Return the file of a mapping: a name in the package, or a path relative to `folder`.
+
+    Raises SettingsError for a file that is not there.
+    """
+    packaged = _PACKAGE / f"{name_or_path}.yaml"
+    if name_or_path.isidentifier() and packaged.is_file():
+        return packaged
+    given = folder / name_or_path
+    if given.is_file():
+        return given
+    raise SettingsError([_absent(name_or_path, given)])
+
+
+def _absent(name: str, given: Path) -> Finding:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, names(), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names())}"
+    return Finding(
+        severity="error",
+        code="no_mapping",
+        message=f"there is no mapping {name!r}, neither in the package nor at {given}",
+        fix=f"{hint}; or write the path of a .yaml file",
+        file=str(given),
+    )
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a mapping file. Raises SettingsError."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as wrong:
+        message = f"{file} cannot be read: {wrong.strerror}"
+    except UnicodeDecodeError:
+        message = f"{file} is not UTF-8"
+    raise SettingsError([Finding(severity="error", code="unreadable", message=message)])
+
+
+class Document:
+    """A YAML text as plain values, and where each of them stands."""
+
+    def __init__(self, text: str, file: Path) -> None:
+        """Raise SettingsError for what is not YAML, duplicate keys included."""
+        self._text = text
+        self._file = file
+        self._places: dict[Steps, Position] | None = None
+        self.findings: list[Finding] = []
+        self.data = self._load()
+
+    def _load(self) -> Any:
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        try:
+            return YAML(typ="safe", pure=True).load(io.StringIO(self._text))
+        except MarkedYAMLError as wrong:
+            mark = wrong.problem_mark
+            at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            problem = (wrong.problem or "it cannot be parsed").split("\n")[0]
+            raise SettingsError([self._finding((), "yaml", problem, "", at)]) from wrong
+        except YAMLError as wrong:
+            raise SettingsError([self._finding((), "yaml", "this is not YAML", "")]) from wrong
+
+    def wrong(self, steps: Steps, code: str, message: str, fix: str = "") -> None:
+        """Note a mistake at the place that the steps lead to."""
+        self.findings.append(self._finding(steps, code, message, fix))
+
+    def raise_findings(self) -> None:
+        """Raise SettingsError when anything was noted."""
+        if self.findings:
+            raise SettingsError(self.findings)
+
+    def _finding(
+        self, steps: Steps, code: str, message: str, fix: str, at: Position | None = None
+    ) -> Finding:
+        line, column = at or self._at(steps)
+        return Finding(
+            severity="error",
+            code=code,
+            message=message,
+            fix=fix,
+            path=_dotted(steps),
+            file=str(self._file),
+            line=line,
+            column=column,
+        )
+
+    def _at(self, steps: Steps) -> Position:
+        # Positions cost a second reading, so only those who have something to report pay for it.
+        if self._places is None:
+            self._places = dict(_places(self._text))
+        while steps and steps not in self._places:
+            steps = steps[:-1]
+        return self._places.get(steps, (1, 1))
+
+
+def _dotted(steps: Steps) -> str:
+    path = ""
+    for step in steps:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
+
+
+def _places(text: str) -> Iterator[tuple[Steps, Position]]:
+    from ruamel.yaml import YAML
+
+    root = YAML(pure=True).compose(io.StringIO(text))
+    if root is not None:
+        yield from _places_under(root, ())
+
+
+def _places_under(node: Any, steps: Steps) -> Iterator[tuple[Steps, Position]]:
+    if node.id == "mapping":
+        for key, value in node.value:
+            below = (*steps, str(key.value))
+            yield below, (key.start_mark.line + 1, key.start_mark.column + 1)
+            yield from _places_under(value, below)
+    elif node.id == "sequence":
+        for index, item in enumerate(node.value):
+            yield (*steps, index), (item.start_mark.line + 1, item.start_mark.column + 1)
+            yield from _places_under(item, (*steps, index))

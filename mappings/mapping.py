@@ -1,0 +1,106 @@
+"""A mapping as its users hold it: read from a file, asked for its columns, made to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Pairs
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+
+from clinicrelay.contracts import Columns
+from clinicrelay.errors import Refused
+from clinicrelay.paths import fold
+from clinicrelay.tables import Header
+from mappings.compile import Mapper, placed
+from mappings.files import Document, locate, read_text
+from mappings.grammar import Grammar
+from mappings.spec import Case, Context, Field, Name, Skip, names_in
+
+# Raise it whenever the engine reads the same record differently: everything is then mapped again.
+ENGINE = 1
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What a source's words mean. Made by `load`."""
+
+    name: str
+    file: Path
+    fingerprint: bytes  # over the text of the file and the engine's version
+    fields: Pairs[str, Field]
+    nulls: frozenset[str]
+    skips: tuple[Skip, ...]
+    header: tuple[tuple[str, ...], ...]
+    tests: tuple[Case, ...]
+
+    @cached_property
+    def names(self) -> tuple[Name, ...]:
+        """Every place in a record that the mapping looks at."""
+        of_fields = (name for field in self.fields.values() for name in names_in(field.origin))
+        return (*of_fields, *(skip.name for skip in self.skips))
+
+    @cached_property
+    def columns(self) -> Columns:
+        """What a connector must know to find the header of a table and its dates, all folded."""
+        dated = [field for field in self.fields.values() if field.type == "datetime"]
+        return Columns(
+            names=_folded(self.names),
+            required=tuple(self._group(group) for group in self.header),
+            dates=_folded([name for field in dated for name in names_in(field.origin)]),
+        )
+
+    def bind(self, header: Header) -> dict[str, str]:
+        """Return which column serves which path, by the path's first name.
+
+        Raises Refused for a table that lacks a required column, or where two columns could be
+        meant by one path: the sentence names them.
+        """
+        for group, names in zip(self.header, self.columns.required, strict=True):
+            if not names & header.index.keys():
+                raise self._lacking(group)
+        found = {name.path: placed(name, header) for name in self.names}
+        return {path: header.names[i] for path, i in found.items() if i is not None}
+
+    def compile(self, context: Context) -> Mapper:
+        """Return the mapping as a function of records, for one source."""
+        return Mapper(self, context)
+
+    def _group(self, group: tuple[str, ...]) -> frozenset[str]:
+        return _folded([name for field in group for name in names_in(self.fields[field].origin)])
+
+    def _lacking(self, group: tuple[str, ...]) -> Refused:
+        origins = (self.fields[field].origin for field in group)
+        some = ", ".join(name.path for origin in origins for name in names_in(origin))
+        return Refused(
+            f"the table has no column for {' or '.join(group)}",
+            fix=f"name one of its columns {some}, or write a mapping that knows its name",
+        )
+
+
+def _folded(names: list[Name] | tuple[Name, ...]) -> frozenset[str]:
+    return frozenset(fold(word) for name in names for word in (name.path, *name.also))
+
+
+def load(name_or_path: str, folder: Path) -> Mapping:
+    """Read a mapping by its name in the package, or by its path relative to `folder`.
+
+    Raises SettingsError with every mistake at once.
+    """
+    file = locate(name_or_path, folder)
+    text = read_text(file)
+    document = Document(text, file)
+    grammar = Grammar(document)
+    fields = grammar.fields()
+    mapping = Mapping(
+        name=file.stem,
+        file=file,
+        fingerprint=blake2b(text.encode(), digest_size=16, salt=ENGINE.to_bytes(16)).digest(),
+        fields=fields,
+        nulls=grammar.nulls(),
+        skips=grammar.skips(),
+        header=grammar.header(fields),
+        tests=grammar.cases(),
+    )
+    document.raise_findings()
+    return mapping

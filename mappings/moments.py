@@ -1,0 +1,174 @@
+"""When a visit begins and ends: cells of any shape in, instants out, oddities told as issues."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+from clinicrelay.dates import AmbiguousDate, on_day, read_date, read_datetime, read_time
+from clinicrelay.model import Issue
+from clinicrelay.times import from_wall, local
+
+Parts: TypeAlias = tuple[str, ...]
+
+# S-09: what databases write for "no date"; partial dates (2026-11-00) are no better.
+_NO_DATE = re.compile(r"(?:0000|0001-01-01|9999-12-31|\d{4}-00|\d{4}-\d\d-00)")
+# Access and Excel put a time alone on the first day they know.
+_TIME_ONLY_YEAR = 1900
+_LAST_YEAR = 2199
+_HOUR = re.compile(r"%-?[HIXTcR]")
+_ROLLOVER = timedelta(hours=12)
+
+
+class Zoned(NamedTuple):
+    """How naive readings of a field are to be taken: `stated` when the mapping says the zone."""
+
+    zone: str
+    stated: bool
+    formats: tuple[str, ...] = ()
+    add_minutes: int = 0
+
+
+class Moment(NamedTuple):
+    """What one or more cells say: a day, a clock time, or both, and the offset if they carry one."""
+
+    day: date | None
+    clock: tuple[time, int] | None
+    offset: tzinfo | None = None
+
+
+class Start(NamedTuple):
+    """When a visit begins; `day` is the wall-clock day, for an end that is only a time."""
+
+    instant: datetime
+    day: date
+    issues: tuple[Issue, ...]
+
+
+class End(NamedTuple):
+    """When a visit ends; None where the cells do not say anything usable."""
+
+    instant: datetime | None
+    issues: tuple[Issue, ...]
+
+
+@lru_cache(maxsize=65536)
+def read_start(parts: Parts, how: Zoned) -> Start | None:
+    """Return when the cells say a visit begins, None when they say nothing.
+
+    Raises AmbiguousDate, and ValueError for cells that are there and cannot be read.
+    """
+    moment = _moment(parts, how.formats)
+    if moment is None:
+        return None
+    if moment.day is None:
+        raise ValueError("a time without a date")
+    if moment.clock is None:
+        raise ValueError("a date without a time of day")
+    instant, issues = _instant(moment, moment.day, "start", how)
+    return Start(instant, local(instant, how.zone).date(), issues)
+
+
+@lru_cache(maxsize=65536)
+def read_end(parts: Parts, start: datetime, day: date, how: Zoned) -> End:
+    """Return when the cells say a visit ends that begins at `start`, on `day` of the wall clock.
+
+    A time alone is on the start's day, or after midnight when that makes less than 12 hours
+    (C-11). An end not after the start, or unreadable, counts as missing, with an issue.
+    """
+    try:
+        moment = _moment(parts, how.formats)
+        if moment is None:
+            return End(None, ())
+        instant, issues = _instant(moment, moment.day or day, "end", how)
+        if instant <= start and moment.day is None:
+            later, later_issues = _instant(moment, day + timedelta(days=1), "end", how)
+            if later - start < _ROLLOVER:
+                return End(later, later_issues)
+    except ValueError:
+        return End(None, (Issue("unreadable_end", "end"),))
+    if instant <= start:
+        return End(None, (Issue("end_before_start", "end"),))
+    return End(instant, issues)
+
+
+def _instant(
+    moment: Moment, day: date, field: str, how: Zoned
+) -> tuple[datetime, tuple[Issue, ...]]:
+    if moment.clock is None:
+        raise ValueError("a date without a time of day")
+    wall = on_day(day, moment.clock)
+    if not _TIME_ONLY_YEAR < wall.year <= _LAST_YEAR:
+        raise ValueError("a year that no visit has")
+    more = timedelta(minutes=how.add_minutes)
+    if moment.offset is not None:
+        return wall.replace(tzinfo=moment.offset).astimezone(UTC) + more, ()
+    instant, oddity = from_wall(wall, how.zone)
+    issues = [] if how.stated else [Issue("inferred_zone", field)]
+    if oddity:
+        issues.append(Issue(oddity, field))
+    return instant + more, tuple(issues)
+
+
+def _moment(parts: Parts, formats: tuple[str, ...]) -> Moment | None:
+    present = [part for part in parts if not _NO_DATE.match(part)]
+    if not present:
+        return None
+    if formats:
+        return _by_formats(" ".join(present), formats)
+    return _together([_part(part, first=not i) for i, part in enumerate(present)])
+
+
+def _together(moments: list[Moment]) -> Moment:
+    """Join a date and a time; a cell that holds both wins, unless its time is an export's 00:00."""
+    days = [m.day for m in moments if m.day]
+    clocks = [m for m in moments if m.clock and not m.day]
+    for whole in moments:
+        if whole.day and whole.clock and not (clocks and whole.clock[0] == time()):
+            return whole
+    clocks += [m for m in moments if m.clock and m.day]
+    clock = clocks[0] if clocks else None
+    return Moment(days[0] if days else None, clock and clock.clock, clock and clock.offset)
+
+
+def _part(text: str, *, first: bool) -> Moment:
+    """Read one cell: the first of several is a date before it is a time, the others are not."""
+    kinds = (_whole, _day, _clock) if first else (_clock, _whole, _day)
+    for read in kinds:
+        try:
+            return read(text)
+        except AmbiguousDate:
+            raise
+        except ValueError:
+            continue
+    raise ValueError("neither a date nor a time")
+
+
+def _whole(text: str) -> Moment:
+    return _of(read_datetime(text, None))
+
+
+def _of(moment: datetime) -> Moment:
+    clock = (moment.time(), 0)
+    return Moment(None if moment.year <= _TIME_ONLY_YEAR else moment.date(), clock, moment.tzinfo)
+
+
+def _day(text: str) -> Moment:
+    return Moment(read_date(text, None), None)
+
+
+def _clock(text: str) -> Moment:
+    return Moment(None, read_time(text))
+
+
+def _by_formats(text: str, formats: tuple[str, ...]) -> Moment:
+    """Read by the declared formats and by nothing else (C-10)."""
+    for pattern in formats:
+        try:
+            moment = _of(datetime.strptime(text, pattern).replace(microsecond=0))  # noqa: DTZ007
+        except ValueError:
+            continue
+        return moment if _HOUR.search(pattern) else moment._replace(clock=None)
+    raise ValueError("none of the declared formats")

@@ -1,0 +1,293 @@
+"""Puts the values of one record together to a visit, by the rules that hold for every source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from clinicrelay.dates import AmbiguousDate
+from clinicrelay.errors import BadRecord
+from clinicrelay.model import Appointment, Issue, Kind, Modality, Status
+from clinicrelay.times import zone_of
+from mappings.fields import (
+    Get,
+    Read,
+    Resolve,
+    Source,
+    compile_field,
+    compile_parts,
+    compile_table,
+    compile_text,
+    transformed,
+)
+from mappings.moments import Start, Zoned, read_end, read_start
+from mappings.people import (
+    Readers,
+    derived_visit_key,
+    patient_part,
+    place_part,
+    practitioner_part,
+)
+from mappings.spec import FLAGS, Context, Field
+from mappings.transforms import clean
+
+Make: TypeAlias = Callable[[Source, str | None], Appointment]
+When: TypeAlias = tuple[datetime | None, datetime | None, bool]
+ZoneOf: TypeAlias = Callable[[Source], str]
+
+_NO_START = Issue("no_start", "start")
+_END_INFERRED = Issue("end_inferred", "end")
+_EXTRAS = ("join_url", "join_url_practitioner", "service", "notes")
+
+# Which of two claims about a visit wins, from a flag or a word alike (7.2).
+_RANK = {
+    status: rank
+    for rank, status in enumerate(
+        (
+            Status.ENTERED_IN_ERROR,
+            Status.CANCELLED,
+            Status.NO_SHOW,
+            Status.FULFILLED,
+            Status.IN_PROGRESS,
+            Status.CHECKED_IN,
+            Status.ARRIVED,
+        )
+    )
+}
+_LAST = len(_RANK)
+_STATUSES = {status.value: status for status in Status}
+
+
+def compile_visit(
+    fields: Mapping[str, Field], resolve: Resolve, nulls: Collection[str], context: Context
+) -> Make:
+    """Return what makes a visit of a record whose places are found by `resolve`."""
+    readers = _readers(fields, resolve, nulls, context)
+    zone_of_row = _zone_part(readers, context)
+    status_of, when_of = (
+        _status_part(fields, readers, resolve, nulls),
+        _when_part(fields, readers, resolve, nulls, context),
+    )
+    patient_of, doctor_of = patient_part(readers), practitioner_part(readers)
+    place_of, extras_of, key_of = place_part(readers), _extras_part(readers), key_part(readers)
+    kind_of, modality_of = readers.get("kind"), readers.get("modality")
+    name = context.source
+
+    def make(source: Source, given: str | None) -> Appointment:
+        issues: list[Issue] = []
+        key = key_of(source, given)
+        zone = zone_of_row(source)
+        start, end, inferred = when_of(source, zone, issues)
+        status, raw = status_of(source, issues)
+        patient, doctor = patient_of(source, issues), doctor_of(source, issues)
+        kind = kind_of(source, issues) if kind_of else None
+        modality = modality_of(source, issues) if modality_of else None
+        return Appointment(
+            source=name,
+            key=key or derived_visit_key(patient, doctor, start),
+            status=status,
+            timezone=zone,
+            start=start,
+            end=end,
+            end_inferred=inferred,
+            kind=Kind(kind) if kind else Kind.VISIT if patient else Kind.BLOCK,
+            modality=Modality(modality) if modality else Modality.IN_PERSON,
+            patients=(patient,) if patient else (),
+            practitioners=(doctor,) if doctor else (),
+            location=place_of(source, issues),
+            status_raw=raw,
+            **(extras_of(source, issues) if extras_of else {}),
+            issues=tuple(issues),
+        )
+
+    return make
+
+
+def _readers(
+    fields: Mapping[str, Field], resolve: Resolve, nulls: Collection[str], context: Context
+) -> Readers:
+    found = (
+        (name, compile_field(field, resolve, nulls, context))
+        for name, field in fields.items()
+        if field.type != "datetime" and name != "status"
+    )
+    return {name: reader for name, reader in found if reader}
+
+
+def key_part(readers: Readers) -> Callable[[Source, str | None], str | None]:
+    """Return what reads a record's own key: the connector's where it knows one, else the field."""
+    reader = readers.get("key")
+
+    def read(source: Source, given: str | None) -> str | None:
+        if given is not None:
+            return clean(given)
+        return reader(source, []) if reader else None
+
+    return read
+
+
+def _extras_part(readers: Readers) -> Callable[[Source, list[Issue]], dict[str, Any]] | None:
+    present = [(name, readers[name]) for name in _EXTRAS if name in readers]
+    if not present:
+        return None
+    return lambda source, issues: {name: read(source, issues) for name, read in present}
+
+
+def _zone_part(readers: Readers, context: Context) -> ZoneOf:
+    """A record's own zone wins over the clinic's; one that nobody knows could be any hour."""
+    reader, clinic = readers.get("timezone"), context.timezone
+    if reader is None:
+        return lambda source: clinic
+
+    def read(source: Source) -> str:
+        named = reader(source, [])
+        return _known_zone(named) if named else clinic
+
+    return read
+
+
+@lru_cache(maxsize=512)
+def _known_zone(name: str) -> str:
+    try:
+        zone_of(name)
+    except ValueError:
+        detail = "write an IANA name such as Europe/Berlin"
+        raise BadRecord("unknown_timezone", field="timezone", detail=detail) from None
+    return name
+
+
+# --- status ------------------------------------------------------------------------------------
+
+
+def _status_part(
+    fields: Mapping[str, Field], readers: Readers, resolve: Resolve, nulls: Collection[str]
+) -> Callable[[Source, list[Issue]], tuple[Status, str | None]]:
+    word_of = _word_part(fields.get("status"), resolve, nulls)
+    flags = [
+        (status, readers[f"status.{flag}"])
+        for flag, status in FLAGS.items()
+        if f"status.{flag}" in readers
+    ]
+    if not flags:
+        return word_of
+
+    def read(source: Source, issues: list[Issue]) -> tuple[Status, str | None]:
+        status, raw = word_of(source, issues)
+        for flagged, flag in flags:
+            if flag(source, issues):
+                status = _stronger(status, flagged)
+        return status, raw
+
+    return read
+
+
+def _word_part(
+    field: Field | None, resolve: Resolve, nulls: Collection[str]
+) -> Callable[[Source, list[Issue]], tuple[Status, str | None]]:
+    """Return what reads the status word, as ours and as it was sent."""
+    text = compile_text(field.origin, resolve, nulls) if field else None
+    blank = Status(field.default) if field and field.default else Status.BOOKED
+    if field is None or (text is None and not field.required):
+        return lambda source, issues: (blank, None)
+    text = transformed(text, field) if text else lambda source: None
+    translate = compile_table(field)
+
+    def read(source: Source, issues: list[Issue]) -> tuple[Status, str | None]:
+        raw = text(source)
+        if raw is None:
+            if field.required:
+                raise BadRecord("missing", field="status", detail="it must not be empty")
+            return blank, None
+        word = translate(raw, issues)
+        return (_STATUSES[word] if word else blank), raw[:64]
+
+    return read
+
+
+def _stronger(status: Status, flagged: Status) -> Status:
+    """`confirmed` lifts what was only asked for; it stays set after a cancellation and says nothing."""
+    if flagged is Status.BOOKED:
+        return flagged if status in (Status.PENDING, Status.PROPOSED) else status
+    return flagged if _RANK[flagged] < _RANK.get(status, _LAST) else status
+
+
+# --- time --------------------------------------------------------------------------------------
+
+
+def _when_part(
+    fields: Mapping[str, Field],
+    readers: Readers,
+    resolve: Resolve,
+    nulls: Collection[str],
+    context: Context,
+) -> Callable[[Source, str, list[Issue]], When]:
+    starts, ends = (_parts(fields.get(name), resolve, nulls) for name in ("start", "end"))
+    start_zone, end_zone = (_zone_choice(fields.get(name)) for name in ("start", "end"))
+    required = "start" in fields and fields["start"].required
+    length_of = _length_part(fields.get("duration"), readers.get("duration"), context)
+
+    def read(source: Source, zone: str, issues: list[Issue]) -> When:
+        start = _start(starts(source), start_zone(zone), required=required)
+        if start is None:
+            issues.append(_NO_START)
+            return None, None, False
+        issues += start.issues
+        end = None
+        if parts := ends(source):
+            end, end_issues = read_end(parts, start.instant, start.day, end_zone(zone))
+            issues += end_issues
+        length, given = length_of(source, issues)
+        if end is None:
+            issues.append(_END_INFERRED)
+            return start.instant, start.instant + length, True
+        if given and end - start.instant != length:
+            issues.append(Issue("duration_differs", "duration"))
+        return start.instant, end, False
+
+    return read
+
+
+def _parts(field: Field | None, resolve: Resolve, nulls: Collection[str]) -> Get:
+    parts = compile_parts(field, resolve, nulls) if field else None
+    return parts or (lambda source: ())
+
+
+def _zone_choice(field: Field | None) -> Callable[[str], Zoned]:
+    """Return how naive readings are taken, given the zone of the clinic or the record."""
+    stated = field.zone if field else None
+    formats, more = (field.formats, field.add_minutes) if field else ((), 0)
+    if stated not in (None, "clinic"):
+        fixed = Zoned("UTC" if stated == "utc" else str(stated), True, formats, more)
+        return lambda zone: fixed
+    # One object a zone: the caches of `moments` then find it by identity.
+    return lru_cache(maxsize=64)(lambda zone: Zoned(zone, stated is not None, formats, more))
+
+
+def _start(parts: tuple[str, ...], how: Zoned, *, required: bool) -> Start | None:
+    try:
+        start = read_start(parts, how) if parts else None
+    except AmbiguousDate:
+        detail = "day and month could be either way round; set `dates: dmy` or `dates: mdy`"
+        raise BadRecord("ambiguous_date", field="start", detail=f"{detail} on the source") from None
+    except ValueError as wrong:
+        raise BadRecord("bad_time", field="start", detail=str(wrong)) from None
+    if start is None and required:
+        raise BadRecord("missing", field="start", detail="it must not be empty")
+    return start
+
+
+def _length_part(
+    field: Field | None, reader: Read | None, context: Context
+) -> Callable[[Source, list[Issue]], tuple[timedelta, bool]]:
+    """Return what reads a visit's length, and whether the record itself gave it."""
+    usual = timedelta(minutes=context.default_minutes)
+    if field is None or reader is None:
+        return lambda source, issues: (usual, False)
+
+    def read(source: Source, issues: list[Issue]) -> tuple[timedelta, bool]:
+        found = reader(source, issues)
+        return (usual, False) if found is None else (found, True)
+
+    return read

@@ -1,0 +1,127 @@
+"""Messages as files in a folder: `.eml` for e-mail, `.txt` for SMS; nothing leaves the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clinicrelay import (
+    Absent,
+    Channel,
+    Finding,
+    Found,
+    Message,
+    Notifier,
+    Outcome,
+    SendResult,
+    files,
+    phones,
+)
+from clinicrelay.contracts import Proof
+from clinicrelay.sms import segments
+from notifiers import _mail
+
+_FIX = "Make the folder writable for the user that runs clinicrelay, or name another one."
+
+
+class Options(BaseModel):
+    """What settings may say of `type: outbox`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path = Field(
+        default=Path("outbox"),
+        description="Where the messages go, one file each; relative to the data folder.",
+    )
+
+
+class Outbox(Notifier):
+    """Writes what would be sent, so that a person can read it before anything is."""
+
+    Options = Options
+    channels = (Channel.EMAIL, Channel.SMS, Channel.WHATSAPP)
+    outside = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        folder: Path = self.kit.folder / self.options.folder
+        return folder
+
+    def send(self, message: Message) -> SendResult:
+        """Write the message; the same attempt written again is the same file."""
+        try:
+            content = self._mail(message) if _is_mail(message) else _short(message)
+        except _mail.BadAddress as error:
+            return SendResult(Outcome.REJECTED, "address_invalid", detail=str(error))
+        try:
+            # Names and numbers stand inside: for the owner's eyes.
+            files.replace(self.folder / file_name(message), content, mode=0o600)
+        except OSError as error:
+            detail = f"{self.folder}: {error.strerror or type(error).__name__}. {_FIX}"
+            return SendResult(Outcome.NOT_SENT, "folder_not_writable", detail=detail)
+        return SendResult(Outcome.ACCEPTED, provider_id=file_name(message))
+
+    def lookup(self, message: Message) -> Proof:
+        """Look for the file: it is there whole or not at all."""
+        name = file_name(message)
+        if (self.folder / name).is_file():
+            return Found(name)
+        # An attempt that was begun at another moment has another date in its name.
+        ending = name.partition(_label(message.kind or "message"))[2]
+        other = next(self.folder.glob(f"*{ending}"), None)
+        return Found(other.name) if other else Absent()
+
+    def check(self) -> Iterator[Finding]:
+        reason = files.why_not_writable(self.folder)
+        if reason:
+            yield Finding("error", "folder_not_writable", f"Outbox: {reason}.", _FIX)
+
+    def _mail(self, message: Message) -> bytes:
+        clinic = self.kit.clinic
+        domain = f"{_label(clinic.id)}.clinicrelay"
+        address = clinic.email or f"noreply@{domain}"
+        # Quotes and line ends in a clinic's name must not become part of the address.
+        name = _mail.one_line(clinic.name).replace("\\", "").replace('"', "'")
+        mail = _mail.compose(
+            message,
+            sender=message.sender or f'"{name}" <{address}>',
+            domain=domain,
+            date=message.written_at or self.kit.now,
+        )
+        return mail.as_bytes()
+
+
+def file_name(message: Message) -> str:
+    """Return the name of a message's file: when, what, how and which attempt, never who."""
+    when = message.written_at
+    parts = (
+        when.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ") if when else "undated",
+        _label(message.kind or "message"),
+        message.channel.value,
+        _mail.opaque(message.id),
+    )
+    return f"{'-'.join(parts)}.{'eml' if _is_mail(message) else 'txt'}"
+
+
+def _is_mail(message: Message) -> bool:
+    return message.channel is Channel.EMAIL
+
+
+def _short(message: Message) -> bytes:
+    if not phones.is_e164(message.to):
+        raise _mail.BadAddress("the recipient is not a number such as +4930123456")
+    encoding, count = segments(message.text)
+    head = (
+        f"To: {message.to}\nChannel: {message.channel.value}\n"
+        f"Language: {_mail.one_line(message.language)}\nSegments: {count} ({encoding})\n\n"
+    )
+    return (head + message.text).encode("utf-8", "replace")
+
+
+def _label(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"

@@ -1,0 +1,329 @@
+"""The short answer of `why`: what became of a visit's messages, in a sentence. Pure.
+
+One rule a situation, gravest first; the first that fits speaks. What follows is what the patient was
+told and what comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from clinicrelay.actions import Told
+from clinicrelay.model import Appointment, Kind, Status
+from sync.reasons import in_words, reason
+
+_WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
+_ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
+
+
+class Outlook(Protocol):
+    """What will become of the next reminder: its step and time, and the gate's word on it."""
+
+    @property
+    def step(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def channel(self) -> str | None: ...
+    @property
+    def reason(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that an answer depends on, for one patient of one visit (or, without one, for the visit).
+
+    `messages` are the ledger's rows of this patient, the oldest first; `told` what counts as told;
+    `waiting` a change that a guard holds; `aside` records of this visit that were set aside. `when`
+    writes an instant the way the clinic reads it.
+    """
+
+    visit: Appointment
+    now: datetime
+    when: Callable[[datetime], str]
+    told: Told | None = None
+    messages: Sequence[Mapping[str, Any]] = ()
+    gone_at: datetime | None = None
+    replaced_by: str | None = None
+    imported: bool = False
+    waiting: Mapping[str, Any] | None = None
+    aside: Sequence[Mapping[str, Any]] = ()
+    next: Outlook | None = None
+    silent: bool = False  # the settings ask for no reminders
+    on_gone: bool = False
+    mode: str = "live"
+    source_state: str = "ok"
+    last_complete: datetime | None = None
+
+    @property
+    def ahead(self) -> bool:
+        return self.visit.start is not None and self.visit.start > self.now
+
+    def last(self, *states: str) -> Mapping[str, Any] | None:
+        """Return the latest message in one of these states."""
+        return next((m for m in reversed(self.messages) if m["state"] in states), None)
+
+
+def answer(case: Case) -> str:
+    """Return the short answer: what happened, what comes next, and what to beware of."""
+    main = next(filter(None, (rule(case) for rule in _RULES)), "")
+    return " ".join(part for part in (main, *_caveats(case)) if part)
+
+
+# --- the visit itself ----------------------------------------------------------------------------
+
+
+def _block(case: Case) -> str | None:
+    if case.visit.kind is not Kind.BLOCK and case.visit.patients:
+        return None
+    return "No patient is named: it only keeps time free, so nobody is told."
+
+
+def _held(case: Case) -> str | None:
+    if case.waiting is None or not case.waiting.get("held"):
+        return None
+    number = case.waiting["held"]
+    return (
+        f"A change to it ({case.waiting['what'].replace(',', ', ')}) is held for a person: "
+        f"{case.waiting['summary']}. Until then it stands as it was. "
+        f"See: clinicrelay held show h{number}."
+    )
+
+
+def _set_aside(case: Case) -> str | None:
+    if not case.aside:
+        return None
+    last = case.aside[-1]
+    where = f" in {last['field']}" if last["field"] else ""
+    return (
+        f"What the source says of it now was set aside ({last['reason']}{where}: "
+        f"{in_words(last['reason'])}), so it stands as it was known before. "
+        f"See: clinicrelay quarantine show {last['id']}."
+    )
+
+
+def _moved_to_another(case: Case) -> str | None:
+    if case.replaced_by is None:
+        return None
+    return f"It was booked anew as {case.replaced_by}; people are told there, as of a move."
+
+
+def _gone(case: Case) -> str | None:
+    if case.gone_at is None:
+        return None
+    at = case.when(case.gone_at)
+    if told := _told_cancelled(case):
+        return f"It vanished from its source on {at}, and the patient was told so {told}."
+    if case.on_gone and (failed := _not_said(case, "cancellation")):
+        return f"It vanished from its source on {at}; the patient was not told: {failed}."
+    nobody = (
+        "nobody was told (reminders.patient.on_gone is off)"
+        if not case.on_gone
+        else ("nobody had been told of it, so nobody was told that it is off")
+    )
+    return f"It vanished from its source on {at} without a cancellation: {nobody}."
+
+
+def _error(case: Case) -> str | None:
+    if case.visit.status is not Status.ENTERED_IN_ERROR:
+        return None
+    return "The source says that it never was a visit: nothing is said about it."
+
+
+def _cancelled(case: Case) -> str | None:
+    if case.visit.status is not Status.CANCELLED:
+        return None
+    if told := _told_cancelled(case):
+        return f"It was cancelled, and the patient was told {told}."
+    if waits := _waiting_for_its_time(case):
+        return f"It was cancelled. {waits}"
+    if failed := _not_said(case, "cancellation"):
+        return f"It was cancelled, but the patient was not told: {failed}."
+    if case.told is not None and not case.ahead:
+        return "It was cancelled after its time, so nobody was told."
+    return "It was cancelled before anybody had been told of it, so nobody was told."
+
+
+def _unscheduled(case: Case) -> str | None:
+    if case.visit.start is not None:
+        return None
+    return "It has no time: it is in no calendar and nobody is told until the source gives it one."
+
+
+def _past(case: Case) -> str | None:
+    if case.ahead:
+        return None
+    heard = _heard(case) or _why_silent(case) or "Nobody was told about it."
+    return f"The visit is past: nothing more will be said. {heard}"
+
+
+def _not_booked(case: Case) -> str | None:
+    status = case.visit.status
+    if status.reminds:
+        return None
+    if status in _ASKED_FOR:
+        return (
+            f"It is {status.value.replace('_', ' ')}, not booked: reminders start once the source "
+            "says that it is booked."
+        )
+    return f"The patient is {status.value.replace('_', ' ')}: nothing more is said."
+
+
+# --- its messages --------------------------------------------------------------------------------
+
+
+def _unknown(case: Case) -> str | None:
+    message = case.last("unknown", "sending")
+    if message is None:
+        return None
+    again = message.get("next_try_at")
+    when = f" again {case.when(again)}" if again else ""
+    return (
+        f"Nobody knows yet whether the {_name(message)} arrived: {_by(message)} is asked{when}, "
+        "and nothing is sent twice meanwhile."
+    )
+
+
+def _approval(case: Case) -> str | None:
+    message = case.last("held")
+    if message is None:
+        return None
+    return (
+        f"The {_name(message)} is held for a person: too many messages fell due at once. "
+        f"See: clinicrelay held show h{message['held']}."
+    )
+
+
+def _failed(case: Case) -> str | None:
+    message = case.last("failed")
+    if message is None or _sent_after(case, message):
+        return None
+    tail = f" {_next(case)}" if case.next else " Correct it in the source."
+    return (
+        f"The {_name(message)} failed for good on {case.when(message['settled_at'])}: "
+        f"{in_words(message['reason'] or 'provider_rejected')}.{tail}"
+    )
+
+
+def _waits(case: Case) -> str | None:
+    return _waiting_for_its_time(case)
+
+
+def _reminded(case: Case) -> str | None:
+    """What was heard, why the latest was skipped, and what comes next."""
+    parts = [_heard(case), _why_silent(case), _next(case)]
+    if case.next is None and case.silent:
+        parts.append("No reminders are set up (reminders.patient.steps).")
+    elif case.next is None:
+        parts.append("No further reminder is due.")
+    return " ".join(part for part in parts if part)
+
+
+_RULES: tuple[Callable[[Case], str | None], ...] = (
+    _held,
+    _set_aside,
+    _block,
+    _moved_to_another,
+    _gone,
+    _error,
+    _cancelled,
+    _unscheduled,
+    _past,
+    _not_booked,
+    _unknown,
+    _approval,
+    _failed,
+    _waits,
+    _reminded,
+)
+
+
+# --- sentences -----------------------------------------------------------------------------------
+
+
+def _heard(case: Case) -> str | None:
+    message = case.last("sent")
+    if message is not None:
+        return f"The patient was told {_sent(case, message)} ({_name(message)})."
+    if case.told is not None and case.told.by is None and case.imported:
+        return (
+            "It was there at the first read, so the patient counts as told of it and got no "
+            "confirmation."
+        )
+    return None
+
+
+def _why_silent(case: Case) -> str | None:
+    """Say why the latest message was not sent, where nothing was sent after it."""
+    message = case.last("skipped")
+    if message is None or _sent_after(case, message):
+        return None
+    setting = reason(message["reason"]).setting
+    by = f" ({setting})" if setting else ""
+    return f"The {_name(message)} was not sent: {in_words(message['reason'])}{by}."
+
+
+def _next(case: Case) -> str | None:
+    if case.next is None:
+        return None
+    name, at = f"next reminder ({case.next.step})", case.when(case.next.at)
+    if case.next.reason is None:
+        way = _WORDS.get(case.next.channel or "", "")
+        return f"The {name} leaves {at}{f' by {way}' if way else ''}."
+    todo = reason(case.next.reason).to_do
+    return f"The {name}, {at}, will not be sent: {in_words(case.next.reason)}. {todo}"
+
+
+def _told_cancelled(case: Case) -> str | None:
+    sent = [m for m in case.messages if m["kind"] == "cancellation" and m["state"] == "sent"]
+    return _sent(case, sent[-1]) if sent else None
+
+
+def _not_said(case: Case, kind: str) -> str | None:
+    silent = [m for m in case.messages if m["kind"] == kind and m["state"] in ("skipped", "failed")]
+    return in_words(silent[-1]["reason"] or "provider_rejected") if silent else None
+
+
+def _waiting_for_its_time(case: Case) -> str | None:
+    message = case.last("planned")
+    if message is None:
+        return None
+    at = max(filter(None, (message["due_at"], message.get("next_try_at"))))
+    if at <= case.now:
+        return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
+    why = f": {in_words(message['reason'])}" if message["reason"] else ""
+    return f"The {_name(message)} leaves {case.when(at)}{why}."
+
+
+def _sent_after(case: Case, message: Mapping[str, Any]) -> bool:
+    return any(
+        m["state"] == "sent" and m["settled_at"] > (message["settled_at"] or message["created_at"])
+        for m in case.messages
+    )
+
+
+def _sent(case: Case, message: Mapping[str, Any]) -> str:
+    way = _WORDS.get(message["channel"] or "", "message")
+    return f"by {way} on {case.when(message['settled_at'])}"
+
+
+def _name(message: Mapping[str, Any]) -> str:
+    return f"{message['kind']} {message['step']}".strip()
+
+
+def _by(message: Mapping[str, Any]) -> str:
+    return message["notifier"] or "the provider"
+
+
+def _caveats(case: Case) -> Iterator[str]:
+    if case.mode == "paused":
+        yield "Messages are paused: clinicrelay resume."
+    if case.source_state in ("failed", "stale", "partial"):
+        since = case.when(case.last_complete) if case.last_complete else "never"
+        yield (
+            f"Beware: {case.visit.source} is {case.source_state}, last read completely {since}, so "
+            "it may have changed since (clinicrelay status)."
+        )

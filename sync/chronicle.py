@@ -1,0 +1,189 @@
+"""The history of a visit, line by line, from what the store kept of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clinicrelay.model import Appointment, decode
+from clinicrelay.times import local
+from sync.reasons import setting_of
+
+if TYPE_CHECKING:
+    from sync.store.wakes import Past, Woken
+
+_WORDS = {"email": "e-mail", "sms": "sms", "whatsapp": "whatsapp"}
+
+
+class Line(NamedTuple):
+    """When, what, and why; details carry times and codes, never a person's data."""
+
+    at: datetime
+    what: str
+    reason: str | None = None
+    setting: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """All that the store keeps of one visit: ledger, events, records set aside, a held change."""
+
+    woken: Woken
+    visit: Appointment
+    past: Sequence[Past]
+    runs: Mapping[int, str]
+    first_run: str
+    messages: Sequence[Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]]
+    waiting: Mapping[str, Any] | None
+    aside: Sequence[Mapping[str, Any]]
+
+
+def chronicle(life: Life, zone: str) -> list[Line]:
+    """Return everything that happened to a visit, the oldest first; local times are in `zone`."""
+    lines = [
+        *_versions(life, zone),
+        *(_message(message) for message in life.messages),
+        *(_event(event) for event in life.events),
+        *_waiting(life.waiting, zone),
+        *(_aside(one) for one in life.aside),
+    ]
+    return sorted(lines, key=lambda line: line.at)
+
+
+# --- versions ------------------------------------------------------------------------------------
+
+
+def _versions(life: Life, zone: str) -> Iterator[Line]:
+    woken = life.woken
+    all_ = [*(decode(one.content) for one in life.past), life.visit]
+    yield Line(
+        _instant(woken.first_seen_at),
+        "first seen",
+        "imported" if woken.baseline == 1 else None,
+        f"run {life.first_run}",
+        _stand(all_[0], zone),
+    )
+    for number, one in enumerate(life.past):
+        silently = woken.baseline == one.version + 1
+        yield Line(
+            _instant(one.replaced_at),
+            one.what.replace(",", ", "),
+            "imported" if silently else woken.gone_reason if "gone" in one.what else None,
+            f"run {life.runs.get(one.version, '')}",
+            difference(all_[number], all_[number + 1], zone),
+        )
+
+
+def _stand(visit: Appointment, zone: str) -> str:
+    return f"{visit.status.value}, {_start(visit.start, zone)}"
+
+
+def difference(before: Appointment, after: Appointment, zone: str) -> str:
+    """Say what differs between two versions, without saying anything of a patient."""
+    return ", ".join(_differences(before, after, zone))
+
+
+def _differences(before: Appointment, after: Appointment, zone: str) -> Iterator[str]:
+    if before.start != after.start:
+        yield f"{_start(before.start, zone)} → {_start(after.start, zone)}"
+    elif before.end != after.end:
+        yield "another length"
+    if before.status is not after.status:
+        yield f"{before.status.value} → {after.status.value}"
+    if _doctor(before) != _doctor(after):
+        yield f"{_doctor(before)} → {_doctor(after)}"
+    if (before.location, before.modality) != (after.location, after.modality):
+        yield "another place"
+    if before.patients != after.patients:
+        yield "the patient's data"
+
+
+def _doctor(visit: Appointment) -> str:
+    return visit.primary.key if visit.primary else "no practitioner"
+
+
+# --- messages, events, records -------------------------------------------------------------------
+
+
+def _message(message: Mapping[str, Any]) -> Line:
+    name = f"{message['kind']} {message['step']}".strip()
+    if message["role"] == "doctor":
+        name += " to the doctor"
+    return Line(
+        message["settled_at"] or message["created_at"],
+        f"{name} {message['state']}",
+        message["reason"],
+        setting_of(message["reason"], message["setting"]),
+        _way(message),
+    )
+
+
+def _way(message: Mapping[str, Any]) -> str:
+    if not message["channel"]:
+        return ""
+    parts = [f"{_WORDS.get(message['channel'], message['channel'])} by {message['notifier']}"]
+    if message["attempts"]:
+        last = message["attempts"][-1]
+        parts += [last["state"], *([last["reason"]] if last["reason"] else [])]
+    return ", ".join(parts)
+
+
+_EVENT_WORDS = {
+    "put": "is to be written",
+    "remove": "is to be removed",
+    "synced": "shows it",
+    "removed": "no longer shows it",
+    "blocked": "refused it",
+}
+
+
+def _event(event: Mapping[str, Any]) -> Line:
+    # A calendar's address is often a doctor's e-mail: only the name that settings gave it is told.
+    name = event["calendar"].partition(":")[0]
+    why = event["reason"] or (event["blocked"] if event["state"] in ("put", "remove") else "")
+    return Line(
+        _instant(event["changed_at"]),
+        f"calendar {_EVENT_WORDS.get(event['state'], event['state'])}",
+        why or None,
+        f"calendars.{name}",
+        name,
+    )
+
+
+def _waiting(waiting: Mapping[str, Any] | None, zone: str) -> Iterator[Line]:
+    if waiting is None or waiting["since"] is None:
+        return
+    moved = waiting["start_at"] != waiting["new_start_at"]
+    detail = waiting["what"].replace(",", ", ")
+    if moved and waiting["start_at"] and waiting["new_start_at"]:
+        starts = (_instant(waiting[name]) for name in ("start_at", "new_start_at"))
+        detail += " " + " → ".join(_start(start, zone) for start in starts)
+    yield Line(
+        _instant(waiting["since"]),
+        f"change held (h{waiting['held']})",
+        "held",
+        f"safety.hold_if.{waiting['guard']}",
+        detail,
+    )
+
+
+def _aside(one: Mapping[str, Any]) -> Line:
+    return Line(
+        _instant(one["last_seen_at"]),
+        "record set aside",
+        one["reason"],
+        setting_of(one["reason"]),
+        ", ".join(filter(None, (one["place"], one["field"]))),
+    )
+
+
+def _start(start: datetime | None, zone: str) -> str:
+    return local(start, zone).strftime("%a %-d %b %H:%M") if start else "no time"
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

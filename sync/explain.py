@@ -1,0 +1,281 @@
+"""Tells the life of a visit: every version, decision, message and event, what comes next, and why.
+
+A projection of the store: nothing here decides anything. What comes next is asked of the same
+functions that will decide it (`sync.due`, `sync.gate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from clinicrelay.actions import Role
+from clinicrelay.model import Appointment, Channel, Patient
+from clinicrelay.times import iso, local
+from sync import planner
+from sync.answers import Case, answer
+from sync.chronicle import Life, Line, chronicle
+from sync.due import coming_reminders
+from sync.gate import Drop, Go, gate, options_for
+from sync.health import source_state
+from sync.reasons import setting_of
+from sync.store import looking, progress, wakes
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from clinicrelay.actions import Say
+    from sync.clinic import Clinic
+    from sync.plan import Seen
+    from sync.store.wakes import Woken
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The coming reminder of a patient, and why it will not be sent, if so."""
+
+    step: str
+    at: datetime
+    channel: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One visit's life. `next` and `answer` are about its first patient."""
+
+    woken: Woken
+    visit: Appointment
+    history: list[Line]
+    events: Sequence[Mapping[str, Any]]
+    messages: Sequence[Mapping[str, Any]]
+    answer: str
+    next: Next | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.woken.source}/{self.woken.source_key}"
+
+
+def stories(clinic: Clinic, visits: Sequence[int]) -> list[Story]:
+    """Return the life of each visit, the nearest one first: those ahead, then the latest past."""
+    with clinic.store.read() as connection:
+        found = wakes.by_ids(connection, visits)
+        seen = planner.look(connection, list(found.values()))
+        past = wakes.history(connection, list(found))
+        told = [_story(clinic, connection, found[n], seen[n], past.get(n, ())) for n in found]
+    return sorted(told, key=lambda story: nearness(story.woken, story.visit, clinic.now))
+
+
+def nearest(clinic: Clinic, visits: Sequence[int], most: int) -> list[int]:
+    """Return at most so many of the visits, the nearest first."""
+    with clinic.store.read() as connection:
+        found = wakes.by_ids(connection, visits)
+    order = sorted(found.values(), key=lambda woken: nearness(woken, woken.visit, clinic.now))
+    return [woken.id for woken in order[:most]]
+
+
+def nearness(woken: Woken, visit: Appointment, now: datetime) -> tuple[int, float, int]:
+    """Order visits: those that stand and are ahead, other ones ahead, past ones, timeless ones."""
+    if visit.start is None:
+        return 3, 0.0, woken.id
+    away = (visit.start - now).total_seconds()
+    if away <= 0:
+        return 2, -away, woken.id
+    stands = woken.gone_at is None and not visit.status.called_off
+    return (0 if stands else 1), away, woken.id
+
+
+def _story(
+    clinic: Clinic, connection: Connection, woken: Woken, seen: Seen, past: Sequence[wakes.Past]
+) -> Story:
+    life = _life(clinic, connection, woken, seen.appointment, past)
+    coming = _next(clinic, seen)
+    case = _case(clinic, connection, seen, life, coming)
+    return Story(
+        woken,
+        life.visit,
+        chronicle(life, clinic.zone),
+        life.events,
+        life.messages,
+        answer(case),
+        coming,
+    )
+
+
+def _life(
+    clinic: Clinic,
+    connection: Connection,
+    woken: Woken,
+    visit: Appointment,
+    past: Sequence[wakes.Past],
+) -> Life:
+    store, source, key = clinic.store.clinic, woken.source, woken.source_key
+    return Life(
+        woken,
+        visit,
+        past,
+        runs=looking.runs_of_versions(connection, woken.id),
+        first_run=looking.first_run(connection, woken.id),
+        messages=_messages(connection, woken.id),
+        events=looking.events_of(connection, woken.id),
+        waiting=looking.waiting_of(connection, store, source, key),
+        aside=looking.set_aside_of(connection, store, source, key),
+    )
+
+
+def _messages(connection: Connection, visit: int) -> list[dict[str, Any]]:
+    """Return the ledger of a visit with its attempts, instants as such."""
+    rows = looking.messages_of(connection, visit)
+    attempts = looking.attempts_of(connection, [row["id"] for row in rows])
+    for row in rows:
+        _to_instants(row, "due_at", "useless_after", "next_try_at", "created_at", "settled_at")
+        row["attempts"] = attempts.get(row["id"], [])
+        for attempt in row["attempts"]:
+            _to_instants(attempt, "started_at", "finished_at")
+    return rows
+
+
+def _to_instants(row: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if row[name] is not None:
+            row[name] = datetime.fromtimestamp(row[name], UTC)
+
+
+def _case(
+    clinic: Clinic, connection: Connection, seen: Seen, life: Life, coming: Next | None
+) -> Case:
+    woken = life.woken
+    visit = seen.appointment
+    who = f"patient/{visit.patients[0].key}" if visit.patients else ""
+    rules = clinic.settings.reminders.patient
+    last = progress.progress(connection, clinic.store.clinic, woken.source).last_complete_at
+    return Case(
+        visit=visit,
+        now=clinic.now,
+        when=lambda instant: local(instant, clinic.zone).strftime("%a %-d %b %H:%M"),
+        told=seen.told.get(who),
+        messages=[m for m in life.messages if m["recipient"] == who],
+        gone_at=datetime.fromtimestamp(woken.gone_at, UTC) if woken.gone_at else None,
+        replaced_by=f"{woken.source}/{seen.replaced_by}" if seen.replaced_by else None,
+        imported=seen.imported,
+        waiting=life.waiting,
+        aside=life.aside,
+        next=coming,
+        silent=rules is None or not rules.steps,
+        on_gone=rules is not None and rules.on_gone,
+        mode=clinic.store.mode,
+        source_state=source_state(clinic, connection, woken.source),
+        last_complete=datetime.fromtimestamp(last, UTC) if last else None,
+    )
+
+
+# --- what comes next -----------------------------------------------------------------------------
+
+
+def _next(clinic: Clinic, seen: Seen) -> Next | None:
+    """Return the first patient's coming reminder, judged as the gate would judge it then."""
+    rules, visit = clinic.settings.reminders.patient, seen.appointment
+    if rules is None or not rules.steps or visit.start is None or not visit.patients:
+        return None
+    patient = visit.patients[0]
+    coming = coming_reminders(
+        seen,
+        rules.steps,
+        Role.PATIENT,
+        now=clinic.now,
+        until=visit.start,
+        quiet=clinic.settings.quiet_hours,
+    )
+    mine = [say for say in coming if say.recipient == f"patient/{patient.key}"]
+    first = next((say for say in mine if say.skip is None), mine[0] if mine else None)
+    return _foreseen(clinic, seen, patient, first) if first is not None else None
+
+
+def _foreseen(clinic: Clinic, seen: Seen, patient: Patient, say: Say) -> Next:
+    if say.skip:
+        return Next(say.step, say.due_at, reason=say.skip)
+    verdict = gate(
+        say,
+        fresh=seen.appointment,
+        gone=seen.gone,
+        told=seen.told.get(say.recipient),
+        person=patient,
+        addresses={
+            Channel.EMAIL: patient.email,
+            Channel.SMS: patient.phone,
+            Channel.WHATSAPP: patient.phone,
+        },
+        options=options_for(say, clinic.settings, clinic.senders),
+        now=say.due_at,
+    )
+    if isinstance(verdict, Drop):
+        return Next(say.step, say.due_at, reason=verdict.reason)
+    if not isinstance(verdict, Go):
+        return Next(say.step, verdict.until)
+    barred = clinic.may_reach_out(clinic.notifier(verdict.notifiers[0]))
+    # A clock set by hand for this question says nothing about the run that will send it.
+    return Next(
+        say.step, say.due_at, verdict.channel.value, None if barred == "now_given" else barred
+    )
+
+
+# --- as JSON -------------------------------------------------------------------------------------
+
+
+def line_json(line: Line) -> dict[str, Any]:
+    """Return a line of history as `why --json` tells it."""
+    return {
+        "at": iso(line.at),
+        "what": line.what,
+        "reason": line.reason,
+        "setting": line.setting or None,
+        "detail": line.detail or None,
+    }
+
+
+def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message as `why --json` tells it: the recipient by key, never an address or a text."""
+    return {
+        "kind": message["kind"],
+        "step": message["step"] or None,
+        "to": message["recipient"],
+        "state": message["state"],
+        "channel": message["channel"],
+        "notifier": message["notifier"],
+        "reason": message["reason"],
+        "setting": setting_of(message["reason"], message["setting"]),
+        "due": iso(message["due_at"]),
+        "next_try": _iso(message["next_try_at"]),
+        "settled": _iso(message["settled_at"]),
+        "attempts": [
+            {
+                "id": attempt["id"],
+                "notifier": attempt["notifier"],
+                "state": attempt["state"],
+                "reason": attempt["reason"] or None,
+                "detail": attempt["detail"] or None,
+                "provider_id": attempt["provider_id"],
+                "at": iso(attempt["started_at"]),
+            }
+            for attempt in message["attempts"]
+        ],
+    }
+
+
+def event_json(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event as `why --json` tells it."""
+    return {
+        "calendar": event["calendar"],
+        "ref": event["ref"],
+        "state": event["state"],
+        "reason": event["reason"] or event["blocked"] or None,
+        "fix": event["detail"] or event["fix"] or None,
+        "changed": iso(datetime.fromtimestamp(event["changed_at"], UTC)),
+    }
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return iso(instant) if instant is not None else None

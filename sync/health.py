@@ -1,0 +1,308 @@
+"""How a clinic stands: sources, calendars, messages and tomorrow, as a projection of the store.
+
+Nothing is counted while working; everything is read from what was kept. Whatever asks for a person
+is named with the command that helps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clinicrelay import times
+from clinicrelay.times import iso
+from sync.reasons import reason
+from sync.store import counting, events, incoming, progress
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.clinic import Clinic
+    from sync.store.progress import Progress
+
+_AT_LEAST = timedelta(minutes=30)
+_RHYTHM_UNKNOWN = timedelta(hours=24)
+# A calendar that these keep from being written is as it should be: nobody has to mend anything.
+_ON_PURPOSE = frozenset({"rehearsal", "now_given", "paused"})
+_RED_SOURCES = {
+    "failed": "could not be read",
+    "stale": "was not read completely for too long",
+    "partial": "was not read to its end",
+    "new": "was never read completely",
+}
+
+
+class Need(NamedTuple):
+    """Something that asks for a person, and the command that helps."""
+
+    what: str
+    command: str
+
+
+@dataclass(slots=True)
+class SourceHealth:
+    """One source. `state` is ok, new, partial, failed, held or stale; `appointments` are all kept."""
+
+    state: str
+    last_complete: datetime | None
+    watermark: str | None
+    appointments: int
+    set_aside: int
+    held: int
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class CalendarHealth:
+    """One calendar of the settings: `pending` events, `blocked` addresses of it."""
+
+    state: str = "ok"
+    pending: int = 0
+    blocked: int = 0
+    reasons: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Coverage(NamedTuple):
+    """Booked visits of a day: those whose patients were or will be reminded, or for a reason not."""
+
+    visits: int = 0
+    covered: int = 0
+    explained: int = 0
+
+
+@dataclass(slots=True)
+class Health:
+    """How a clinic stands. `exit` is 0 green, 3 red, 4 held."""
+
+    mode: str
+    now: datetime
+    sources: dict[str, SourceHealth]
+    calendars: dict[str, CalendarHealth]
+    messages: Mapping[str, int]
+    tomorrow: Coverage
+    holds: list[dict[str, Any]]
+
+    @property
+    def needs(self) -> list[Need]:
+        """What asks for a person."""
+        return [*_held(self), *_sources(self), *_calendars(self), *_messages(self)]
+
+    @property
+    def healthy(self) -> bool:
+        return not self.needs
+
+    @property
+    def exit(self) -> int:
+        return 4 if self.holds else 0 if self.healthy else 3
+
+    def json(self) -> dict[str, Any]:
+        """Return the promised JSON of `status --json`."""
+        return {
+            "healthy": self.healthy,
+            "mode": self.mode,
+            "sources": {name: _source_json(one) for name, one in self.sources.items()},
+            "calendars": {
+                name: {"state": one.state, "pending": one.pending, "blocked": one.blocked}
+                for name, one in self.calendars.items()
+            },
+            "messages": dict(self.messages),
+            "coverage": {"tomorrow": self.tomorrow._asdict()},
+        }
+
+
+def health(clinic: Clinic) -> Health:
+    """Look at everything once, by indexes only."""
+    name, now = clinic.store.clinic, clinic.now
+    with clinic.store.read() as connection:
+        holds = incoming.open_holds(connection, name)
+        return Health(
+            clinic.store.mode,
+            now,
+            _look_at_sources(clinic, connection, holds),
+            _look_at_calendars(clinic, connection),
+            counting.messages_by_state(connection, name, now=now),
+            _look_at_tomorrow(clinic, connection),
+            holds,
+        )
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+def _look_at_sources(
+    clinic: Clinic, connection: Connection, holds: list[dict[str, Any]]
+) -> dict[str, SourceHealth]:
+    kept = counting.kept_by_source(connection, clinic.store.clinic)
+    aside = counting.set_aside_by_source(connection, clinic.store.clinic)
+    rhythms = _rhythms(connection, clinic.store.clinic)
+    found = {}
+    for name in clinic.settings.sources:
+        known = progress.progress(connection, clinic.store.clinic, name)
+        held = sum(hold["source"] == name for hold in holds)
+        found[name] = SourceHealth(
+            "held" if held else _state(clinic, name, known, rhythms.get(name)),
+            _instant(known.last_complete_at),
+            (known.cursor or {}).get("watermark"),
+            kept.get(name, 0),
+            aside.get(name, 0),
+            held,
+            known.error,
+        )
+    return found
+
+
+def stale_after(clinic: Clinic, name: str, rhythm: timedelta | None) -> timedelta:
+    """Return after how long without a complete read a source is stale.
+
+    Unless settings say so it is three times the rhythm in which it was read whole, at least 30
+    minutes; a day while its rhythm is not known.
+    """
+    source = clinic.settings.sources[name]
+    if "stale_after" in source.model_fields_set:
+        return source.stale_after
+    return max(_AT_LEAST, 3 * rhythm) if rhythm else _RHYTHM_UNKNOWN
+
+
+def source_state(clinic: Clinic, connection: Connection, name: str) -> str:
+    """Return how one source stands: ok, new, partial, failed, held or stale."""
+    known = progress.progress(connection, clinic.store.clinic, name)
+    if name not in clinic.settings.sources or known.state == "held":
+        return known.state
+    return _state(clinic, name, known, _rhythms(connection, clinic.store.clinic).get(name))
+
+
+def _state(clinic: Clinic, name: str, known: Progress, rhythm: timedelta | None) -> str:
+    if known.state == "failed":
+        return "failed"
+    last = _instant(known.last_complete_at)
+    if last is None:
+        return "partial" if known.state == "partial" else "new"
+    if clinic.now - last > stale_after(clinic, name, rhythm):
+        return "stale"
+    return "ok" if known.state == "held" else known.state
+
+
+def _rhythms(connection: Connection, clinic: str) -> dict[str, timedelta]:
+    """Return how far apart the complete reads of each source usually were."""
+    moments: dict[str, list[int]] = {}
+    for at, report in counting.complete_reads(connection, clinic):
+        for name, one in json.loads(report).get("sources", {}).items():
+            if one.get("complete"):
+                moments.setdefault(name, []).append(at)
+    return {
+        name: timedelta(seconds=median(gaps))
+        for name, found in moments.items()
+        if (gaps := [abs(b - a) for a, b in pairwise(found) if a != b])
+    }
+
+
+def _source_json(one: SourceHealth) -> dict[str, Any]:
+    return {
+        "state": one.state,
+        "last_complete": iso(one.last_complete) if one.last_complete else None,
+        "watermark": one.watermark,
+        "appointments": one.appointments,
+        "set_aside": one.set_aside,
+        "held": one.held,
+    }
+
+
+# --- calendars -----------------------------------------------------------------------------------
+
+
+def _look_at_calendars(clinic: Clinic, connection: Connection) -> dict[str, CalendarHealth]:
+    found = {name: CalendarHealth() for name in clinic.settings.calendars}
+    open_ = events.open_by_calendar(connection, clinic.store.clinic)
+    for calendar, number in open_.items():
+        if one := found.get(calendar.partition(":")[0]):
+            one.pending += number
+    for calendar, (_, why, fix) in events.shown(connection, clinic.store.clinic).items():
+        one = found.get(calendar.partition(":")[0])
+        if one is None or not why or not open_.get(calendar):
+            continue
+        if why in _ON_PURPOSE:
+            one.state = why
+        else:
+            one.blocked += 1
+            one.reasons.append((why, fix))
+    for one in found.values():
+        if one.blocked:
+            one.state = "blocked"
+    return found
+
+
+# --- tomorrow ------------------------------------------------------------------------------------
+
+
+def _look_at_tomorrow(clinic: Clinic, connection: Connection) -> Coverage:
+    day = times.day_of(clinic.now, clinic.zone) + timedelta(days=1)
+    first = times.first_instant(day, clinic.zone)
+    end = times.first_instant(day + timedelta(days=1), clinic.zone)
+    visits = counting.booked(connection, clinic.store.clinic, first=first, end=end)
+    said: dict[int, list[tuple[str, str | None]]] = {}
+    about = counting.said_about(connection, clinic.store.clinic, first=first, end=end)
+    for visit, state, why in about:
+        said.setdefault(visit, []).append((state, why))
+    rules = clinic.settings.reminders.patient
+    silent = rules is None or not rules.steps
+    verdicts = [_covered(visit, said.get(visit.id, []), silent=silent) for visit in visits]
+    return Coverage(len(visits), verdicts.count("covered"), verdicts.count("explained"))
+
+
+def _covered(visit: counting.Coming, said: list[tuple[str, str | None]], *, silent: bool) -> str:
+    """Return whether a patient was or will be reminded (covered), or why not (explained)."""
+    states = {state for state, _ in said}
+    if states & {"sent", "planned", "sending"}:
+        return "covered"
+    if silent:
+        return "explained"  # the settings ask for no reminder
+    if visit.wake_at is not None and visit.wake_at < visit.start_at:
+        return "covered" if visit.reachable else "explained"
+    skips = [why for state, why in said if state == "skipped" and why]
+    if skips and not any(reason(why).ours for why in skips):
+        return "explained"
+    return "open"
+
+
+# --- what asks for a person ----------------------------------------------------------------------
+
+
+def _held(health: Health) -> Iterator[Need]:
+    for hold in health.holds:
+        yield Need(f"held: {hold['summary']}", f"clinicrelay held show h{hold['id']}")
+
+
+def _sources(health: Health) -> Iterator[Need]:
+    for name, one in health.sources.items():
+        if one.state in _RED_SOURCES:
+            why = f": {one.error}" if one.error else ""
+            command = "clinicrelay sync" if one.state == "new" else "clinicrelay check --connect"
+            yield Need(f"{name} {_RED_SOURCES[one.state]}{why}", command)
+        if one.set_aside:
+            yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
+
+
+def _calendars(health: Health) -> Iterator[Need]:
+    for name, one in health.calendars.items():
+        for why, fix in one.reasons:
+            yield Need(f"calendar {name} blocked: {why}", fix or "clinicrelay check --connect")
+
+
+def _messages(health: Health) -> Iterator[Need]:
+    if failed := health.messages["failed"]:
+        yield Need(f"{failed} messages failed in the last 24 h", "clinicrelay why APPOINTMENT")
+    day = health.tomorrow
+    if uncovered := day.visits - day.covered - day.explained:
+        yield Need(
+            f"{uncovered} of {day.visits} visits tomorrow: nobody is reminded",
+            "clinicrelay check --connect",
+        )
+
+
+def _instant(seconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds is not None else None

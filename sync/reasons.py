@@ -1,0 +1,308 @@
+"""Every reason code there is: what it means to the clinic's staff, what to do, and what decides it.
+
+Codes are kept with each message, event, record and hold. `clinicrelay why` speaks these sentences,
+and the reference page of reason codes is generated from this table.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class About(StrEnum):
+    """What a reason code is given for."""
+
+    MESSAGE = "message"
+    EVENT = "event"
+    RECORD = "record"
+    VISIT = "visit"
+
+
+class Reason(NamedTuple):
+    """One code. `says` completes "not sent: …"; `setting` is the setting or command that decides.
+
+    `ours` is true where something has to be mended before anybody is reached again; with the others
+    all is as it should be, or only the source can change it.
+    """
+
+    about: About
+    says: str
+    to_do: str
+    setting: str = ""
+    ours: bool = False
+
+
+_M, _E, _R, _V = About.MESSAGE, About.EVENT, About.RECORD, About.VISIT
+_NOTHING = "Nothing: this is as it should be."
+_SOURCE = "Correct the record in the source; the next sync takes it up by itself."
+
+REASONS: dict[str, Reason] = {
+    # --- the person cannot, must not or need not be reached ----------------------------------
+    "no_contact": Reason(
+        _M,
+        "the source has no address for any allowed channel",
+        "Enter a phone number or an e-mail address in the source.",
+        "channels.order",
+    ),
+    "invalid_contact": Reason(
+        _M,
+        "the phone number or e-mail address in the source cannot be used",
+        "Correct the phone number or e-mail address in the source.",
+        "channels.order",
+    ),
+    "opted_out": Reason(
+        _M,
+        "the person has opted out of this channel",
+        "Respect it, or record a new consent in the source.",
+        "channels.consent",
+    ),
+    "not_opted_in": Reason(
+        _M,
+        "this channel wants recorded consent and there is none",
+        "Record the consent in the source, or set channels.consent for this channel to implied.",
+        "channels.consent",
+    ),
+    "channel_off": Reason(
+        _M,
+        "no channel is open: switched off, or no notifier serves it",
+        "Name a notifier for the channel, or allow another one under channels.",
+        "channels",
+        ours=True,
+    ),
+    "deceased": Reason(_M, "the source says that the patient has died", _NOTHING),
+    "only_recipients": Reason(
+        _M,
+        "the address is not among those that messages are restricted to",
+        "Delete safety.only_recipients once the trial is over.",
+        "safety.only_recipients",
+        ours=True,
+    ),
+    # --- it is no longer true ----------------------------------------------------------------
+    "cancelled": Reason(_M, "the visit was cancelled before it was due", _NOTHING),
+    "reinstated": Reason(_M, "the visit is on again, so its cancellation was not told", _NOTHING),
+    "gone": Reason(
+        _M,
+        "the visit vanished from its source without a cancellation",
+        "If it was cancelled, cancel it in the source instead of deleting it, or set on_gone: true.",
+        "reminders.patient.on_gone",
+    ),
+    "unscheduled": Reason(_M, "the visit has no time", "Give it a time in the source."),
+    "not_booked": Reason(
+        _M,
+        "the visit is only asked for, not booked",
+        "Confirm it in the source; reminders start then.",
+    ),
+    "already_arrived": Reason(_M, "the patient has arrived already", _NOTHING),
+    "superseded_by_reschedule": Reason(
+        _M, "the visit was moved; the new time is told instead", _NOTHING
+    ),
+    "not_on_visit": Reason(_M, "the person is no longer named in the visit", _NOTHING),
+    "entered_in_error": Reason(
+        _M, "the source says that the visit never was", _NOTHING, "reminders.patient.on_cancel"
+    ),
+    "minor_change": Reason(
+        _M,
+        "the change is too small for a message of its own",
+        "Nothing: the next reminder says it.",
+        "reminders.patient.on_change",
+    ),
+    # --- it is no longer useful --------------------------------------------------------------
+    "already_sent": Reason(_M, "the person has been told the same already", _NOTHING),
+    "told_recently": Reason(
+        _M,
+        "the person was told about this visit shortly before",
+        _NOTHING,
+        "reminders.patient.steps",
+    ),
+    "superseded_by_later_step": Reason(
+        _M,
+        "a reminder nearer to the visit is due as well",
+        _NOTHING,
+        "reminders.patient.steps",
+    ),
+    "late_booking": Reason(
+        _M,
+        "the visit was booked or moved after this reminder's time",
+        _NOTHING,
+        "reminders.patient.steps",
+    ),
+    "cut_off_passed": Reason(
+        _M,
+        "it could not leave in time and would be of no use now",
+        "If many show this, run sync or send more often.",
+        "reminders.patient.steps",
+    ),
+    "past_visit": Reason(_M, "the visit has begun or is over", _NOTHING),
+    "outside_policy": Reason(
+        _M, "the settings say that this is not told", "Switch it on if wanted.", "reminders.patient"
+    ),
+    # --- it waits ----------------------------------------------------------------------------
+    "quiet_hours_deferred": Reason(
+        _M, "it waits for the end of quiet hours", "Nothing: it leaves by itself.", "quiet_hours"
+    ),
+    "paused": Reason(
+        _M, "messages are paused", "clinicrelay resume", "clinicrelay pause", ours=True
+    ),
+    "source_stale": Reason(
+        _M,
+        "the source was not read for too long, so the visit may have changed",
+        "Mend the source: clinicrelay status",
+        "sources.NAME.stale_after",
+        ours=True,
+    ),
+    "awaiting_approval": Reason(
+        _M,
+        "too many messages fell due at once; a person has to look",
+        "clinicrelay held list",
+        "safety.max_messages_per_run",
+        ours=True,
+    ),
+    "rejected": Reason(_M, "a person decided not to send it", _NOTHING, "clinicrelay held reject"),
+    "rehearsal": Reason(
+        _M,
+        "the clinic is still in rehearsal: nothing leaves this machine",
+        "clinicrelay live patients",
+        "clinicrelay live patients",
+        ours=True,
+    ),
+    "now_given": Reason(
+        _M,
+        "the run was given its time by hand, so nothing may leave this machine",
+        "Run without --now.",
+        "--now",
+        ours=True,
+    ),
+    # --- the provider ------------------------------------------------------------------------
+    "provider_rejected": Reason(
+        _M,
+        "the provider refused it for good",
+        "Correct the address in the source, or see what the provider says about the code.",
+        ours=True,
+    ),
+    "address_invalid": Reason(_M, "the notifier cannot write to this address", _SOURCE),
+    "not_sent": Reason(
+        _M, "the provider could not be reached; it is tried again", "Nothing, unless it lasts."
+    ),
+    "absence_proven": Reason(
+        _M, "the provider never got it; it is sent again", "Nothing: it leaves by itself."
+    ),
+    "answer_lost": Reason(
+        _M,
+        "the provider's answer was lost; it is asked before anything is sent again",
+        "Nothing: it is found out by itself.",
+    ),
+    "unknown": Reason(
+        _M,
+        "nobody knows yet whether it arrived; the provider is asked",
+        "Nothing: it is found out by itself.",
+    ),
+    # --- calendars ---------------------------------------------------------------------------
+    "folder_not_writable": Reason(
+        _E,
+        "the folder cannot be written",
+        "Let the user that runs clinicrelay write there.",
+        "calendars.NAME.folder",
+        ours=True,
+    ),
+    "not_shared": Reason(
+        _E,
+        "the calendar is not shared with clinicrelay",
+        "clinicrelay check --connect",
+        "doctors",
+        ours=True,
+    ),
+    # --- visits ------------------------------------------------------------------------------
+    "source_deleted": Reason(
+        _V, "the source no longer has it", "Nothing, unless that is a mistake of the source."
+    ),
+    "imported": Reason(
+        _V,
+        "it was there at the first read, so everybody counts as told of it",
+        "Nothing: later changes are told, and reminders fall due as usual.",
+    ),
+    "held": Reason(
+        _V,
+        "a guard holds a change to it for a person",
+        "clinicrelay held list",
+        "safety.hold_if",
+        ours=True,
+    ),
+    # --- records that were set aside ---------------------------------------------------------
+    "missing": Reason(_R, "a field that must be filled is empty", _SOURCE),
+    "unknown_status": Reason(
+        _R,
+        "the status is a word that the mapping does not know",
+        "Add the word to the status table of the mapping.",
+        "mapping: fields.status.table",
+    ),
+    "bad_time": Reason(_R, "the time cannot be read", _SOURCE),
+    "bad_date": Reason(_R, "the date cannot be read in the order of its file", _SOURCE),
+    "ambiguous_date": Reason(
+        _R,
+        "the date can be read in two ways",
+        "Say how dates are written: dates: dmy (or mdy, ymd).",
+        "sources.NAME.dates",
+    ),
+    "unknown_timezone": Reason(_R, "the time zone is no IANA name", _SOURCE),
+    "unreadable_flag": Reason(_R, "a yes-or-no cell is neither", _SOURCE),
+    "too_long": Reason(_R, "a key is too long to be told apart from others", _SOURCE),
+    "bad_shape": Reason(
+        _R,
+        "the record is built in another way than the mapping expects",
+        "Correct the path in the mapping: clinicrelay map NAME SAMPLE",
+    ),
+    "duplicate_key": Reason(
+        _R,
+        "two records with one key say different things",
+        "Leave one of the two in the source.",
+        "sources.NAME.duplicates",
+    ),
+    "stray_quote": Reason(_R, "a quotation mark stands where it should not", _SOURCE),
+    "missing_cell": Reason(_R, "the row has fewer cells than the header", _SOURCE),
+    "extra_cell": Reason(_R, "the row has more cells than the header", _SOURCE),
+    "truncated": Reason(_R, "the file ends within this record", "Export the file again."),
+    "unknown_op": Reason(
+        _R, "the row's operation is unknown", "Write insert, update or delete in the source."
+    ),
+    "no_operation": Reason(
+        _R,
+        "a delta file has no column that says what became of each row",
+        "Add it, or set contents to snapshot or append.",
+        "sources.NAME.contents",
+    ),
+    "empty_file": Reason(_R, "the file holds nothing", "Export it again."),
+    "not_csv": Reason(_R, "the file is no CSV", "Export it again as CSV."),
+    "no_header": Reason(
+        _R,
+        "no line of the file names the columns that the mapping needs",
+        "Export with column names, or write a mapping that knows them.",
+        "sources.NAME.mapping",
+    ),
+    "manifest_mismatch": Reason(
+        _R, "the manifest beside the file is of another file", "Send both again."
+    ),
+}
+
+
+def base(code: str) -> str:
+    """Return a code without what stands in brackets behind it: provider_rejected(30005)."""
+    return code.partition("(")[0]
+
+
+def reason(code: str) -> Reason:
+    """Return what a code means; a plugin's own code explains itself by its name."""
+    return REASONS.get(base(code)) or Reason(
+        About.MESSAGE, base(code).replace("_", " "), "See what the system that said so documents."
+    )
+
+
+def in_words(code: str) -> str:
+    """Return what a code means in words for staff, with the provider's own code where there is one."""
+    _, bracket, inner = code.partition("(")
+    return reason(code).says + (f" (it said {inner.removesuffix(')')})" if bracket else "")
+
+
+def setting_of(code: str | None, said: str = "") -> str:
+    """Return the setting that decided: the reason's own, else the one that wanted the message."""
+    return (reason(code).setting if code else "") or said

@@ -1,0 +1,100 @@
+"""Finds the visits that a person means: by key, patient, phone, e-mail, name, message or event."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from clinicrelay.paths import fold
+from clinicrelay.phones import read_phone
+from sync.store import looking
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.clinic import Clinic
+
+_PHONE = re.compile(r"[+(]?[\d\s()/.-]{5,}")
+# Letters that no accent changes: only these can be looked for before names are folded.
+_STEADY = frozenset("bfhjkmpqvwx")
+
+
+def search(clinic: Clinic, reference: str) -> list[int]:
+    """Return the numbers of the visits that a reference means; none where nothing fits.
+
+    Tried in this order: SOURCE/KEY, a message's or event's id (`cr…`), a visit's key, a patient's
+    key, an e-mail address, a phone number as people write it in the clinic's country, a name.
+    """
+    wanted = reference.strip()
+    if not wanted:
+        return []
+    with clinic.store.read() as connection:
+        return next((found for found in _tries(clinic, connection, wanted) if found), [])
+
+
+def _tries(clinic: Clinic, connection: Connection, wanted: str) -> Iterator[list[int]]:
+    name = clinic.store.clinic
+    sources = sorted({*looking.sources(connection, name), *clinic.settings.sources})
+    source, slash, key = wanted.partition("/")
+    if slash and source in sources:
+        yield looking.by_key(connection, name, [source], key)
+    if wanted.startswith("cr"):
+        yield looking.by_message(connection, name, wanted)
+        yield looking.by_event(connection, name, wanted)
+    yield looking.by_key(connection, name, sources, wanted)
+    yield looking.by_patient(connection, name, [("", wanted.removeprefix("patient/"))])
+    yield looking.by_patient(connection, name, _people(clinic, connection, wanted))
+
+
+def _people(clinic: Clinic, connection: Connection, wanted: str) -> list[tuple[str, str]]:
+    name = clinic.store.clinic
+    if "@" in wanted:
+        spellings = dict.fromkeys((wanted, wanted.lower()))
+        found = (looking.people_at(connection, name, email=one) for one in spellings)
+        return next((people for people in found if people), [])
+    if _PHONE.fullmatch(wanted):
+        number = read_phone(wanted, clinic.settings.clinic.country).number
+        return looking.people_at(connection, name, phone=number) if number else []
+    return _named(connection, name, wanted)
+
+
+def _named(connection: Connection, clinic: str, wanted: str) -> list[tuple[str, str]]:
+    """Return patients of exactly this name, else those whose names begin with these words."""
+    words = [folded for word in wanted.split() if (folded := fold(word))]
+    if not words:
+        return []
+    whole, found = fold(wanted), []
+    for source, key, name in looking.people_like(connection, clinic, _pattern(words)):
+        if fold(name) == whole or _begins(words, name):
+            found.append((source, key, fold(name) == whole))
+    exact = [(source, key) for source, key, same in found if same]
+    return exact or [(source, key) for source, key, _ in found]
+
+
+def _begins(words: list[str], name: str) -> bool:
+    parts = [fold(part) for part in re.split(r"[\s,-]+", name)]
+    return all(any(part.startswith(word) for part in parts) for word in words)
+
+
+def _pattern(words: list[str]) -> str:
+    """Return a LIKE pattern that every name with the longest word in it meets, accents or not."""
+    longest = max(words, key=len)
+    loose = "".join(c if c in _STEADY else "%" for c in longest)
+    return re.sub("%+", "%", f"%{loose}%")
+
+
+def set_aside_like(clinic: Clinic, reference: str) -> list[int]:
+    """Return the numbers of things set aside whose key or text looks like a reference."""
+    wanted = fold(reference.rpartition("/")[2])
+    digits = re.sub(r"\D", "", reference)[-7:] if _PHONE.fullmatch(reference.strip()) else ""
+    if not wanted:
+        return []
+    with clinic.store.read() as connection:
+        return [
+            number
+            for number, key, raw in looking.set_aside_raw(connection, clinic.store.clinic)
+            if key == reference
+            or wanted in fold(raw)
+            or (len(digits) == 7 and digits in re.sub(r"\D", "", raw))
+        ]

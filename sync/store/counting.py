@@ -1,0 +1,126 @@
+"""Counts for `status`: each goes by an index, so that a million visits cost next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import text
+
+from sync.store import seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def kept_by_source(connection: Connection, clinic: str) -> dict[str, int]:
+    """Return how many visits are kept of each source, gone ones included: counted in the index."""
+    rows = connection.execute(
+        text(
+            "SELECT source, count(*) AS number FROM appointments "
+            "WHERE clinic = :clinic GROUP BY source"
+        ),
+        {"clinic": clinic},
+    )
+    return {row.source: row.number for row in rows}
+
+
+def set_aside_by_source(connection: Connection, clinic: str) -> dict[str, int]:
+    """Return how much is set aside of each source."""
+    rows = connection.execute(
+        text(
+            "SELECT source, count(*) AS number FROM quarantine "
+            "WHERE clinic = :clinic GROUP BY source"
+        ),
+        {"clinic": clinic},
+    )
+    return {row.source: row.number for row in rows}
+
+
+def messages_by_state(connection: Connection, clinic: str, *, now: datetime) -> Mapping[str, int]:
+    """Return how many messages are due, unknown, and sent or failed within a day.
+
+    A message is settled within days of falling due, so the index by due time bounds the look back.
+    """
+    day = seconds(now) - 86400
+    at = {"clinic": clinic, "now": seconds(now), "day": day, "week": day - 7 * 86400}
+    due = (
+        "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = 'planned' "
+        "AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now)"
+    )
+    settled = (
+        "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = '{}' "
+        "AND due_at > :week AND settled_at > :day"
+    )
+    open_ = (
+        "SELECT count(*) FROM messages WHERE clinic = :clinic AND state IN ('unknown', 'sending')"
+    )
+    asked = {
+        "due": due,
+        "sent_24h": settled.format("sent"),
+        "unknown": open_,
+        "failed": settled.format("failed"),
+    }
+    return {
+        name: int(connection.execute(text(statement), at).scalar_one())
+        for name, statement in asked.items()
+    }
+
+
+class Coming(NamedTuple):
+    """A booked visit of a stretch of time, and what is known of reminding its patient.
+
+    `wake_at` is when plan looks at it next; `reachable` whether the source has any address.
+    """
+
+    id: int
+    start_at: int
+    wake_at: int | None
+    reachable: bool
+
+
+def booked(connection: Connection, clinic: str, *, first: datetime, end: datetime) -> list[Coming]:
+    """Return the booked visits, with a patient, of a stretch of time."""
+    rows = connection.execute(
+        text(
+            "SELECT a.id, a.start_at, a.wake_at, p.phone IS NOT NULL OR p.email IS NOT NULL "
+            "FROM appointments a LEFT JOIN people p ON p.clinic = a.clinic "
+            "AND p.source = a.source AND p.source_key = a.patient "
+            "WHERE a.clinic = :clinic AND a.start_at >= :first AND a.start_at < :end "
+            "AND a.gone_at IS NULL AND a.status = 'booked' AND a.patient IS NOT NULL"
+        ),
+        {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
+    )
+    return [Coming(row[0], row[1], row[2], bool(row[3])) for row in rows]
+
+
+def said_about(
+    connection: Connection, clinic: str, *, first: datetime, end: datetime
+) -> Iterator[tuple[int, str, str | None]]:
+    """Yield (visit, state, reason) of patients' messages about visits of a stretch of time."""
+    rows = connection.execute(
+        text(
+            "SELECT m.appointment, m.state, m.reason FROM appointments a "
+            "JOIN messages m ON m.appointment = a.id "
+            "WHERE a.clinic = :clinic AND a.start_at >= :first AND a.start_at < :end "
+            "AND m.role = 'patient' AND m.kind <> 'cancellation' ORDER BY m.id"
+        ),
+        {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
+    )
+    for row in rows:
+        yield row.appointment, row.state, row.reason
+
+
+def complete_reads(connection: Connection, clinic: str) -> Iterator[tuple[int, str]]:
+    """Yield business time and report of recent runs in which a source was read whole, newest first."""
+    rows = connection.execute(
+        text(
+            "SELECT business_time, report FROM (SELECT business_time, report, started_at FROM runs "
+            "WHERE clinic = :clinic AND report IS NOT NULL ORDER BY started_at DESC LIMIT 3000) "
+            "recent WHERE report LIKE :whole ORDER BY started_at DESC LIMIT 40"
+        ),
+        {"clinic": clinic, "whole": '%"complete": true%'},
+    )
+    for row in rows:
+        yield row.business_time, row.report

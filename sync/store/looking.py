@@ -1,0 +1,293 @@
+"""Read-only looks into the store for people: lists, searches and the life of single visits.
+
+Everything here goes by an index; only a search by name looks through all patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from sync.store import dialects, seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_AT_ONCE = 900
+
+
+class Listed(NamedTuple):
+    """A visit for a list; `content` is its canonical JSON."""
+
+    id: int
+    source: str
+    content: str
+    version: int
+    gone_at: int | None
+
+
+def appointments(
+    connection: Connection,
+    clinic: str,
+    *,
+    first: datetime | None,
+    end: datetime | None,
+    source: str | None = None,
+    status: str | None = None,
+    gone: bool = False,
+) -> Iterator[Listed]:
+    """Yield visits by their start, unscheduled ones first where no beginning is asked for."""
+    where = ["clinic = :clinic"]
+    values: dict[str, Any] = {"clinic": clinic}
+    if first is not None:
+        where.append("start_at >= :first")
+        values["first"] = seconds(first)
+    if end is not None:
+        where.append(
+            "start_at < :end" if first is not None else "(start_at < :end OR start_at IS NULL)"
+        )
+        values["end"] = seconds(end)
+    for column, value in (("source", source), ("status", status)):
+        if value is not None:
+            where.append(f"{column} = :{column}")
+            values[column] = value
+    if not gone:
+        where.append("gone_at IS NULL")
+    rows = connection.execute(
+        text(
+            "SELECT id, source, content, version, gone_at FROM appointments "
+            f"WHERE {' AND '.join(where)} ORDER BY start_at, source, source_key"
+        ),
+        values,
+    )
+    for row in rows:
+        yield Listed(*row)
+
+
+# --- finding what is meant -----------------------------------------------------------------------
+
+
+def sources(connection: Connection, clinic: str) -> list[str]:
+    """Return every source that was ever read."""
+    rows = connection.execute(
+        text("SELECT source FROM sources WHERE clinic = :clinic ORDER BY source"),
+        {"clinic": clinic},
+    )
+    return [row.source for row in rows]
+
+
+def by_key(connection: Connection, clinic: str, names: Sequence[str], key: str) -> list[int]:
+    """Return the visits with this key in any of these sources."""
+    found = []
+    for source in names:
+        rows = connection.execute(
+            text(
+                "SELECT id FROM appointments "
+                "WHERE clinic = :clinic AND source = :source AND source_key = :key"
+            ),
+            {"clinic": clinic, "source": source, "key": key},
+        )
+        found += [int(row.id) for row in rows]
+    return found
+
+
+def by_patient(connection: Connection, clinic: str, people: Sequence[tuple[str, str]]) -> list[int]:
+    """Return the visits of patients: (source or "", key)."""
+    found: list[int] = []
+    for source, key in people:
+        rows = connection.execute(
+            text(
+                "SELECT id, source FROM appointments WHERE clinic = :clinic AND patient = :key "
+                "ORDER BY start_at LIMIT 1000"
+            ),
+            {"clinic": clinic, "key": key},
+        )
+        found += [int(row.id) for row in rows if source in ("", row.source)]
+    return found
+
+
+def people_at(
+    connection: Connection, clinic: str, *, phone: str | None = None, email: str | None = None
+) -> list[tuple[str, str]]:
+    """Return the patients (source, key) who have this phone (E.164) or e-mail address."""
+    column = "phone" if phone is not None else "email"
+    rows = connection.execute(
+        text(f"SELECT source, source_key FROM people WHERE clinic = :clinic AND {column} = :value"),
+        {"clinic": clinic, "value": phone if phone is not None else email},
+    )
+    return [(row.source, row.source_key) for row in rows]
+
+
+def people_like(
+    connection: Connection, clinic: str, pattern: str
+) -> Iterator[tuple[str, str, str]]:
+    """Yield patients (source, key, name) whose name, in lower case, is LIKE the pattern."""
+    rows = connection.execute(
+        text(
+            "SELECT source, source_key, name FROM people "
+            "WHERE clinic = :clinic AND lower(name) LIKE :pattern"
+        ),
+        {"clinic": clinic, "pattern": pattern},
+    )
+    for row in rows:
+        yield row.source, row.source_key, row.name
+
+
+def by_message(connection: Connection, clinic: str, attempt: str) -> list[int]:
+    """Return the visit that a sent message (its attempt's id) was about."""
+    rows = connection.execute(
+        text(
+            "SELECT m.appointment FROM attempts a JOIN messages m ON m.id = a.message "
+            "WHERE a.id = :id AND a.clinic = :clinic AND m.appointment IS NOT NULL"
+        ),
+        {"id": attempt, "clinic": clinic},
+    )
+    return [int(row.appointment) for row in rows]
+
+
+def by_event(connection: Connection, clinic: str, ref: str) -> list[int]:
+    """Return the visit that a calendar event belongs to."""
+    rows = connection.execute(
+        text("SELECT DISTINCT appointment FROM events WHERE clinic = :clinic AND ref = :ref"),
+        {"clinic": clinic, "ref": ref},
+    )
+    return [int(row.appointment) for row in rows]
+
+
+# --- the life of a visit -------------------------------------------------------------------------
+
+
+def first_run(connection: Connection, visit: int) -> str:
+    """Return the run that first saw a visit."""
+    return str(
+        connection.execute(
+            text("SELECT first_run FROM appointments WHERE id = :id"), {"id": visit}
+        ).scalar_one()
+    )
+
+
+def runs_of_versions(connection: Connection, visit: int) -> dict[int, str]:
+    """Return which run replaced each version of a visit."""
+    rows = connection.execute(
+        text("SELECT version, run FROM versions WHERE appointment = :id"), {"id": visit}
+    )
+    return {row.version: row.run for row in rows}
+
+
+def messages_of(connection: Connection, visit: int) -> list[dict[str, Any]]:
+    """Return the ledger of a visit, the oldest first."""
+    rows = connection.execute(
+        text(
+            "SELECT id, recipient, role, kind, step, setting, state, reason, due_at, "
+            "useless_after, next_try_at, channel, notifier, tries, created_at, settled_at, held "
+            "FROM messages WHERE appointment = :id ORDER BY created_at, id"
+        ),
+        {"id": visit},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def attempts_of(connection: Connection, messages: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return the attempts of messages, the oldest first; never their texts."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for some in _slices(messages):
+        rows = connection.exec_driver_sql(
+            "SELECT id, message, notifier, state, reason, detail, provider_id, started_at, "
+            "finished_at FROM attempts "
+            f"WHERE message IN ({dialects.marks(connection, len(some))}) ORDER BY started_at, id",
+            some,
+        )
+        for row in rows:
+            found.setdefault(row.message, []).append(dict(row._mapping))
+    return found
+
+
+def events_of(connection: Connection, visit: int) -> list[dict[str, Any]]:
+    """Return a visit's events with how their calendar stands."""
+    rows = connection.execute(
+        text(
+            "SELECT e.calendar, e.ref, e.state, e.sequence, e.reason, e.detail, e.next_try_at, "
+            "e.changed_at, c.reason AS blocked, c.fix FROM events e "
+            "LEFT JOIN calendars c ON c.clinic = e.clinic AND c.calendar = e.calendar "
+            "WHERE e.appointment = :id ORDER BY e.calendar"
+        ),
+        {"id": visit},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def waiting_of(connection: Connection, clinic: str, source: str, key: str) -> dict[str, Any] | None:
+    """Return a change to a visit that waits: held by a guard, or rejected by a person."""
+    row = connection.execute(
+        text(
+            "SELECT i.what, i.held, i.rejected, i.start_at, i.new_start_at, h.guard, h.summary, "
+            "h.since FROM incoming i LEFT JOIN held h ON h.id = i.held "
+            "WHERE i.clinic = :clinic AND i.source = :source AND i.source_key = :key"
+        ),
+        {"clinic": clinic, "source": source, "key": key},
+    ).fetchone()
+    return dict(row._mapping) if row else None
+
+
+def set_aside_of(
+    connection: Connection, clinic: str, source: str, key: str
+) -> list[dict[str, Any]]:
+    """Return records of a visit that were set aside and not mended since."""
+    rows = connection.execute(
+        text(
+            "SELECT id, place, field, reason, detail, first_seen_at, last_seen_at FROM quarantine "
+            "WHERE clinic = :clinic AND source = :source AND source_key = :key "
+            "AND kind = 'record' ORDER BY last_seen_at"
+        ),
+        {"clinic": clinic, "source": source, "key": key},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def set_aside_raw(connection: Connection, clinic: str) -> Iterator[tuple[int, str | None, str]]:
+    """Yield everything set aside as (number, key, raw text), the latest first."""
+    rows = connection.execute(
+        text(
+            "SELECT id, source_key, raw FROM quarantine WHERE clinic = :clinic "
+            "ORDER BY last_seen_at DESC, id DESC"
+        ),
+        {"clinic": clinic},
+    )
+    for row in rows:
+        yield row.id, row.source_key, row.raw
+
+
+# --- holds ------------------------------------------------------------------------------------------
+
+
+def hold_of(connection: Connection, clinic: str, number: int) -> dict[str, Any] | None:
+    """Return an open hold."""
+    row = connection.execute(
+        text(
+            "SELECT id, source, guard, visits, known, since, summary FROM held "
+            "WHERE clinic = :clinic AND id = :id AND state = 'open'"
+        ),
+        {"clinic": clinic, "id": number},
+    ).fetchone()
+    return dict(row._mapping) if row else None
+
+
+def messages_held(connection: Connection, clinic: str, hold: int) -> list[dict[str, Any]]:
+    """Return the messages that a hold keeps back, in the order they were due."""
+    rows = connection.execute(
+        text(
+            "SELECT m.kind, m.step, m.role, m.due_at, a.source, a.source_key FROM messages m "
+            "LEFT JOIN appointments a ON a.id = m.appointment "
+            "WHERE m.clinic = :clinic AND m.state = 'held' AND m.held = :hold ORDER BY m.due_at"
+        ),
+        {"clinic": clinic, "hold": hold},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def _slices(ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield tuple(ids[start : start + _AT_ONCE])

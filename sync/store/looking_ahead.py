@@ -1,0 +1,118 @@
+"""What a scratch run did, and when something next happens: read by plan."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from clinicrelay.actions import facts_of
+from clinicrelay.model import Appointment, decode
+from clinicrelay.times import iso
+from sync.store import seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def next_moment(connection: Connection, clinic: str, *, after: datetime) -> datetime | None:
+    """Return when the next visit wakes or the next planned message falls due."""
+    row = connection.execute(
+        text(
+            "SELECT min(moment) FROM ("
+            "SELECT min(wake_at) AS moment FROM appointments "
+            "WHERE clinic = :clinic AND wake_at > :after UNION ALL "
+            "SELECT min(CASE WHEN next_try_at > due_at THEN next_try_at ELSE due_at END) "
+            "FROM messages WHERE clinic = :clinic AND state = 'planned' "
+            "AND (due_at > :after OR next_try_at > :after)) moments"
+        ),
+        {"clinic": clinic, "after": seconds(after)},
+    ).scalar_one()
+    return None if row is None else datetime.fromtimestamp(int(row), UTC)
+
+
+def changes_of(connection: Connection, clinic: str, run: str) -> list[dict[str, Any]]:
+    """Return what a run changed about visits: one entry a visit and kind of change."""
+    booked = connection.execute(
+        text(
+            "SELECT source, source_key, content FROM appointments "
+            "WHERE clinic = :clinic AND first_run = :run ORDER BY id"
+        ),
+        {"clinic": clinic, "run": run},
+    )
+    found = [
+        {"source": r.source, "key": r.source_key, "what": "booked", "before": None,
+         "after": _facts(decode(r.content))}
+        for r in booked
+    ]  # fmt: skip
+    altered = connection.execute(
+        text(
+            "SELECT a.source, a.source_key, v.what, v.content AS was, a.content AS is_now, a.gone_at "
+            "FROM versions v JOIN appointments a ON a.id = v.appointment "
+            "WHERE v.clinic = :clinic AND v.run = :run ORDER BY v.appointment, v.version"
+        ),
+        {"clinic": clinic, "run": run},
+    )
+    for row in altered:
+        before, after = _facts(decode(row.was)), _facts(decode(row.is_now))
+        found += [
+            {
+                "source": row.source,
+                "key": row.source_key,
+                "what": what,
+                "before": before,
+                "after": None if row.gone_at else after,
+            }
+            for what in row.what.split(",")
+        ]
+    return found
+
+
+def _facts(visit: Appointment) -> dict[str, Any]:
+    """Return what of a visit may be printed anywhere: no person but the practitioner's id."""
+    facts = facts_of(visit)
+    return {
+        "start": iso(visit.start) if visit.start else None,
+        "end": iso(visit.end) if visit.end else None,
+        "status": visit.status.value,
+        "practitioner": facts.practitioner,
+        "location": facts.place,
+    }
+
+
+def sent_by(connection: Connection, clinic: str, run: str) -> list[dict[str, Any]]:
+    """Return the messages that a run sent, in their order."""
+    rows = connection.execute(
+        text(
+            "SELECT m.settled_at, m.kind, m.step, m.role, m.channel, a.source, a.source_key "
+            "FROM attempts t JOIN messages m ON m.id = t.message "
+            "LEFT JOIN appointments a ON a.id = m.appointment "
+            "WHERE t.clinic = :clinic AND t.run = :run AND m.state = 'sent' "
+            "ORDER BY m.settled_at, m.id"
+        ),
+        {"clinic": clinic, "run": run},
+    )
+    return [
+        {
+            "at": iso(datetime.fromtimestamp(row.settled_at, UTC)),
+            "kind": row.kind,
+            "step": row.step or None,
+            "to": row.role,
+            "channel": row.channel,
+            "appointment": f"{row.source}/{row.source_key}" if row.source else None,
+        }
+        for row in rows
+    ]
+
+
+def refs(connection: Connection, clinic: str) -> dict[str, str]:
+    """Return which visit (`source/key`) each opaque event reference means."""
+    rows = connection.execute(
+        text(
+            "SELECT DISTINCT e.ref, a.source, a.source_key "
+            "FROM events e JOIN appointments a ON a.id = e.appointment WHERE e.clinic = :clinic"
+        ),
+        {"clinic": clinic},
+    )
+    return {row.ref: f"{row.source}/{row.source_key}" for row in rows}

@@ -1,0 +1,120 @@
+"""What a message is told about a visit, before it is put into words: facts in, nothing decided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clinicrelay import ical
+from clinicrelay.actions import MessageKind, Say
+from clinicrelay.contracts import Attachment, EventWrite
+from clinicrelay.model import Appointment, Patient, Practitioner
+from sync.store.wakes import Woken
+from sync.words.facts import DigestLine, TextFacts
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+    from sync.words import Rendered
+
+
+def text_facts(
+    clinic: Clinic,
+    say: Say,
+    visit: Appointment | None,
+    person: Patient | Practitioner | None,
+    visits: Sequence[Woken],
+) -> TextFacts:
+    """Return all that a text may be made of; `visits` are those of a digest's day."""
+    start = say.facts.start
+    if say.kind is MessageKind.CANCELLATION and say.before is not None:
+        start = say.before.start  # the time that the person has in mind
+    assert start is not None
+    doctor = visit.primary if visit else None
+    named = clinic.as_named(visit.source, doctor) if visit and doctor else None
+    return TextFacts(
+        at=clinic.now,
+        start=start,
+        timezone=visit.timezone if visit else clinic.zone,
+        end=visit.end if visit else None,
+        modality=say.facts.modality,
+        place=say.facts.place,
+        join_url=say.facts.join_url,
+        practitioner_name=named.name if named else None,
+        first_name=_first_name(person),
+        recipient_timezone=person.timezone if isinstance(person, Patient) else None,
+        kind_of_change=_changes(say),
+        before_start=say.before.start if say.before else None,
+        before_place=say.before.place if say.before else None,
+        visits=tuple(_digest_line(woken.visit) for woken in visits),
+    )
+
+
+def invitation(
+    clinic: Clinic,
+    say: Say,
+    woken: Woken,
+    visit: Appointment,
+    address: str,
+    words: Rendered,
+) -> Attachment:
+    """Return the calendar part of a mail: the same UID for ever, a sequence that only grows.
+
+    The title says no more than an event in a doctor's calendar does at its least (RFC 5546: a
+    CANCEL carries the UID of the REQUEST and a higher SEQUENCE).
+    """
+    from sync.words.titles import event_text
+
+    off = say.kind is MessageKind.CANCELLATION
+    facts = clinic.settings.clinic.facts()
+    title, description, location = event_text("minimal", visit, facts, words.language)
+    start = (say.before.start if off and say.before else None) or visit.start
+    assert start is not None
+    method = ical.Method.CANCEL if off else ical.Method.REQUEST
+    event = EventWrite(
+        ref="",
+        put=not off,
+        start=start,
+        end=visit.end if visit.end and visit.end > start else start + timedelta(minutes=30),
+        timezone=visit.timezone,
+        title=f"{title} – {facts.name}",
+        description=description,
+        location=location,
+        sequence=woken.version,
+        written_at=clinic.now,
+    )
+    uid = f"{clinic.opaque('invitation', woken.source, woken.source_key)}@{facts.id}.clinicrelay"
+    organizer = ical.Person(facts.email or f"noreply@{facts.id}.example", facts.name)
+    content = ical.invite(
+        event, uid, organizer=organizer, attendee=ical.Person(address), method=method
+    )
+    return Attachment("invite.ics", f"text/calendar; method={method.value}", content)
+
+
+def _first_name(person: Patient | Practitioner | None) -> str | None:
+    if not isinstance(person, Patient) or not person.name:
+        return None
+    family, comma, given = person.name.partition(",")
+    return (given if comma else family).split()[0] if (given if comma else family).split() else None
+
+
+def _changes(say: Say) -> Collection[str]:
+    before, now = say.before, say.facts
+    if say.kind is not MessageKind.CHANGE or before is None:
+        return frozenset()
+    if not before.on:
+        return {"reinstated"}
+    differing = {
+        "time": before.start != now.start,
+        "place": (before.place, before.modality, before.join_url)
+        != (now.place, now.modality, now.join_url),
+        "practitioner": before.practitioner != now.practitioner,
+    }
+    return {name for name, differs in differing.items() if differs}
+
+
+def _digest_line(visit: Appointment) -> DigestLine:
+    assert visit.start is not None
+    names = (visit.patients[0].name or "") if len(visit.patients) == 1 else ""
+    initials = "".join(f"{word[0]}." for word in names.replace(",", " ").split()[:2])
+    return DigestLine(visit.start, visit.modality, initials)

@@ -1,0 +1,82 @@
+"""Days, times and cities as a language writes them (Babel, CLDR)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from clinicrelay.sms import plain
+from clinicrelay.times import local
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+# Within this time a day without its year is understood.
+_NEAR = timedelta(days=300)
+
+
+@lru_cache(maxsize=4096)
+def day(instant: datetime, zone: str, language: str, country: str) -> str:
+    """Return `Dienstag, 1. Dezember 2026`, for an e-mail."""
+    from babel.dates import format_date
+
+    return plain(format_date(local(instant, zone), "full", locale_of(language, country)))
+
+
+@lru_cache(maxsize=4096)
+def short_day(instant: datetime, zone: str, language: str, country: str, *, year: bool) -> str:
+    """Return `Di., 1. Dez.` or `Di., 1. Dez. 2026`, for an SMS."""
+    from babel.dates import format_skeleton
+
+    skeleton = "yMMMEd" if year else "MMMEd"
+    there = local(instant, zone)
+    return plain(
+        format_skeleton(skeleton, there, there.tzinfo, locale=locale_of(language, country))
+    )
+
+
+def far(instant: datetime, at: datetime) -> bool:
+    """Whether a day has to be told with its year."""
+    return instant - at > _NEAR
+
+
+@lru_cache(maxsize=4096)
+def clock(instant: datetime, zone: str, language: str, country: str) -> str:
+    """Return `10:30`, or `10:30 AM` where people write so."""
+    from babel.dates import format_time
+
+    there = local(instant, zone)
+    return plain(format_time(there, "short", there.tzinfo, locale_of(language, country)))
+
+
+@lru_cache(maxsize=1024)
+def city(zone: str, language: str, country: str) -> str:
+    """Return the city that a zone is named after, as the language spells it."""
+    from babel.dates import get_timezone_location
+
+    if zone == "UTC":
+        return "UTC"
+    return plain(get_timezone_location(zone, locale=locale_of(language, country), return_city=True))
+
+
+def differs(instant: datetime, zone: str, other: str | None) -> bool:
+    """Whether clocks show another time there at that instant: Paris and Berlin agree."""
+    if other is None or other == zone:
+        return False
+    return local(instant, zone).utcoffset() != local(instant, other).utcoffset()
+
+
+@lru_cache(maxsize=256)
+def locale_of(language: str, country: str) -> Locale:
+    """Return the locale of a language tag; where it names no region, as written in `country`."""
+    from babel import Locale, UnknownLocaleError
+
+    primary, _, region = language.partition("-")
+    tags = [language] if region else []
+    for tag in (*tags, f"{primary}-{country}", primary):
+        try:
+            return Locale.parse(tag, sep="-")
+        except (UnknownLocaleError, ValueError):
+            continue  # no such language, or not spoken there as far as CLDR knows
+    return Locale("en")

@@ -1,0 +1,233 @@
+"""One message, rendered: the right template in the right language, made to fit its channel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from clinicrelay.actions import MessageKind, Role
+from clinicrelay.contracts import ClinicFacts
+from clinicrelay.model import Channel, Issue
+from clinicrelay.sms import plain, segments, to_gsm7
+from sync.words import dates
+from sync.words.facts import TextFacts, greeted, one_line, shortened, variables
+from sync.words.page import page
+from sync.words.templates import PARTS, Templates, Text, broken, name_of
+
+MOST_SEGMENTS = 2
+_MOST_LETTERS = 40  # of a name or a place in an SMS
+
+# Languages that GSM-7 can write: there, an accent can only come from a name and is not worth
+# twice the price. In others accents are part of the words and stay.
+_GSM7_LANGUAGES = frozenset({"en", "de", "da", "fi", "it", "nb", "nl", "no", "sv"})
+_SUBJECT = re.compile(r"\s*Subject:[ \t]*(?P<subject>[^\n]*)\n(?P<text>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A text as it leaves; `segments` is what an SMS costs (0 for other channels)."""
+
+    subject: str | None
+    text: str
+    html: str | None
+    language: str
+    segments: int = 0
+    issues: tuple[Issue, ...] = ()
+
+
+class Words:
+    """What a clinic says, in the languages there are templates for."""
+
+    def __init__(self, language_default: str, clinic: ClinicFacts, folder: Path | None) -> None:
+        self.default = language_default
+        self.clinic = clinic
+        self.templates = Templates(folder, language_default)
+
+    def render(
+        self,
+        kind: MessageKind,
+        role: Role,
+        channel: Channel,
+        language: str | None,
+        facts: TextFacts,
+    ) -> Rendered:
+        """Return the text for one person, in their language or the nearest there is.
+
+        A clinic's own template that fails is passed over for ours, with an issue: a visit is not
+        forgotten over a typing error. Raises LookupError for a text we do not have.
+        """
+        wanted = (language or self.default).replace("_", "-")
+        name = name_of(kind, role)
+        faults: list[Issue] = []
+        channels = [channel, Channel.SMS] if channel is Channel.WHATSAPP else [channel]
+        for text in self.templates.candidates(name, channels, self.languages_for(wanted)):
+            try:
+                return self.fill(text, kind, channel, facts, wanted=wanted, issues=faults)
+            except broken():
+                faults.append(Issue("template_broken", detail=text.path.name))
+        raise LookupError(f"there is no text {name!r} for {channel.value}")
+
+    def languages_for(self, wanted: str) -> list[str]:
+        """Return which languages to try: `es-MX`, `es`, the clinic's own, English."""
+        chain = [*_ever_plainer(wanted), *_ever_plainer(self.default), "en"]
+        return list(dict.fromkeys(chain))
+
+    def fill(
+        self,
+        text: Text,
+        kind: MessageKind,
+        channel: Channel,
+        facts: TextFacts,
+        *,
+        wanted: str,
+        issues: Sequence[Issue] = (),
+    ) -> Rendered:
+        """Fill one template in. Raises what `templates.broken()` lists."""
+        same = _primary(text.language) == _primary(wanted)
+        written_as = wanted if same else text.language
+        names = self._variables(kind, channel, facts, text.language, written_as)
+        filled = self.templates.render(text, names)
+        found = list(issues) + ([] if same else [_other_language(text)])
+        if channel is Channel.EMAIL:
+            return self._mail(filled, text.language, facts, found)
+        return _short(filled, text.language, found)
+
+    def _mail(self, filled: str, language: str, facts: TextFacts, issues: list[Issue]) -> Rendered:
+        parts = _SUBJECT.fullmatch(filled)
+        if parts is None:
+            issues.append(Issue("no_subject"))
+        subject = parts["subject"].strip() if parts else one_line(self.clinic.name)
+        body = _tidy(parts["text"] if parts else filled)
+        html = page(self.templates, body, subject, language, facts.link)
+        return Rendered(subject, body, html, language, issues=tuple(issues))
+
+    def _variables(
+        self, kind: MessageKind, channel: Channel, facts: TextFacts, language: str, locale: str
+    ) -> dict[str, Any]:
+        values = _Values(self.clinic, channel, facts, locale)
+        names = values.of_digest() if kind is MessageKind.DIGEST else values.of_visit()
+        if kind is not MessageKind.DIGEST:
+            names |= self._parts(names, language)
+        allowed = variables(kind, channel)
+        return {name: value for name, value in names.items() if name in allowed}
+
+    def _parts(self, names: dict[str, Any], language: str) -> dict[str, str]:
+        """Return the pieces that most texts share; a language may lack them, save for `when`."""
+        made = {"when": _when(names)}
+        for name in PARTS:
+            part = self.templates.part(name, language)
+            if part:
+                made[name] = self.templates.render(part, names).strip()
+        before = names | {"day": names["before_day"], "time": names["before_time"]}
+        part = self.templates.part("when", language)
+        made["before"] = self.templates.render(part, before).strip() if part else _when(before)
+        return made
+
+
+class _Values:
+    """The values of a template's names for one message."""
+
+    def __init__(self, clinic: ClinicFacts, channel: Channel, facts: TextFacts, locale: str):
+        self.clinic = clinic
+        self.facts = facts
+        self.short = channel is not Channel.EMAIL
+        self.locale = (locale, clinic.country)
+
+    def of_visit(self) -> dict[str, Any]:
+        facts, start = self.facts, self.facts.start
+        before = facts.before_start or start
+        zone_matters = facts.remote or dates.differs(
+            start, facts.timezone, facts.recipient_timezone
+        )
+        return self._clinic() | {
+            "day": self._day(start),
+            "time": self._time(start),
+            "city": dates.city(facts.timezone, *self.locale) if zone_matters else "",
+            "modality": facts.modality.value,
+            "place": "" if facts.remote else self._fit(facts.place),
+            "join_url": facts.link,
+            "changes": frozenset(facts.kind_of_change),
+            "before_day": self._day(before),
+            "before_time": self._time(before),
+            "before_place": self._fit(facts.before_place),
+            "first_name": greeted(facts.first_name),
+            "practitioner": one_line(facts.practitioner_name),
+        }
+
+    def of_digest(self) -> dict[str, Any]:
+        visits = sorted(self.facts.visits, key=lambda v: v.start)
+        lines = [
+            {
+                "day": self._day(v.start),
+                "time": self._time(v.start),
+                "modality": v.modality.value,
+                "initials": one_line(v.initials),
+            }
+            for v in visits
+        ]
+        return self._clinic() | {
+            "day": self._day(self.facts.start),
+            "count": len(lines),
+            "first": lines[0]["time"] if lines else "",
+            "last": lines[-1]["time"] if lines else "",
+            "days": [
+                {"day": day, "visits": list(of_day)}
+                for day, of_day in groupby(lines, key=lambda line: line["day"])
+            ],
+            "first_name": "",
+            "practitioner": one_line(self.facts.practitioner_name),
+        }
+
+    def _clinic(self) -> dict[str, Any]:
+        return {"clinic": self._fit(self.clinic.name), "phone": one_line(self.clinic.phone)}
+
+    def _fit(self, text: str | None) -> str:
+        line = one_line(text)
+        return shortened(line, _MOST_LETTERS) if self.short else line
+
+    def _day(self, instant: Any) -> str:
+        zone = self.facts.timezone
+        if self.short:
+            year = dates.far(instant, self.facts.at)
+            return dates.short_day(instant, zone, *self.locale, year=year)
+        return dates.day(instant, zone, *self.locale)
+
+    def _time(self, instant: Any) -> str:
+        return dates.clock(instant, self.facts.timezone, *self.locale)
+
+
+def _short(filled: str, language: str, issues: list[Issue]) -> Rendered:
+    text = plain(_tidy(filled))
+    if _primary(language) in _GSM7_LANGUAGES:
+        text = to_gsm7(text)
+    count = segments(text).messages
+    if count > MOST_SEGMENTS:
+        issues.append(Issue("sms_too_long", detail=f"{count} segments"))
+    return Rendered(None, text, None, language, count, tuple(issues))
+
+
+def _when(names: dict[str, Any]) -> str:
+    """Say a time where a language has no sentence for it."""
+    return f"{names['day']}, {names['time']}" + (f" ({names['city']})" if names["city"] else "")
+
+
+def _tidy(text: str) -> str:
+    lines = (re.sub(r" {2,}", " ", line).strip() for line in text.split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _other_language(text: Text) -> Issue:
+    return Issue("language_fallback", "language", text.language)
+
+
+def _primary(language: str) -> str:
+    return language.lower().split("-")[0]
+
+
+def _ever_plainer(tag: str) -> list[str]:
+    subtags = tag.split("-")
+    return ["-".join(subtags[:n]) for n in range(len(subtags), 0, -1)]

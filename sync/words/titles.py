@@ -1,0 +1,124 @@
+"""What an event in a doctor's calendar says, at the level of detail a clinic chose.
+
+A first fill writes a hundred thousand of them: no templates and no locale data here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from clinicrelay.contracts import ClinicFacts
+from clinicrelay.model import Appointment, Kind, Modality
+
+
+class EventText(NamedTuple):
+    """The three texts of an event, in the order calendars show them."""
+
+    title: str
+    description: str
+    location: str
+
+
+class _Language(NamedTuple):
+    busy: str
+    visit: str
+    video: str
+    phone: str
+    booked_by: str
+    join: str
+    call: str
+
+
+_LANGUAGES = {
+    "en": _Language(
+        "Busy",
+        "Appointment",
+        "Video visit",
+        "Phone visit",
+        "Booked by {}. Changes here do not change the appointment.",
+        "Join:",
+        "Please call {} if you cannot come.",
+    ),
+    "de": _Language(
+        "Belegt",
+        "Termin",
+        "Videotermin",
+        "Telefontermin",
+        "Gebucht über {}. Änderungen hier ändern den Termin nicht.",
+        "Beitreten:",
+        "Bitte rufen Sie {} an, falls Sie verhindert sind.",
+    ),
+}
+
+
+def event_text(detail: str, visit: Appointment, clinic: ClinicFacts, language: str) -> EventText:
+    """Return title, description and location of a visit's event.
+
+    `detail` is busy, minimal, initials or full. Up to `initials` nothing on a locked telephone
+    tells who comes or why; a street address is never shown, and no place at all for a remote visit.
+    A block of time is always just busy.
+    """
+    words = _words(language)
+    if detail == "busy" or visit.kind is Kind.BLOCK:
+        return EventText(words.busy, "", "")
+    return EventText(
+        _title(detail, visit, words), _description(detail, visit, clinic, words), _location(visit)
+    )
+
+
+def invitation_text(visit: Appointment, clinic: ClinicFacts, language: str) -> EventText:
+    """Return the same for the patient's own calendar: with the clinic, and without the doctor's link.
+
+    The patient's link is left to the reminder: whoever sees the calendar could join.
+    """
+    words = _words(language)
+    call = words.call.format(clinic.phone) if clinic.phone else ""
+    return EventText(f"{_kind(visit.modality, words)} - {clinic.name}", call, _location(visit))
+
+
+def initials(name: str | None) -> str:
+    """Return `J.R.` for `Jane Roe`, `Roe, Jane` and `Dr. Jane Maria Roe`; nothing for no name."""
+    if not name:
+        return ""
+    last, comma, first = name.partition(",")
+    parts = (f"{first} {last}" if comma else name).split()
+    words = [w for w in parts if not w.endswith(".") and w[0].isalpha()]
+    if not words:
+        return ""
+    ends = words if len(words) == 1 else (words[0], words[-1])
+    return "".join(f"{w[0].upper()}." for w in ends)
+
+
+def _words(language: str) -> _Language:
+    return _LANGUAGES.get(language.lower().split("-")[0], _LANGUAGES["en"])
+
+
+def _title(detail: str, visit: Appointment, words: _Language) -> str:
+    title = _kind(visit.modality, words)
+    if detail == "initials":
+        return " ".join((title, *filter(None, (initials(p.name) for p in visit.patients))))
+    if detail == "full":
+        names = ", ".join(p.name for p in visit.patients if p.name)
+        return f"{title}: {names}" if names else title
+    return title
+
+
+def _kind(modality: Modality, words: _Language) -> str:
+    if modality is Modality.VIDEO:
+        return words.video
+    return words.phone if modality is Modality.PHONE else words.visit
+
+
+def _description(detail: str, visit: Appointment, clinic: ClinicFacts, words: _Language) -> str:
+    text = words.booked_by.format(clinic.name)
+    if visit.modality is Modality.VIDEO and visit.join_url_practitioner:
+        text = f"{words.join} {visit.join_url_practitioner}\n{text}"
+    if detail == "full" and visit.service:
+        text = f"{visit.service}\n{text}"
+    return text
+
+
+def _location(visit: Appointment) -> str:
+    """Return the name of the site; its key or its street could say more than that."""
+    remote = visit.modality in (Modality.VIDEO, Modality.PHONE)
+    return visit.location.name or "" if visit.location and not remote else ""

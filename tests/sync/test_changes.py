@@ -1,0 +1,82 @@
+"""Typed differences between what was kept and what came."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from clinicrelay.actions import What
+from clinicrelay.model import Appointment, Modality, Patient, Place, Practitioner, Status
+from sync.changes import changes, same_visit
+
+START = datetime(2026, 12, 1, 9, tzinfo=UTC)
+VISIT = Appointment(
+    source="reception",
+    key="1",
+    status=Status.BOOKED,
+    timezone="Europe/Berlin",
+    start=START,
+    end=START + timedelta(minutes=30),
+    patients=(Patient(key="p1", name="A"),),
+    practitioners=(Practitioner(key="d1"),),
+    location=Place(name="North"),
+    service="check-up",
+)
+
+
+def altered(**fields: Any) -> Appointment:
+    return replace(VISIT, **fields)
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        (
+            altered(start=START + timedelta(hours=1), end=START + timedelta(hours=1.5)),
+            "rescheduled",
+        ),
+        (altered(end=START + timedelta(hours=1)), "rescheduled"),
+        (altered(start=None), "rescheduled"),
+        (altered(location=Place(name="South")), "relocated"),
+        (altered(modality=Modality.VIDEO), "relocated"),
+        (altered(practitioners=(Practitioner(key="d2"),)), "reassigned"),
+        (altered(status=Status.CANCELLED), "cancelled"),
+        (altered(status=Status.ENTERED_IN_ERROR), "cancelled"),
+        (altered(status=Status.ARRIVED), "status"),
+        (altered(notes="bring papers"), "details"),
+        (altered(patients=(Patient(key="p1", phone="+12025550101"),)), "details"),
+        (
+            altered(
+                start=START + timedelta(days=1),
+                end=START + timedelta(days=1, minutes=30),
+                practitioners=(Practitioner(key="d2"),),
+            ),
+            "rescheduled,reassigned",
+        ),
+    ],
+)
+def test_each_difference_has_its_name(after: Appointment, found: str) -> None:
+    assert ",".join(changes(VISIT, after)) == found
+
+
+def test_less_than_a_minute_is_no_move() -> None:
+    nudged = altered(start=START + timedelta(seconds=20), end=VISIT.end + timedelta(seconds=20))  # type: ignore[operator]
+    assert changes(VISIT, nudged) == [What.DETAILS]
+
+
+def test_a_visit_that_comes_back_is_reinstated() -> None:
+    assert changes(altered(status=Status.CANCELLED), VISIT) == [What.REINSTATED]
+    assert changes(VISIT, VISIT, was_gone=True) == [What.REINSTATED]
+
+
+def test_a_new_visit_of_the_same_patient_and_doctor_is_the_old_one_moved() -> None:
+    later = altered(key="2", start=START + timedelta(days=3))
+    assert same_visit(VISIT, later)
+    assert same_visit(VISIT, replace(later, practitioners=(Practitioner(key="d2"),)))
+    assert not same_visit(VISIT, replace(later, patients=(Patient(key="p2"),)))
+    assert not same_visit(
+        VISIT, replace(later, practitioners=(Practitioner(key="d2"),), service="surgery")
+    )

@@ -1,0 +1,311 @@
+"""What people read, in which language, and what never stands there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinicrelay.actions import MessageKind, Role
+from clinicrelay.model import Channel, Modality
+from clinicrelay.sms import segments
+from clinicrelay.testing import CLINIC
+from sync.words import DigestLine, Rendered, TextFacts, Words
+from sync.words.templates import TEXTS
+
+START = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
+FACTS = TextFacts(
+    at=START - timedelta(hours=20),
+    start=START,
+    timezone="Europe/Berlin",
+    place="Main site",
+    practitioner_name="Dr. Elif Acar",
+    first_name="Jane",
+)
+LINK = "https://meet.example/abc?x=1&y=2"
+VIDEO = replace(FACTS, modality=Modality.VIDEO, join_url=LINK)
+
+
+def words(folder: Path | None = None, *, language: str = "de", **clinic: object) -> Words:
+    return Words(language, replace(CLINIC, **clinic), folder)  # type: ignore[arg-type]
+
+
+def sms(facts: TextFacts = FACTS, kind: str = "reminder", language: str = "en-GB") -> str:
+    made = words().render(MessageKind(kind), Role.PATIENT, Channel.SMS, language, facts)
+    return made.text
+
+
+def mail(facts: TextFacts = FACTS, kind: str = "reminder", language: str = "en-GB") -> Rendered:
+    return words().render(MessageKind(kind), Role.PATIENT, Channel.EMAIL, language, facts)
+
+
+def test_a_reminder_by_sms_says_who_when_and_whom_to_call() -> None:
+    assert sms() == (
+        "Riverside Family Clinic: Reminder of your appointment on Tue 1 Dec, 10:30. "
+        "Please call +4930555010 if you cannot come."
+    )
+
+
+def test_a_german_text_has_german_dates_and_a_formal_address() -> None:
+    assert sms(language="de") == (
+        "Riverside Family Clinic: Erinnerung an Ihren Termin: Di., 1. Dez., 10:30 Uhr. "
+        "Bitte rufen Sie +4930555010 an, falls Sie verhindert sind."
+    )
+
+
+def test_an_american_sms_stays_in_the_cheap_alphabet() -> None:
+    text = sms(language="en-US")
+    assert "Tue, Dec 1, 10:30 AM" in text
+    assert segments(text) == ("GSM-7", 1)
+
+
+def test_a_mail_has_a_subject_a_text_and_a_page() -> None:
+    made = mail(kind="confirmation")
+    assert made.subject == "Your appointment on Tuesday, 1 December 2026, 10:30"
+    assert made.text.startswith("Hello Jane,\n\nyour appointment is booked:\n\n")
+    assert "Main site" in made.text
+    assert made.html is not None
+    assert made.html.startswith("<!doctype html>")
+    assert made.segments == 0
+
+
+def test_only_a_mail_names_people() -> None:
+    for kind in ("confirmation", "reminder", "change", "cancellation"):
+        facts = replace(FACTS, kind_of_change={"practitioner"})
+        for language in ("en", "de"):
+            text = sms(facts, kind, language)
+            assert "Jane" not in text
+            assert "Acar" not in text
+    assert "Dr. Elif Acar" in mail().text
+
+
+def test_every_sms_names_the_clinic_and_fits_two_segments_at_worst() -> None:
+    facts = replace(
+        VIDEO,
+        join_url="https://meet.example/" + "x" * 60,
+        before_start=START - timedelta(days=7),
+        kind_of_change={"time", "place", "practitioner"},
+    )
+    for (kind, role), channels in TEXTS.items():
+        for language in ("en-US", "de"):
+            if Channel.SMS in channels:
+                made = words().render(kind, role, Channel.SMS, language, facts)
+                assert made.text.startswith("Riverside Family Clinic: ")
+                assert made.segments == segments(made.text).messages <= 2
+                assert segments(made.text).encoding == "GSM-7"
+                assert not made.issues
+
+
+def test_a_clinic_with_letters_of_its_own_does_not_double_the_price() -> None:
+    made = words(name="Klinik Świętokrzyska – “Süd”").render(
+        MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "de", FACTS
+    )
+    assert made.text.startswith('Klinik Swietokrzyska - "Süd": ')
+    assert made.segments == 1
+
+
+def test_an_sms_that_is_too_long_says_so() -> None:
+    facts = replace(VIDEO, join_url="https://meet.example/" + "x" * 300)
+    made = words().render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "en", facts)
+    assert [i.code for i in made.issues] == ["sms_too_long"]
+    assert made.segments > 2
+
+
+def test_whatsapp_says_what_the_sms_says() -> None:
+    made = words().render(MessageKind.REMINDER, Role.PATIENT, Channel.WHATSAPP, "en-GB", FACTS)
+    assert made.text == sms()
+
+
+def test_a_join_link_is_shown_only_a_day_ahead() -> None:
+    early = replace(VIDEO, at=START - timedelta(days=3))
+    assert LINK in sms(VIDEO)
+    assert LINK in mail(VIDEO).text
+    assert "meet.example" not in sms(early)
+    assert "meet.example" not in (mail(early).html or "") + mail(early).text
+
+
+def test_a_reminder_one_calendar_day_ahead_has_the_link_when_clocks_go_back() -> None:
+    start = datetime(2026, 10, 25, 9, tzinfo=UTC)  # the day has 25 hours in Berlin
+    facts = replace(VIDEO, start=start, at=start - timedelta(hours=25))
+    assert LINK in sms(facts)
+
+
+def test_a_video_visit_never_sends_anybody_to_a_street() -> None:
+    for kind in ("confirmation", "reminder", "change", "cancellation"):
+        for facts in (VIDEO, replace(FACTS, modality=Modality.PHONE)):
+            changed = replace(facts, kind_of_change={"place", "time"})
+            assert "Main site" not in sms(changed, kind)
+            assert "Main site" not in mail(changed, kind).text
+
+
+def test_only_a_web_address_is_a_link() -> None:
+    odd = replace(VIDEO, join_url="javascript:alert(1)")
+    assert "javascript" not in (mail(odd).html or "")
+    assert 'href="https://meet.example/abc?x=1&amp;y=2"' in (mail(VIDEO).html or "")
+
+
+def test_the_zone_is_told_to_those_who_are_elsewhere_or_not_travelling() -> None:
+    assert "Berlin" not in sms(FACTS)
+    assert "Berlin" not in sms(replace(FACTS, recipient_timezone="Europe/Paris"))
+    assert "10:30 (Berlin time)" in sms(replace(FACTS, recipient_timezone="Asia/Tokyo"))
+    assert "10:30 (Berlin time)" in sms(VIDEO)
+    assert "10:30 Uhr (Ortszeit Berlin)" in sms(VIDEO, language="de")
+
+
+def test_a_far_day_is_told_with_its_year() -> None:
+    far = replace(FACTS, at=START - timedelta(days=400))
+    assert "Tue, 1 Dec 2026, 10:30" in sms(far)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"time"}, "has moved to Tue 1 Dec, 10:30. It was Tue 24 Nov, 10:30."),
+        ({"place"}, "has changed. New place: Main site."),
+        ({"time", "place"}, "It was Tue 24 Nov, 10:30. New place: Main site."),
+        ({"practitioner"}, "Another member of our team will see you on Tue 1 Dec"),
+        ({"reinstated"}, "takes place after all: Tue 1 Dec, 10:30."),
+    ],
+)
+def test_a_change_says_what_changed(changes: set[str], said: str) -> None:
+    before = START - timedelta(days=7)
+    facts = replace(FACTS, kind_of_change=changes, before_start=before)
+    assert said in sms(facts, "change")
+
+
+def test_a_moved_visit_that_became_a_video_visit_names_the_new_way() -> None:
+    facts = replace(VIDEO, kind_of_change={"place"})
+    assert "is now a video visit" in sms(facts, "change")
+    assert "as a video visit" in mail(facts, "change").text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "used"),
+    [("de-AT", "de"), ("DE", "de"), ("en_US", "en"), ("tr", "de"), (None, "de"), ("es-MX", "de")],
+)
+def test_a_language_falls_back_to_the_nearest_there_is(wanted: str | None, used: str) -> None:
+    made = words().render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, wanted, FACTS)
+    assert made.language == used
+    fell_back = [i.detail for i in made.issues if i.code == "language_fallback"]
+    assert fell_back == ([used] if wanted in ("tr", "es-MX") else [])
+
+
+def test_a_clinic_whose_own_language_is_missing_speaks_english_throughout() -> None:
+    made = words(language="tr").render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "tr", FACTS)
+    assert made.language == "en"
+    assert "Tue" in made.text
+
+
+def test_a_value_cannot_leave_its_line_or_write_html() -> None:
+    odd = replace(FACTS, first_name="Jane", place="<b>1</b>\nSubject: x\u202e{{ clinic }}")
+    made = mail(odd, "confirmation")
+    assert made.subject == "Your appointment on Tuesday, 1 December 2026, 10:30"
+    assert "<b>1</b> Subject: x{{ clinic }}\n" in made.text
+    assert "&lt;b&gt;1&lt;/b&gt;" in (made.html or "")
+
+
+@pytest.mark.parametrize("name", ["evil.example", "http://x", "Jane 0800 123", "a@b"])
+def test_a_name_that_could_become_a_link_is_not_greeted(name: str) -> None:
+    assert mail(replace(FACTS, first_name=name)).text.startswith("Hello,\n")
+
+
+@pytest.mark.parametrize("name", ["Anne-Marie", "D'Arcy", "आर्या", "José María"])
+def test_names_of_the_world_are_greeted(name: str) -> None:
+    assert mail(replace(FACTS, first_name=name)).text.startswith(f"Hello {name},\n")
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_no_value_breaks_a_text(name: str, place: str) -> None:
+    facts = replace(FACTS, first_name=name, practitioner_name=name, place=place)
+    made = mail(facts, "change")
+    assert made.subject
+    assert "\n" not in made.subject
+    assert not made.issues
+
+
+def test_a_page_fetches_nothing_from_outside() -> None:
+    html = mail().html or ""
+    assert not [w for w in ("http:", "https:", "<img", "url(", "@import", "<script") if w in html]
+    assert 'lang="en"' in html
+
+
+def test_a_digest_lists_the_day_in_order_with_initials_only() -> None:
+    lines = (
+        DigestLine(START + timedelta(hours=3), Modality.VIDEO, "A.B."),
+        DigestLine(START, Modality.IN_PERSON, "J.R."),
+        DigestLine(START + timedelta(days=1), Modality.PHONE, "C.D."),
+    )
+    made = words().render(
+        MessageKind.DIGEST, Role.DOCTOR, Channel.EMAIL, "en-GB", replace(FACTS, visits=lines)
+    )
+    assert made.subject == "Tuesday, 1 December 2026: 3 visits"
+    assert (
+        "Tuesday, 1 December 2026\n\n10:30 J.R.\n13:30 A.B. (video)\n\n"
+        "Wednesday, 2 December 2026\n\n10:30 C.D. (phone)\n"
+    ) in made.text
+    assert "Jane" not in made.text
+
+
+def test_a_digest_of_an_empty_day_says_so() -> None:
+    made = words().render(MessageKind.DIGEST, Role.DOCTOR, Channel.SMS, "de", FACTS)
+    assert made.text == "Riverside Family Clinic: Di., 1. Dez.: keine Termine."
+
+
+def test_without_a_telephone_nobody_is_asked_to_call() -> None:
+    made = words(phone=None).render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "en", FACTS)
+    assert made.text.endswith("Please let us know if you cannot come.")
+
+
+def test_a_text_we_do_not_have_is_an_error() -> None:
+    with pytest.raises(LookupError, match="doctor_confirmation"):
+        words().render(MessageKind.CONFIRMATION, Role.DOCTOR, Channel.SMS, "en", FACTS)
+
+
+def test_a_clinics_own_words_come_first(tmp_path: Path) -> None:
+    (tmp_path / "reminder.sms.en.j2").write_text("Hi! {{ day }} {{ time }}. {{ clinic }}")
+    (tmp_path / "reminder.sms.j2").write_text("Servus! {{ day }} {{ time }}. {{ clinic }}")
+    ours = words(tmp_path)
+    made = {
+        language: ours.render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, language, FACTS).text
+        for language in ("en", "de-AT", "tr")
+    }
+    assert made["en"].startswith("Hi! ")
+    assert made["de-AT"].startswith("Servus! ")
+    assert made["tr"].startswith("Servus! ")
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ docter }}", "{% if %}", "{{ day + 1 }}", "{{ 1 / 0 }}", "{{ ().__class__ }}"]
+)
+def test_a_clinics_broken_template_is_passed_over_for_ours(tmp_path: Path, template: str) -> None:
+    (tmp_path / "reminder.sms.de.j2").write_text(template)
+    made = words(tmp_path).render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "de", FACTS)
+    assert "Erinnerung an Ihren Termin" in made.text
+    assert [(i.code, i.detail) for i in made.issues] == [("template_broken", "reminder.sms.de.j2")]
+
+
+def test_a_template_reaches_no_file_outside_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "reminder.sms.de.j2").write_text("{% include 'clinic/../secret.txt' %}")
+    made = words(folder).render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "de", FACTS)
+    assert "secret" not in made.text
+
+
+def test_importing_the_words_loads_neither_templates_nor_locales() -> None:
+    code = (
+        "import sys, sync.words, sync.words.titles;"
+        "print([m for m in ('jinja2', 'babel', 'markupsafe') if m in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert done.stdout.strip() == "[]"
