@@ -5,38 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from clinicrelay.contracts import Record
-from clinicrelay.errors import BadRecord, Refused
+from clinicrelay.errors import BadRecord
 from clinicrelay.model import Appointment
 from clinicrelay.paths import fold, is_name
 from clinicrelay.tables import Header, Row
-from mappings.fields import Get, Resolve, Source, compile_field, compile_text, in_json
-from mappings.spec import Context, Name, Skip
+from mappings.columns import InTable
+from mappings.fields import Resolve, Source, compile_field, compile_text, in_json
+from mappings.spec import Context, Skip
 from mappings.visit import Make, compile_visit, key_part
 
 if TYPE_CHECKING:
     from mappings.mapping import Mapping as Spec
-
-
-def placed(name: Name, header: Header) -> int | None:
-    """Return the column that a name means, None where the table has none.
-
-    Raises Refused when two columns could be meant (C-09).
-    """
-    wanted = dict.fromkeys(fold(word) for word in (name.path, *name.also))
-    found = [header.index[word] for word in wanted if word in header.index]
-    if len(found) > 1:
-        one, two = (header.names[index] for index in found[:2])
-        raise Refused(
-            f'the columns "{one}" and "{two}" could both be the {name.path}',
-            fix="leave one of them out of the export, or write a mapping that names the right one",
-        )
-    return found[0] if found else None
 
 
 class Bound:
@@ -126,9 +110,4 @@ class Mapper:
 
     def _bind(self, header: Header) -> Bound:
         self.spec.bind(header)
-
-        def resolve(name: Name) -> Get | None:
-            index = placed(name, header)
-            return itemgetter(index) if index is not None else None
-
-        return Bound(self.spec, resolve, self.context)
+        return Bound(self.spec, InTable(header), self.context)

@@ -12,7 +12,8 @@ from clinicrelay.contracts import Columns
 from clinicrelay.errors import Refused
 from clinicrelay.paths import fold
 from clinicrelay.tables import Header
-from mappings.compile import Mapper, placed
+from mappings.columns import placed
+from mappings.compile import Mapper
 from mappings.files import Document, locate, read_text
 from mappings.grammar import Grammar
 from mappings.spec import Case, Context, Field, Name, Skip, names_in

@@ -19,8 +19,8 @@ Readers: TypeAlias = dict[str, Read]
 Part: TypeAlias = Callable[[Source, list[Issue]], Any]
 
 _WORD = re.compile(r"[^\W_]+")
-_CONTACTS = ("patient.phone", "patient.email")
-_EXTRAS = ("patient.language", "patient.preferred_channel", "patient.timezone", "patient.deceased")
+_CONTACTS = ("patient.phone", "patient.email", "patient.language")
+_EXTRAS = ("patient.preferred_channel", "patient.timezone", "patient.deceased")
 
 
 def derived(*parts: object) -> str:
@@ -43,7 +43,7 @@ def derived_visit_key(
 def patient_part(readers: Readers) -> Part:
     """Return what makes the patient of a record; None where the record names nobody (X-16)."""
     key, name, birth = (_reader(readers, f"patient.{n}") for n in ("key", "name", "birth_date"))
-    phone, email = (_reader(readers, field) for field in _CONTACTS)
+    phone, email, language = (_reader(readers, field) for field in _CONTACTS)
     extras = _extras(readers)
 
     def read(source: Source, issues: list[Issue]) -> Patient | None:
@@ -53,10 +53,9 @@ def patient_part(readers: Readers) -> Part:
             known = _patient_key(called, birth(source, issues), number, address)
             if known is None:
                 return None
-        if extras:
-            more = extras(source, issues)
-            return Patient(key=known, name=called, phone=number, email=address, **more)
-        return Patient(key=known, name=called, phone=number, email=address)
+        spoken = language(source, issues)
+        more = extras(source, issues) if extras else {}
+        return Patient(key=known, name=called, phone=number, email=address, language=spoken, **more)
 
     return read
 

@@ -11,6 +11,7 @@ from clinicrelay.dates import AmbiguousDate
 from clinicrelay.errors import BadRecord
 from clinicrelay.model import Appointment, Issue, Kind, Modality, Status
 from clinicrelay.times import zone_of
+from mappings.columns import remembered
 from mappings.fields import (
     Get,
     Read,
@@ -34,7 +35,7 @@ from mappings.spec import FLAGS, Context, Field
 from mappings.transforms import clean
 
 Make: TypeAlias = Callable[[Source, str | None], Appointment]
-When: TypeAlias = tuple[datetime | None, datetime | None, bool]
+When: TypeAlias = tuple[datetime | None, datetime | None, bool, str]
 ZoneOf: TypeAlias = Callable[[Source], str]
 
 _NO_START = Issue("no_start", "start")
@@ -65,21 +66,23 @@ def compile_visit(
 ) -> Make:
     """Return what makes a visit of a record whose places are found by `resolve`."""
     readers = _readers(fields, resolve, nulls, context)
-    zone_of_row = _zone_part(readers, context)
-    status_of, when_of = (
-        _status_part(fields, readers, resolve, nulls),
+    when_of = remembered(
         _when_part(fields, readers, resolve, nulls, context),
+        fields,
+        "timezone start end duration",
+        resolve,
     )
-    patient_of, doctor_of = patient_part(readers), practitioner_part(readers)
-    place_of, extras_of, key_of = place_part(readers), _extras_part(readers), key_part(readers)
+    status_of = remembered(_status_part(fields, readers, resolve, nulls), fields, "status", resolve)
+    doctor_of = remembered(practitioner_part(readers), fields, "practitioner", resolve)
+    place_of = remembered(place_part(readers), fields, "location", resolve)
+    patient_of, extras_of, key_of = patient_part(readers), _extras_part(readers), key_part(readers)
     kind_of, modality_of = readers.get("kind"), readers.get("modality")
     name = context.source
 
     def make(source: Source, given: str | None) -> Appointment:
         issues: list[Issue] = []
         key = key_of(source, given)
-        zone = zone_of_row(source)
-        start, end, inferred = when_of(source, zone, issues)
+        start, end, inferred, zone = when_of(source, issues)
         status, raw = status_of(source, issues)
         patient, doctor = patient_of(source, issues), doctor_of(source, issues)
         kind = kind_of(source, issues) if kind_of else None
@@ -222,17 +225,20 @@ def _when_part(
     resolve: Resolve,
     nulls: Collection[str],
     context: Context,
-) -> Callable[[Source, str, list[Issue]], When]:
+) -> Callable[[Source, list[Issue]], When]:
     starts, ends = (_parts(fields.get(name), resolve, nulls) for name in ("start", "end"))
     start_zone, end_zone = (_zone_choice(fields.get(name)) for name in ("start", "end"))
     required = "start" in fields and fields["start"].required
     length_of = _length_part(fields.get("duration"), readers.get("duration"), context)
 
-    def read(source: Source, zone: str, issues: list[Issue]) -> When:
+    zone_of_row = _zone_part(readers, context)
+
+    def read(source: Source, issues: list[Issue]) -> When:
+        zone = zone_of_row(source)
         start = _start(starts(source), start_zone(zone), required=required)
         if start is None:
             issues.append(_NO_START)
-            return None, None, False
+            return None, None, False, zone
         issues += start.issues
         end = None
         if parts := ends(source):
@@ -241,10 +247,10 @@ def _when_part(
         length, given = length_of(source, issues)
         if end is None:
             issues.append(_END_INFERRED)
-            return start.instant, start.instant + length, True
+            return start.instant, start.instant + length, True, zone
         if given and end - start.instant != length:
             issues.append(Issue("duration_differs", "duration"))
-        return start.instant, end, False
+        return start.instant, end, False, zone
 
     return read
 

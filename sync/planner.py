@@ -22,6 +22,7 @@ from sync.due import (
     due_reminders,
     reminder_horizon,
 )
+from sync.gate import reopens
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed
 from sync.store import events, memory, progress, said, wakes
 from sync.store.events import Wanted
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.store.leases import Lease
 
-_AT_ONCE = 1000
+_AT_ONCE = 4000
 _NEW_TIME = {What.RESCHEDULED, What.REINSTATED}
 
 
@@ -75,6 +76,7 @@ def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
             (thing for p in plans for thing in p.owed),
             run=clinic.run,
             now=clinic.now,
+            reopens=reopens,
         )
         events.want(
             connection,
@@ -290,7 +292,9 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
             for key, starts in _by_practitioner(visits).items()
             for say in [digest_say(key, day, starts, doctor.digest, clinic.zone)]
         ]
-        said.owe(connection, clinic.store.clinic, owed, run=clinic.run, now=clinic.now)
+        said.owe(
+            connection, clinic.store.clinic, owed, run=clinic.run, now=clinic.now, reopens=reopens
+        )
         memory.remember(
             connection, clinic.store.clinic, owner, remembered, {"day": day.isoformat()}
         )

@@ -9,7 +9,7 @@ from connectors.csv.inbox import Drop
 from connectors.csv.reading import Form, read
 from connectors.csv.text import Survey
 
-PAGE = 1000
+PAGE = 4000
 
 
 def paged(form: Form, known: Cursor) -> Iterator[Page]:

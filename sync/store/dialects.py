@@ -47,6 +47,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA cache_size=-16000")  # 16 MB: memory stays flat however many rows
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute("PRAGMA wal_autocheckpoint=8000")  # 32 MB: fewer pages written twice
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,10 +60,20 @@ class Due(NamedTuple):
 
 
 def owe(
-    connection: Connection, clinic: str, things: Iterable[Owed], *, run: str, now: datetime
+    connection: Connection,
+    clinic: str,
+    things: Iterable[Owed],
+    *,
+    run: str,
+    now: datetime,
+    reopens: Callable[[MessageKind, str], bool],
 ) -> None:
-    """Enter what is owed into the ledger; what stands there already stays as it is."""
-    at = seconds(now)
+    """Enter what is owed into the ledger; what stands there already stays as it is.
+
+    But for what ended unsent for a reason that holds no longer (`reopens`): it is taken up again.
+    """
+    at, things = seconds(now), list(things)
+    _reopen(connection, clinic, things, run=run, reopens=reopens)
     rows = {
         thing.dedupe: (
             clinic,
@@ -89,13 +99,53 @@ def owe(
     bulk.write(connection, "messages", _COLUMNS, rows.values())
 
 
+def _reopen(
+    connection: Connection,
+    clinic: str,
+    things: Sequence[Owed],
+    *,
+    run: str,
+    reopens: Callable[[MessageKind, str], bool],
+) -> None:
+    wanted = {thing.dedupe: thing.say for thing in things if thing.say.skip is None}
+    again = []
+    for start in range(0, len(wanted), 900):
+        some = tuple(wanted)[start : start + 900]
+        rows = connection.exec_driver_sql(
+            "SELECT id, dedupe, reason FROM messages "
+            f"WHERE dedupe IN ({dialects.marks(connection, len(some))}) AND state = 'skipped'",
+            some,
+        ).fetchall()
+        again += [(number, wanted[d]) for number, d, why in rows if reopens(wanted[d].kind, why)]
+    if again:
+        connection.execute(
+            text(
+                "UPDATE messages SET say = :say, due_at = :due, useless_after = :useless, "
+                "run = :run, state = 'planned', reason = NULL, settled_at = NULL, "
+                "next_try_at = NULL, tries = 0 WHERE id = :id AND clinic = :clinic"
+            ),
+            [
+                {
+                    "say": msgspec.json.encode(say).decode(),
+                    "due": seconds(say.due_at),
+                    "useless": seconds(say.useless_after),
+                    "run": run,
+                    "id": number,
+                    "clinic": clinic,
+                }
+                for number, say in again
+            ],
+        )
+
+
 def due(connection: Connection, clinic: str, *, now: datetime, limit: int) -> list[Due]:
     """Return planned messages whose time has come, the oldest first."""
     rows = connection.execute(
         text(
             "SELECT id, dedupe, appointment, say, tries FROM messages "
             "WHERE clinic = :clinic AND state = 'planned' AND due_at <= :now "
-            "AND (next_try_at IS NULL OR next_try_at <= :now) ORDER BY due_at, id LIMIT :limit"
+            "AND (next_try_at IS NULL OR next_try_at <= :now) "
+            "ORDER BY CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END, due_at, id LIMIT :limit"
         ),
         {"clinic": clinic, "now": seconds(now), "limit": limit},
     )

@@ -77,8 +77,8 @@ def sightings(
     for start in range(0, len(digests), _AT_ONCE):
         some = tuple(digests[start : start + _AT_ONCE])
         rows = connection.exec_driver_sql(
-            "SELECT digest, clinic, source, id, CASE WHEN status IN ('cancelled', 'entered_in_error') THEN NULL "
-            "ELSE start_at END FROM appointments "
+            "SELECT digest, clinic, source, id, CASE WHEN status IN "
+            "('cancelled', 'entered_in_error') THEN NULL ELSE start_at END FROM appointments "
             f"WHERE digest IN ({dialects.marks(connection, len(some))}) AND gone_at IS NULL",
             some,
         )

@@ -65,11 +65,6 @@ class Templates:
             found.setdefault((text.name, text.channel, text.language.lower()), []).append(text)
         return found
 
-    @property
-    def languages(self) -> list[str]:
-        """The languages there is anything in."""
-        return sorted({language for _, channel, language in self.texts if channel})
-
     def candidates(
         self, name: str, channels: Sequence[Channel], languages: Sequence[str]
     ) -> Iterator[Text]:
