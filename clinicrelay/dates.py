@@ -34,7 +34,7 @@ class AmbiguousDate(ValueError):
         super().__init__("ambiguous: day and month could be either way round")
 
 
-_TRIPLE = re.compile(r"(\d{1,4})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{4}|\d{2})\.?")
+_TRIPLE = re.compile(r"(\d{1,4})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{4}|\d{1,2})\.?")
 _SLASHED = re.compile(r"\s*(\d{1,2})\s?([/-])\s?(\d{1,2})\s?\2\s?(?:\d{4}|\d{2})(?!\d)")
 _SERIAL = re.compile(r"(\d{5})(?:[.,](\d+))?")
 _WORDS = re.compile(r"\d+|[^\W\d_]+")
@@ -81,8 +81,8 @@ def _odd_date(text: str, order: DateOrder | None) -> date:
 def _from_numbers(first: str, middle: str, last: str, order: DateOrder | None) -> date:
     if len(first) == 4 or (order == "ymd" and len(last) == 2):
         return _day(_year(first), int(middle), int(last))
-    if len(first) == 3:
-        raise ValueError("not a date: a part has three digits")
+    if len(first) == 3 or len(last) == 1:
+        raise ValueError("not a date: a year has four digits or two")
     chosen = order if order in ("dmy", "mdy") else _forced(int(first), int(middle))
     if chosen is None:
         raise AmbiguousDate

@@ -40,12 +40,13 @@ def demo(
     sample = week(last_week(Call(now=now).moment(ZONE)))
     file = rebuild(folder)
     print("\n".join(_opening(folder, sample.moments[0])))
-    missing = []
+    missing, held = [], 0
     for moment in sample.moments:
         played = play(folder, file, moment)
         print("\n".join(_told(moment, played)))
+        held += played.held
         missing += [f"{_when(moment.at)}: {what}" for what in played.missing]
-    print("\n".join(end(folder, file, sample)))
+    print("\n".join(end(folder, file, sample, held=held)))
     if missing:
         say("\n".join(["\nThe demo did not show what it should:", *missing]))
     raise typer.Exit(BUG if missing else DONE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from clinicrelay.errors import BadRecord
 from clinicrelay.model import Appointment
 from clinicrelay.paths import fold, is_name
 from clinicrelay.tables import Header, Row
-from mappings.columns import InTable
+from mappings.columns import InKeys, InTable
 from mappings.fields import Resolve, Source, compile_field, compile_text, in_json
 from mappings.spec import Context, Skip
 from mappings.visit import Make, compile_visit, key_part
@@ -68,9 +68,10 @@ class Mapper:
         self.fingerprint = blake2b(about, digest_size=16).digest()
         self._header: Header | None = None
         self._bound: Bound | None = None
-        self._json: Bound | None = None
+        # Flat names are compared as a table's are; JSON objects of one kind have few sets of keys.
         self._plain = all(is_name(name.path) for name in spec.names)
-        self._headers = lru_cache(maxsize=256)(Header)
+        self._in_keys = lru_cache(maxsize=32)(self._for_keys)
+        self._in_json = cache(self._for_json)
 
     def __call__(self, record: Record) -> Appointment | None:
         """Return the visit that a record tells of, None for one that `skip_if` names.
@@ -92,22 +93,21 @@ class Mapper:
             raise BadRecord("bad_shape", detail=str(wrong), key=key) from None
 
     def _for(self, data: Any) -> tuple[Bound, Source]:
-        if type(data) is not Row:
-            return self._for_mapping(data)
-        if data.header is not self._header or self._bound is None:
-            self._bound = self._bind(data.header)
-            self._header = data.header
-        return self._bound, data.cells
-
-    def _for_mapping(self, data: Mapping[str, Any]) -> tuple[Bound, Source]:
-        """Read decoded JSON; flat names are compared as a table's are."""
+        if type(data) is Row:
+            if data.header is not self._header or self._bound is None:
+                self._bound = self._in_table(data.header)
+                self._header = data.header
+            return self._bound, data.cells
         if self._plain:
-            header = self._headers(tuple(data))
-            return self._for(Row(header, tuple(data.values()), tuple))
-        if self._json is None:
-            self._json = Bound(self.spec, in_json, self.context)
-        return self._json, data
+            return self._in_keys(tuple(data)), tuple(data.values())
+        return self._in_json(), data
 
-    def _bind(self, header: Header) -> Bound:
+    def _in_table(self, header: Header) -> Bound:
         self.spec.bind(header)
         return Bound(self.spec, InTable(header), self.context)
+
+    def _for_keys(self, keys: tuple[str, ...]) -> Bound:
+        return Bound(self.spec, InKeys(Header(keys)), self.context)
+
+    def _for_json(self) -> Bound:
+        return Bound(self.spec, in_json, self.context)

@@ -59,6 +59,8 @@ _RANK = {
 }
 _LAST = len(_RANK)
 _STATUSES = {status.value: status for status in Status}
+_KINDS = {kind.value: kind for kind in Kind}
+_MODALITIES = {modality.value: modality for modality in Modality}
 
 
 def compile_visit(
@@ -95,8 +97,8 @@ def compile_visit(
             start=start,
             end=end,
             end_inferred=inferred,
-            kind=Kind(kind) if kind else Kind.VISIT if patient else Kind.BLOCK,
-            modality=Modality(modality) if modality else Modality.IN_PERSON,
+            kind=_KINDS[kind] if kind else Kind.VISIT if patient else Kind.BLOCK,
+            modality=_MODALITIES[modality] if modality else Modality.IN_PERSON,
             patients=(patient,) if patient else (),
             practitioners=(doctor,) if doctor else (),
             location=place_of(source, issues),

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from clinicrelay.actions import Told
 from clinicrelay.model import Appointment, Kind, Status
-from sync.reasons import in_words, reason
+from sync.reasons import in_words, reason, setting_of
 
 _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
@@ -261,7 +261,7 @@ def _why_silent(case: Case) -> str | None:
     message = case.last("skipped")
     if message is None or _sent_after(case, message):
         return None
-    setting = reason(message["reason"]).setting
+    setting = setting_of(message["reason"], message["setting"])
     by = f" ({setting})" if setting else ""
     return f"The {_name(message)} was not sent: {in_words(message['reason'])}{by}."
 

@@ -64,8 +64,8 @@ def _versions(life: Life, zone: str) -> Iterator[Line]:
         _instant(woken.first_seen_at),
         "first seen",
         "imported" if woken.baseline == 1 else None,
-        f"run {life.first_run}",
-        _stand(all_[0], zone),
+        "",
+        f"{_stand(all_[0], zone)} (run {life.first_run})",
     )
     for number, one in enumerate(life.past):
         silently = woken.baseline == one.version + 1
@@ -73,13 +73,17 @@ def _versions(life: Life, zone: str) -> Iterator[Line]:
             _instant(one.replaced_at),
             one.what.replace(",", ", "),
             "imported" if silently else woken.gone_reason if "gone" in one.what else None,
-            f"run {life.runs.get(one.version, '')}",
-            difference(all_[number], all_[number + 1], zone),
+            "",
+            _changed(all_[number], all_[number + 1], life.runs.get(one.version, ""), zone),
         )
 
 
 def _stand(visit: Appointment, zone: str) -> str:
     return f"{visit.status.value}, {_start(visit.start, zone)}"
+
+
+def _changed(before: Appointment, after: Appointment, run: str, zone: str) -> str:
+    return f"{difference(before, after, zone)} (run {run})".lstrip()
 
 
 def difference(before: Appointment, after: Appointment, zone: str) -> str:

@@ -7,7 +7,7 @@ hour of the next look; after a kill the same visits wake again and the same keys
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,30 @@ def _heed_new_settings(clinic: Clinic, lease: Lease) -> None:
     if known != clinic.policy:
         with clinic.store.write() as connection:
             lease.fence(connection)
-            progress.set_policy(connection, clinic.store.clinic, clinic.policy, now=clinic.now)
+            progress.set_policy(
+                connection,
+                clinic.store.clinic,
+                clinic.policy,
+                now=clinic.now,
+                wake=known != "",  # a new clinic was never decided about in another way
+            )
+
+
+def first_look(clinic: Clinic) -> Callable[[Appointment], int]:
+    """Return when plan has to look at a visit that comes with an import, in seconds (0: at once).
+
+    An import is news to nobody. Where no calendar is to show it either, there is nothing to decide
+    about a visit until its first reminder comes near.
+    """
+    planner = _Planner(clinic, _Known({}, {}, {}, {}))
+    soon = (clinic.now + planner.horizon).timestamp()
+    before = int(planner.horizon.total_seconds())
+
+    def look(visit: Appointment) -> int:
+        start = visit.start.timestamp() if visit.start else 0
+        return int(start) - before if start > soon else 0
+
+    return (lambda visit: 0) if clinic.settings.calendars else look
 
 
 def _woken(clinic: Clinic) -> list[Woken]:

@@ -55,6 +55,8 @@ class SourceRun:
     notes: list[str] = field(default_factory=list)
     holds: list[dict[str, Any]] = field(default_factory=list)
     reads: int = 0
+    people: set[int] = field(default_factory=set)
+    first_look: Callable[[Appointment], int] = lambda visit: 0
 
     @property
     def clinic(self) -> str:
@@ -153,8 +155,15 @@ def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
         return  # nothing to write but the end of the read, and keep does that
     with source.store.write() as connection:
         source.lease.fence(connection)
-        visits.insert(connection, source.clinic, done.new.values(), run=source.run, now=source.now)
-        visits.keep_people(connection, source.clinic, done.people)
+        visits.insert(
+            connection,
+            source.clinic,
+            done.new.values(),
+            run=source.run,
+            now=source.now,
+            first_look=source.first_look,
+        )
+        visits.keep_people(connection, source.clinic, done.people, source.people)
         visits.refresh_digests(connection, done.digests)
         incoming.wait(connection, source.clinic, source.name, done.waiting.values(), run=source.run)
         quarantine.set_aside(connection, source.clinic, done.aside, run=source.run, now=source.now)

@@ -105,7 +105,6 @@ REASONS: dict[str, Reason] = {
         _M,
         "the change is too small for a message of its own",
         "Nothing: the next reminder says it.",
-        "reminders.patient.on_change",
     ),
     # --- it is no longer useful --------------------------------------------------------------
     "already_sent": Reason(_M, "the person has been told the same already", _NOTHING),
@@ -113,25 +112,21 @@ REASONS: dict[str, Reason] = {
         _M,
         "the person was told about this visit shortly before",
         _NOTHING,
-        "reminders.patient.steps",
     ),
     "superseded_by_later_step": Reason(
         _M,
         "a reminder nearer to the visit is due as well",
         _NOTHING,
-        "reminders.patient.steps",
     ),
     "late_booking": Reason(
         _M,
-        "the visit was booked or moved after this reminder's time",
+        "the visit was booked, moved or first read after this reminder's time",
         _NOTHING,
-        "reminders.patient.steps",
     ),
     "cut_off_passed": Reason(
         _M,
         "it could not leave in time and would be of no use now",
         "If many show this, run sync or send more often.",
-        "reminders.patient.steps",
     ),
     "past_visit": Reason(_M, "the visit has begun or is over", _NOTHING),
     "outside_policy": Reason(

@@ -48,6 +48,7 @@ def _source(clinic: Clinic, name: str, held: Lease) -> SourceRun:
         now=clinic.now,
         remembered=dict(connector.kit.memory),
         dry=clinic.dry,
+        first_look=planner.first_look(clinic),
         told=lambda records: clinic.tell(f"{name} {records} records"),
     )
 

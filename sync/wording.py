@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay import ical
-from clinicrelay.actions import MessageKind, Say
+from clinicrelay.actions import MessageKind, Role, Say
 from clinicrelay.contracts import Attachment, EventWrite
 from clinicrelay.model import Appointment, Patient, Practitioner
 from sync.store.wakes import Woken
 from sync.words.facts import DigestLine, TextFacts
+from sync.words.titles import initials
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -39,7 +40,7 @@ def text_facts(
         end=visit.end if visit else None,
         modality=say.facts.modality,
         place=say.facts.place,
-        join_url=say.facts.join_url,
+        join_url=_link(say, visit),
         practitioner_name=named.name if named else None,
         first_name=_first_name(person),
         recipient_timezone=person.timezone if isinstance(person, Patient) else None,
@@ -60,14 +61,13 @@ def invitation(
 ) -> Attachment:
     """Return the calendar part of a mail: the same UID for ever, a sequence that only grows.
 
-    The title says no more than an event in a doctor's calendar does at its least (RFC 5546: a
-    CANCEL carries the UID of the REQUEST and a higher SEQUENCE).
+    RFC 5546: a CANCEL carries the UID of the REQUEST and a higher SEQUENCE.
     """
-    from sync.words.titles import event_text
+    from sync.words.titles import invitation_text
 
     off = say.kind is MessageKind.CANCELLATION
     facts = clinic.settings.clinic.facts()
-    title, description, location = event_text("minimal", visit, facts, words.language)
+    title, description, location = invitation_text(visit, facts, words.language)
     start = (say.before.start if off and say.before else None) or visit.start
     assert start is not None
     method = ical.Method.CANCEL if off else ical.Method.REQUEST
@@ -77,7 +77,7 @@ def invitation(
         start=start,
         end=visit.end if visit.end and visit.end > start else start + timedelta(minutes=30),
         timezone=visit.timezone,
-        title=f"{title} – {facts.name}",
+        title=title,
         description=description,
         location=location,
         sequence=woken.version,
@@ -89,6 +89,13 @@ def invitation(
         event, uid, organizer=organizer, attendee=ical.Person(address), method=method
     )
     return Attachment("invite.ics", f"text/calendar; method={method.value}", content)
+
+
+def _link(say: Say, visit: Appointment | None) -> str | None:
+    """Patient and practitioner join by links of their own; one is never given the other's."""
+    if say.role is Role.DOCTOR:
+        return visit.join_url_practitioner if visit else None
+    return say.facts.join_url
 
 
 def _first_name(person: Patient | Practitioner | None) -> str | None:
@@ -115,6 +122,5 @@ def _changes(say: Say) -> Collection[str]:
 
 def _digest_line(visit: Appointment) -> DigestLine:
     assert visit.start is not None
-    names = (visit.patients[0].name or "") if len(visit.patients) == 1 else ""
-    initials = "".join(f"{word[0]}." for word in names.replace(",", " ").split()[:2])
-    return DigestLine(visit.start, visit.modality, initials)
+    name = visit.patients[0].name if len(visit.patients) == 1 else None
+    return DigestLine(visit.start, visit.modality, initials(name or ""))

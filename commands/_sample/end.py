@@ -29,11 +29,11 @@ class _Kept(NamedTuple):
     dissolved: int
 
 
-def end(folder: Path, file: Path, week: Week) -> Iterator[str]:
-    """Yield the last page, line by line."""
+def end(folder: Path, file: Path, week: Week, *, held: int) -> Iterator[str]:
+    """Yield the last page, line by line; `held` is how many reads a guard stopped on the way."""
     said = found.messages(folder)
     yield ""
-    yield from _table(_rows(_kept(file, week), said, found.calendars(folder)))
+    yield from _table(_rows(_kept(file, week, held), said, found.calendars(folder)))
     yield ""
     yield "Where to look"
     yield from _look(folder, said)
@@ -42,7 +42,7 @@ def end(folder: Path, file: Path, week: Week) -> Iterator[str]:
     yield from _next(file, week)
 
 
-def _kept(file: Path, week: Week) -> _Kept:
+def _kept(file: Path, week: Week, held: int) -> _Kept:
     from clinicrelay.settings import load
     from clinicrelay.times import iso
     from sync.store import incoming, quarantine, visits
@@ -56,7 +56,6 @@ def _kept(file: Path, week: Week) -> _Kept:
         listed = sorted(quarantine.listed(connection, name), key=lambda one: one["line_no"] or 0)
         ahead = visits.count_coming(connection, name, SOURCE, now=at_work.now, before="")
         holds = len(incoming.open_holds(connection, name))
-    held = sum(moment.expected.held for moment in week.moments)
     aside = [f"{one['place']}  {one['reason']}" for one in listed]
     return _Kept(ahead, aside, holds, held - holds)
 
@@ -70,7 +69,7 @@ def _rows(kept: _Kept, said: list[Said], files: dict[str, int]) -> Iterator[tupl
             yield f"{kind} messages", f"{len(ours)}: {_by_language(ours)}"
     yield (
         "held",
-        f"{kept.dissolved} (half an export), dissolved by the right one; {kept.holds} open",
+        f"{kept.dissolved} dissolved by a better export, {kept.holds} open",
     )
     for number, row in enumerate(kept.aside):
         yield f"set aside {len(kept.aside)}" if not number else "", row

@@ -12,9 +12,9 @@ from commands._sample.diary import Visit
 from commands._sample.people import DOCTORS
 
 _HEADER = (
-    "Termin-ID", "Datum", "Uhrzeit", "Dauer", "Status", "Terminart", "Notiz", "Modalität",
-    "Videolink", "Patienten-ID", "Nachname", "Vorname", "Handy", "E-Mail", "Sprache", "Arzt-ID",
-    "Arzt", "Standort",
+    "Termin-ID", "Datum", "Uhrzeit", "Dauer", "Status", "Terminart", "Modalität", "Videolink",
+    "Patienten-ID", "Nachname", "Vorname", "Handy", "E-Mail", "Sprache", "Arzt-ID", "Arzt",
+    "Standort", "Notiz",
 )  # fmt: skip
 _LANGUAGES = {
     "de": "Deutsch",
@@ -62,7 +62,6 @@ def _cells(visit: Visit) -> list[str]:
         str(visit.minutes),
         "Warteraum B" if visit.flaw == "status" else status,
         visit.service,
-        _MARK if visit.flaw == "quote" else visit.note,
         visit.modality,
         link,
         who.key,
@@ -74,6 +73,7 @@ def _cells(visit: Visit) -> list[str]:
         doctor.id,
         doctor.name,
         doctor.site,
+        _MARK if visit.flaw == "quote" else visit.note,
     ]
 
 

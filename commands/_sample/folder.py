@@ -49,10 +49,13 @@ def rebuild(folder: Path) -> Path:
     file = folder / "settings.yaml"
     if folder.exists() and not _is_ours(folder):
         raise SettingsError([_foreign(folder)])
-    for name in ("drops", "data"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "drops" / "reception").mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    # First, so that a demo cut off at any point finds its folder again.
     file.write_text(_SETTINGS + "".join(_doctor_lines()), encoding="utf-8")
+    for name in ("drops", "data"):
+        if (folder / name).exists():
+            shutil.rmtree(folder / name)
+    (folder / "drops" / "reception").mkdir(parents=True)
     return file
 
 

@@ -28,6 +28,11 @@ class Played:
     report: RunReport
     missing: list[str]
 
+    @property
+    def held(self) -> int:
+        """How many guards struck."""
+        return sum(len(source.held) for source in self.report.sources.values())
+
 
 def play(folder: Path, file: Path, moment: Moment) -> Played:
     """Drop the export of a moment, run `sync` at that time, and compare."""

@@ -115,10 +115,12 @@ def policy(connection: Connection, clinic: str) -> str:
     )
 
 
-def set_policy(connection: Connection, clinic: str, fingerprint: str, *, now: datetime) -> None:
-    """Note what plan decides by from now on, and let it look at every coming visit again."""
+def set_policy(
+    connection: Connection, clinic: str, fingerprint: str, *, now: datetime, wake: bool
+) -> None:
+    """Note what plan decides by from now on; `wake` lets it look at every coming visit again."""
     at = {"clinic": clinic, "policy": fingerprint, "now": seconds(now)}
     connection.execute(text("UPDATE clinics SET policy = :policy WHERE clinic = :clinic"), at)
-    connection.execute(
-        text("UPDATE appointments SET wake_at = 0 WHERE clinic = :clinic AND start_at > :now"), at
-    )
+    if wake:
+        coming = "UPDATE appointments SET wake_at = 0 WHERE clinic = :clinic AND start_at > :now"
+        connection.execute(text(coming), at)

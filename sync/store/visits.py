@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +14,7 @@ from sync.store import bulk, dialects, seconds
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_PEOPLE_REMEMBERED = 100_000  # fingerprints, some 6 MB
 _AT_ONCE = 900  # parameters of one statement; SQLite of old takes 999
 
 _INSERTED = (
@@ -108,14 +109,24 @@ def by_keys(
 
 
 def insert(
-    connection: Connection, clinic: str, visits: Iterable[New], *, run: str, now: datetime
+    connection: Connection,
+    clinic: str,
+    visits: Iterable[New],
+    *,
+    run: str,
+    now: datetime,
+    first_look: Callable[[Appointment], int] = lambda visit: 0,
 ) -> None:
-    """Keep visits that were not known; a second look at the same key keeps the first."""
+    """Keep visits that were not known; a second look at the same key keeps the first.
+
+    `first_look` says when plan has to look at one that came with an import (seconds; 0: at once).
+    """
     at = seconds(now)
 
     def rows() -> Iterator[tuple[object, ...]]:
         for new in visits:
             visit = new.visit
+            wake = first_look(visit) if new.imported else 0
             yield (
                 clinic,
                 visit.source,
@@ -128,7 +139,7 @@ def insert(
                 1 if new.imported else None,
                 new.digest,
                 encode(visit).decode(),
-                0,
+                wake,
                 run,
                 at,
                 at,
@@ -143,13 +154,19 @@ def refresh_digests(connection: Connection, rows: Iterable[tuple[bytes, int]]) -
     _many(connection, "UPDATE appointments SET digest = {} WHERE id = {}", list(rows))
 
 
-def keep_people(connection: Connection, clinic: str, visits: Iterable[Appointment]) -> None:
-    """Keep patients by what they may be searched by."""
-    people = {
-        (visit.source, who.key): (clinic, visit.source, who.key, who.name, who.phone, who.email)
-        for visit in visits
-        for who in visit.patients
-    }
+def keep_people(
+    connection: Connection, clinic: str, visits: Iterable[Appointment], known: set[int]
+) -> None:
+    """Keep patients by what they may be searched by; `known` spares those kept in this run."""
+    people: dict[str, tuple[str | None, ...]] = {}
+    for visit in visits:
+        for who in visit.patients:
+            row = (clinic, visit.source, who.key, who.name, who.phone, who.email)
+            if (print_ := hash(row)) not in known:
+                known.add(print_)
+                people[who.key] = row
+    if len(known) > _PEOPLE_REMEMBERED:
+        known.clear()
     bulk.write(
         connection,
         "people",

@@ -57,6 +57,8 @@ def test_any_table_is_read_back_exactly(
     cells: list[tuple[str, str]], delimiter: str, quoting: int, end: str
 ) -> None:
     rows = [[f"k{n}", "2026-12-01", *pair] for n, pair in enumerate(cells)]
+    if any("\r" in cell for row in rows for cell in row):
+        end = "\r\n"  # with "\n" the writer leaves a lone "\r" unquoted, and no reader can know
     found = read(written(rows, delimiter, quoting, end))
     expected = [[cell.replace("\r\n", "\n") for cell in row] for row in rows]
     assert [list(r.data.values()) for r in found.records] == expected

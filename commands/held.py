@@ -1,0 +1,248 @@
+"""`clinicrelay held`: what the guards stopped, and a person's decision about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clinicrelay.errors import StoreBusy
+from commands._frame import (
+    AsJson,
+    Call,
+    Now,
+    SettingsPath,
+    clinic,
+    headline,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from clinicrelay.settings import Loaded
+    from sync.clinic import Clinic
+    from sync.store.incoming import Waiting
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The hold's id, such as h12.")]
+
+
+def add(program: typer.Typer) -> None:
+    """Put the command into the program."""
+    group = typer.Typer(
+        help="What the guards stopped: list, show, release or reject it.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for name, command in (
+        ("list", list_), ("show", show), ("release", release), ("reject", reject)
+    ):  # fmt: skip
+        group.command(name)(command)
+    program.add_typer(group, name="held")
+
+
+def list_(settings: SettingsPath = None, as_json: AsJson = False, now: Now = None) -> None:
+    """List what is held."""
+    from sync.store import incoming
+
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    with clinic(call, loaded) as at_work:
+        with at_work.store.read() as connection:
+            holds = incoming.open_holds(connection, at_work.store.clinic)
+        if as_json:
+            print_json([_json(hold) for hold in holds])
+            return
+        print(headline(at_work, loaded))
+        for hold in holds:
+            since = _when(at_work, hold["since"])
+            print(
+                f"h{hold['id']}  {_source(hold)}  {hold['guard']}  since {since}: {hold['summary']}"
+            )
+        print("See: clinicrelay held show ID" if holds else "Nothing is held.")
+
+
+def show(
+    hold_id: Id, settings: SettingsPath = None, as_json: AsJson = False, now: Now = None
+) -> None:
+    """Show what a hold keeps back: each visit with what would change, and how many a day."""
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    with clinic(call, loaded) as at_work:
+        hold = _find(at_work, hold_id)
+        waiting, messages = _contents(at_work, hold)
+        if as_json:
+            print_json({**_json(hold), "visits": [_visit_json(w, hold) for w in waiting]})
+            return
+        print("\n".join([headline(at_work, loaded), *_summary(at_work, hold)]))
+        print("\n".join([*_days(at_work, waiting), *_visits(at_work, hold, waiting)]))
+        for message in messages:
+            about = (
+                f"{message['source']}/{message['source_key']}" if message["source"] else "digest"
+            )
+            due = _when(at_work, message["due_at"])
+            print(f"  {about}  {message['kind']} {message['step']}".rstrip() + f"  due {due}")
+        print(
+            f"clinicrelay held release h{hold['id']}   applies it on the spot\n"
+            f"clinicrelay held reject h{hold['id']}    refuses it"
+        )
+
+
+def release(
+    hold_id: Id,
+    without_messages: Annotated[
+        bool, typer.Option("--without-messages", help="Apply it, but tell nobody.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    settings: SettingsPath = None,
+    as_json: AsJson = False,
+    now: Now = None,
+) -> None:
+    """Apply what is held, on the spot; on a terminal it asks first."""
+    from sync import release as holds
+
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    with clinic(call, loaded) as at_work:
+        hold = _find(at_work, hold_id)
+        if call.on_terminal and not yes:
+            _ask(at_work, hold, without_messages=without_messages)
+        if not holds.release(at_work, hold, silently=without_messages):
+            raise StoreBusy(f"another run is working on {_source(hold)}")
+        _deliver(call, at_work, loaded)
+
+
+def reject(
+    hold_id: Id, settings: SettingsPath = None, as_json: AsJson = False, now: Now = None
+) -> None:
+    """Refuse what is held, for as long as the source says the same; nobody is told of it."""
+    from sync import release as holds
+
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    with clinic(call, loaded) as at_work:
+        hold = _find(at_work, hold_id)
+        if not holds.reject(at_work, hold):
+            raise StoreBusy(f"another run is working on {_source(hold)}")
+        if as_json:
+            print_json({**_json(hold), "state": "rejected"})
+        else:
+            print(headline(at_work, loaded))
+            print(f"h{hold['id']} rejected: what was known before stays.")
+
+
+def _find(at_work: Clinic, hold_id: str) -> dict[str, Any]:
+    """Return an open hold by its id. Raises typer.BadParameter, naming those there are."""
+    from sync.store import incoming, looking
+
+    digits = hold_id.strip().lower().removeprefix("h")
+    with at_work.store.read() as connection:
+        store = at_work.store.clinic
+        found = looking.hold_of(connection, store, int(digits)) if digits.isdecimal() else None
+        if found is not None:
+            return found
+        there = [f"h{hold['id']}" for hold in incoming.open_holds(connection, store)]
+    known = f"open are: {', '.join(there)}" if there else "nothing is held"
+    raise typer.BadParameter(f"there is no open hold {hold_id!r}; {known}", param_hint="ID")
+
+
+def _ask(at_work: Clinic, hold: dict[str, Any], *, without_messages: bool) -> None:
+    waiting, messages = _contents(at_work, hold)
+    print("\n".join([*_summary(at_work, hold), *_days(at_work, waiting)]))
+    number = len(messages) or len(waiting)
+    kind = "messages" if messages else "changes"
+    told = "nobody is told" if without_messages else "people are told as settings say"
+    if not typer.confirm(f"Apply {number} {kind} now ({told})?"):
+        raise typer.Exit(0)
+
+
+def _deliver(call: Call, at_work: Clinic, loaded: Loaded) -> None:
+    from commands._frame import log_of
+    from commands._shown import run_lines
+    from commands.sync import write_log
+    from sync.runners import once
+
+    report = once.deliver(at_work, "held")
+    write_log(log_of(at_work, call), at_work, report)
+    if call.as_json:
+        print_json(report.json())
+    else:
+        print("\n".join([headline(at_work, loaded), *run_lines(at_work, report)]))
+    raise typer.Exit(report.exit)
+
+
+# --- what a hold keeps back ----------------------------------------------------------------------
+
+
+def _contents(at_work: Clinic, hold: dict[str, Any]) -> tuple[list[Waiting], list[dict[str, Any]]]:
+    from sync.store import incoming, looking
+
+    with at_work.store.read() as connection:
+        store = at_work.store.clinic
+        waiting = list(incoming.of_hold(connection, store, hold["id"]))
+        return waiting, looking.messages_held(connection, store, hold["id"])
+
+
+def _summary(at_work: Clinic, hold: dict[str, Any]) -> Iterator[str]:
+    yield f"h{hold['id']}  {_source(hold)}  held since {_when(at_work, hold['since'])}"
+    yield f"{hold['summary'][:1].upper()}{hold['summary'][1:]}."
+
+
+def _days(at_work: Clinic, waiting: list[Waiting]) -> Iterator[str]:
+    from clinicrelay.times import day_of
+
+    days = Counter(
+        day_of(_instant(w.start_at), at_work.zone) for w in waiting if w.start_at is not None
+    )
+    for day, number in sorted(days.items()):
+        yield f"  {day:%a} {day.day} {day:%b %Y}   {number}"
+
+
+def _visits(at_work: Clinic, hold: dict[str, Any], waiting: list[Waiting]) -> Iterator[str]:
+    for one in waiting:
+        start = _when(at_work, one.start_at) if one.start_at is not None else "no time"
+        moved = f" → {_when(at_work, one.new_start_at)}" if one.delta and one.new_start_at else ""
+        yield f"  {hold['source']}/{one.key}  {one.what.replace(',', ', ')}  {start}{moved}"
+
+
+def _visit_json(one: Waiting, hold: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "source": hold["source"],
+        "key": one.key,
+        "what": one.what.split(","),
+        "before": {"start": _iso(one.start_at)},
+        "after": {"start": _iso(one.new_start_at)},
+    }
+
+
+def _json(hold: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": f"h{hold['id']}",
+        "source": hold["source"],
+        "guard": hold["guard"],
+        "count": hold["visits"],
+        "of": hold["known"],
+        "since": _iso(hold["since"]),
+        "summary": hold["summary"],
+    }
+
+
+def _source(hold: dict[str, Any]) -> str:
+    return hold["source"] or "messages"
+
+
+def _when(at_work: Clinic, seconds: int) -> str:
+    from commands._shown import when
+
+    return when(at_work, _instant(seconds))
+
+
+def _iso(seconds: int | None) -> str | None:
+    from clinicrelay.times import iso
+
+    return iso(_instant(seconds)) if seconds is not None else None
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,207 @@
+"""`clinicrelay quarantine`: what was set aside, and what a person does about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands._frame import AsJson, Call, Now, SettingsPath, clinic, headline, print_json
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+
+Number = Annotated[str, typer.Argument(metavar="ID", help="The number in the list.")]
+_HEADINGS = ("id", "kind", "place", "what", "seen", "detail")
+
+
+def add(program: typer.Typer) -> None:
+    """Put the command into the program."""
+    group = typer.Typer(
+        help="What was set aside: list, show, retry or discard it.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for name, command in (
+        ("list", list_), ("show", show), ("retry", retry), ("discard", discard)
+    ):  # fmt: skip
+        group.command(name)(command)
+    program.add_typer(group, name="quarantine")
+
+
+def list_(settings: SettingsPath = None, as_json: AsJson = False, now: Now = None) -> None:
+    """List what was set aside: where it stands, and why."""
+    from commands._table import show as show_table
+    from sync.store import quarantine
+
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    with clinic(call, loaded) as at_work:
+        with at_work.store.read() as connection:
+            things = quarantine.listed(connection, at_work.store.clinic)
+        if as_json:
+            print_json([_json(thing) for thing in things])
+            return
+        print(headline(at_work, loaded))
+        if things:
+            show_table(call, _HEADINGS, [_row(thing) for thing in things])
+        print("See: clinicrelay quarantine show ID" if things else "Nothing is set aside.")
+
+
+def show(
+    number: Number,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the text as it came, also into a pipe.")
+    ] = False,
+    settings: SettingsPath = None,
+    as_json: AsJson = False,
+    now: Now = None,
+) -> None:
+    """Show one thing set aside, with its text on a terminal: it holds a patient's data."""
+    from sync.reasons import reason
+
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    with clinic(call, loaded) as at_work:
+        thing = _find(at_work, number)
+        text = thing["raw"] if raw or call.on_terminal else None
+        if as_json:
+            print_json({**_json(thing), "raw": text})
+            return
+        why = reason(thing["reason"])
+        print(headline(at_work, loaded))
+        print("  ".join(_row(thing)))
+        print(f"why    {why.says}\nto do  {why.to_do}")
+        if text is None:
+            print(f"text   {len(thing['raw'])} characters, not shown in a pipe (--raw shows them)")
+        else:
+            print(text)
+
+
+def retry(
+    number: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The number in the list.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    settings: SettingsPath = None,
+    as_json: AsJson = False,
+    now: Now = None,
+) -> None:
+    """Let the next sync look at every record of its source afresh, as if read for the first time."""
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    if (number is None) is not everything:
+        raise typer.BadParameter("name one ID, or say --all", param_hint="ID")
+    with clinic(call, loaded) as at_work:
+        sources = _sources(at_work, number)
+        for source in sources:
+            _read_afresh(at_work, source)
+        if as_json:
+            print_json({"sources": sources})
+            return
+        print(headline(at_work, loaded))
+        print(_retried(sources))
+
+
+def discard(
+    number: Number, settings: SettingsPath = None, as_json: AsJson = False, now: Now = None
+) -> None:
+    """Drop one thing set aside; it comes back if the source says it again."""
+    from sync.store import quarantine
+
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    with clinic(call, loaded) as at_work:
+        thing = _find(at_work, number)
+        with at_work.store.write() as connection:
+            quarantine.discard(connection, at_work.store.clinic, thing["id"])
+        if as_json:
+            print_json({**_json(thing), "state": "discarded"})
+            return
+        print(headline(at_work, loaded))
+        print(f"{thing['id']} discarded; it comes back if {thing['source']} says it again.")
+
+
+def _find(at_work: Clinic, number: str) -> dict[str, Any]:
+    """Return one thing set aside. Raises typer.BadParameter."""
+    from sync.store import quarantine
+
+    with at_work.store.read() as connection:
+        store = at_work.store.clinic
+        found = quarantine.one(connection, store, int(number)) if number.isdecimal() else None
+        if found is not None:
+            return found
+        there = [str(thing["id"]) for thing in quarantine.listed(connection, store)]
+    some = ", ".join(there[:10]) + (" …" if len(there) > 10 else "")
+    known = f"there are: {some}" if there else "nothing is set aside"
+    raise typer.BadParameter(f"there is no {number!r}; {known}", param_hint="ID")
+
+
+def _sources(at_work: Clinic, number: str | None) -> list[str]:
+    from sync.store import quarantine
+
+    if number is not None:
+        return [_find(at_work, number)["source"]]
+    with at_work.store.read() as connection:
+        things = quarantine.listed(connection, at_work.store.clinic)
+    return sorted({thing["source"] for thing in things if thing["kind"] == "record"})
+
+
+def _read_afresh(at_work: Clinic, source: str) -> None:
+    """Forget where the source was left off: its next read trusts nothing and maps everything."""
+    from sync.store import progress
+
+    with at_work.store.write() as connection:
+        store = at_work.store.clinic
+        progress.note(connection, store, source, cursor=None, fingerprint=None)
+
+
+def _retried(sources: Sequence[str]) -> str:
+    if not sources:
+        return "Nothing is set aside."
+    names = ", ".join(sources)
+    return (
+        f"The next read of {names} looks at every record again with the mapping as it is then; "
+        "nothing is sent twice.\n"
+        "clinicrelay sync   (a folder of drops needs its file dropped again: see processed/ in it)"
+    )
+
+
+# --- telling -------------------------------------------------------------------------------------
+
+
+def _json(thing: dict[str, Any]) -> dict[str, Any]:
+    from clinicrelay.times import iso
+
+    first, last = (
+        iso(datetime.fromtimestamp(thing[name], UTC)) for name in ("first_seen_at", "last_seen_at")
+    )
+    return {
+        "id": thing["id"],
+        "kind": thing["kind"],
+        "source": thing["source"],
+        "key": thing["source_key"],
+        "place": thing["place"],
+        "line": thing["line_no"],
+        "column": thing["column_no"],
+        "field": thing["field"],
+        "reason": thing["reason"],
+        "detail": thing["detail"],
+        "first_seen": first,
+        "last_seen": last,
+        "count": thing["times"],
+    }
+
+
+def _row(thing: dict[str, Any]) -> list[str]:
+    field = f" ({thing['field']})" if thing["field"] else ""
+    return [
+        str(thing["id"]),
+        thing["kind"],
+        f"{thing['source']} {thing['place']}",
+        f"{thing['reason']}{field}",
+        f"{thing['times']}x",
+        thing["detail"],
+    ]

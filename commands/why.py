@@ -1,0 +1,204 @@
+"""`clinicrelay why`: the life of a visit, every decision with its reason, and a short answer."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clinicrelay.times import local
+from commands._frame import (
+    NEEDS_PERSON,
+    AsJson,
+    Call,
+    Now,
+    SettingsPath,
+    clinic,
+    headline,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from sync.chronicle import Line
+    from sync.clinic import Clinic
+    from sync.explain import Story
+
+_MOST = 20  # visits of one patient that are told; the nearest ones
+_WIDTH = 100
+
+
+def add(program: typer.Typer) -> None:
+    """Put the command into the program."""
+    program.command("why")(why)
+
+
+def why(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF",
+            help="SOURCE/KEY, a key, a patient's key, phone, e-mail or name, a message's or event's "
+            "id; `-` asks for it, so that it stays out of the shell's history.",
+        ),
+    ],
+    settings: SettingsPath = None,
+    as_json: AsJson = False,
+    now: Now = None,
+) -> None:
+    """Tell the life of an appointment: what happened, what was said, what comes next, and why."""
+    from sync.explain import nearest, stories
+    from sync.searching import search
+
+    call = Call(settings, as_json, now)
+    loaded = call.load()
+    wanted = _asked(call) if reference == "-" else reference
+    with clinic(call, loaded) as at_work:
+        found = search(at_work, wanted)
+        told = stories(at_work, nearest(at_work, found, _MOST))
+        answer = told[0].answer if told else _nothing(at_work, wanted)
+        if as_json:
+            print_json(_json(told, answer))
+        else:
+            lines = _lines(at_work, told, len(found), answer)
+            print("\n".join([headline(at_work, loaded), *lines]))
+    if not told:
+        raise typer.Exit(NEEDS_PERSON)
+
+
+def _asked(call: Call) -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Who or what", err=call.as_json))
+    return sys.stdin.readline().strip()
+
+
+# --- nothing found -------------------------------------------------------------------------------
+
+
+def _nothing(at_work: Clinic, wanted: str) -> str:
+    """Say that nothing is known, what looks like it, and how fresh the sources are."""
+    return " ".join(
+        ["Nothing is known under this.", *_lookalikes(at_work, wanted), *_reads(at_work)]
+    )
+
+
+def _lookalikes(at_work: Clinic, wanted: str) -> Iterator[str]:
+    from sync.searching import set_aside_like
+
+    found = set_aside_like(at_work, wanted)
+    if found:
+        some = ", ".join(str(number) for number in found[:3])
+        number = "A record" if len(found) == 1 else f"{len(found)} records"
+        verb = "looks" if len(found) == 1 else "look"
+        yield (
+            f"{number} that {verb} like it {'was' if len(found) == 1 else 'were'} set aside "
+            f"({some}): clinicrelay quarantine show {found[0]}."
+        )
+
+
+def _reads(at_work: Clinic) -> Iterator[str]:
+    from sync.health import health
+
+    for name, one in health(at_work).sources.items():
+        last = _short(at_work, one.last_complete) if one.last_complete else "never"
+        yield f"{name} was last read completely {last}{_state(one.state)}."
+
+
+def _state(state: str) -> str:
+    return "" if state in ("ok", "new") else f" ({state})"
+
+
+# --- as JSON -------------------------------------------------------------------------------------
+
+
+def _json(told: Sequence[Story], answer: str) -> dict[str, Any]:
+    """Return the promised JSON: the nearest visit; all of them under `appointments` where several."""
+    if not told:
+        return {"appointment": None, "history": [], "events": [], "messages": [], "answer": answer}
+    first = _story_json(told[0])
+    return first if len(told) == 1 else {**first, "appointments": [_story_json(s) for s in told]}
+
+
+def _story_json(story: Story) -> dict[str, Any]:
+    from commands._visits import visit_json
+    from sync.explain import event_json, line_json, message_json
+
+    gone = story.woken.gone_at is not None
+    return {
+        "appointment": visit_json(story.visit, version=story.woken.version, gone=gone),
+        "history": [line_json(line) for line in story.history],
+        "events": [event_json(event) for event in story.events],
+        "messages": [message_json(message) for message in story.messages],
+        "answer": story.answer,
+    }
+
+
+# --- for people ----------------------------------------------------------------------------------
+
+
+def _lines(at_work: Clinic, told: Sequence[Story], found: int, answer: str) -> Iterator[str]:
+    if told:
+        yield _summary(at_work, told, found)
+        yield from _history(at_work, told[0])
+        yield from _coming(at_work, told[0])
+    yield from textwrap.wrap(
+        f"Short answer: {answer}", _WIDTH, subsequent_indent=" " * len("Short answer: ")
+    )
+    if len(told) > 1:
+        yield "Also:"
+        yield from (f"  {_visit(at_work, story)}" for story in told[1:])
+        if found > len(told):
+            yield f"  … and {found - len(told)} more"
+
+
+def _summary(at_work: Clinic, told: Sequence[Story], found: int) -> str:
+    people = {who.key for story in told for who in story.visit.patients}
+    ahead = sum(story.visit.start is not None and story.visit.start > at_work.now for story in told)
+    counted = f"{ahead} {'visit' if ahead == 1 else 'visits'} ahead"
+    counted += f" of {found}" if found > ahead else ""
+    patients = f"{len(people)} {'patient' if len(people) == 1 else 'patients'}"
+    return f"{patients}, {counted}: {_visit(at_work, told[0])}"
+
+
+def _visit(at_work: Clinic, story: Story) -> str:
+    visit = story.visit
+    parts = [
+        story.name,
+        _short(at_work, visit.start) if visit.start else "no time",
+        visit.primary.key if visit.primary else "no practitioner",
+        "gone" if story.woken.gone_at is not None else visit.status.value,
+        f"version {story.woken.version}",
+    ]
+    return " · ".join(parts)
+
+
+def _history(at_work: Clinic, story: Story) -> Iterator[str]:
+    from commands._table import plain
+
+    rows = [
+        [_moment(at_work, line), line.what, _because(line), line.setting] for line in story.history
+    ]
+    yield from (f" {line}" for line in plain(rows))
+
+
+def _because(line: Line) -> str:
+    return " · ".join(part for part in (line.reason, line.detail) if part)
+
+
+def _coming(at_work: Clinic, story: Story) -> Iterator[str]:
+    coming = story.next
+    if coming is None:
+        return
+    way = f", {coming.channel}" if coming.channel else ""
+    skip = f": will be skipped, {coming.reason}" if coming.reason else ""
+    yield f" next: reminder {coming.step}  {_short(at_work, coming.at)}{way}{skip}"
+
+
+def _moment(at_work: Clinic, line: Line) -> str:
+    return local(line.at, at_work.zone).strftime("%d %b %H:%M")
+
+
+def _short(at_work: Clinic, instant: Any) -> str:
+    return local(instant, at_work.zone).strftime("%a %-d %b %H:%M")

@@ -1,0 +1,77 @@
+"""Ends a hold the way a person decided: what was held is applied on the spot, or refused for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sync import keep
+from sync.store import incoming, progress, said
+from sync.store.leases import lease
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.clinic import Clinic
+
+STORM = "storm"
+
+
+def release(clinic: Clinic, hold: Mapping[str, Any], *, silently: bool = False) -> bool:
+    """Apply what a hold keeps back; `silently`: everybody counts as told of it.
+
+    False when another run is reading the source: nothing was done.
+    """
+    with _held(clinic, hold) as connection:
+        if connection is None:
+            return False
+        if hold["guard"] == STORM:
+            said.release(connection, hold["id"])
+        else:
+            keep.apply(
+                connection,
+                clinic.store.clinic,
+                hold["source"],
+                list(incoming.of_hold(connection, clinic.store.clinic, hold["id"])),
+                run=clinic.run,
+                now=clinic.now,
+                silently=silently,
+            )
+        _close(clinic, connection, hold, "released")
+    return True
+
+
+def reject(clinic: Clinic, hold: Mapping[str, Any]) -> bool:
+    """Refuse what a hold keeps back, for as long as the source says the same.
+
+    False when another run is reading the source: nothing was done.
+    """
+    with _held(clinic, hold) as connection:
+        if connection is None:
+            return False
+        if hold["guard"] == STORM:
+            said.reject(connection, hold["id"], now=clinic.now)
+        _close(clinic, connection, hold, "rejected")
+    return True
+
+
+@contextmanager
+def _held(clinic: Clinic, hold: Mapping[str, Any]) -> Iterator[Connection | None]:
+    """Open one transaction under the lease of whoever else could touch what is held."""
+    name = "send" if hold["guard"] == STORM else f"source:{hold['source']}"
+    with lease(clinic.store, name, clinic.settings.store.lease) as mine:
+        if mine is None:
+            yield None
+            return
+        with clinic.store.write() as connection:
+            mine.fence(connection)
+            yield connection
+
+
+def _close(clinic: Clinic, connection: Connection, hold: Mapping[str, Any], state: str) -> None:
+    incoming.close(connection, clinic.store.clinic, hold["id"], state, now=clinic.now)
+    source = hold["source"]
+    if source and not incoming.open_holds(connection, clinic.store.clinic, source):
+        # The source itself is as it should be; only its last read waited for a person.
+        progress.note(connection, clinic.store.clinic, source, state="ok")
