@@ -188,6 +188,10 @@ class Connector:
     def gone_after(self) -> int:
         return 2
 
+    def waiting(self) -> bool:
+        """Whether a pull may find anything; False spares the run all further preparation."""
+        return True
+
     def claim(self) -> None:
         """Take what is ready so that no other run reads it; never called by `plan`."""
 

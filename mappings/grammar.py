@@ -94,7 +94,7 @@ class Grammar:
         steps: Steps = ("fields", name)
         options = self._mapping(steps, given)
         self._known(steps, options, (*_ORIGINS, *_OPTIONS), "option")
-        origin = self._origin(steps, options)
+        origin = self._origin(steps, options) if isinstance(given, Mapping) else None
         if origin is None:
             return None
         return Field(

@@ -63,7 +63,10 @@ def _differences(case: Case, mapper: Mapper) -> Iterator[tuple[str, Any, Any]]:
         visit = mapper(record)
     except BadRecord as wrong:
         told = {"field": wrong.field, "reason": wrong.reason}
-        yield from _unlike(case.set_aside or {"set aside": None}, told, "set_aside")
+        if case.set_aside is None:
+            yield "set_aside", None, told
+        else:
+            yield from _unlike(case.set_aside, told, "set_aside")
     except Refused as wrong:
         yield "header", "columns that can be told apart", str(wrong)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -32,7 +33,7 @@ from mappings.people import (
     practitioner_part,
 )
 from mappings.spec import FLAGS, Context, Field
-from mappings.transforms import clean
+from mappings.transforms import clean, read_minutes
 
 Make: TypeAlias = Callable[[Source, str | None], Appointment]
 When: TypeAlias = tuple[datetime | None, datetime | None, bool, str]
@@ -114,7 +115,16 @@ def _readers(
     fields: Mapping[str, Field], resolve: Resolve, nulls: Collection[str], context: Context
 ) -> Readers:
     found = (
-        (name, compile_field(field, resolve, nulls, context))
+        # The default length is left to `_length_part`: it must not argue with an end that is given.
+        (
+            name,
+            compile_field(
+                replace(field, default=None) if name == "duration" else field,
+                resolve,
+                nulls,
+                context,
+            ),
+        )
         for name, field in fields.items()
         if field.type != "datetime" and name != "status"
     )
@@ -291,7 +301,9 @@ def _length_part(
 ) -> Callable[[Source, list[Issue]], tuple[timedelta, bool]]:
     """Return what reads a visit's length, and whether the record itself gave it."""
     usual = timedelta(minutes=context.default_minutes)
-    if field is None or reader is None:
+    if field and field.default:
+        usual = read_minutes(field.default, field.unit)
+    if reader is None:
         return lambda source, issues: (usual, False)
 
     def read(source: Source, issues: list[Issue]) -> tuple[timedelta, bool]:

@@ -54,7 +54,16 @@ class Clinic:
         clinic = self.settings.clinic
         return Words(clinic.language, clinic.facts(), self.settings.templates)
 
-    def connector(self, name: str) -> tuple[Connector, Mapper]:
+    def connector(self, name: str) -> Connector:
+        """Return a source's connector, to be asked whether anything waits; it knows no mapping."""
+        source = self.settings.sources[name]
+        plugin: Any = plugins.find("connectors", source.type)
+        found: Connector = plugin(
+            source.options, self._kit("connectors", name, self.settings.folder)
+        )
+        return found
+
+    def source(self, name: str) -> tuple[Connector, Mapper]:
         """Return a source's connector and its mapping, made for each other."""
         import mappings
 

@@ -50,7 +50,8 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         _apply(connection, source, verdict.apply, silently=reading.importing)
         _hold(connection, source, verdict)
         _note_progress(connection, source, reading, page, zone, held=bool(verdict.held))
-        _forget_mended(connection, source, reading, page)
+        if not verdict.held:  # a read that is not believed mends nothing either
+            _forget_mended(connection, source, reading, page)
         remember(source, connection)
     source.complete = page.complete and source.complete is not False
     if not source.dry:

@@ -220,9 +220,12 @@ def _unknown(source: SourceRun, reading: Reading, page: Page) -> list[Record]:
         sighting = known.get(record.digest)
         if sighting is None or record.gone:
             fresh.append(record)
-        elif reading.meet(sighting.id, sighting.start_at, now=now):
-            reading.cover(sighting.start_at)
+        elif reading.meet(*sighting, now=now):
             source.unchanged += 1
+    starts = [start_at for _, start_at in known.values() if start_at is not None]
+    if starts:
+        reading.cover(min(starts))
+        reading.cover(max(starts))
     return fresh
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PHONE = re.compile(r"[+(]?[\d\s()/.-]{5,}")
 # Letters that no accent changes: only these can be looked for before names are folded.
-_STEADY = frozenset("bfhjkmpqvwx")
+_STEADY = frozenset("bfhjkmpqvwx0123456789")
 
 
 def search(clinic: Clinic, reference: str) -> list[int]:
@@ -64,10 +64,11 @@ def _named(connection: Connection, clinic: str, wanted: str) -> list[tuple[str, 
     words = [folded for word in wanted.split() if (folded := fold(word))]
     if not words:
         return []
-    whole, found = fold(wanted), []
-    for source, key, name in looking.people_like(connection, clinic, _pattern(words)):
-        if fold(name) == whole or _begins(words, name):
-            found.append((source, key, fold(name) == whole))
+    whole, longest, found = fold(wanted), max(words, key=len), []
+    for source, key, name in looking.people_like(connection, clinic, _pattern(longest)):
+        folded = fold(name)
+        if longest in folded and (folded == whole or _begins(words, name)):
+            found.append((source, key, folded == whole))
     exact = [(source, key) for source, key, same in found if same]
     return exact or [(source, key) for source, key, _ in found]
 
@@ -77,10 +78,9 @@ def _begins(words: list[str], name: str) -> bool:
     return all(any(part.startswith(word) for part in parts) for word in words)
 
 
-def _pattern(words: list[str]) -> str:
-    """Return a LIKE pattern that every name with the longest word in it meets, accents or not."""
-    longest = max(words, key=len)
-    loose = "".join(c if c in _STEADY else "%" for c in longest)
+def _pattern(word: str) -> str:
+    """Return a LIKE pattern that every name with this folded word in it meets, accents or not."""
+    loose = "".join(c if c in _STEADY else "%" for c in word)
     return re.sub("%+", "%", f"%{loose}%")
 
 

@@ -26,8 +26,10 @@ def pull(clinic: Clinic, name: str) -> SourceReport:
         if held is None:
             return SourceReport("busy")
         try:
-            source = _source(clinic, name, held)
-            return _read(clinic, source)
+            connector = clinic.connector(name)
+            if not connector.waiting():
+                return _nothing_waits(clinic, name, connector.nothing_to_read())
+            return _read(clinic, _source(clinic, name, held))
         except TryLater as error:
             return _failed(clinic, name, str(error), "the next run tries again by itself")
         except Refused as error:
@@ -36,8 +38,14 @@ def pull(clinic: Clinic, name: str) -> SourceReport:
             return _failed(clinic, name, str(error), "clinicrelay check")
 
 
+def _nothing_waits(clinic: Clinic, name: str, why: str | None) -> SourceReport:
+    with clinic.store.read() as connection:
+        known = progress.progress(connection, clinic.store.clinic, name)
+    return SourceReport("held" if known.state == "held" else "ok", idle=why)
+
+
 def _source(clinic: Clinic, name: str, held: Lease) -> SourceRun:
-    connector, mapper = clinic.connector(name)
+    connector, mapper = clinic.source(name)
     return SourceRun(
         name=name,
         connector=connector,

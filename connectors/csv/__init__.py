@@ -57,6 +57,9 @@ class Csv(Connector):
     def gone_after(self) -> int:
         return self.options.gone_after
 
+    def waiting(self) -> bool:
+        return bool(self._drops())
+
     def claim(self) -> None:
         """Move what is ready into processing. Raises Refused."""
         self.inbox.claim(self._ready())

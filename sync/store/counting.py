@@ -51,7 +51,7 @@ def messages_by_state(connection: Connection, clinic: str, *, now: datetime) -> 
     )
     settled = (
         "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = '{}' "
-        "AND due_at > :week AND settled_at > :day"
+        "AND due_at > :week AND due_at <= :now AND settled_at > :day"
     )
     open_ = (
         "SELECT count(*) FROM messages WHERE clinic = :clinic AND state IN ('unknown', 'sending')"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
 
 from sqlalchemy import Engine, create_engine, event
@@ -67,6 +67,16 @@ def marks(connection: Connection, number: int) -> str:
     """Return n placeholders for `exec_driver_sql`, comma between them."""
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     return ",".join([mark] * number)
+
+
+def fetch(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Return the rows of a query as plain tuples, for queries that run once for every record."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement, values)
+        return cast("list[tuple[Any, ...]]", cursor.fetchall())
+    finally:
+        cursor.close()
 
 
 def upsert(

@@ -95,13 +95,17 @@ def by_key(connection: Connection, clinic: str, names: Sequence[str], key: str) 
 
 
 def by_patient(connection: Connection, clinic: str, people: Sequence[tuple[str, str]]) -> list[int]:
-    """Return the visits of patients: (source or "", key)."""
+    """Return the visits of patients (source or "", key), in no order.
+
+    Unordered on purpose: told to sort by start, SQLite walks through all starts instead of using
+    the index by patient, which costs a second in a million visits.
+    """
     found: list[int] = []
     for source, key in people:
         rows = connection.execute(
             text(
-                "SELECT id, source FROM appointments WHERE clinic = :clinic AND patient = :key "
-                "ORDER BY start_at LIMIT 1000"
+                "SELECT id, source FROM appointments "
+                "WHERE clinic = :clinic AND patient = :key LIMIT 1000"
             ),
             {"clinic": clinic, "key": key},
         )

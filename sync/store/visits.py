@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sqlalchemy import text
 
@@ -37,11 +37,8 @@ _INSERTED = (
 )
 
 
-class Sighting(NamedTuple):
-    """A known visit that a read has met again."""
-
-    id: int
-    start_at: int | None  # None for one that will not take place
+# A known visit that a read has met again: its id, and its start (None if it will not take place).
+Sighting: TypeAlias = tuple[int, int | None]
 
 
 class Stored(NamedTuple):
@@ -75,17 +72,20 @@ def sightings(
 ) -> dict[bytes, Sighting]:
     """Return which of these raw digests belong to visits of the source that are kept as they were."""
     found: dict[bytes, Sighting] = {}
+    ours = f"{clinic}/{source}"
     for start in range(0, len(digests), _AT_ONCE):
         some = tuple(digests[start : start + _AT_ONCE])
-        rows = connection.exec_driver_sql(
-            "SELECT digest, clinic, source, id, CASE WHEN status IN "
+        rows = dialects.fetch(
+            connection,
+            # Whose it is is asked here: in SQL it would lure the database off the digest's index.
+            "SELECT digest, clinic || '/' || source, id, CASE WHEN status IN "
             "('cancelled', 'entered_in_error') THEN NULL ELSE start_at END FROM appointments "
             f"WHERE digest IN ({dialects.marks(connection, len(some))}) AND gone_at IS NULL",
             some,
         )
-        for digest, *whose, number, start_at in rows:
-            if whose == [clinic, source]:  # asked here: in SQL it would lure off the digest's index
-                found[bytes(digest)] = Sighting(number, start_at)
+        for digest, whose, number, start_at in rows:
+            if whose == ours:
+                found[digest] = (number, start_at)
     return found
 
 

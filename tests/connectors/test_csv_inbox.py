@@ -13,6 +13,7 @@ import pytest
 from clinicrelay.errors import Refused
 from clinicrelay.testing.connectors import Read
 from clinicrelay.testing.kits import WINDOW
+from connectors.csv.pages import PAGE
 
 if TYPE_CHECKING:
     from conftest import Drops
@@ -224,6 +225,12 @@ class TestSameBytes:
         assert "same bytes" in notes(read)
         assert "processed/2026-11/a-2.csv" in drops.tree()
 
+    def test_a_delta_is_applied_again_when_nothing_is_trusted(self, drops: Drops) -> None:
+        drops.put("a.csv", ONE, age=500)
+        drops.read(contents="append")
+        drops.put("a.csv", ONE)
+        assert ids(drops.read(None, contents="append")) == ["1"]
+
     def test_only_so_many_deltas_are_remembered(self, drops: Drops) -> None:
         for number in range(60):
             drops.put(f"{number}.csv", f"{HEAD}{number},2026-12-01,p\n")
@@ -281,7 +288,7 @@ class TestMoving:
         assert not drops.memory
 
     def test_a_file_that_went_on_growing_is_read_again(self, drops: Drops) -> None:
-        drops.put("visits.csv", HEAD + "1,2026-12-01,p1\n" * 1500)
+        drops.put("visits.csv", HEAD + "1,2026-12-01,p1\n" * (PAGE + 1))
         connector = drops.connector()
         connector.claim()
         pages = connector.pull(None, WINDOW)
@@ -291,7 +298,7 @@ class TestMoving:
         last = list(pages)[-1]
         assert (last.last, last.complete, last.cursor) == (True, False, {})
         connector.kept(last.cursor)
-        assert len(drops.read().records) == 1501
+        assert len(drops.read().records) == PAGE + 2
 
     def test_an_inbox_that_is_a_file_is_refused_with_a_remedy(self, drops: Drops) -> None:
         drops.inbox.parent.mkdir()
@@ -330,7 +337,7 @@ def half_read(drops: Drops) -> None:
 class TestKilled:
     """Whatever moment a run was killed at, the next one ends where an unharmed one would have."""
 
-    rows = HEAD + "".join(f"{n},2026-12-01,p{n}\n" for n in range(1500))
+    rows = HEAD + "".join(f"{n},2026-12-01,p{n}\n" for n in range(PAGE + 1))
     finished = ("processed/2026-11/visits.csv", "processed/2026-11/visits.csv.done")
 
     @pytest.fixture(autouse=True)
@@ -344,7 +351,7 @@ class TestKilled:
     ) -> None:
         killed(drops)
         read = drops.read(ready=DONE)
-        assert len(read.records) == 1500
+        assert len(read.records) == PAGE + 1
         assert read.pages[-1].complete
         assert drops.tree() == list(self.finished)
 
@@ -379,7 +386,7 @@ class TestKilled:
         drops.put("visits.csv", ONE, age=0)
         drops.put("visits.csv.done", b"")
         first = drops.read(ready=DONE)
-        assert len(first.records) == 1500
+        assert len(first.records) == PAGE + 1
         second = drops.read(first.cursor, ready=DONE)
         assert ids(second) == ["1"]
         assert len(drops.tree()) == 4

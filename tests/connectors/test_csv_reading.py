@@ -9,6 +9,7 @@ import pytest
 from clinicrelay.contracts import Columns
 from clinicrelay.errors import BadRecord, Refused
 from clinicrelay.testing.connectors import Read
+from connectors.csv.pages import PAGE
 
 if TYPE_CHECKING:
     from conftest import Drops
@@ -200,6 +201,16 @@ class TestRecords:
         assert "2" in ids(read)
         assert ("visits.csv:2", "stray_quote") in bad(read)
 
+    def test_a_record_inside_open_quotes_is_still_a_record(self, drops: Drops) -> None:
+        rows = '1,2026-12-01,09:00,"p1,\n2,2026-12-02,09:00,p2,\nsecond floor",x\n'
+        drops.put("visits.csv", HEAD + rows)
+        assert ids(drops.read()) == ["2"]
+
+    def test_no_open_quote_swallows_more_than_a_record_can_be_long(self, drops: Drops) -> None:
+        many = "".join(f"{n},2026-12-01,09:00,p,{'x' * 90}\n" for n in range(11_000))
+        drops.put("visits.csv", HEAD + '0,2026-12-01,09:00,"p,\n' + many + 'end",x\n')
+        assert len(drops.read(columns=None).records) == 11_000
+
     def test_two_stray_quotes_do_not_make_one_record_of_two(self, drops: Drops) -> None:
         rows = '1,"2026-12-01,09:00,p1,\n2,2026-12-02",09:00,p2,\n'
         drops.put("visits.csv", HEAD + rows)
@@ -243,12 +254,12 @@ class TestRecords:
     def test_a_large_file_comes_in_pages_and_only_the_last_moves_the_cursor(
         self, drops: Drops
     ) -> None:
-        rows = "".join(f"{n},2026-12-01,09:00,p{n},\n" for n in range(2500))
+        rows = "".join(f"{n},2026-12-01,09:00,p{n},\n" for n in range(2 * PAGE + 1))
         drops.put("visits.csv", HEAD + rows)
         read = drops.read()
-        assert [len(p.records) for p in read.pages] == [1000, 1000, 500]
+        assert [len(p.records) for p in read.pages] == [PAGE, PAGE, 1]
         assert [bool(p.cursor) for p in read.pages] == [False, False, True]
-        assert read.pages[-1].cursor["count"] == 2500
+        assert read.pages[-1].cursor["count"] == 2 * PAGE + 1
 
     def test_a_record_is_equal_wherever_it_stands_and_whatever_its_line_end(
         self, drops: Drops
