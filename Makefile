@@ -10,7 +10,7 @@ IN := .venv/bin/python
 ARGS ?=
 
 # Pages and schemas that are written from the code: each module takes --check and says what is stale.
-GENERATORS := clinicrelay.settings.reference
+GENERATORS := clinicrelay.settings.reference commands._reference
 
 .PHONY: demo test check bench lock generate clean
 

@@ -47,7 +47,7 @@ def sqlite_utils(folder: Path, export: Path, store: str) -> None:
     import sqlite_utils as tool
 
     with export.open(newline="", encoding="utf-8") as file:
-        tool.Database(folder / "utils.db")["flat"].upsert_all(
+        tool.Database(folder / "utils.db").table("flat").upsert_all(
             csv.DictReader(file), pk=COLUMNS[0], batch_size=1000
         )
 

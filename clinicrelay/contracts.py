@@ -112,7 +112,8 @@ class Record(msgspec.Struct, frozen=True):
     unchanged record costs no parsing. `digest` is 16 bytes over the raw text and everything that
     decides how it is read: equal digests mean an equal record. `key` is the source's own id where
     the connector knows it, else the mapping finds it. `gone` says the source deleted it. `raw` is
-    the text as it came, for a person to look at should the record be set aside.
+    the text as it came, for a person to look at should the record be set aside; `place` says in
+    which file or list, and `line` on which line of it.
     """
 
     data: Mapping[str, Any]
@@ -187,6 +188,11 @@ class Connector:
     @property
     def gone_after(self) -> int:
         return 2
+
+    @property
+    def duplicates(self) -> str:
+        """Which of two records with one key that contradict is right: first, last, or reject."""
+        return "reject"
 
     def waiting(self) -> bool:
         """Whether a pull may find anything; False spares the run all further preparation."""

@@ -50,7 +50,7 @@ def app(names: Sequence[str]) -> Callable[[Sequence[str]], object]:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    program.callback()(_version)
+    program.callback(invoke_without_command=True)(_version)
     for name in names:
         import_module(f"commands.{name}").add(program)
     return typer.main.get_command(program)
@@ -71,7 +71,9 @@ def _named(words: Sequence[str]) -> list[str]:
 
 
 def _version(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, help="Print the version and exit."
+    ),
 ) -> None:
     if version:
         from clinicrelay import __version__

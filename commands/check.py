@@ -61,6 +61,7 @@ def _findings(call: Call, *, connect: bool) -> tuple[Path | None, list[Finding]]
         return None, list(error.findings)
     found = [*loaded.findings]
     with _opened(call, loaded) as at_work:
+        at_work.dry = False  # the real plugins are to be asked: a check changes nothing anyway
         mappings = list(_mappings(at_work))
         found += [*mappings, *_texts(at_work)]
         if not any(finding.severity == "error" for finding in mappings):
@@ -131,7 +132,7 @@ def _plugins(at_work: Clinic, *, connect: bool) -> Iterator[Finding]:
     settings = at_work.settings
     if connect:
         for name in settings.sources:
-            yield from _placed(f"sources.{name}", at_work.connector(name)[0])
+            yield from _placed(f"sources.{name}", at_work.source(name)[0])
     for name in settings.calendars:
         calendar = at_work.calendar(name)
         if connect or not calendar.outside:

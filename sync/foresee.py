@@ -90,7 +90,7 @@ def _forecast(clinic: Clinic, report: RunReport) -> Forecast:
         changes = looking_ahead.changes_of(connection, clinic.store.clinic, clinic.run)
         messages = looking_ahead.sent_by(connection, clinic.store.clinic, clinic.run)
         refs = looking_ahead.refs(connection, clinic.store.clinic)
-        aside = quarantine.listed(connection, clinic.store.clinic)
+        aside = quarantine.listed(connection, clinic.store.clinic, clinic.run)
     held = [hold for one in report.sources.values() for hold in one.held] + report.messages.holds
     return Forecast(
         report,

@@ -175,7 +175,8 @@ def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
     before = then.get(visit.baseline - 1)
     at = _instant(before.replaced_at if before else visit.first_seen_at)
     content = then[visit.baseline].content if visit.baseline in then else visit.content
-    silently = baseline(Seen(decode(content), first_seen=at), now=at)
+    gone = visit.gone_at is not None and visit.baseline == visit.version
+    silently = baseline(Seen(decode(content), first_seen=at, gone=gone), now=at)
     return silently | {who: told for who, told in by_message.items() if told.at >= at}
 
 

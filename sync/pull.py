@@ -261,8 +261,9 @@ def _compare(
 ) -> None:
     now = int(source.now.timestamp())
     again = not reading.meet(stored.id, stored.start_at if _stands(stored) else None, now=now)
-    if again or _new_in_this_read(source, stored):
-        if stored.visit != visit:
+    right = source.connector.duplicates
+    if (again or _new_in_this_read(source, stored)) and right != "last":
+        if stored.visit != visit and right != "first":
             _put_aside_record(source, reading, done, record, _duplicate(visit.key))
         return
     before = stored.visit
@@ -305,11 +306,14 @@ def _without_contradictions(
     source: SourceRun, reading: Reading, mapped: list[tuple[Record, Appointment]], done: _Sorted
 ) -> list[tuple[Record, Appointment]]:
     """Fold records that say the same twice; set aside both of two that contradict (C-14)."""
+    right = source.connector.duplicates
     first: dict[str, tuple[Record, Appointment]] = {}
     torn: set[str] = set()
     for record, visit in mapped:
         other = first.setdefault(visit.key, (record, visit))
-        if other[1] != visit:
+        if other[1] != visit and right == "last":
+            first[visit.key] = (record, visit)
+        elif other[1] != visit and right != "first":
             torn.add(visit.key)
             _put_aside_record(source, reading, done, record, _duplicate(visit.key, other[0]))
     for key in torn:
@@ -318,7 +322,7 @@ def _without_contradictions(
 
 
 def _duplicate(key: str, other: Record | None = None) -> BadRecord:
-    where = f" (the other is {other.place})" if other and other.place else ""
+    where = f" (the other is line {other.line})" if other and other.line else ""
     return BadRecord(
         "duplicate_key",
         field="key",
@@ -340,7 +344,7 @@ def _put_aside_record(
         done,
         SetAside(
             source=source.name,
-            place=record.place,
+            place=f"{record.place}:{record.line}" if record.line else record.place,
             reason=error.reason,
             detail=error.detail,
             raw=record.raw or "",

@@ -182,7 +182,14 @@ def _put_off(clinic: Clinic, lease: Lease, due: Due, verdict: Drop | Wait, run: 
                 next_try_at=max(verdict.until, clinic.now + timedelta(seconds=1)),
             )
         else:
-            said.settle(connection, due.id, "skipped", now=clinic.now, reason=verdict.reason)
+            said.settle(
+                connection,
+                due.id,
+                "skipped",
+                now=clinic.now,
+                reason=verdict.reason,
+                setting=verdict.setting,
+            )
     run.skipped[verdict.reason] += 1
 
 

@@ -15,6 +15,7 @@ from commands._sample.folder import drop
 from commands._sample.week import Moment
 
 if TYPE_CHECKING:
+    from sync.clinic import Clinic
     from sync.report import RunReport
 
 SOURCE = "reception"
@@ -50,18 +51,20 @@ def play(folder: Path, file: Path, moment: Moment) -> Played:
         report = once.sync(at_work)
         write_log(log_of(at_work, call), at_work, report)
         lines = run_lines(at_work, report)
-        aside = _lines_set_aside(at_work.store) if moment.expected.lines else []
+        aside = _lines_set_aside(at_work) if moment.expected.lines else []
     said = found.kinds(found.messages(folder)) - before
     events = sum(found.calendars(folder).values())
     return Played(lines, report, list(_missing(moment, report, said, aside, events)))
 
 
-def _lines_set_aside(store: object) -> list[int]:
-    from sync.store import Store, quarantine
+def _lines_set_aside(at_work: Clinic) -> list[int]:
+    """Return the lines of the export just read that nobody could understand."""
+    from sync.store import quarantine
 
-    assert isinstance(store, Store)
+    store = at_work.store
     with store.read() as connection:
-        return sorted(one["line_no"] for one in quarantine.listed(connection, store.clinic))
+        things = quarantine.listed(connection, store.clinic, at_work.run)
+    return sorted(one["line_no"] for one in things)
 
 
 def _missing(

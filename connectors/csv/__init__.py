@@ -58,7 +58,13 @@ class Csv(Connector):
         return self.options.gone_after
 
     def waiting(self) -> bool:
-        return bool(self._drops())
+        inbox = self.inbox
+        young = self.kit.wait and inbox.looks()  # somebody is watching: those will be waited for
+        return bool(inbox.waiting_inside() or inbox.ready() or young)
+
+    @property
+    def duplicates(self) -> str:
+        return self.options.duplicates
 
     def claim(self) -> None:
         """Move what is ready into processing. Raises Refused."""

@@ -142,7 +142,7 @@ def _record_maker(form: Form) -> _Make:
     def make(line: int, raw: str) -> Record:
         digest = begun()
         digest.update(raw.encode())
-        return Record(Row(header, raw, split), digest.digest(), f"{name}:{line}", line, raw)
+        return Record(Row(header, raw, split), digest.digest(), name, line, raw)
 
     return make
 

@@ -130,15 +130,16 @@ def new_in(connection: Connection, clinic: str, source: str, run: str) -> int:
     )
 
 
-def listed(connection: Connection, clinic: str) -> list[dict[str, Any]]:
-    """Return everything set aside, oldest first, without its raw text."""
+def listed(connection: Connection, clinic: str, run: str | None = None) -> list[dict[str, Any]]:
+    """Return everything set aside, oldest first, without its raw text; or what a run met of it."""
     rows = connection.execute(
         text(
             "SELECT id, kind, source, source_key, place, line_no, column_no, field, reason, detail, "
             "first_seen_at, last_seen_at, times FROM quarantine "
-            "WHERE clinic = :clinic ORDER BY first_seen_at, id"
+            "WHERE clinic = :clinic AND (CAST(:run AS VARCHAR(26)) IS NULL OR run = :run) "
+            "ORDER BY first_seen_at, id"
         ),
-        {"clinic": clinic},
+        {"clinic": clinic, "run": run},
     )
     return [dict(row._mapping) for row in rows]
 

@@ -153,10 +153,10 @@ def due(connection: Connection, clinic: str, *, now: datetime, limit: int) -> li
 
 
 def count_due(connection: Connection, clinic: str, *, now: datetime) -> int:
-    """Return how many planned messages could leave now."""
+    """Return how many planned messages could leave now, those that a person released aside."""
     counted = text(
         "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = 'planned' "
-        "AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now)"
+        "AND held IS NULL AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now)"
     )
     return int(connection.execute(counted, {"clinic": clinic, "now": seconds(now)}).scalar_one())
 
@@ -189,7 +189,7 @@ def hold_after(connection: Connection, clinic: str, hold: int, *, now: datetime,
     rows = connection.execute(
         text(
             "SELECT id FROM messages WHERE clinic = :clinic AND state = 'planned' "
-            "AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now) "
+            "AND held IS NULL AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now) "
             "ORDER BY due_at, id"
         ),
         {"clinic": clinic, "now": seconds(now)},
@@ -231,18 +231,21 @@ def settle(
     now: datetime,
     reason: str | None = None,
     next_try_at: datetime | None = None,
+    setting: str = "",
 ) -> None:
-    """Note what became of a message, or when it is tried again."""
+    """Note what became of a message and which setting decided, or when it is tried again."""
     connection.execute(
         text(
             "UPDATE messages SET state = :state, reason = :reason, next_try_at = :again, "
-            "settled_at = :at WHERE id = :id"
+            "settled_at = :at, setting = CASE WHEN :setting = '' THEN setting ELSE :setting END "
+            "WHERE id = :id"
         ),
         {
             "id": message,
             "state": state,
             "reason": reason,
             "again": seconds(next_try_at) if next_try_at else None,
+            "setting": setting,
             "at": None if state == "planned" else seconds(now),
         },
     )

@@ -226,7 +226,10 @@ class Event(SQLModel, table=True):
     """A visit's place in one calendar: what is wanted, what was written, and how that went."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("events_state", "clinic", "state"),)
+    __table_args__ = (
+        Index("events_state", "clinic", "state"),
+        Index("events_ref", "clinic", "ref"),
+    )
     clinic: str = Field(max_length=64)
     appointment: int = Field(primary_key=True, sa_type=BigInteger)
     calendar: str = Field(primary_key=True, max_length=320)  # NAME:ADDRESS

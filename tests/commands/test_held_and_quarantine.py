@@ -94,6 +94,17 @@ def test_releasing_without_messages_applies_and_tells_nobody(holding: Any) -> No
     assert mails(holding, "cancellation") == 0
 
 
+def test_releasing_without_messages_tells_nobody_of_what_vanished(desk: Any, row: Row) -> None:
+    desk.change("steps: [3d, 1d, 1h]", "steps: [3d], on_gone: true")
+    desk.sync(row(99))
+    desk.sync(row(99), *(row(n) for n in range(1, 11)), now=NOON)
+    assert desk.sync(row(99), row(1), now=ONE).code == 4
+
+    assert desk.run("held", "release", "h1", "--without-messages", now=TWO).code == 0
+
+    assert mails(desk, "cancellation") == 0
+
+
 def test_rejecting_leaves_everything_as_it_was_also_when_the_source_repeats_itself(
     holding: Any, row: Row
 ) -> None:

@@ -104,7 +104,7 @@ class TestHeader:
         drops.put("visits.csv", preamble + HEAD + ROWS)
         read = drops.read()
         assert ids(read) == ["1", "2"]
-        assert read.records[0].place == "visits.csv:5"
+        assert (read.records[0].place, read.records[0].line) == ("visits.csv", 5)
 
     def test_a_header_cell_may_have_a_line_break(self, drops: Drops) -> None:
         drops.put("visits.csv", '"id","da\nte",time,patient,notes\n' + ROWS)

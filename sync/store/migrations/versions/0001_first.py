@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("appointment", "calendar"),
     )
+    op.create_index("events_ref", "events", ["clinic", "ref"], unique=False)
     op.create_index("events_state", "events", ["clinic", "state"], unique=False)
     op.create_table(
         "held",

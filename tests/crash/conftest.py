@@ -1,0 +1,354 @@
+"""Real runs of `clinicrelay sync` that are killed at a chosen commit or file move, and run again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from sync.store.tables import metadata
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLER = Path(__file__).parent / "killer"
+POSTGRES = os.environ.get(
+    "CLINICRELAY_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+)
+REQUIRED = "postgres" in os.environ.get("CLINICRELAY_TEST_REQUIRE", "")
+
+IMPORTED = "2026-11-23T09:00"
+CHANGED = "2026-11-24T18:05"  # after the digest's hour, with reminders of a day and a half due
+_WRITTEN_FIRST = 1_790_000_000
+
+# What may differ: numbers that a database gives, which run it was, and how often something was tried.
+_VOLATILE = {"run", "first_run", "id", "tries", "times", "told_by"}
+_NOT_COMPARED = {"runs", "leases"}
+
+
+class Point(NamedTuple):
+    """A moment in a run at which it can be killed: before or after its n-th commit or file move."""
+
+    number: int
+    kind: str
+    when: str
+    site: str
+    target: str
+
+    @property
+    def at(self) -> str:
+        return f"{self.number}:{self.when}"
+
+
+class Ended(NamedTuple):
+    """How a process ended, and how far it came."""
+
+    code: int
+    points: list[Point]
+    said: str
+
+
+@dataclass
+class Scene:
+    """One clinic's folder and database, for real processes to work on."""
+
+    folder: Path
+    store_url: str
+    moved: Counter[str] = field(default_factory=Counter)
+
+    def sync(self, now: str, *, kill: Point | None = None) -> Ended:
+        """Run `clinicrelay sync` in a process of its own; `kill` it there."""
+        log = self.folder / "killer.log"
+        log.unlink(missing_ok=True)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{KILLER}{os.pathsep}{ROOT}",
+            "STORE_URL": self.store_url,
+            "KILLER_LOG": str(log),
+            **({"KILLER_AT": kill.at} if kill else {}),
+        }
+        command = [sys.executable, "-c", "import commands; commands.main()", "sync", "--now", now]
+        ended = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60
+        )
+        points = [_point(line) for line in log.read_text().splitlines()] if log.exists() else []
+        self.moved.update(p.target for p in points if p.kind == "move" and p.when == "after")
+        return Ended(ended.returncode, points, ended.stdout + ended.stderr)
+
+    def drop(self, rows: list[dict[str, str]], hour: int) -> None:
+        """Put an export into the inbox."""
+        written = io.StringIO()
+        writer = csv.DictWriter(written, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        path = self.folder / "drops" / "reception" / f"visits-{hour}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(written.getvalue())
+        os.utime(path, (_WRITTEN_FIRST + 3600 * hour,) * 2)
+
+    def result(self) -> dict[str, Any]:
+        """Return all that is kept and all that was written, without what may differ."""
+        engine = create_engine(self.store_url)
+        with engine.connect() as connection:
+            tables = {
+                name: [
+                    dict(row._mapping) for row in connection.execute(text(f"SELECT * FROM {name}"))
+                ]
+                for name in metadata.tables
+            }
+        engine.dispose()
+        names = {row["id"]: row["source_key"] for row in tables["appointments"]}
+        ledger = {row["id"]: row["dedupe"] for row in tables["messages"]}
+        kept = {
+            name: sorted((_stable(row, names, ledger) for row in rows), key=repr)
+            for name, rows in tables.items()
+            if name not in _NOT_COMPARED
+        }
+        return {"tables": kept, "files": self._files()}
+
+    def said_twice(self) -> list[str]:
+        """Return the messages that were put into the outbox more than once by all runs together."""
+        return [name for name, n in self.moved.items() if n > 1 and name.endswith((".eml", ".txt"))]
+
+    def _files(self) -> dict[str, str]:
+        there = [p for place in ("var", "drops") for p in (self.folder / place).rglob("*")]
+        return {
+            str(path.relative_to(self.folder)): _content(path)
+            for path in sorted(there)
+            if path.is_file() and not _is_our_own(path.name)
+        }
+
+
+def _point(line: str) -> Point:
+    number, kind, when, site, *target = line.split(" ", 4)
+    return Point(int(number), kind, when, site, target[0] if target else "")
+
+
+def _stable(row: dict[str, Any], names: dict[int, str], ledger: dict[int, str]) -> dict[str, Any]:
+    stable = {name: value for name, value in row.items() if name not in _VOLATILE}
+    for name in ("appointment", "replaces", "replaced_by"):
+        if stable.get(name) is not None:
+            stable[name] = names[stable[name]]
+    if "message" in stable:
+        stable["message"] = ledger[stable["message"]]
+    return stable
+
+
+def _content(path: Path) -> str:
+    return re.sub(r"={10,}\d+==", "=boundary=", path.read_text(errors="replace"))
+
+
+def _is_our_own(name: str) -> bool:
+    """The store and the log are compared elsewhere; a half-written file never counts as written."""
+    return name.startswith("store.db") or name.endswith((".jsonl", ".part"))
+
+
+# --- what reception exports ----------------------------------------------------------------------
+
+
+def visit(number: int, start: datetime, **cells: str) -> dict[str, str]:
+    doctor = ("acar", "braun")[number % 2]
+    return {
+        "appointment_id": str(number),
+        "start": f"{start:%Y-%m-%d %H:%M}",
+        "status": "scheduled",
+        "patient_id": f"P{number}",
+        "patient_name": f"Pat {number} Sample",
+        "mobile": f"+491515550{number:04}",
+        "email": f"p{number}@mail.example",
+        "doctor_id": doctor,
+        "doctor": f"Dr. {doctor.title()}",
+        "doctor_email": f"{doctor}@riverside.example",
+        "location": "Uferstrasse",
+        **cells,
+    }
+
+
+def first_export() -> list[dict[str, str]]:
+    """Return 40 visits: most of them far ahead, some that are to be reminded of by the next day."""
+    monday = datetime(2026, 11, 23, 9, 30)
+    soon = [visit(n, monday + timedelta(days=1 + n // 2, hours=n)) for n in range(8)]
+    return soon + [
+        visit(n, monday + timedelta(days=10 + n // 3, hours=n % 7)) for n in range(8, 40)
+    ]
+
+
+def second_export() -> list[dict[str, str]]:
+    """Return the same a day later: moved, cancelled, changed, new, gone, moved under a new id, bad."""
+    rows = {row["appointment_id"]: row for row in first_export()}
+    rows["10"]["start"] = rows["11"]["start"] = "2026-12-15 16:00"
+    rows["12"]["doctor_id"] = "braun"
+    rows["13"]["status"] = rows["14"]["status"] = "cancelled"
+    rows["15"]["location"] = "Seeblick"
+    rows["16"]["mobile"] = "+491515559999"
+    rows["17"]["status"] = "XQ"
+    rows["18"]["status"] = "cancelled"
+    del rows["19"]
+    new = [visit(n, datetime(2026, 12, 16, 8 + n % 10)) for n in (50, 51)]
+    same = ("patient_id", "patient_name", "mobile", "email", "doctor_id", "doctor", "doctor_email")
+    again = visit(52, datetime(2026, 12, 17, 11), **{name: rows["18"][name] for name in same})
+    return [*rows.values(), *new, again]
+
+
+# --- scenes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def base(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Base]:
+    """A clinic that was imported, and has the next export in its inbox; to be copied, not used."""
+    made = Base(tmp_path_factory.mktemp("base"), request.param)
+    try:
+        made.build()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def scenes(base: Base, tmp_path: Path) -> Iterator[Scenes]:
+    """Make copies of the base, or empty clinics, each with a database of its own."""
+    made = Scenes(base, tmp_path)
+    yield made
+    made.close()
+
+
+class Base:
+    """The state that every case begins with."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self.folder, self.server = folder, server
+        self.database = ""
+        self.scene = Scene(folder, "")
+
+    def build(self) -> None:
+        self.scene.store_url = self._empty_store(self.folder)
+        write_settings(self.folder)
+        self.scene.drop(first_export(), 1)
+        ended = self.scene.sync(IMPORTED)
+        assert ended.code == 0, ended.said
+        self.scene.drop(second_export(), 2)
+
+    def _empty_store(self, folder: Path) -> str:
+        if self.server == "sqlite":
+            return f"sqlite:///{folder}/store.db"
+        try:
+            self.database = create_database()
+        except DBAPIError:
+            if REQUIRED:
+                raise
+            pytest.skip("no PostgreSQL answers")
+        return url_of(self.database)
+
+    def close(self) -> None:
+        if self.database:
+            drop_database(self.database)
+
+
+class Scenes:
+    """Copies of the base and empty clinics; their databases go when the test ends."""
+
+    def __init__(self, base: Base, folder: Path) -> None:
+        self.base, self.folder = base, folder
+        self.databases: list[str] = []
+        self.made = 0
+
+    def copied(self) -> Scene:
+        """Return a clinic exactly as the base is, instance key included."""
+        folder = self._folder()
+        shutil.copytree(self.base.folder, folder)
+        return Scene(folder, self._store(folder, template=self.base.database))
+
+    def empty(self) -> Scene:
+        """Return a clinic that has never run, with its first export."""
+        folder = self._folder()
+        folder.mkdir()
+        write_settings(folder)
+        scene = Scene(folder, self._store(folder))
+        scene.drop(first_export(), 1)
+        return scene
+
+    def _folder(self) -> Path:
+        self.made += 1
+        return self.folder / f"case{self.made}"
+
+    def _store(self, folder: Path, template: str = "template1") -> str:
+        if self.base.server == "sqlite":
+            return f"sqlite:///{folder}/store.db"
+        self.databases.append(create_database(template))
+        return url_of(self.databases[-1])
+
+    def close(self) -> None:
+        for database in self.databases:
+            drop_database(database)
+
+
+def write_settings(folder: Path) -> None:
+    """Write the shipped settings, with the store's address from the environment."""
+    doctor = {"steps": ["1h"], "digest": {"at": "18:00"}}
+    patient = {
+        "confirmation": {"channels": ["email"], "invite": True},
+        "steps": ["3d", "1d", "1h"],
+    }
+    settings = {
+        "version": 1,
+        "clinic": {
+            "id": "riverside",
+            "name": "Riverside Family Clinic",
+            "timezone": "Europe/Berlin",
+            "country": "DE",
+            "language": "de",
+            "phone": "+493012345678",
+        },
+        "store": {"url": "${STORE_URL}"},
+        "sources": {
+            "reception": {"type": "csv", "contents": "snapshot", "ready": {"settle": "0s"}}
+        },
+        "calendars": {"files": {"type": "ics"}},
+        "notifiers": {"outbox": {"type": "outbox"}},
+        "reminders": {"patient": patient, "doctor": doctor},
+    }
+    (folder / "settings.yaml").write_text(json.dumps(settings))
+
+
+def url_of(database: str) -> str:
+    return make_url(POSTGRES).set(database=database).render_as_string(hide_password=False)
+
+
+def create_database(template: str = "template1") -> str:
+    name = f"crash_{secrets.token_hex(6)}"
+    _administer(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return name
+
+
+def drop_database(name: str) -> None:
+    _administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _administer(statement: str) -> None:
+    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+    finally:
+        engine.dispose()
+
+
+KILLED = -signal.SIGKILL

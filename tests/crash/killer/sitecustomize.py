@@ -1,0 +1,61 @@
+"""Put on PYTHONPATH of a real run: notes each commit and each file move, and ends the process at one.
+
+KILLER_LOG names a file that gets a line `number kind when site` before and after each; KILLER_AT is
+`number:before` or `number:after`. Nothing of the program is replaced: SIGKILL leaves no chance to
+clean up, and the database sees a client that is simply gone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+ROOMS = tuple(f"{ROOT}/{room}/" for room in ("sync", "connectors", "calendars", "notifiers"))
+GATEWAY = f"{ROOT}/sync/store/__init__.py"  # every transaction ends there; who opened it matters
+
+_count = 0
+
+
+def site() -> str:
+    """Return the two innermost places in our rooms, which tell whose commit this is."""
+    frame, found = sys._getframe(1), []
+    while frame is not None and len(found) < 2:
+        name = frame.f_code.co_filename
+        if name.startswith(ROOMS) and name != GATEWAY:
+            found.append(f"{Path(name).relative_to(ROOT)}:{frame.f_lineno}")
+        frame = frame.f_back  # type: ignore[assignment]
+    return "<".join(found) or "elsewhere"
+
+
+def watched(kind: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        global _count  # noqa: PLW0603 - one counter for the whole process
+        number = _count = _count + 1
+        where = site()
+        target = f" {Path(arguments[1]).name}" if kind == "move" else ""
+        reached(number, kind, "before", where, target)
+        result = real(*arguments, **named)
+        reached(number, kind, "after", where, target)
+        return result
+
+    return call
+
+
+def reached(number: int, kind: str, when: str, where: str, target: str) -> None:
+    with Path(os.environ["KILLER_LOG"]).open("a") as log:
+        log.write(f"{number} {kind} {when} {where}{target}\n")
+    if os.environ.get("KILLER_AT") == f"{number}:{when}":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if "KILLER_LOG" in os.environ:
+    from sqlalchemy.engine.default import DefaultDialect
+
+    DefaultDialect.do_commit = watched("commit", DefaultDialect.do_commit)  # type: ignore[method-assign]
+    os.replace = watched("move", os.replace)
+    os.rename = watched("move", os.rename)

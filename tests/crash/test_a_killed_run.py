@@ -1,0 +1,158 @@
+"""`kill -9` anywhere: the next run ends where an undisturbed one would have, nothing lost or doubled."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.crash.conftest import Point, Scene, Scenes
+
+pytestmark = pytest.mark.crash
+
+IMPORTED = "2026-11-23T09:00"
+CHANGED = "2026-11-24T18:05"
+DONE, NEEDS_PERSON = 0, 3
+PARTS = 6  # the points are shared out, so that workers can run them side by side
+RANDOM_POINTS = 20
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_run_killed_at_any_commit_or_file_move_ends_as_if_it_had_not_been(
+    scenes: Scenes, part: int
+) -> None:
+    points, expected = undisturbed(scenes.copied(), CHANGED)
+    chosen = one_of_each_site(points)
+    assert len(chosen) > 40
+    for point in chosen[part::PARTS]:
+        killed_there(scenes.copied(), CHANGED, point, expected)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(
+    scenes: Scenes, part: int
+) -> None:
+    points, expected = undisturbed(scenes.copied(), CHANGED)
+    sites = set(one_of_each_site(points))
+    others = [point for point in points if point not in sites]
+    for point in Random(9).sample(others, min(RANDOM_POINTS, len(others)))[part::2]:
+        killed_there(scenes.copied(), CHANGED, point, expected)
+
+
+def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(scenes: Scenes) -> None:
+    points, expected = undisturbed(scenes.copied(), CHANGED)
+    scene = scenes.copied()
+    for _ in range(6):
+        # Always a little way into what is left to do; the log of the last run says where.
+        left = scene.sync(CHANGED, kill=points[len(points) // 3])
+        if left.code != -signal.SIGKILL:
+            break
+    ends_as(scene, CHANGED, expected, "killed six times")
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_the_very_first_run_killed_anywhere_ends_as_if_it_had_not_been(
+    scenes: Scenes, part: int
+) -> None:
+    points, expected = undisturbed(scenes.empty(), IMPORTED, without_ids)
+    for point in one_of_each_site(points)[part::2]:
+        killed_there(scenes.empty(), IMPORTED, point, expected, without_ids)
+
+
+# --- how ----------------------------------------------------------------------------------------
+
+Result = dict[str, Any]
+
+
+def as_it_is(result: Result) -> Result:
+    return result
+
+
+def without_ids(result: Result) -> Result:
+    """Blank the ids that are made with the instance key: each new store has a key of its own."""
+    blank = re.compile(r"cr[0-9a-v]{32}")
+    tables = {
+        name: sorted(blank.sub("cr", repr(row)) for row in rows if name != "clinics")
+        for name, rows in result["tables"].items()
+    }
+    files = {blank.sub("cr", name): blank.sub("cr", text) for name, text in result["files"].items()}
+    return {"tables": tables, "files": files}
+
+
+def undisturbed(
+    scene: Scene, now: str, seen: Callable[[Result], Result] = as_it_is
+) -> tuple[Sequence[Point], Result]:
+    """Run twice without a kill; return every point there was in the first run, and the result."""
+    ended = scene.sync(now)
+    assert ended.code in (DONE, NEEDS_PERSON), ended.said
+    assert scene.sync(now).code in (DONE, NEEDS_PERSON)
+    return ended.points, seen(scene.result())
+
+
+def one_of_each_site(points: Iterable[Point]) -> list[Point]:
+    """Return the first point of each place in the program, before and after it."""
+    return list({(p.kind, p.when, p.site): p for p in reversed(list(points))}.values())[::-1]
+
+
+def killed_there(
+    scene: Scene,
+    now: str,
+    point: Point,
+    expected: Result,
+    seen: Callable[[Result], Result] = as_it_is,
+) -> None:
+    ended = scene.sync(now, kill=point)
+    assert ended.code == -signal.SIGKILL, f"{point} was not reached: {ended.said}"
+    ends_as(
+        scene,
+        now,
+        expected,
+        f"killed {point.when} {point.kind} {point.number} at {point.site}",
+        seen,
+    )
+
+
+def ends_as(
+    scene: Scene,
+    now: str,
+    expected: Result,
+    told: str,
+    seen: Callable[[Result], Result] = as_it_is,
+) -> None:
+    """Run until a run ends well, once more, and compare with what an undisturbed clinic has."""
+    codes = []
+    while not codes or codes[-1] not in (DONE, NEEDS_PERSON):
+        ended = scene.sync(now)
+        codes.append(ended.code)
+        assert len(codes) < 4, f"{told}: runs ended with {codes}: {ended.said}"
+    result = scene.result()
+    assert differences(seen(result), expected) == [], told
+    assert scene.sync(now).code in (DONE, NEEDS_PERSON)
+    assert differences(scene.result(), result) == [], f"{told}: one more run changed something"
+    assert scene.said_twice() == [], told
+
+
+def differences(found: Result, expected: Result) -> list[str]:
+    """Say what differs, table by table and file by file."""
+    told = []
+    for room in ("tables", "files"):
+        for name in sorted(found[room].keys() | expected[room].keys()):
+            one, other = found[room].get(name), expected[room].get(name)
+            if one != other:
+                told.append(f"{name}: {_only_in(one, other)} instead of {_only_in(other, one)}")
+    return told
+
+
+def _only_in(one: Any, other: Any) -> str:
+    if isinstance(one, list) and isinstance(other, list):
+        return str([row for row in one if row not in other][:3])
+    return "nothing" if one is None else "\n".join(_lines_only_in(one, other or "")[:5])
+
+
+def _lines_only_in(one: str, other: str) -> list[str]:
+    return [line for line in one.splitlines() if line not in other.splitlines()]

@@ -1,0 +1,95 @@
+"""The looks into the store say the same on every database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from clinicrelay.model import Appointment, Patient, Status
+from sync.store import Store, counting, looking, open_store, visits
+from sync.store.visits import New
+
+
+def visit(key: str, start: datetime | None, **changes: object) -> Appointment:
+    patient = Patient(f"p-{key}", f"Zoë Müller {key}", "+4915155501234", f"{key}@mail.example")
+    return Appointment(
+        "ehr", key, Status.BOOKED, "Europe/Berlin", start, patients=(patient,), **changes
+    )  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(store_url: str, now: datetime) -> Iterator[Store]:
+    """Three visits: tomorrow, the day after, and one without a time."""
+    opened = open_store(store_url, "riverside", now=now)
+    day = timedelta(days=1)
+    kept = [visit("a", now + day), visit("b", now + 2 * day), visit("c", None)]
+    with opened.write() as connection:
+        news = [New(one, one.key.encode().ljust(16), True) for one in kept]
+        visits.insert(connection, "riverside", news, run="run-1", now=now)
+        visits.keep_people(connection, "riverside", kept, set())
+    yield opened
+    opened.close()
+
+
+def test_visits_are_listed_by_their_start(store: Store, now: datetime) -> None:
+    def keys(**limits: datetime | None) -> list[str]:
+        with store.read() as connection:
+            found = looking.appointments(
+                connection, "riverside", **{"first": None, "end": None, **limits}
+            )
+            return [one.content.split('"key":"')[1][0] for one in found]
+
+    assert sorted(keys()) == ["a", "b", "c"]
+    assert keys(first=now) == ["a", "b"]
+    assert keys(first=now, end=now + timedelta(days=2)) == ["a"]
+    assert sorted(keys(end=now + timedelta(days=2))) == ["a", "c"]
+
+
+def test_people_are_found_by_phone_mail_and_name(store: Store) -> None:
+    with store.read() as connection:
+        by_phone = looking.people_at(connection, "riverside", phone="+4915155501234")
+        by_mail = looking.people_at(connection, "riverside", email="b@mail.example")
+        by_name = list(looking.people_like(connection, "riverside", "%m%"))
+        none = looking.people_at(connection, "elsewhere", phone="+4915155501234")
+        found = looking.by_patient(connection, "riverside", by_mail)
+        same = looking.by_key(connection, "riverside", ["other", "ehr"], "b")
+
+    assert sorted(by_phone) == [("ehr", "p-a"), ("ehr", "p-b"), ("ehr", "p-c")]
+    assert by_mail == [("ehr", "p-b")]
+    assert len(by_name) == 3
+    assert none == []
+    assert found == same != []
+
+
+def test_counts_are_of_this_clinic_and_these_days(store: Store, now: datetime) -> None:
+    with store.read() as connection:
+        end = now + timedelta(hours=36)
+        coming = counting.booked(connection, "riverside", first=now, end=end)
+        said = list(counting.said_about(connection, "riverside", first=now, end=end))
+        by_state = counting.messages_by_state(connection, "riverside", now=now)
+        kept = counting.kept_by_source(connection, "riverside")
+        reads = list(counting.complete_reads(connection, "riverside"))
+
+    assert [one.reachable for one in coming] == [True]
+    assert said == reads == []
+    assert set(by_state.values()) == {0}
+    assert kept == {"ehr": 3}
+
+
+def test_a_life_without_events_is_a_short_one(store: Store) -> None:
+    with store.read() as connection:
+        (number,) = looking.by_key(connection, "riverside", ["ehr"], "a")
+        assert looking.first_run(connection, number) == "run-1"
+        assert looking.runs_of_versions(connection, number) == {}
+        assert looking.messages_of(connection, number) == []
+        assert looking.attempts_of(connection, [1, 2]) == {}
+        assert looking.events_of(connection, number) == []
+        assert looking.waiting_of(connection, "riverside", "ehr", "a") is None
+        assert looking.set_aside_of(connection, "riverside", "ehr", "a") == []
+        assert list(looking.set_aside_raw(connection, "riverside")) == []
+        assert looking.by_message(connection, "riverside", "cr1") == []
+        assert looking.by_event(connection, "riverside", "cr1") == []
+        assert looking.hold_of(connection, "riverside", 1) is None
+        assert looking.messages_held(connection, "riverside", 1) == []

@@ -1,0 +1,104 @@
+"""How a clinic stands, judged from numbers alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sync.health import CalendarHealth, Coverage, Health, SourceHealth, _covered
+from sync.store.counting import Coming
+
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
+QUIET = {"due": 0, "sent_24h": 12, "unknown": 0, "failed": 0}
+SOURCE = SourceHealth("ok", NOW, None, 300, 0, 0)
+
+
+def clinic(**changes: Any) -> Health:
+    whole = Health(
+        "live", NOW, {"ehr": SOURCE}, {"google": CalendarHealth()}, QUIET, Coverage(), []
+    )
+    return replace(whole, **changes)
+
+
+def test_a_clinic_without_a_care_is_green() -> None:
+    assert clinic().healthy
+    assert clinic().exit == 0
+
+
+NEEDS = {
+    "failed": ({"sources": {"ehr": replace(SOURCE, state="failed", error="HTTP 403")}}, "HTTP 403"),
+    "stale": ({"sources": {"ehr": replace(SOURCE, state="stale")}}, "too long"),
+    "partial": ({"sources": {"ehr": replace(SOURCE, state="partial")}}, "to its end"),
+    "new": ({"sources": {"ehr": replace(SOURCE, state="new")}}, "never read"),
+    "set aside": ({"sources": {"ehr": replace(SOURCE, set_aside=2)}}, "2 set aside from ehr"),
+    "blocked": (
+        {"calendars": {"google": CalendarHealth("blocked", 3, 1, [("not_shared", "share it")])}},
+        "calendar google blocked: not_shared",
+    ),
+    "failed messages": ({"messages": {**QUIET, "failed": 2}}, "2 messages failed"),
+    "uncovered": ({"tomorrow": Coverage(40, 30, 9)}, "1 of 40 visits tomorrow"),
+}
+
+
+@pytest.mark.parametrize("situation", NEEDS)
+def test_whatever_needs_a_person_turns_it_red_and_names_a_command(situation: str) -> None:
+    changes, said = NEEDS[situation]
+    found = clinic(**changes)
+
+    (need,) = found.needs
+    assert said in need.what
+    assert need.command
+    assert found.exit == 3
+    assert found.json()["healthy"] is False
+
+
+def test_a_hold_outweighs_everything_else() -> None:
+    found = clinic(
+        holds=[{"id": 7, "source": "ehr", "summary": "61 of 412 visits missing"}],
+        messages={**QUIET, "failed": 2},
+    )
+
+    assert found.exit == 4
+    assert found.needs[0].command == "clinicrelay held show h7"
+
+
+def test_a_calendar_in_rehearsal_and_a_message_being_settled_need_nobody() -> None:
+    found = clinic(
+        calendars={"google": CalendarHealth("rehearsal", 90)}, messages={**QUIET, "unknown": 3}
+    )
+
+    assert found.exit == 0
+
+
+def coming(*, wake_in: timedelta | None, reachable: bool = True) -> Coming:
+    start = int((NOW + timedelta(days=1)).timestamp())
+    wake = int((NOW + wake_in).timestamp()) if wake_in is not None else None
+    return Coming(1, start, wake, reachable)
+
+
+LATER, NEVER = timedelta(hours=3), None
+
+
+@pytest.mark.parametrize(
+    ("visit", "said", "silent", "verdict"),
+    [
+        (coming(wake_in=NEVER), [("sent", None)], False, "covered"),
+        (coming(wake_in=NEVER), [("skipped", "told_recently"), ("sent", None)], False, "covered"),
+        (coming(wake_in=NEVER), [("planned", "quiet_hours_deferred")], False, "covered"),
+        (coming(wake_in=LATER), [], False, "covered"),
+        (coming(wake_in=LATER, reachable=False), [], False, "explained"),
+        (coming(wake_in=NEVER), [("skipped", "no_contact")], False, "explained"),
+        (coming(wake_in=NEVER), [], True, "explained"),
+        (coming(wake_in=NEVER), [], False, "open"),
+        (coming(wake_in=NEVER), [("skipped", "channel_off")], False, "open"),
+        (coming(wake_in=NEVER), [("failed", "provider_rejected(30005)")], False, "open"),
+        (coming(wake_in=NEVER), [("held", "awaiting_approval")], False, "open"),
+    ],
+)
+def test_a_visit_of_tomorrow_is_covered_explained_or_open(
+    visit: Coming, said: list[tuple[str, str | None]], silent: bool, verdict: str
+) -> None:
+    assert _covered(visit, said, silent=silent) == verdict
