@@ -85,9 +85,14 @@ class Kit:
     instance_key: bytes = b""
     callback_url: str | None = None
     http: Callable[[], Any] | None = None  # opens the one shared httpx.Client
-    columns: Columns | None = None
+    find_columns: Callable[[], Columns] | None = None
     wait: bool = False  # a person is watching: waiting for a file to settle is worth it
     tell: Callable[[str], None] = lambda text: None
+
+    @property
+    def columns(self) -> Columns | None:
+        """What the mapping reads of a table; found out when a header has to be recognised."""
+        return self.find_columns() if self.find_columns else None
 
 
 # --- sources ---------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def _csv_records(
             inbox=Path(folder), contents="append", ready={"settle": "0s"}, dates=dates
         )
         now = datetime.now(UTC)
-        kit = Kit("sample", facts, Path(folder), now, columns=mapping.columns)
+        kit = Kit("sample", facts, Path(folder), now, find_columns=lambda: mapping.columns)
         for page in plugin(options, kit).pull(None, Window(now, now)):
             yield from page.records
             yield from page.unreadable

@@ -2,7 +2,7 @@
 
 from mappings.compile import Mapper
 from mappings.files import names
-from mappings.mapping import Mapping, load
+from mappings.mapping import Mapping, find, load
 from mappings.spec import Context
 
-__all__ = ["Context", "Mapper", "Mapping", "load", "names"]
+__all__ = ["Context", "Mapper", "Mapping", "find", "load", "names"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +68,13 @@ class Mapper:
         self.fingerprint = blake2b(about, digest_size=16).digest()
         self._header: Header | None = None
         self._bound: Bound | None = None
-        # Flat names are compared as a table's are; JSON objects of one kind have few sets of keys.
-        self._plain = all(is_name(name.path) for name in spec.names)
         self._in_keys = lru_cache(maxsize=32)(self._for_keys)
         self._in_json = cache(self._for_json)
+
+    @cached_property
+    def _plain(self) -> bool:
+        """Flat names are compared as a table's are; JSON objects of one kind have few sets of keys."""
+        return all(is_name(name.path) for name in self.spec.names)
 
     def __call__(self, record: Record) -> Appointment | None:
         """Return the visit that a record tells of, None for one that `skip_if` names.

@@ -23,17 +23,69 @@ ENGINE = 1
 
 
 @dataclass(frozen=True)
-class Mapping:
-    """What a source's words mean. Made by `load`."""
+class Parsed:
+    """What a mapping file says."""
 
-    name: str
-    file: Path
-    fingerprint: bytes  # over the text of the file and the engine's version
     fields: Pairs[str, Field]
     nulls: frozenset[str]
     skips: tuple[Skip, ...]
     header: tuple[tuple[str, ...], ...]
     tests: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What a source's words mean. Made by `find`; parsed when first looked into.
+
+    Whether a mapping is still the one that records were read by is known from its text alone, and
+    most runs need to know no more.
+    """
+
+    name: str
+    file: Path
+    text: str
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """Sixteen bytes over the text of the file and the engine's version."""
+        salt = ENGINE.to_bytes(16)
+        return blake2b(self.text.encode(), digest_size=16, salt=salt).digest()
+
+    @cached_property
+    def parsed(self) -> Parsed:
+        """What the file says. Raises SettingsError with every mistake at once."""
+        document = Document(self.text, self.file)
+        grammar = Grammar(document)
+        fields = grammar.fields()
+        found = Parsed(
+            fields=fields,
+            nulls=grammar.nulls(),
+            skips=grammar.skips(),
+            header=grammar.header(fields),
+            tests=grammar.cases(),
+        )
+        document.raise_findings()
+        return found
+
+    @property
+    def fields(self) -> Pairs[str, Field]:
+        return self.parsed.fields
+
+    @property
+    def nulls(self) -> frozenset[str]:
+        return self.parsed.nulls
+
+    @property
+    def skips(self) -> tuple[Skip, ...]:
+        return self.parsed.skips
+
+    @property
+    def header(self) -> tuple[tuple[str, ...], ...]:
+        return self.parsed.header
+
+    @property
+    def tests(self) -> tuple[Case, ...]:
+        return self.parsed.tests
 
     @cached_property
     def names(self) -> tuple[Name, ...]:
@@ -83,25 +135,17 @@ def _folded(names: list[Name] | tuple[Name, ...]) -> frozenset[str]:
     return frozenset(fold(word) for name in names for word in (name.path, *name.also))
 
 
-def load(name_or_path: str, folder: Path) -> Mapping:
-    """Read a mapping by its name in the package, or by its path relative to `folder`.
+def find(name_or_path: str, folder: Path) -> Mapping:
+    """Return a mapping by its name in the package, or by its path relative to `folder`, unparsed.
 
-    Raises SettingsError with every mistake at once.
+    Raises SettingsError where there is none; its mistakes are raised when it is looked into.
     """
     file = locate(name_or_path, folder)
-    text = read_text(file)
-    document = Document(text, file)
-    grammar = Grammar(document)
-    fields = grammar.fields()
-    mapping = Mapping(
-        name=file.stem,
-        file=file,
-        fingerprint=blake2b(text.encode(), digest_size=16, salt=ENGINE.to_bytes(16)).digest(),
-        fields=fields,
-        nulls=grammar.nulls(),
-        skips=grammar.skips(),
-        header=grammar.header(fields),
-        tests=grammar.cases(),
-    )
-    document.raise_findings()
+    return Mapping(file.stem, file, read_text(file))
+
+
+def load(name_or_path: str, folder: Path) -> Mapping:
+    """Return a mapping as `find` does, parsed. Raises SettingsError with every mistake at once."""
+    mapping = find(name_or_path, folder)
+    _ = mapping.parsed
     return mapping

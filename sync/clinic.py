@@ -69,12 +69,14 @@ class Clinic:
 
         source = self.settings.sources[name]
         plugin: Any = plugins.find("connectors", source.type)
-        mapping = mappings.load(source.mapping or plugin.mapping, self.settings.folder)
+        mapping = mappings.find(source.mapping or plugin.mapping, self.settings.folder)
         clinic = self.settings.clinic
         mapper = mapping.compile(
             mappings.Context(name, clinic.timezone, clinic.country, clinic.language)
         )
-        kit = self._kit("connectors", name, self.settings.folder, columns=mapping.columns)
+        kit = self._kit(
+            "connectors", name, self.settings.folder, find_columns=lambda: mapping.columns
+        )
         return plugin(source.options, kit), mapper
 
     def window(self, name: str) -> Window:

@@ -47,7 +47,8 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         absent = _let_absence_wait(connection, source, reading, page, known, zone)
         waiting = list(incoming.of_run(connection, source.clinic, source.name, source.run))
         verdict = _judge(connection, source, reading, waiting, absent, limits)
-        _apply(connection, source, verdict.apply, silently=reading.importing)
+        since = known.last_complete_at or known.last_read_at or 0
+        _apply(connection, source, verdict.apply, since=since, silently=reading.importing)
         _hold(connection, source, verdict)
         _note_progress(connection, source, reading, page, zone, held=bool(verdict.held))
         if not verdict.held:  # a read that is not believed mends nothing either
@@ -151,7 +152,12 @@ def _judge(
 
 
 def _apply(
-    connection: Connection, source: SourceRun, changes: Sequence[Waiting], *, silently: bool
+    connection: Connection,
+    source: SourceRun,
+    changes: Sequence[Waiting],
+    *,
+    since: int,
+    silently: bool,
 ) -> None:
     apply(
         connection,
@@ -160,6 +166,7 @@ def _apply(
         changes,
         run=source.run,
         now=source.now,
+        since=since,
         silently=silently,
     )
     for change in changes:
@@ -174,9 +181,14 @@ def apply(
     *,
     run: str,
     now: datetime,
+    since: int,
     silently: bool = False,
 ) -> None:
-    """Give visits their next version and forget that the changes waited; pair moves under a new id."""
+    """Give visits their next version and forget that the changes waited; pair moves under a new id.
+
+    `since` (seconds) is when the source was last believed: what came after it may be an old visit
+    under a new id, also where the run that kept it was killed, or its read held.
+    """
     if not changes:
         return
     visits.replace(
@@ -190,13 +202,19 @@ def apply(
     incoming.done(connection, clinic, name, [change.key for change in changes])
     off = [c.key for c in changes if {What.GONE, What.CANCELLED} & set(c.whats)]
     if off:
-        _pair(connection, clinic, name, off, run=run, now=now)
+        _pair(connection, clinic, name, off, since=since, now=now)
 
 
 def _pair(
-    connection: Connection, clinic: str, name: str, keys: Sequence[str], *, run: str, now: datetime
+    connection: Connection,
+    clinic: str,
+    name: str,
+    keys: Sequence[str],
+    *,
+    since: int,
+    now: datetime,
 ) -> None:
-    """Recognise a visit that was called off and booked anew in one run as the same one, moved."""
+    """Recognise a visit that was called off and booked anew as the same one, moved."""
     off = [
         one
         for one in visits.by_keys(connection, clinic, name, keys).values()
@@ -205,7 +223,7 @@ def _pair(
     patients = sorted({one.visit.patients[0].key for one in off})
     if not patients:
         return
-    new = visits.newly_booked(connection, clinic, name, run, patients)
+    new = visits.newly_booked(connection, clinic, name, patients, since=since)
     for old in off:
         match = next((n for n in new if same_visit(old.visit, n.visit)), None)
         if match is not None:

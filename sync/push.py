@@ -190,7 +190,9 @@ def _outcome(
         run.removed += not write.put
         return _done(event, write.sequence, print_ if write.put else None, result.memo)
     state = "blocked" if result.outcome is Outcome.REJECTED else event.state
-    wait = result.retry_after or min(_FIRST_RETRY * (1 << min(event.tries, 10)), _LAST_RETRY)
+    wait = result.retry_after
+    if wait is None:
+        wait = min(_FIRST_RETRY * (1 << min(event.tries, 10)), _LAST_RETRY)
     return Written(
         event.appointment,
         event.calendar,

@@ -36,6 +36,7 @@ def release(clinic: Clinic, hold: Mapping[str, Any], *, silently: bool = False) 
                 list(incoming.of_hold(connection, clinic.store.clinic, hold["id"])),
                 run=clinic.run,
                 now=clinic.now,
+                since=hold["since"] - 1,
                 silently=silently,
             )
         _close(clinic, connection, hold, "released")

@@ -251,7 +251,7 @@ def conclude(
                 "planned",
                 now=clinic.now,
                 reason=result.reason or "not_sent",
-                next_try_at=clinic.now + (result.retry_after or pause(due.tries)),
+                next_try_at=clinic.now + _wait(result, due),
             )
             run.skipped[result.reason or "not_sent"] += 1
         else:
@@ -261,9 +261,13 @@ def conclude(
                 "unknown",
                 now=clinic.now,
                 reason=result.reason or "unknown",
-                next_try_at=clinic.now + (result.retry_after or pause(due.tries)),
+                next_try_at=clinic.now + _wait(result, due),
             )
             run.unknown += 1
+
+
+def _wait(result: SendResult, due: Due) -> timedelta:
+    return pause(due.tries) if result.retry_after is None else result.retry_after
 
 
 def pause(tries: int) -> timedelta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay.contracts import Absent, Found, Outcome, SendResult
@@ -32,8 +33,8 @@ def _found_out(clinic: Clinic, attempt: Open) -> SendResult:
     if isinstance(proof, Found):
         return SendResult(Outcome.ACCEPTED, provider_id=proof.provider_id)
     if isinstance(proof, Absent):
-        again = pause(0) * 0  # at once: it never left
-        return SendResult(Outcome.NOT_SENT, "absence_proven", retry_after=again)
+        at_once = timedelta(0)  # it never left
+        return SendResult(Outcome.NOT_SENT, "absence_proven", retry_after=at_once)
     return SendResult(
         Outcome.UNKNOWN, "answer_lost", retry_after=proof.retry_after or pause(attempt.due.tries)
     )

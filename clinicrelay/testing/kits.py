@@ -28,7 +28,9 @@ CANARIES = ("Quenby", "Canary", "2025550143", "canary.example")
 
 
 def kit(folder: Path, **changes: Any) -> Kit:
-    """Return a kit whose folder is `folder`; `changes` are fields of Kit."""
+    """Return a kit whose folder is `folder`; `changes` are fields of Kit, or its `columns`."""
+    columns = changes.pop("columns", None)
+    changes |= {"find_columns": lambda: columns}
     fields: dict[str, Any] = {"name": "test", "clinic": CLINIC, "folder": folder, "now": NOW}
     return Kit(**fields | changes)
 

@@ -301,18 +301,27 @@ def count_missing(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def newly_booked(
-    connection: Connection, clinic: str, source: str, run: str, patients: Sequence[str]
+    connection: Connection, clinic: str, source: str, patients: Sequence[str], *, since: int
 ) -> list[Stored]:
-    """Return this run's new visits of these patients."""
+    """Return visits of these patients first seen after `since` (seconds) that nobody was told of.
+
+    Once somebody was, the old visit's cancellation has to be said, or they would believe in both.
+    """
     mark = dialects.marks(connection, 1)
-    rows = connection.exec_driver_sql(
-        "SELECT id, source_key, version, status, start_at, gone_at, first_run, missing, content "
-        f"FROM appointments WHERE clinic = {mark} AND source = {mark} AND first_run = {mark} "
-        f"AND replaces IS NULL AND gone_at IS NULL "
-        f"AND patient IN ({dialects.marks(connection, len(patients))})",
-        (clinic, source, run, *patients),
-    )
-    return [Stored(*row) for row in rows]
+    found: list[Stored] = []
+    for start in range(0, len(patients), _AT_ONCE):
+        some = tuple(patients[start : start + _AT_ONCE])
+        rows = connection.exec_driver_sql(
+            "SELECT id, source_key, version, status, start_at, gone_at, first_run, missing, content "
+            f"FROM appointments WHERE clinic = {mark} AND source = {mark} "
+            f"AND first_seen_at > {mark} AND replaces IS NULL AND gone_at IS NULL "
+            "AND status NOT IN ('cancelled', 'entered_in_error') "
+            f"AND patient IN ({dialects.marks(connection, len(some))}) "
+            "AND NOT EXISTS (SELECT 1 FROM told WHERE told.appointment = appointments.id)",
+            (clinic, source, since, *some),
+        )
+        found += [Stored(*row) for row in rows]
+    return found
 
 
 def pair(connection: Connection, old: int, new: int) -> None:

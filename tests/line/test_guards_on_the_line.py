@@ -1,0 +1,238 @@
+"""A source that answers wrongly: nothing known is altered or told, a person is asked, what is new goes on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sync import release
+from sync.store import incoming
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+    from sync.report import RunReport
+    from tests.line.conftest import Line
+
+HELD, NEEDS_PERSON, DONE = 4, 3, 0
+COUNT = 40
+
+
+@pytest.fixture
+def known(line: Line) -> Line:
+    """A clinic with 40 coming visits, of which nobody was told anything."""
+    line.book_many(COUNT)
+    line.after()
+    return line
+
+
+def whole(known: Line) -> str:
+    return known.drop().read_text()
+
+
+def held(known: Line, content: str, name: str = "bad.csv") -> RunReport:
+    """Drop a bad export and check that nothing known was altered and nobody told."""
+    visits, files, said = known.visits(), known.files(), known.outbox()
+    known.drop(content, name=name)
+    report = known.sync()
+    assert {key: known.visits()[key] for key in visits} == visits
+    assert known.outbox() == said
+    assert {k: v for k, v in known.files().items() if "calendars" not in k} == {
+        k: v for k, v in files.items() if "calendars" not in k
+    }
+    return report
+
+
+def sentence(report: RunReport) -> str:
+    return " ".join(hold["summary"] for hold in report.sources["reception"].held)
+
+
+def header(known: Line) -> str:
+    return whole(known).splitlines()[0]
+
+
+def test_an_export_with_nothing_but_a_header_is_held(known: Line) -> None:
+    report = held(known, header(known) + "\n")
+    assert report.exit == HELD
+    assert "40" in sentence(report)
+    assert len(known.events()) == COUNT
+
+
+def test_an_empty_file_harms_nothing_and_is_pointed_out(known: Line) -> None:
+    known.drop("", name="empty.csv")
+    visits = known.visits()
+    report = known.sync()
+    assert known.visits() == visits
+    assert len(known.events()) == COUNT
+    assert report.messages.sent == 0
+    # An empty file may still be growing: it is said, and nothing is taken for gone.
+    assert report.exit in (NEEDS_PERSON, HELD) or "empty" in (
+        report.sources["reception"].idle or ""
+    )
+
+
+def test_an_export_cut_off_in_the_middle_is_held(known: Line) -> None:
+    content = whole(known)
+    report = held(known, content[: len(content) // 2])
+    assert report.exit == HELD
+    assert f"of {COUNT}" in sentence(report)
+
+
+def test_half_an_export_is_held_and_its_new_visits_are_kept(known: Line) -> None:
+    known.book(900, "2026-12-10 17:00")
+    rows = whole(known).splitlines()
+    half = [*rows[:1], *rows[21:]]
+    said = known.outbox()
+    known.drop("\n".join(half) + "\n", name="half.csv")
+    known.sync()  # the whole export that `whole` left in the inbox goes first
+    assert known.said_since(said) == [("confirmation", "p900@mail.example")]
+    known.book(901, "2026-12-11 17:00")
+    visits, said = known.visits(), known.outbox()
+    new = known.rows["901"]
+    known.drop("\n".join([*half, ",".join(new.values())]) + "\n", name="half-again.csv")
+    report = known.sync()
+    assert report.exit == HELD
+    assert {key: known.visits()[key] for key in visits} == visits
+    assert known.said_since(said) == [("confirmation", "p901@mail.example")]
+    assert report.sources["reception"].changes == {"booked": 1}
+    assert len(known.events()) == COUNT + 2
+
+
+def test_everything_an_hour_later_is_held(known: Line) -> None:
+    for key, row in known.rows.items():
+        start = datetime.fromisoformat(row["start"]) + timedelta(hours=1)
+        known.change(key, start=f"{start:%Y-%m-%d %H:%M}")
+    report = held(known, whole(known), name="visits.csv")
+    assert report.exit == HELD
+    assert "40" in sentence(report)
+    assert {hold["guard"] for hold in report.sources["reception"].held} & {"shifted", "rescheduled"}
+
+
+def test_a_mass_cancellation_is_held(known: Line) -> None:
+    for key in list(known.rows)[:20]:
+        known.cancel(key)
+    report = held(known, whole(known), name="visits.csv")
+    assert report.exit == HELD
+    assert sentence(report) == "20 of 40 visits cancelled (limit 30%)"
+
+
+def test_a_renamed_date_column_harms_nothing(known: Line) -> None:
+    content = whole(known).replace("start", "Wann genau", 1)
+    report = held(known, content, name="visits.csv")
+    assert report.exit in (NEEDS_PERSON, HELD)
+    assert report.sources["reception"].set_aside >= 1
+    assert len(known.events()) == COUNT
+
+
+def test_an_export_of_which_a_third_is_unreadable_is_held(known: Line) -> None:
+    for key in list(known.rows)[:14]:
+        known.change(key, status="XQ")
+    known.cancel(120)
+    report = held(known, whole(known), name="visits.csv")
+    assert report.exit == HELD
+    assert "14 of 40" in sentence(report)
+    assert "unknown_status" in sentence(report)
+
+
+def test_a_small_true_change_goes_through(known: Line) -> None:
+    for key in (100, 101, 102, 103):
+        known.cancel(key)
+    assert len(known.after()) == 4
+    for key in (100, 101, 102, 103):
+        del known.rows[str(key)]
+    assert known.after() == []
+    assert len(known.events()) == COUNT - 4
+
+
+def test_the_next_good_export_dissolves_the_hold(known: Line) -> None:
+    good = dict(known.rows)
+    for key in list(known.rows)[:20]:
+        known.cancel(key)
+    held(known, whole(known), name="visits.csv")
+    known.rows = good
+    known.change(110, start="2026-12-20 11:11")
+    assert known.after() == [("change", "+4915155500110")]
+    assert known.state()["held"] == [("cancelled", 20, 40, "dissolved")]
+    assert known.sync().exit == DONE
+
+
+def test_what_is_held_stays_held_until_somebody_looks(known: Line) -> None:
+    for key in list(known.rows)[:20]:
+        known.cancel(key)
+    held(known, whole(known), name="visits.csv")
+    for _ in range(3):
+        assert known.sync().exit == HELD
+        assert known.after() == []
+    assert known.state()["held"] == [("cancelled", 20, 40, "open")]
+    assert len(known.events()) == COUNT
+
+
+@pytest.mark.parametrize("silently", [False, True])
+def test_what_a_person_releases_is_applied_and_told_once(known: Line, silently: bool) -> None:
+    for key in list(known.rows)[:20]:
+        known.cancel(key)
+    held(known, whole(known), name="visits.csv")
+
+    known.at_work(lambda at_work: _end(at_work, silently=silently))
+    said = known.quietly()
+    assert len(said) == (0 if silently else 20)
+    assert len(known.events()) == COUNT - 20
+    assert known.after() == []
+    assert known.sync().exit == DONE
+
+
+def _end(at_work: Clinic, **how: Any) -> None:
+    with at_work.store.read() as connection:
+        (hold,) = incoming.open_holds(connection, at_work.store.clinic)
+    assert release.release(at_work, hold, **how)
+
+
+def test_what_a_person_rejects_stays_as_it_was_while_the_source_repeats_itself(known: Line) -> None:
+    for key in list(known.rows)[:20]:
+        known.cancel(key)
+    held(known, whole(known), name="visits.csv")
+    visits = known.visits()
+
+    def refuse(at_work: Clinic) -> None:
+        with at_work.store.read() as connection:
+            (hold,) = incoming.open_holds(connection, at_work.store.clinic)
+        assert release.reject(at_work, hold)
+
+    known.at_work(refuse)
+    assert known.after() == []
+    assert known.visits() == visits
+    assert known.sync().exit == DONE
+    known.cancel(130)
+    assert known.after() == [("cancellation", "+4915155500130")]
+
+
+def test_a_flood_of_messages_is_held_and_the_rest_released_once(known: Line) -> None:
+    known.set(safety={"max_messages_per_run": 5})
+    for key in range(100, 108):
+        known.change(key, location="Seeblick")
+    assert len(known.after()) == 5
+    assert known.sync().exit == HELD
+    assert known.outbox() and len(known.outbox()) == 5
+    known.set(safety={"max_messages_per_run": 500})
+    known.at_work(_end)
+    assert len(known.quietly()) == 3
+    assert len({sent.to for sent in known.outbox()}) == 8
+    assert known.quietly() == []
+
+
+def test_holds_of_one_source_do_not_stop_another(line: Line) -> None:
+    source = line.settings["sources"]["reception"]
+    line.set(sources={"reception": source, "physio": source})
+    line.book_many(COUNT)
+    line.drop()
+    line.drop(source="physio")
+    line.sync()
+    line.change(100, start="2026-12-20 11:11")
+    line.drop(source="physio")
+    line.drop(line.drop(name="x.tmp").read_text().splitlines()[0] + "\n")
+    said = line.outbox()
+    report = line.sync()
+    assert report.exit == HELD
+    assert report.sources["physio"].changes == {"rescheduled": 1}
+    assert line.said_since(said) == [("change", "+4915155500100")]
