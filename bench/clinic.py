@@ -19,7 +19,7 @@ sources:
 notifiers:
   outbox: {{type: outbox}}
 reminders:
-  patient: {{confirmation: {{channels: [email]}}, steps: [3d, 1d, 1h]}}
+  patient: {{confirmation: {{channels: [email]}}, steps: [3d, 1d, 1h], on_change: false}}
   doctor: {{steps: [1h]}}
 """
 ICS = "calendars: {files: {type: ics}}"

@@ -7,6 +7,7 @@ its own); everything between having the file and having the rows on disk is.
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import resource
 import shutil
@@ -75,6 +76,7 @@ def job(folder: Path, export: Path, store: str) -> None:
     """The whole job: `sync` of an export dropped into the inbox of an ordinary clinic."""
     from bench.clinic import drop, sync
 
+    gc.set_threshold(50_000, 20, 100)  # as the program does at its start
     drop(folder, export)
     sync(folder, store, NOW)
 

@@ -130,10 +130,13 @@ def _judge(
     now = int(source.now.timestamp())
     ahead = [w for w in waiting if w.start_at is not None and w.start_at > now]
     deleted = sum(What.GONE in w.whats for w in ahead)
-    read = Read(
-        known=visits.count_coming(
+    known = 0
+    if ahead or absent:  # counting costs something, and an unchanged read has nothing to compare
+        known = visits.count_coming(
             connection, source.clinic, source.name, now=source.now, before=source.run
-        ),
+        )
+    read = Read(
+        known=known,
         records=reading.records,
         set_aside=reading.set_aside,
         absent=max(absent, deleted),

@@ -258,13 +258,14 @@ class Csv(Connector):
             self.kit.memory["taken"] = taken[-_REMEMBERED:]
 
     def _context(self) -> str:
-        """Return what of the settings decides how bytes are read: other settings, another reading."""
-        options, columns = self.options, self.kit.columns
-        said = options.model_dump_json(
+        """Return what of the settings decides how bytes are read: other settings, another reading.
+
+        The mapping is not part of it: under another one there is no cursor to compare with.
+        """
+        said = self.options.model_dump_json(
             include={"contents", "encoding", "fallback_encoding", "delimiter", "dates"}
         )
-        wanted = [sorted(columns.dates), *map(sorted, columns.required)] if columns else []
-        return hashlib.sha256((said + json.dumps(wanted)).encode()).hexdigest()[:16]
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _first_unwritable(*folders: Path) -> str | None:

@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -121,6 +120,13 @@ class Scene:
             if name not in _NOT_COMPARED
         }
         return {"tables": kept, "files": self._files()}
+
+    def undisturbed(self, now: str) -> tuple[list[Point], dict[str, Any]]:
+        """Run twice without a kill; return every point of the first run, and the result."""
+        ended = self.sync(now)
+        again = self.sync(now)
+        assert {ended.code, again.code} <= {0, 3}, ended.said + again.said
+        return ended.points, self.result()
 
     def said_twice(self) -> list[str]:
         """Return the messages that were put into the outbox more than once by all runs together."""
@@ -237,6 +243,7 @@ class Base:
         self.folder, self.server = folder, server
         self.database = ""
         self.scene = Scene(folder, "")
+        self.undisturbed: tuple[list[Point], dict[str, Any]] | None = None
 
     def build(self) -> None:
         self.scene.store_url = self._empty_store(self.folder)
@@ -269,6 +276,13 @@ class Scenes:
         self.base, self.folder = base, folder
         self.databases: list[str] = []
         self.made = 0
+
+    @property
+    def undisturbed(self) -> tuple[list[Point], dict[str, Any]]:
+        """The points and the result of a run on the base that nobody killed."""
+        if self.base.undisturbed is None:
+            self.base.undisturbed = self.copied().undisturbed(CHANGED)
+        return self.base.undisturbed
 
     def copied(self) -> Scene:
         """Return a clinic exactly as the base is, instance key included."""
@@ -350,5 +364,3 @@ def _administer(statement: str) -> None:
     finally:
         engine.dispose()
 
-
-KILLED = -signal.SIGKILL

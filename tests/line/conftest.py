@@ -401,8 +401,8 @@ def house(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     made: list[Line] = []
     _count_calls(monkeypatch, made)
 
-    def build(name: str = "riverside", **said: Any) -> Line:
-        line = Line(tmp_path / name, store_url, name, said)
+    def build(name: str = "riverside", *, store: str = store_url, **said: Any) -> Line:
+        line = Line(tmp_path / f"{name}{len(made)}", store, name, said)
         made.append(line)
         return line
 
@@ -413,7 +413,7 @@ def _count_calls(monkeypatch: pytest.MonkeyPatch, made: list[Line]) -> None:
     send, apply = Outbox.send, Ics.apply
 
     def line_of(plugin: Any) -> Line:
-        return next(one for one in made if one.id == plugin.kit.clinic.id)
+        return next(one for one in made if one.data == plugin.kit.folder)
 
     def counted(self: Outbox, message: Message) -> SendResult:
         line_of(self).calls.append(message)

@@ -72,11 +72,19 @@ def test_an_empty_file_harms_nothing_and_is_pointed_out(known: Line) -> None:
     )
 
 
-def test_an_export_cut_off_in_the_middle_is_held(known: Line) -> None:
+def test_an_export_cut_off_between_two_rows_is_held(known: Line) -> None:
+    report = held(known, "\n".join(whole(known).splitlines()[:21]) + "\n")
+    assert report.exit == HELD
+    assert sentence(report) == "20 of 40 visits missing from this read (limit 10%)"
+
+
+def test_an_export_cut_off_within_a_row_proves_nothing_and_needs_a_person(known: Line) -> None:
     content = whole(known)
     report = held(known, content[: len(content) // 2])
-    assert report.exit == HELD
-    assert f"of {COUNT}" in sentence(report)
+    assert report.exit == NEEDS_PERSON
+    assert report.sources["reception"].complete is False
+    assert [one["reason"] for one in known.set_aside()] == ["truncated"]
+    assert len(known.events()) == COUNT
 
 
 def test_half_an_export_is_held_and_its_new_visits_are_kept(known: Line) -> None:
@@ -213,7 +221,7 @@ def test_a_flood_of_messages_is_held_and_the_rest_released_once(known: Line) -> 
         known.change(key, location="Seeblick")
     assert len(known.after()) == 5
     assert known.sync().exit == HELD
-    assert known.outbox() and len(known.outbox()) == 5
+    assert len(known.outbox()) == 5
     known.set(safety={"max_messages_per_run": 500})
     known.at_work(_end)
     assert len(known.quietly()) == 3
