@@ -70,25 +70,44 @@ class Scene:
     folder: Path
     store_url: str
     moved: Counter[str] = field(default_factory=Counter)
+    logs: dict[int, Path] = field(default_factory=dict)
+    runs: int = 0
 
     def sync(self, now: str, *, kill: Point | None = None) -> Ended:
         """Run `clinicrelay sync` in a process of its own; `kill` it there."""
-        log = self.folder / "killer.log"
-        log.unlink(missing_ok=True)
+        return self.end(self.start(now, **({"KILLER_AT": kill.at} if kill else {})))
+
+    def start(self, now: str, **killer: str) -> subprocess.Popen[str]:
+        """Start a run, and tell the killer in it what to do."""
+        self.runs += 1
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{KILLER}{os.pathsep}{ROOT}",
             "STORE_URL": self.store_url,
-            "KILLER_LOG": str(log),
-            **({"KILLER_AT": kill.at} if kill else {}),
+            "KILLER_LOG": str(self.folder / f"killer{self.runs}.log"),
+            **killer,
         }
         command = [sys.executable, "-c", "import commands; commands.main()", "sync", "--now", now]
-        ended = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60
-        )
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        run = subprocess.Popen(command, cwd=self.folder, env=environment, **output)  # type: ignore[call-overload]
+        self.logs[run.pid] = Path(environment["KILLER_LOG"])
+        started: subprocess.Popen[str] = run
+        return started
+
+    def end(self, run: subprocess.Popen[str]) -> Ended:
+        """Wait for a run to end; return how, and how far it came."""
+        said, _ = run.communicate(timeout=60)
+        log = self.logs[run.pid]
         points = [_point(line) for line in log.read_text().splitlines()] if log.exists() else []
         self.moved.update(p.target for p in points if p.kind == "move" and p.when == "after")
-        return Ended(ended.returncode, points, ended.stdout + ended.stderr)
+        return Ended(run.returncode, points, said)
+
+    def let_leases_expire(self) -> None:
+        """Let the time pass after which an owner that shows no sign of life is given up."""
+        engine = create_engine(self.store_url)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE leases SET until = 0"))
+        engine.dispose()
 
     def drop(self, rows: list[dict[str, str]], hour: int) -> None:
         """Put an export into the inbox."""

@@ -113,8 +113,8 @@ def test_plan_foretells_the_messages_of_the_days_ahead(pending: Line) -> None:
     forecast = foretell(pending, until)
     before, end = set(pending.outbox()), pending.now + until
     pending.sync(timedelta())
-    while pending.now + timedelta(minutes=10) <= end:
-        pending.sync(timedelta(minutes=10))
+    while pending.now + timedelta(hours=1) <= end:
+        pending.sync(timedelta(hours=1))
     said = sorted((s.kind, s.channel) for s in pending.outbox() if s not in before)
     assert said == sorted((one["kind"], one["channel"]) for one in forecast.messages)
     assert {"digest", "reminder", "confirmation", "change", "cancellation"} <= {k for k, _ in said}

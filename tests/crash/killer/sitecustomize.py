@@ -2,7 +2,7 @@
 
 KILLER_LOG names a file that gets a line `number kind when site` before and after each; KILLER_AT is
 `number:before` or `number:after`. Nothing of the program is replaced: SIGKILL leaves no chance to
-clean up, and the database sees a client that is simply gone.
+clean up, and the database sees a client that is simply gone. KILLER_SIGNAL=STOP freezes instead.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def reached(number: int, kind: str, when: str, where: str, target: str) -> None:
     with Path(os.environ["KILLER_LOG"]).open("a") as log:
         log.write(f"{number} {kind} {when} {where}{target}\n")
     if os.environ.get("KILLER_AT") == f"{number}:{when}":
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[f"SIG{os.environ.get('KILLER_SIGNAL', 'KILL')}"])
 
 
 if "KILLER_LOG" in os.environ:
