@@ -67,8 +67,10 @@ def _strikes(read: Read, limits: Limits) -> Iterable[Hold | None]:
     yield _set_aside(read, limits)
     yield _absent(read, limits)
     yield _share("cancelled", read.cancelled, read.known, limits.cancelled, limits)
-    yield _share("rescheduled", len(read.moves), read.known, limits.rescheduled, limits)
-    yield _shifted(read, limits)
+    # One cause, one hold: that all moved by the same hour says more than that many moved.
+    yield _shifted(read, limits) or _share(
+        "rescheduled", len(read.moves), read.known, limits.rescheduled, limits
+    )
 
 
 def _set_aside(read: Read, limits: Limits) -> Hold | None:

@@ -49,7 +49,7 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         verdict = _judge(connection, source, reading, waiting, absent, limits)
         since = known.last_complete_at or known.last_read_at or 0
         _apply(connection, source, verdict.apply, since=since, silently=reading.importing)
-        _hold(connection, source, verdict)
+        _hold(connection, source, verdict, believed=page.complete)
         _note_progress(connection, source, reading, page, zone, held=bool(verdict.held))
         if not verdict.held:  # a read that is not believed mends nothing either
             _forget_mended(connection, source, reading, page)
@@ -234,7 +234,7 @@ def _pair(
             visits.pair(connection, old.id, match.id)
 
 
-def _hold(connection: Connection, source: SourceRun, verdict: _Verdict) -> None:
+def _hold(connection: Connection, source: SourceRun, verdict: _Verdict, *, believed: bool) -> None:
     numbers = []
     for hold, caught in verdict.held:
         number = incoming.hold(
@@ -247,7 +247,8 @@ def _hold(connection: Connection, source: SourceRun, verdict: _Verdict) -> None:
         )
         numbers.append(number)
         source.holds.append(hold.told_as(number))
-    incoming.dissolve(connection, source.clinic, source.name, but=numbers, now=source.now)
+    if believed:  # a read that tells only part of the truth contradicts no hold
+        incoming.dissolve(connection, source.clinic, source.name, but=numbers, now=source.now)
 
 
 def _note_progress(

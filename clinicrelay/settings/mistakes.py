@@ -50,10 +50,11 @@ def report_all(
         before = len(tree.findings)
         _report(tree, shape, error, where)
         places.append(where)
-        if tree.findings[before].path in reported:
+        told = tree.findings[before:]
+        if told and told[0].path in reported:
             del tree.findings[before:]
         else:
-            reported.add(tree.findings[before].path)
+            reported.update(finding.path for finding in told[:1])
     return places
 
 

@@ -48,6 +48,7 @@ class Tree:
     values: dict[Where, Mark] = field(default_factory=dict)
     keys: dict[Where, Mark] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    unquoted: set[tuple[int, int]] = field(default_factory=set)  # places filled in to read on
 
     def mark(self, where: Where) -> Mark:
         """Return the place of a value, or of the nearest thing around it."""
@@ -64,7 +65,12 @@ class Tree:
     def report(
         self, mark: Mark, where: Where, code: str, message: str, fix: str, severity: str = "error"
     ) -> None:
-        """Note something a person has to know about one place."""
+        """Note something a person has to know about one place.
+
+        What stands where a reference was not in quotes is ours, and nothing is said about it.
+        """
+        if (mark.line, mark.column) in self.unquoted:
+            return
         origin = f" (from the environment variable {mark.variable})" if mark.variable else ""
         self.findings.append(
             Finding(
@@ -93,16 +99,19 @@ def parse(text: str, file: str) -> Tree:
     from ruamel.yaml.reader import ReaderError
 
     tree = Tree(file)
-    try:
-        node = YAML(typ="rt", pure=True).compose(text)
-        if node is not None:
-            tree.data = _Reader(tree).value(node, ())
-    except ReaderError as error:
-        _unprintable(tree, text, error.position)
-    except MarkedYAMLError as error:
-        _syntax(tree, error, text.splitlines())
-    except RecursionError:
-        _whole_file(tree, "syntax", "the file is nested too deeply", "settings need six levels")
+    readable: str | None = text
+    while readable is not None:
+        text, readable = readable, None
+        try:
+            node = YAML(typ="rt", pure=True).compose(text)
+            if node is not None:
+                tree.data = _Reader(tree).value(node, ())
+        except ReaderError as error:
+            _unprintable(tree, text, error.position)
+        except MarkedYAMLError as error:
+            readable = _syntax(tree, error, text)
+        except RecursionError:
+            _whole_file(tree, "syntax", "the file is nested too deeply", "settings need six levels")
     return tree
 
 
@@ -264,14 +273,17 @@ _REMEDIES = (
 )
 
 
-def _syntax(tree: Tree, error: MarkedYAMLError, lines: list[str]) -> None:
-    """Say in our own words what the parser met; its own may repeat a secret."""
+def _syntax(tree: Tree, error: MarkedYAMLError, text: str) -> str | None:
+    """Say in our own words what the parser met; its own may repeat a secret.
+
+    Returns a text to read on with, where it is plain how the mistake is mended.
+    """
+    lines = text.splitlines()
     place = error.problem_mark or error.context_mark
     line, column = (place.line, place.column) if place else (0, 0)
     here = lines[line] if line < len(lines) else ""
     if here[max(column - 1, 0) : column + 1] == "${":
-        _unquoted_reference(tree, Mark(line + 1, column), here[column - 1 :])
-        return
+        return _unquoted_reference(tree, Mark(line + 1, column), lines)
     if re.search("unexpected end of stream|not find expected ':'", str(error.problem)):
         place = error.context_mark or place
         line, column = place.line, place.column
@@ -281,9 +293,12 @@ def _syntax(tree: Tree, error: MarkedYAMLError, lines: list[str]) -> None:
     )
     tree.data = None
     tree.report(Mark(line + 1, column + 1), (), "syntax", message, fix)
+    return None
 
 
-def _unquoted_reference(tree: Tree, mark: Mark, rest: str) -> None:
+def _unquoted_reference(tree: Tree, mark: Mark, lines: list[str]) -> str | None:
+    here = lines[mark.line - 1]
+    rest = here[mark.column - 1 :]
     named = _REFERENCE.match(rest)
     name = named[1] if named else "NAME"
     tree.data = None
@@ -294,6 +309,12 @@ def _unquoted_reference(tree: Tree, mark: Mark, rest: str) -> None:
         "inside {…} and […] a ${…} must stand in quotes: quote this",
         f'write "${{{name}}}"' if name != "file" else 'write "${file:…}"',
     )
+    whole = re.match(r"\$\{[^}]*\}", rest)
+    if whole is None:
+        return None
+    tree.unquoted.add((mark.line, mark.column))
+    filled = here[: mark.column - 1] + "x" * whole.end() + rest[whole.end() :]
+    return "\n".join([*lines[: mark.line - 1], filled, *lines[mark.line :]])
 
 
 def _unprintable(tree: Tree, text: str, position: int) -> None:

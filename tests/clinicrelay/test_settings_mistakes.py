@@ -378,3 +378,19 @@ def test_a_secret_is_in_no_message_whatever_is_wrong_with_it(mistakes: Mistakes)
 )
 def test_text_that_is_not_yaml_is_not_repeated(mistakes: Mistakes, line: str) -> None:
     assert not any("hunter22" in f.message + f.fix for f in mistakes(line + "\n"))
+
+
+def test_an_unquoted_reference_does_not_hide_the_other_mistakes(
+    mistakes: Callable[..., list[Finding]],
+) -> None:
+    found = mistakes(
+        """\
+version: 1
+clinic: {id: riverside, name: Riverside, timezone: EST, country: DE, language: de}
+sources:
+  reception: {type: csv, contents: snapshot, inbox: ${INBOX}}
+colour: red
+"""
+    )
+    places = sorted((f.line, f.column) for f in found)
+    assert places == [(2, 52), (4, 53), (5, 1)], found

@@ -382,4 +382,3 @@ def _administer(statement: str) -> None:
             connection.exec_driver_sql(statement)
     finally:
         engine.dispose()
-
