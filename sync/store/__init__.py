@@ -123,6 +123,7 @@ def scratch(url: str, clinic: str, *, now: datetime) -> Iterator[Store]:
     engine = dialects.connect(url)
     with engine.connect() as connection:
         transaction = connection.begin()
+        dialects.may_take_long(connection)
         try:
             store = Store(engine, clinic, scratch=connection)
             _introduce(store, now)

@@ -22,6 +22,8 @@ CLOCK = {
     "postgresql": "SELECT extract(epoch from clock_timestamp())::float8",
 }
 
+_WAITING = "SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '60s'"
+
 # Two runs that both find an empty database: the second waits and then finds the tables.
 CREATION_LOCK = {"postgresql": "SELECT pg_advisory_xact_lock(7061417)"}
 
@@ -33,11 +35,25 @@ def connect(url: str) -> Engine:
     reads and then writes fails at once with "database is locked" however long it may wait.
     """
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True)
+        event.listen(engine, "connect", _prepare_server)
+        return engine
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _prepare_server(connection: Any, _record: object) -> None:
+    """A run that froze in the middle of a transaction must not stop all others for ever."""
+    connection.autocommit = True
+    connection.execute(_WAITING)
+    connection.autocommit = False
+
+
+def may_take_long(connection: Connection) -> None:
+    """Let this one transaction be idle while sources are read: it holds nothing others need."""
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

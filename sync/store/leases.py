@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from clinicrelay.errors import ClinicrelayError
+from clinicrelay.errors import StoreBusy
 from sync.store import dialects
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sync.store import Store
 
 
-class LeaseLost(ClinicrelayError):
-    """Somebody else has taken over: whatever this owner still wanted to write is void."""
+class LeaseLost(StoreBusy):
+    """Somebody else has taken over: what this owner still wanted to write is void, the rest stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Lease:
             },
         )
         if renewed.rowcount != 1:
-            raise LeaseLost(f"lease {self.name} was taken over")
+            raise LeaseLost(f"another run has taken over ({self.name})")
 
 
 @contextmanager
