@@ -107,14 +107,18 @@ def main() -> None:
 def _warm_up(
     work: Callable[[Path, Path, str], None], folder: Path, export: str, store: str
 ) -> None:
-    """Import what the work imports: do it once on ten rows, somewhere else."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Import what the work imports: do it once on ten rows, in a folder and store of its own."""
+    from bench.clinic import settle_in
+
+    settings = folder.parent / "settings.yaml"
+    settle_in(folder, "", ics="ics" in settings.read_text(encoding="utf-8"))
     few = folder / "few.csv"
     with Path(export).open(encoding="utf-8") as file:
         few.write_text("".join(islice(file, 11)), encoding="utf-8")
-    settings = Path(folder).parent / "settings.yaml"
-    if settings.exists():
-        shutil.copy(settings, folder / "settings.yaml")
+    if store:
+        from sync.store.dialects import connect
+
+        connect(store).connect().close()
     if work is not pg_copy_upsert:
         work(folder, few, "")
     shutil.rmtree(folder)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from clinicrelay.pages import generate
 from commands import GROUPS, app, names
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -124,26 +125,5 @@ def files() -> dict[Path, str]:
     return {FOLDER / "commands.md": commands_page(), FOLDER / "reason-codes.md": reasons_page()}
 
 
-def outdated() -> list[Path]:
-    """Return the generated files that do not hold what they should."""
-    return [
-        file
-        for file, content in files().items()
-        if not file.is_file() or file.read_text(encoding="utf-8") != content
-    ]
-
-
-def main(arguments: Sequence[str]) -> int:
-    if "--check" in arguments:
-        stale = outdated()
-        for file in stale:
-            print(f"{file} is out of date: run python -m commands._reference")
-        return 1 if stale else 0
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for file, content in files().items():
-        file.write_text(content, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(generate(files(), "commands._reference", sys.argv[1:]))

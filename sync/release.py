@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sync import keep
-from sync.store import incoming, progress, said
+from sync.store import flood, incoming, progress
 from sync.store.leases import lease
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def release(clinic: Clinic, hold: Mapping[str, Any], *, silently: bool = False) 
         if connection is None:
             return False
         if hold["guard"] == STORM:
-            said.release(connection, hold["id"])
+            flood.release(connection, hold["id"])
         else:
             keep.apply(
                 connection,
@@ -52,7 +52,7 @@ def reject(clinic: Clinic, hold: Mapping[str, Any]) -> bool:
         if connection is None:
             return False
         if hold["guard"] == STORM:
-            said.reject(connection, hold["id"], now=clinic.now)
+            flood.reject(connection, hold["id"], now=clinic.now)
         _close(clinic, connection, hold, "rejected")
     return True
 

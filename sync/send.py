@@ -19,7 +19,7 @@ from clinicrelay.model import Appointment, Channel, Patient, Practitioner
 from sync import planner
 from sync.gate import Drop, Go, Verdict, Wait, gate, options_for
 from sync.guard import Hold, messages_allowed
-from sync.store import incoming, said, wakes
+from sync.store import flood, incoming, said, wakes
 from sync.store.said import Due
 from sync.store.wakes import Woken
 
@@ -63,10 +63,10 @@ def _hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
     """Hold what is beyond the limit of an hour: a flood is a mistake until a person says otherwise."""
     safety = clinic.settings.safety
     with clinic.store.read() as connection:
-        due = said.count_due(connection, clinic.store.clinic, now=clinic.now)
+        due = flood.count_due(connection, clinic.store.clinic, now=clinic.now)
         if due == 0:
             return
-        hours = said.sent_by_hour(connection, clinic.store.clinic, now=clinic.now)
+        hours = flood.sent_by_hour(connection, clinic.store.clinic, now=clinic.now)
     allowed = messages_allowed(hours, most=safety.max_messages_per_run, times=safety.hold_if.storm)
     if due <= allowed:
         return
@@ -76,7 +76,7 @@ def _hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
     with clinic.store.write() as connection:
         lease.fence(connection)
         number = incoming.hold(connection, clinic.store.clinic, "", [], storm, now=clinic.now)
-        said.hold_after(connection, clinic.store.clinic, number, now=clinic.now, keep=allowed)
+        flood.hold_after(connection, clinic.store.clinic, number, now=clinic.now, keep=allowed)
     run.holds.append(storm.told_as(number))
 
 

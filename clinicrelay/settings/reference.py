@@ -20,6 +20,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
 from clinicrelay import plugins
+from clinicrelay.pages import generate
 from clinicrelay.settings import values
 from clinicrelay.settings.mistakes import as_yaml
 from clinicrelay.settings.plugged import ROOMS
@@ -283,26 +284,5 @@ def files() -> dict[Path, str]:
     return {FOLDER / "settings.md": page(), FOLDER / "settings.schema.json": schema}
 
 
-def outdated() -> list[Path]:
-    """Return the generated files that do not hold what they should."""
-    return [
-        file
-        for file, content in files().items()
-        if not file.is_file() or file.read_text(encoding="utf-8") != content
-    ]
-
-
-def main(arguments: Sequence[str]) -> int:
-    if "--check" in arguments:
-        stale = outdated()
-        for file in stale:
-            print(f"{file} is out of date: run python -m clinicrelay.settings.reference")
-        return 1 if stale else 0
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for file, content in files().items():
-        file.write_text(content, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(generate(files(), "clinicrelay.settings.reference", sys.argv[1:]))

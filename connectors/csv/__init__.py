@@ -7,7 +7,6 @@ so a crash anywhere leaves it where the next run finds it and finishes.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator

@@ -11,6 +11,7 @@ import pytest
 
 from calendars.ics import Ics
 from clinicrelay.contracts import Finding
+from clinicrelay.pages import outdated
 from clinicrelay.testing.kits import canaries_in
 from commands import GROUPS, _reference
 from commands._frame import Call
@@ -429,7 +430,7 @@ def test_the_first_line_names_the_settings_in_use(desk: Any, row: Row, command: 
 
 
 def test_the_reference_pages_are_up_to_date() -> None:
-    assert _reference.outdated() == [], "run python -m commands._reference"
+    assert outdated(_reference.files()) == [], "run python -m commands._reference"
 
 
 def test_every_command_and_option_says_what_it_is_for() -> None:

@@ -80,17 +80,19 @@ class Scene:
     def start(self, now: str, **killer: str) -> subprocess.Popen[str]:
         """Start a run, and tell the killer in it what to do."""
         self.runs += 1
+        log = self.folder / f"killer{self.runs}.log"
+        log.unlink(missing_ok=True)  # a copied folder has those of the base
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{KILLER}{os.pathsep}{ROOT}",
             "STORE_URL": self.store_url,
-            "KILLER_LOG": str(self.folder / f"killer{self.runs}.log"),
+            "KILLER_LOG": str(log),
             **killer,
         }
         command = [sys.executable, "-c", "import commands; commands.main()", "sync", "--now", now]
         output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         run = subprocess.Popen(command, cwd=self.folder, env=environment, **output)  # type: ignore[call-overload]
-        self.logs[run.pid] = Path(environment["KILLER_LOG"])
+        self.logs[run.pid] = log
         started: subprocess.Popen[str] = run
         return started
 
@@ -106,6 +108,8 @@ class Scene:
         """Let the time pass after which an owner that shows no sign of life is given up."""
         engine = create_engine(self.store_url)
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
             connection.execute(text("UPDATE leases SET until = 0"))
         engine.dispose()
 

@@ -1,4 +1,4 @@
-"""The whole line in-process: a clinic of its own, exports dropped into it, time passing, and what came."""
+"""The whole line in-process: a clinic of its own, exports dropped in, time passing, and what came."""
 
 from __future__ import annotations
 
@@ -304,10 +304,17 @@ class Line:
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Look into the store."""
+        return self.queries([statement])[0]
 
-        def look(at_work: Clinic) -> list[tuple[Any, ...]]:
+    def queries(self, statements: Iterable[str]) -> list[list[tuple[Any, ...]]]:
+        """Look into the store several times at one moment; rows come in no order of the store's."""
+
+        def look(at_work: Clinic) -> list[list[tuple[Any, ...]]]:
             with at_work.store.read() as connection:
-                return sorted((tuple(row) for row in connection.execute(text(statement))), key=repr)
+                return [
+                    sorted((tuple(row) for row in connection.execute(text(one))), key=repr)
+                    for one in statements
+                ]
 
         return self.at_work(look)
 
@@ -350,14 +357,15 @@ class Line:
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every row of every table, but for runs, leases and how fresh a source is."""
         fresh = {"last_read_at", "last_complete_at", "cursor_json"}
-        found = {}
-        for name, table in metadata.tables.items():
-            if name not in ("runs", "leases"):
-                columns = ", ".join(
-                    c.name for c in table.columns if name != "sources" or c.name not in fresh
-                )
-                found[name] = self.query(f"SELECT {columns} FROM {name}")
-        return found
+        tables = {
+            name: ", ".join(
+                c.name for c in table.columns if name != "sources" or c.name not in fresh
+            )
+            for name, table in metadata.tables.items()
+            if name not in ("runs", "leases")
+        }
+        found = self.queries(f"SELECT {columns} FROM {name}" for name, columns in tables.items())
+        return dict(zip(tables, found, strict=True))
 
     def files(self) -> dict[str, tuple[bytes, int]]:
         """Return content and time of every file in `data` but the store's own and the log."""

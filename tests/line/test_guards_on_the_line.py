@@ -1,4 +1,4 @@
-"""A source that answers wrongly: nothing known is altered or told, a person is asked, what is new goes on."""
+"""A source that answers wrongly: nothing known is altered or told, and what is new goes on."""
 
 from __future__ import annotations
 

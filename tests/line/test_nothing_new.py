@@ -1,4 +1,4 @@
-"""An unchanged world: nothing is written, nothing is said, however often and in whatever form it comes."""
+"""An unchanged world: nothing is written and nothing is said, in whatever form it comes."""
 
 from __future__ import annotations
 
