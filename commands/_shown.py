@@ -73,8 +73,8 @@ def _source_lines(name: str, one: SourceReport) -> Iterator[str]:
     if one.state == "busy":
         yield f"{name:<12}another run is reading it"
         return
-    whole = "complete" if one.complete else "not complete"
-    yield f"{name:<12}{one.read} records, {whole}"
+    whole = ", complete" if one.complete else ", not complete" if one.state == "partial" else ""
+    yield f"{name:<12}{one.read} records{whole}"
     for hold in one.held:
         yield (
             f"{name} HELD: {hold['summary']}. Nothing of it was applied, nobody was told. "

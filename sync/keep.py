@@ -261,12 +261,13 @@ def _note_progress(
     held: bool,
 ) -> None:
     """Write where the source stands. A held read moves no cursor: the same bytes are judged again."""
+    whole = page.complete or not (source.connector.lists_everything or reading.set_aside)
     values: dict[str, Any] = {
-        "state": "held" if held else "ok" if page.complete else "partial",
+        "state": "held" if held else "ok" if whole else "partial",
         "error": None,
         "last_read_at": source.now,
     }
-    if page.complete and not held:
+    if whole and not held:
         values["last_complete_at"] = source.now
     if not held and not page.same:
         values["cursor"] = page.cursor

@@ -1,0 +1,53 @@
+"""Sources that tell changes only: nothing is taken for deleted because it is not mentioned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+HEAD = "op,appointment_id,date,time,status,patient_id,patient_name,email,doctor_id"
+FIRST = [
+    "I,1,2026-12-07,09:00,booked,P1,Ada Roe,ada@mail.example,acar",
+    "I,2,2026-12-08,09:00,booked,P2,Bob Roe,bob@mail.example,acar",
+]
+DELTA = {"reception": {"type": "csv", "contents": "delta", "ready": {"settle": "0s"}}}
+
+
+def lines(*rows: str) -> str:
+    return "\n".join([HEAD, *rows]) + "\n"
+
+
+def test_a_delta_changes_what_it_names_and_leaves_the_rest(house: Callable[..., Any]) -> None:
+    line = house(sources=DELTA)
+    line.drop(lines(*FIRST), name="1.csv")
+    assert line.sync().exit == 0
+    line.drop(lines("U,1,2026-12-07,11:00,booked,P1,Ada Roe,ada@mail.example,acar"), name="2.csv")
+    report = line.sync()
+    assert (report.exit, report.sources["reception"].state) == (0, "ok")
+    assert report.sources["reception"].changes == {"rescheduled": 1}
+    assert len(line.starts()) == 2
+
+
+def test_a_deletion_that_names_only_its_key_is_enough(house: Callable[..., Any]) -> None:
+    line = house(sources=DELTA)
+    line.drop(lines(*FIRST), name="1.csv")
+    line.sync()
+    line.drop(lines("D,2,,,,,,,"), name="2.csv")
+    report = line.sync()
+    assert report.sources["reception"].changes == {"gone": 1}
+    assert len(line.starts()) == 1
+    assert line.outbox() == []
+    line.drop(lines("I,2,2026-12-08,09:00,booked,P2,Bob Roe,bob@mail.example,acar"), name="3.csv")
+    assert line.sync().sources["reception"].changes == {"reinstated": 1}
+    assert len(line.starts()) == 2
+
+
+def test_what_is_appended_never_removes(house: Callable[..., Any]) -> None:
+    append = {"reception": {**DELTA["reception"], "contents": "append"}}
+    line = house(sources=append)
+    line.drop(lines(*FIRST), name="1.csv")
+    line.sync()
+    line.drop(lines(FIRST[0]), name="2.csv")
+    report = line.sync()
+    assert (report.exit, report.sources["reception"].changes) == (0, {})
+    assert len(line.starts()) == 2
