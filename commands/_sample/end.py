@@ -76,7 +76,8 @@ def _rows(kept: _Kept, said: list[Said], files: dict[str, int]) -> Iterator[tupl
 
 
 def _by_language(said: list[Said]) -> str:
-    counted = Counter(one.language for one in said).most_common()
+    languages = Counter(one.language for one in said).items()
+    counted = sorted(languages, key=lambda one: (-one[1], one[0]))
     return ", ".join(f"{language} {number}" for language, number in counted)
 
 
