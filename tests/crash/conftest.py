@@ -23,6 +23,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from clinicrelay.settings import load
+from commands._frame import Call, clinic
+from sync.runners import once
 from sync.store.tables import metadata
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +107,13 @@ class Scene:
         self.moved.update(p.target for p in points if p.kind == "move" and p.when == "after")
         return Ended(run.returncode, points, said)
 
+    def sync_here(self, now: str) -> int:
+        """Run once more, without the half second that a process takes; return the exit code."""
+        call = Call(self.folder / "settings.yaml", now=now)
+        loaded = load(call.settings, environ={"STORE_URL": self.store_url})
+        with clinic(call, loaded) as at_work:
+            return once.sync(at_work).exit
+
     def let_leases_expire(self) -> None:
         """Let the time pass after which an owner that shows no sign of life is given up."""
         engine = create_engine(self.store_url)
@@ -147,8 +157,7 @@ class Scene:
     def undisturbed(self, now: str) -> tuple[list[Point], dict[str, Any]]:
         """Run twice without a kill; return every point of the first run, and the result."""
         ended = self.sync(now)
-        again = self.sync(now)
-        assert {ended.code, again.code} <= {0, 3}, ended.said + again.said
+        assert {ended.code, self.sync_here(now)} <= {0, 3}, ended.said
         return ended.points, self.result()
 
     def said_twice(self) -> list[str]:

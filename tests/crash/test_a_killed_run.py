@@ -124,14 +124,14 @@ def ends_as(
     seen: Callable[[Result], Result] = as_it_is,
 ) -> None:
     """Run until a run ends well, once more, and compare with what an undisturbed clinic has."""
-    codes = []
+    codes: list[int] = []
     while not codes or codes[-1] not in (DONE, NEEDS_PERSON):
         ended = scene.sync(now)
         codes.append(ended.code)
         assert len(codes) < 4, f"{told}: runs ended with {codes}: {ended.said}"
     result = scene.result()
     assert differences(seen(result), expected) == [], told
-    assert scene.sync(now).code in (DONE, NEEDS_PERSON)
+    assert scene.sync_here(now) in (DONE, NEEDS_PERSON)
     assert differences(scene.result(), result) == [], f"{told}: one more run changed something"
     assert scene.said_twice() == [], told
 

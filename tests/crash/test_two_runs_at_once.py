@@ -57,7 +57,7 @@ def as_undisturbed(
     scenes: Scenes, scene: Scene, told: str, *, in_flight: Point | None = None
 ) -> None:
     """Run once more, and compare. Only the message in flight at a freeze may have left again."""
-    assert scene.sync(CHANGED).code in (DONE, NEEDS_PERSON), told
+    assert scene.sync_here(CHANGED) in (DONE, NEEDS_PERSON), told
     _, expected = scenes.undisturbed
     result = scene.result()
     for room in ("tables", "files"):

@@ -23,7 +23,8 @@ _count = 0
 
 def site() -> str:
     """Return the two innermost places in our rooms, which tell whose commit this is."""
-    frame, found = sys._getframe(1), []
+    found: list[str] = []
+    frame = sys._getframe(1)
     while frame is not None and len(found) < 2:
         name = frame.f_code.co_filename
         if name.startswith(ROOMS) and name != GATEWAY:
