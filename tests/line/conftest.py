@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email import policy
 from email.parser import BytesParser
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import icalendar
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.pool import NullPool
 
+import mappings
 from calendars.ics import Ics
 from clinicrelay.contracts import EventResult, EventWrite, Message, SendResult
 from clinicrelay.model import decode
@@ -106,7 +109,7 @@ class Event(NamedTuple):
 
 @dataclass
 class Line:
-    """One clinic. Every `sync` is a run with everything built anew, as a process would have it."""
+    """One clinic. Every `sync` is a run with all but the mapping built anew, as in a process."""
 
     folder: Path
     store_url: str
@@ -119,6 +122,7 @@ class Line:
     drops: int = 0
     _read: int = 0
     _loaded: Loaded | None = None
+    _engine: Engine | None = None
 
     # --- reception's side ----------------------------------------------------------------------
 
@@ -308,15 +312,13 @@ class Line:
 
     def queries(self, statements: Iterable[str]) -> list[list[tuple[Any, ...]]]:
         """Look into the store several times at one moment; rows come in no order of the store's."""
-
-        def look(at_work: Clinic) -> list[list[tuple[Any, ...]]]:
-            with at_work.store.read() as connection:
-                return [
-                    sorted((tuple(row) for row in connection.execute(text(one))), key=repr)
-                    for one in statements
-                ]
-
-        return self.at_work(look)
+        if self._engine is None:
+            self._engine = create_engine(self.loaded.settings.store_url, poolclass=NullPool)
+        with self._engine.connect() as connection:
+            return [
+                sorted((tuple(row) for row in connection.execute(text(one))), key=repr)
+                for one in statements
+            ]
 
     def set_aside(self) -> list[dict[str, Any]]:
         def look(at_work: Clinic) -> list[dict[str, Any]]:
@@ -386,9 +388,9 @@ def _sent(path: Path) -> Sent:
         head, _, body = path.read_text().partition("\n\n")
         return Sent(kind, channel, head.splitlines()[0].removeprefix("To: "), body, at)
     mail = BytesParser(policy=policy.default).parsebytes(path.read_bytes())
-    body = mail.get_body(("plain",))
-    assert body is not None
-    words = f"{mail['Subject']}\n{body.get_content()}"
+    plain = mail.get_body(("plain",))
+    assert plain is not None
+    words = f"{mail['Subject']}\n{plain.get_content()}"
     return Sent(kind, channel, str(mail["To"]), words, at)
 
 
@@ -408,6 +410,7 @@ def house(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     """Make clinics on one database; calls to notifiers and calendars are counted."""
     made: list[Line] = []
     _count_calls(monkeypatch, made)
+    monkeypatch.setattr(mappings, "find", lambda name, folder: _mapping(name))
 
     def build(name: str = "riverside", *, store: str = store_url, **said: Any) -> Line:
         line = Line(tmp_path / f"{name}{len(made)}", store, name, said)
@@ -415,6 +418,15 @@ def house(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
         return line
 
     return build
+
+
+# Reading the mapping's YAML takes longer than all the rest of a run with a few visits.
+_find = mappings.find
+
+
+@cache
+def _mapping(name: str) -> mappings.Mapping:
+    return _find(name, Path())
 
 
 def _count_calls(monkeypatch: pytest.MonkeyPatch, made: list[Line]) -> None:

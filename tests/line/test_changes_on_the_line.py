@@ -179,6 +179,8 @@ def test_edits_that_change_nothing_for_the_patient_are_not_told(known: Line) -> 
         known.change(1, **cells)
         assert known.after() == []
     assert known.visits()["reception/1"]["version"] == 8
+    # Only the longer visit reads differently in a calendar.
+    assert [write.put for write in known.writes[13:]] == [True]
     assert len(known.events()) == 13
 
 
