@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, overload
 
 import msgspec
 
@@ -130,6 +130,31 @@ class Record(msgspec.Struct, frozen=True):
     gone: bool = False
 
 
+class Unmade(Sequence[Record]):
+    """Records of which only the digests are made: one that is known is never looked at.
+
+    `make` returns the record at a position, a whole number from 0; `digests` are in the same order.
+    """
+
+    def __init__(self, digests: Sequence[bytes], make: Callable[[int], Record]) -> None:
+        self.digests = digests
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Record]: ...
+    def __getitem__(self, at: int | slice) -> Record | list[Record]:
+        if isinstance(at, slice):
+            return [self._make(n) for n in range(len(self))[at]]
+        if not 0 <= at < len(self):
+            raise IndexError(at)
+        return self._make(at)
+
+
 class Unreadable(msgspec.Struct, frozen=True):
     """A record that could not even be read: where, why, and its raw text for a person to look at.
 
@@ -153,6 +178,9 @@ class Page(msgspec.Struct, frozen=True):
     `complete` is true only then, and only when nothing was left out: then absence means something.
     `same` says that everything the previous complete read of this scope found is still there, and
     carries no records. `notes` are sentences for the run report, without patient data.
+
+    Records are in the source's own order, where it has one: what stands where it stood last time is
+    found again fastest. A connector with many of them gives them as `Unmade`.
     """
 
     scope: str
@@ -163,6 +191,13 @@ class Page(msgspec.Struct, frozen=True):
     complete: bool = False
     same: bool = False
     notes: Sequence[str] = ()
+
+    @property
+    def digests(self) -> Sequence[bytes]:
+        """The digests of the records, in their order."""
+        if isinstance(self.records, Unmade):
+            return self.records.digests
+        return [record.digest for record in self.records]
 
 
 class Window(msgspec.Struct, frozen=True):

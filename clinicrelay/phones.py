@@ -19,7 +19,7 @@ class PhoneReading(NamedTuple):
     issue: str | None
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def read_phone(text: str, country: str) -> PhoneReading:
     """Read a number as written in `country` (ISO 3166 alpha-2).
 

@@ -112,6 +112,18 @@ def clinic(call: Call, loaded: Loaded | None = None, *, scratch: bool = False) -
         store.close()
 
 
+def version(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    if version:
+        from clinicrelay import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
 def log_of(clinic: Clinic, call: Call) -> Log:
     """Return the log of a clinic, echoed on stderr with -v."""
     from clinicrelay.log import Log

@@ -1,22 +1,24 @@
-"""Finds a mapping's places in a table, and remembers what cells that keep coming back mean."""
+"""Finds a mapping's places in a table, and spares its rows what most of them do not need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias
+from unicodedata import is_normalized
 
 from clinicrelay.errors import Refused
 from clinicrelay.model import Issue
 from clinicrelay.paths import fold
 from clinicrelay.tables import Header
-from mappings.fields import Get, Resolve, Source
+from mappings.fields import LIMIT, Get, Source, Text, cleaned
 from mappings.spec import Field, Name, names_in
 
+Take: TypeAlias = Callable[[Sequence[Any]], Sequence[str | None] | None]
 Part: TypeAlias = Callable[[Source, list[Issue]], Any]
 
 # Slots, doctors, places and status words of a big clinic fit; patients are not remembered.
-_REMEMBERED = 32_768
+_REMEMBERED = 16_384
 
 
 def placed(name: Name, header: Header) -> int | None:
@@ -38,21 +40,23 @@ def placed(name: Name, header: Header) -> int | None:
 class InTable:
     """Resolves names to the cells of a table. Raises Refused where two columns could be meant."""
 
-    def __init__(self, header: Header) -> None:
+    tidy = False
+
+    def __init__(self, header: Header, nulls: Collection[str]) -> None:
         self._header = header
+        self.nulls = frozenset(nulls)
 
     def place(self, name: Name) -> int | None:
         return placed(name, self._header)
 
-    def __call__(self, name: Name) -> Get | None:
+    def __call__(self, name: Name) -> Text | None:
         index = self.place(name)
-        return itemgetter(index) if index is not None else None
+        return cleaned(itemgetter(index), self.nulls) if index is not None else None
 
-    def together(self, names: Iterable[Name]) -> Get | None:
-        """Return what takes the cells of all names at once; None where the table has none."""
+    def places(self, names: Iterable[Name]) -> list[int]:
+        """Return the columns that the table has of all names, in its order."""
         found = (self.place(name) for name in names)
-        indexes = sorted({index for index in found if index is not None})
-        return itemgetter(*indexes) if indexes else None
+        return sorted({index for index in found if index is not None})
 
 
 class InKeys(InTable):
@@ -67,7 +71,59 @@ class InKeys(InTable):
         return next((index[word] for word in words if word in index), None)
 
 
-def remembered(part: Part, fields: Mapping[str, Field], owner: str, resolve: Resolve) -> Part:
+class InTexts:
+    """Resolves names to texts that `take` takes of a row, all at once, where that is enough.
+
+    Cleaning the cells of a row one by one costs more than all that is made of them.
+    """
+
+    tidy = True
+
+    def __init__(self, table: InTable, names: Iterable[Name]) -> None:
+        self._table = table
+        self._places = table.places(names)
+        self.take = _taker(self._places, table.nulls)
+
+    def __call__(self, name: Name) -> Text | None:
+        index = self._table.place(name)
+        return itemgetter(self._places.index(index)) if index is not None else None
+
+
+def _taker(places: Sequence[int], nulls: frozenset[str]) -> Take:
+    """Return what takes the clean texts of a row: None when its cells have to be cleaned singly.
+
+    Text that is printable and in NFC has nothing that `clean` would take out, so trimming is all;
+    every part of such a text is such a text, so one look at the whole row tells.
+    """
+    get = _getter(places)
+
+    def take(cells: Sequence[Any]) -> Sequence[str | None] | None:
+        try:
+            texts = [*map(str.strip, get(cells))]
+        except TypeError:  # not all are text
+            return None
+        row = "".join(texts)
+        if not row.isprintable() or "  " in row:
+            return None
+        if not row.isascii() and not is_normalized("NFC", row):
+            return None
+        if len(row) > LIMIT and max(map(len, texts)) > LIMIT:
+            return None
+        if nulls.isdisjoint(texts):
+            return texts
+        return [None if text in nulls else text for text in texts]
+
+    return take
+
+
+def _getter(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what takes several cells at once, always as a sequence."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda cells: [cells[place] for place in places]
+
+
+def remembered(part: Part, fields: Mapping[str, Field], owner: str, resolve: object) -> Part:
     """Return a part that computes once for equal cells of the fields that `owner` begins.
 
     Only for parts that depend on nothing but those cells. What raises is not remembered.
@@ -75,23 +131,21 @@ def remembered(part: Part, fields: Mapping[str, Field], owner: str, resolve: Res
     if not isinstance(resolve, InTable):
         return part
     mine = [field.origin for name, field in fields.items() if name.split(".")[0] in owner.split()]
-    cells = resolve.together(name for origin in mine for name in names_in(origin))
-    return _remembering(part, cells) if cells else part
+    places = resolve.places(name for origin in mine for name in names_in(origin))
+    return _remembering(part, itemgetter(*places)) if places else part
 
 
 def _remembering(part: Part, cells: Get) -> Part:
-    known: dict[Any, tuple[Any, list[Issue]]] = {}
+    known: dict[Any, tuple[Any, tuple[Issue, ...]]] = {}
 
     def read(source: Source, issues: list[Issue]) -> Any:
         at = cells(source)
         try:
             value, noted = known[at]
         except KeyError:
-            noted = []
-            value = part(source, noted)
-            if len(known) >= _REMEMBERED:
+            value, noted = known[at] = _computed(part, source)
+            if len(known) > _REMEMBERED:
                 known.clear()
-            known[at] = value, noted
         except TypeError:  # a cell that cannot be compared, such as a database's JSON
             return part(source, issues)
         if noted:
@@ -99,3 +153,8 @@ def _remembering(part: Part, cells: Get) -> Part:
         return value
 
     return read
+
+
+def _computed(part: Part, source: Source) -> tuple[Any, tuple[Issue, ...]]:
+    issues: list[Issue] = []
+    return part(source, issues), tuple(issues)

@@ -14,10 +14,10 @@ from clinicrelay.errors import BadRecord
 from clinicrelay.model import Appointment
 from clinicrelay.paths import fold, is_name
 from clinicrelay.tables import Header, Row
-from mappings.columns import InKeys, InTable
-from mappings.fields import Resolve, Source, compile_field, compile_text, in_json
+from mappings.columns import InKeys, InTable, InTexts
+from mappings.fields import InJson, Resolve, Source, compile_field, compile_text
 from mappings.spec import Context, Skip
-from mappings.visit import Make, compile_visit, key_part
+from mappings.visit import Make, compile_visit, fresh_names, key_part
 
 if TYPE_CHECKING:
     from mappings.mapping import Mapping as Spec
@@ -27,13 +27,20 @@ class Bound:
     """A mapping's functions for one shape of record."""
 
     def __init__(self, spec: Spec, resolve: Resolve, context: Context) -> None:
-        fields = spec.fields
-        self.make: Make = compile_visit(fields, resolve, spec.nulls, context)
-        self.skips = [skip for rule in spec.skips if (skip := _skip(rule, resolve, spec.nulls))]
-        key = (
-            compile_field(fields["key"], resolve, spec.nulls, context) if "key" in fields else None
-        )
+        self._spec, self._resolve, self._context = spec, resolve, context
+        self.skips = [skip for rule in spec.skips if (skip := _skip(rule, resolve))]
+        field = spec.fields.get("key")
+        key = compile_field(field, resolve, context) if field else None
         self._key = key_part({"key": key} if key else {})
+
+    def make(self, source: Source, given: str | None) -> Appointment:
+        """Return the visit that a record tells of. Raises BadRecord and ValueError."""
+        return self._one_by_one(source, source, given)
+
+    @cached_property
+    def _one_by_one(self) -> Make:
+        """Looks at each value of a record by itself."""
+        return compile_visit(self._spec.fields, self._resolve, self._resolve, self._context)
 
     def key(self, source: Source, given: str | None) -> str | None:
         """Return a record's own key as far as it can be read at all."""
@@ -43,8 +50,23 @@ class Bound:
             return None
 
 
-def _skip(rule: Skip, resolve: Resolve, nulls: frozenset[str]) -> Callable[[Source], bool] | None:
-    text = compile_text(rule.name, resolve, nulls)
+class BoundToTable(Bound):
+    """A mapping's functions for the rows of one table."""
+
+    def __init__(self, spec: Spec, table: InTable, context: Context) -> None:
+        super().__init__(spec, table, context)
+        texts = InTexts(table, fresh_names(spec.fields))
+        self._texts = texts.take
+        self._at_once = compile_visit(spec.fields, table, texts, context)
+
+    def make(self, source: Source, given: str | None) -> Appointment:
+        texts = self._texts(source)
+        make = self._one_by_one if texts is None else self._at_once
+        return make(source, source if texts is None else texts, given)
+
+
+def _skip(rule: Skip, resolve: Resolve) -> Callable[[Source], bool] | None:
+    text = compile_text(rule.name, resolve)
     if text is None:
         return None
 
@@ -67,7 +89,7 @@ class Mapper:
         about = spec.fingerprint + msgspec.json.encode(context)
         self.fingerprint = blake2b(about, digest_size=16).digest()
         self._header: Header | None = None
-        self._bound: Bound | None = None
+        self._bound: Bound
         self._in_keys = lru_cache(maxsize=32)(self._for_keys)
         self._in_json = cache(self._for_json)
 
@@ -82,11 +104,14 @@ class Mapper:
         Raises BadRecord (with the key, where it could be read) for a record to set aside, and
         Refused for a table whose columns cannot be told apart.
         """
-        bound, source = self._for(record.data)
+        data = record.data
+        if type(data) is Row and data.header is self._header:
+            bound, source = self._bound, data.cells
+        else:
+            bound, source = self._for(data)
         try:
-            for skip in bound.skips:
-                if skip(source):
-                    return None
+            if bound.skips and any(skip(source) for skip in bound.skips):
+                return None
             return bound.make(source, record.key)
         except BadRecord as wrong:
             wrong.key = wrong.key or bound.key(source, record.key)
@@ -97,9 +122,8 @@ class Mapper:
 
     def _for(self, data: Any) -> tuple[Bound, Source]:
         if type(data) is Row:
-            if data.header is not self._header or self._bound is None:
-                self._bound = self._in_table(data.header)
-                self._header = data.header
+            self._bound = self._in_table(data.header)
+            self._header = data.header
             return self._bound, data.cells
         if self._plain:
             return self._in_keys(tuple(data)), tuple(data.values())
@@ -107,10 +131,10 @@ class Mapper:
 
     def _in_table(self, header: Header) -> Bound:
         self.spec.bind(header)
-        return Bound(self.spec, InTable(header), self.context)
+        return BoundToTable(self.spec, InTable(header, self.spec.nulls), self.context)
 
     def _for_keys(self, keys: tuple[str, ...]) -> Bound:
-        return Bound(self.spec, InKeys(Header(keys)), self.context)
+        return Bound(self.spec, InKeys(Header(keys), self.spec.nulls), self.context)
 
     def _for_json(self) -> Bound:
-        return Bound(self.spec, in_json, self.context)
+        return Bound(self.spec, InJson(self.spec.nulls), self.context)

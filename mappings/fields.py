@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from clinicrelay.errors import BadRecord
 from clinicrelay.model import Issue
 from clinicrelay.paths import compile_path, fold
+from clinicrelay.phones import read_phone
 from mappings import transforms
 from mappings.languages import read_language
-from mappings.numbers import read_number
+from mappings.numbers import mobile_number
 from mappings.spec import Constant, Context, Field, FirstOf, Joined, Name, Origin
 from mappings.transforms import Transform, as_text, clean, one_line
 
@@ -22,7 +23,6 @@ Get: TypeAlias = Callable[[Source], Any]
 Text: TypeAlias = Callable[[Source], str | None]
 Read: TypeAlias = Callable[[Source, list[Issue]], Any]
 Translate: TypeAlias = Callable[[str, list[Issue]], str | None]
-Resolve: TypeAlias = Callable[[Name], Get | None]
 
 LIMITS = {"notes": 2000}
 LIMIT = 255
@@ -31,8 +31,30 @@ LIMIT = 255
 _CODE = re.compile(r"[^\W\d][\w -]{0,19}|\d{1,4}")
 
 
-def in_json(name: Name) -> Get:
-    """Resolve a name in decoded JSON; of its synonyms the first that holds something."""
+class Resolve(Protocol):
+    """Finds what reads a place of a record as clean text; None where the record has no such place.
+
+    `tidy` promises texts of one line and of at most LIMIT characters.
+    """
+
+    tidy: bool
+
+    def __call__(self, name: Name, /) -> Text | None: ...
+
+
+class InJson:
+    """Resolves names in decoded JSON; of a name's synonyms the first that holds something counts."""
+
+    tidy = False
+
+    def __init__(self, nulls: Collection[str]) -> None:
+        self._nulls = nulls
+
+    def __call__(self, name: Name) -> Text | None:
+        return cleaned(_search(name), self._nulls)
+
+
+def _search(name: Name) -> Get:
     searches = [compile_path(path) for path in (name.path, *name.also)]
     if len(searches) == 1:
         return searches[0]
@@ -44,33 +66,34 @@ def in_json(name: Name) -> Get:
     return get
 
 
-def compile_text(origin: Origin, resolve: Resolve, nulls: Collection[str]) -> Text | None:
-    """Return what reads an origin as clean text; None when the record has no such place."""
-    if isinstance(origin, Constant):
-        constant = origin.text
-        return lambda source: constant
-    if isinstance(origin, Name):
-        get = resolve(origin)
-        return _cell(get, nulls) if get else None
-    texts = [compile_text(part, resolve, nulls) for part in origin.parts]
-    present = [text for text in texts if text]
-    if len(present) < 2:
-        return present[0] if present else None
-    return _first(present) if isinstance(origin, FirstOf) else _joined(present, origin.mark)
+def cleaned(get: Get, nulls: Collection[str]) -> Text:
+    """Return what reads one value of a record, of whatever type it is, as clean text."""
 
-
-def _cell(get: Get, nulls: Collection[str]) -> Text:
     def text(source: Source) -> str | None:
         value = get(source)
         if value is None:
             return None
         if type(value) is not str:
             value = as_text(value)
-        # The same as `clean`, spelled out: this is the busiest line of the whole program.
+        # The same as `clean`, spelled out: every cell of a row that is not remembered passes here.
         value = value.strip() if value.isascii() and value.isprintable() else clean(value)
         return None if value in nulls else value
 
     return text
+
+
+def compile_text(origin: Origin, resolve: Resolve) -> Text | None:
+    """Return what reads an origin as clean text; None when the record has no such place."""
+    if isinstance(origin, Constant):
+        constant = origin.text
+        return lambda source: constant
+    if isinstance(origin, Name):
+        return resolve(origin)
+    texts = [compile_text(part, resolve) for part in origin.parts]
+    present = [text for text in texts if text]
+    if len(present) < 2:
+        return present[0] if present else None
+    return _first(present) if isinstance(origin, FirstOf) else _joined(present, origin.mark)
 
 
 def _first(texts: list[Text]) -> Text:
@@ -85,6 +108,9 @@ def _first(texts: list[Text]) -> Text:
 
 
 def _joined(texts: list[Text], mark: str) -> Text:
+    if len(texts) == 2:
+        return _pair(texts[0], texts[1], mark)
+
     def text(source: Source) -> str | None:
         parts = [value for read in texts if (value := read(source)) is not None]
         return mark.join(parts) if parts else None
@@ -92,12 +118,20 @@ def _joined(texts: list[Text], mark: str) -> Text:
     return text
 
 
-def compile_parts(field: Field, resolve: Resolve, nulls: Collection[str]) -> Get | None:
+def _pair(one: Text, two: Text, mark: str) -> Text:
+    def text(source: Source) -> str | None:
+        first, second = one(source), two(source)
+        return f"{first}{mark}{second}" if first and second else first or second
+
+    return text
+
+
+def compile_parts(field: Field, resolve: Resolve) -> Get | None:
     """Return what reads the cells of a date and time, each by itself, as a tuple of texts."""
     choices = [
         parts
         for origin in _alternatives(field.origin)
-        if (parts := _parts_of(origin, field, resolve, nulls))
+        if (parts := _parts_of(origin, field, resolve))
     ]
     if len(choices) < 2:
         return _tuple(choices[0]) if choices else None
@@ -109,9 +143,9 @@ def _alternatives(origin: Origin) -> tuple[Origin, ...]:
     return origin.parts if isinstance(origin, FirstOf) else (origin,)
 
 
-def _parts_of(origin: Origin, field: Field, resolve: Resolve, nulls: Collection[str]) -> list[Text]:
+def _parts_of(origin: Origin, field: Field, resolve: Resolve) -> list[Text]:
     pieces = origin.parts if isinstance(origin, Joined) else (origin,)
-    texts = (compile_text(piece, resolve, nulls) for piece in pieces)
+    texts = (compile_text(piece, resolve) for piece in pieces)
     return [transformed(text, field) for text in texts if text]
 
 
@@ -163,16 +197,15 @@ def _transform(name: str, argument: Any) -> Transform:
 # --- typed values ------------------------------------------------------------------------------
 
 
-def compile_field(
-    field: Field, resolve: Resolve, nulls: Collection[str], context: Context
-) -> Read | None:
+def compile_field(field: Field, resolve: Resolve, context: Context) -> Read | None:
     """Return what reads a field as its type; None when it can only ever be missing."""
-    text = compile_text(field.origin, resolve, nulls)
+    text = compile_text(field.origin, resolve)
     if text is None:
         return _absent(field, context)
-    read = _typed(field, transformed(text, field), context)
-    if field.table is None and field.type == "text" and not field.steps:
-        read = _shortened(field, read, resolve, nulls)
+    if resolve.tidy and _is_as_it_stands(field):
+        read: Read = lambda source, issues: text(source)  # noqa: E731 - nothing is left to do
+    else:
+        read = _typed(field, transformed(text, field), context)
     default = _default(field, context)
     if default is None and not field.required:
         return read
@@ -218,13 +251,14 @@ def _converter(field: Field, context: Context) -> Callable[[str], Any] | None:
     if field.type == "minutes":
         unit = field.unit
         return lambda text: transforms.read_minutes(text, unit)
-    return {
+    converters: dict[str, Callable[[str], Any]] = {
         "bool": transforms.read_bool,
         "email": transforms.read_email,
         "language": read_language,
         "date": transforms.iso_date,
         "time": transforms.iso_time,
-    }.get(field.type)
+    }
+    return converters.get(field.type)
 
 
 def _converted(field: Field, text: Text, convert: Callable[[str], Any]) -> Read:
@@ -252,7 +286,10 @@ def _phone(field: Field, text: Text, country: str) -> Read:
         value = text(source)
         if value is None:
             return None
-        number, issue = read_number(value, country)
+        number = mobile_number(value, country)
+        if number:
+            return number
+        number, issue = read_phone(value, country)
         if issue:
             issues.append(Issue(issue, field.name))
         return number
@@ -280,27 +317,16 @@ def _limited(field: Field, text: Text) -> Read:
     return read
 
 
-def _shortened(field: Field, read: Read, resolve: Resolve, nulls: Collection[str]) -> Read:
-    """Spare an ordinary cell of a plain column the long way; most cells of a table are one."""
-    get = resolve(field.origin) if isinstance(field.origin, Name) else None
-    if get is None:
-        return read
-    limit = LIMITS.get(field.name, LIMIT)
+def _is_as_it_stands(field: Field) -> bool:
+    """Whether a field is the text of one place, whichever, and nothing is asked of it."""
+    plain = field.type == "text" and field.table is None and not field.steps
+    return plain and _is_one_place(field.origin)
 
-    def short(source: Source, issues: list[Issue]) -> Any:
-        value = get(source)
-        if (
-            type(value) is str
-            and value.isascii()
-            and value.isprintable()
-            and len(value) <= limit
-            and "  " not in value
-        ):
-            value = value.strip()
-            return None if value in nulls else value
-        return read(source, issues)
 
-    return short
+def _is_one_place(origin: Origin) -> bool:
+    if isinstance(origin, FirstOf):
+        return all(_is_one_place(part) for part in origin.parts)
+    return isinstance(origin, Name)
 
 
 def _looked_up(field: Field, text: Text) -> Read:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Pairs
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
 from clinicrelay.contracts import Columns
-from clinicrelay.errors import Refused
+from clinicrelay.errors import Refused, SettingsError
 from clinicrelay.paths import fold
 from clinicrelay.tables import Header
 from mappings.columns import placed
 from mappings.compile import Mapper
-from mappings.files import Document, locate, read_text
+from mappings.files import Document, locate, read_text, without_section
 from mappings.grammar import Grammar
 from mappings.spec import Case, Context, Field, Name, Skip, names_in
 
@@ -38,12 +38,14 @@ class Mapping:
     """What a source's words mean. Made by `find`; parsed when first looked into.
 
     Whether a mapping is still the one that records were read by is known from its text alone, and
-    most runs need to know no more.
+    most runs need to know no more. Its own tests are a third of its text; unless it is `whole`
+    they are read only when somebody asks for them.
     """
 
     name: str
     file: Path
     text: str
+    whole: bool = False
 
     @cached_property
     def fingerprint(self) -> bytes:
@@ -54,18 +56,12 @@ class Mapping:
     @cached_property
     def parsed(self) -> Parsed:
         """What the file says. Raises SettingsError with every mistake at once."""
-        document = Document(self.text, self.file)
-        grammar = Grammar(document)
-        fields = grammar.fields()
-        found = Parsed(
-            fields=fields,
-            nulls=grammar.nulls(),
-            skips=grammar.skips(),
-            header=grammar.header(fields),
-            tests=grammar.cases(),
-        )
-        document.raise_findings()
-        return found
+        if self.whole:
+            return _parsed(self.text, self.file)
+        try:
+            return _parsed(without_section(self.text, "tests"), self.file)
+        except SettingsError:
+            return _parsed(self.text, self.file)  # all mistakes, those of the tests too
 
     @property
     def fields(self) -> Pairs[str, Field]:
@@ -85,7 +81,8 @@ class Mapping:
 
     @property
     def tests(self) -> tuple[Case, ...]:
-        return self.parsed.tests
+        """What the file says it does. Raises SettingsError for a mistake in it."""
+        return self.parsed.tests if self.whole else replace(self, whole=True).tests
 
     @cached_property
     def names(self) -> tuple[Name, ...]:
@@ -131,6 +128,21 @@ class Mapping:
         )
 
 
+def _parsed(text: str, file: Path) -> Parsed:
+    document = Document(text, file)
+    grammar = Grammar(document)
+    fields = grammar.fields()
+    found = Parsed(
+        fields=fields,
+        nulls=grammar.nulls(),
+        skips=grammar.skips(),
+        header=grammar.header(fields),
+        tests=grammar.cases(),
+    )
+    document.raise_findings()
+    return found
+
+
 def _folded(names: list[Name] | tuple[Name, ...]) -> frozenset[str]:
     return frozenset(fold(word) for name in names for word in (name.path, *name.also))
 
@@ -145,7 +157,10 @@ def find(name_or_path: str, folder: Path) -> Mapping:
 
 
 def load(name_or_path: str, folder: Path) -> Mapping:
-    """Return a mapping as `find` does, parsed. Raises SettingsError with every mistake at once."""
-    mapping = find(name_or_path, folder)
+    """Return a mapping as `find` does, parsed with its tests.
+
+    Raises SettingsError with every mistake at once.
+    """
+    mapping = replace(find(name_or_path, folder), whole=True)
     _ = mapping.parsed
     return mapping

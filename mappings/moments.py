@@ -54,7 +54,7 @@ class End(NamedTuple):
     issues: tuple[Issue, ...]
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def read_start(parts: Parts, how: Zoned) -> Start | None:
     """Return when the cells say a visit begins, None when they say nothing.
 
@@ -71,7 +71,7 @@ def read_start(parts: Parts, how: Zoned) -> Start | None:
     return Start(instant, local(instant, how.zone).date(), issues)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def read_end(parts: Parts, start: datetime, day: date, how: Zoned) -> End:
     """Return when the cells say a visit ends that begins at `start`, on `day` of the wall clock.
 

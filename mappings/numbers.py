@@ -9,60 +9,38 @@ goes the long way. A test compares both on numbers of every country.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 
-from clinicrelay.phones import PhoneReading, read_phone
-
 _WRITTEN = re.compile(r"\+?[0-9(][0-9 ()./-]{5,24}", re.ASCII)
 _MARKS = str.maketrans("", "", " ()./-")
-
-
-class _Shape(NamedTuple):
-    """Digits that a number without country code may have."""
-
-    pattern: re.Pattern[str]
-    lengths: Collection[int]
-
-    def fits(self, digits: str) -> bool:
-        return (not self.lengths or len(digits) in self.lengths) and bool(
-            self.pattern.fullmatch(digits)
-        )
 
 
 class _Region(NamedTuple):
     """What decides about the mobile numbers of a country."""
 
     code: str
-    general: _Shape
-    mobile: _Shape
+    mobile: re.Pattern[str]  # in E.164
     trunk: str | None  # the plain national prefix, None where it is a pattern
-    prefixed: re.Pattern[str] | None  # what `parse` would take off
     abroad: re.Pattern[str]
 
 
-@lru_cache(maxsize=32768)
-def read_number(text: str, country: str) -> PhoneReading:
-    """Read a number as `clinicrelay.phones.read_phone` does, with the same result."""
-    if _WRITTEN.fullmatch(text):
-        digits = text.translate(_MARKS)
-        number = _abroad(digits[1:]) if digits[0] == "+" else _at_home(digits, country)
-        if number:
-            return PhoneReading(number, None)
-    return read_phone(text, country)
+def mobile_number(text: str, country: str) -> str | None:
+    """Return a number that `clinicrelay.phones.read_phone` reads without any issue, in E.164.
+
+    None for whatever has to be read the long way, most of it no mobile number.
+    """
+    if text[:1] == "+" and (number := _abroad(text)):  # most often without a mark between
+        return number
+    if not _WRITTEN.fullmatch(text):
+        return None
+    digits = text.translate(_MARKS)
+    return _abroad(digits) if digits[0] == "+" else _at_home(digits, country)
 
 
-def _abroad(digits: str) -> str | None:
-    """Read digits after a plus sign: country codes are 1 to 3 digits, none begins another."""
-    for size in (1, 2, 3):
-        region = _region_of_code(digits[:size])
-        if region:
-            rest = digits[size:]
-            if region.prefixed and region.prefixed.match(rest):
-                return None
-            return _mobile(rest, region)
-    return None
+def _abroad(number: str) -> str | None:
+    region = _region_at(number[:4])
+    return number if region and region.mobile.fullmatch(number) else None
 
 
 def _at_home(digits: str, country: str) -> str | None:
@@ -70,26 +48,21 @@ def _at_home(digits: str, country: str) -> str | None:
     # Digits that could begin with a country code or an exit code have more than one reading.
     if region is None or digits.startswith(region.code) or region.abroad.match(digits):
         return None
-    if region.trunk and digits.startswith(region.trunk):
-        return _mobile(digits[len(region.trunk) :], region)
-    if region.prefixed and region.prefixed.match(digits):
-        return None
-    return _mobile(digits, region)
-
-
-def _mobile(digits: str, region: _Region) -> str | None:
-    # A leading zero is part of some national numbers; fixed lines need all patterns to be told.
-    if digits.startswith("0") or not (region.general.fits(digits) and region.mobile.fits(digits)):
-        return None
-    return f"+{region.code}{digits}"
+    number = f"+{region.code}{digits.removeprefix(region.trunk or '')}"
+    return number if region.mobile.fullmatch(number) else None
 
 
 @lru_cache(maxsize=1024)
-def _region_of_code(code: str) -> _Region | None:
+def _region_at(beginning: str) -> _Region | None:
+    """Return whose numbers begin like this: codes are 1 to 3 digits, none begins another."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
-    regions = COUNTRY_CODE_TO_REGION_CODE.get(int(code or 0))
-    return _region(regions[0]) if regions and str(int(code)) == code else None
+    if not (beginning.isascii() and beginning[:1] == "+" and beginning[1:].isdigit()):
+        return None
+    found = (COUNTRY_CODE_TO_REGION_CODE.get(int(beginning[1:end])) for end in (2, 3, 4))
+    regions = next((regions for regions in found if regions), None)
+    region = _region(regions[0]) if regions else None
+    return region if region and beginning.startswith(f"+{region.code}") else None
 
 
 @lru_cache(maxsize=256)
@@ -102,25 +75,26 @@ def _region(country: str) -> _Region | None:
     if data is None or data.leading_digits is not None:
         return None
     general, mobile = _shape(data.general_desc), _shape(data.mobile)
-    if (
-        not (general and mobile)
-        or country not in COUNTRY_CODE_TO_REGION_CODE.get(data.country_code or 0, ())[:1]
-    ):
+    first = COUNTRY_CODE_TO_REGION_CODE.get(data.country_code or 0, ())[:1]
+    if not (general and mobile) or country not in first:
         return None
     taken_off = data.national_prefix_for_parsing or ""
-    plain = taken_off.isdecimal() and not data.national_prefix_transform_rule
+    # A leading zero is part of some national numbers; what `parse` would take off is none.
+    neither = f"(?!0|{taken_off})" if taken_off else "(?!0)"
     return _Region(
         code=str(data.country_code),
-        general=general,
-        mobile=mobile,
-        trunk=taken_off if plain else None,
-        prefixed=re.compile(taken_off) if taken_off else None,
+        mobile=re.compile(rf"\+{data.country_code}{neither}(?={general}\Z){mobile}", re.ASCII),
+        trunk=taken_off
+        if taken_off.isdecimal() and not data.national_prefix_transform_rule
+        else None,
         abroad=re.compile(data.international_prefix or ""),
     )
 
 
-def _shape(described: object) -> _Shape | None:
+def _shape(described: object) -> str | None:
+    """Return a pattern of the digits that a number without country code may have."""
     pattern = getattr(described, "national_number_pattern", None)
     if not pattern:
         return None
-    return _Shape(re.compile(pattern), frozenset(getattr(described, "possible_length", ())))
+    lengths = "|".join(f"[0-9]{{{n}}}" for n in getattr(described, "possible_length", ()))
+    return rf"(?=(?:{lengths})\Z)(?:{pattern})" if lengths else f"(?:{pattern})"

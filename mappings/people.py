@@ -54,8 +54,10 @@ def patient_part(readers: Readers) -> Part:
             if known is None:
                 return None
         spoken = language(source, issues)
-        more = extras(source, issues) if extras else {}
-        return Patient(key=known, name=called, phone=number, email=address, language=spoken, **more)
+        if extras is None:
+            return Patient(known, called, number, address, spoken)
+        more = extras(source, issues)
+        return Patient(known, called, number, address, spoken, **more)
 
     return read
 

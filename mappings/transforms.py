@@ -22,6 +22,7 @@ _INVISIBLE = "\ufeff\u200b\u2060"
 _YES = "yes y true t 1 x on ja j wahr si s oui o vrai vero sim verdadero verdadeiro"
 _NO = "no n false f 0 off nein falsch non faux falso nao nunca never none null"
 _TRUE, _FALSE = frozenset(_YES.split()), frozenset(_NO.split())
+_PLAIN_EMAIL = re.compile(r"[\w+-]+(?:\.[\w+-]+)*@[a-z0-9]+(?:[.-][a-z0-9]+)*\.[a-z]{2,}", re.ASCII)
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]+")
 _CLOCK_SPAN = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?")
 _WORD_SPAN = re.compile(
@@ -139,12 +140,17 @@ def _amount(text: str | None) -> float:
     return float(text.replace(",", ".")) if text else 0.0
 
 
-@lru_cache(maxsize=16384)
 def read_email(text: str) -> str:
     """Return the bare address of `Name <a@b>` or `mailto:a@b`, its domain in lower case.
 
     Raises ValueError, without the value, for what cannot be an address.
     """
+    if _PLAIN_EMAIL.fullmatch(text) and text.find("@") <= 64:
+        return text  # spares most addresses the long way, which is kept to judge all others
+    return _bare_address(text)
+
+
+def _bare_address(text: str) -> str:
     bare = text.rpartition("<")[2].rstrip("> ").removeprefix("mailto:").strip()
     if not _EMAIL.fullmatch(bare) or ".." in bare or bare.startswith("."):
         raise ValueError("not an e-mail address")
@@ -189,7 +195,7 @@ def length(unit: str) -> Callable[[str], timedelta]:
     return lambda text: len(text) * worth
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def iso_date(text: str) -> str:
     """Return a date in ISO form. Raises ValueError."""
     return read_date(text, None).isoformat()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from clinicrelay.dates import AmbiguousDate
 from clinicrelay.errors import BadRecord
-from clinicrelay.model import Appointment, Issue, Kind, Modality, Status
+from clinicrelay.model import Appointment, Issue, Kind, Modality, Practitioner, Status
 from clinicrelay.times import zone_of
-from mappings.columns import remembered
+from mappings.columns import Part, remembered
 from mappings.fields import (
     Get,
     Read,
@@ -32,16 +32,18 @@ from mappings.people import (
     place_part,
     practitioner_part,
 )
-from mappings.spec import FLAGS, Context, Field
+from mappings.spec import FLAGS, Context, Field, Name, names_in
 from mappings.transforms import clean, read_minutes
 
-Make: TypeAlias = Callable[[Source, str | None], Appointment]
+Make: TypeAlias = Callable[[Source, Source, str | None], Appointment]
 When: TypeAlias = tuple[datetime | None, datetime | None, bool, str]
 ZoneOf: TypeAlias = Callable[[Source], str]
 
 _NO_START = Issue("no_start", "start")
 _END_INFERRED = Issue("end_inferred", "end")
-_EXTRAS = ("join_url", "join_url_practitioner", "service", "notes")
+
+# Notes would belong to them, but are the one text that may be long and of many lines.
+_FRESH = frozenset({"key", "patient", "service", "join_url", "join_url_practitioner"})
 
 # Which of two claims about a visit wins, from a flag or a word alike (7.2).
 _RANK = {
@@ -65,54 +67,74 @@ _MODALITIES = {modality.value: modality for modality in Modality}
 
 
 def compile_visit(
-    fields: Mapping[str, Field], resolve: Resolve, nulls: Collection[str], context: Context
+    fields: Mapping[str, Field], resolve: Resolve, fresh: Resolve, context: Context
 ) -> Make:
-    """Return what makes a visit of a record whose places are found by `resolve`."""
-    readers = _readers(fields, resolve, nulls, context)
+    """Return what makes a visit of a record whose places are found by `resolve`.
+
+    `fresh` finds those of the fields that are another in every record: a table's row may hold them
+    in another form, which is the second thing that a visit is made of.
+    """
+    readers = _readers(fields, resolve, fresh, context)
     when_of = remembered(
-        _when_part(fields, readers, resolve, nulls, context),
+        _when_part(fields, readers, resolve, context),
         fields,
         "timezone start end duration",
         resolve,
     )
-    status_of = remembered(_status_part(fields, readers, resolve, nulls), fields, "status", resolve)
-    doctor_of = remembered(practitioner_part(readers), fields, "practitioner", resolve)
+    status_of = remembered(_status_part(fields, readers, resolve), fields, "status", resolve)
+    care_of = remembered(_care_part(readers), fields, "practitioner kind modality", resolve)
     place_of = remembered(place_part(readers), fields, "location", resolve)
-    patient_of, extras_of, key_of = patient_part(readers), _extras_part(readers), key_part(readers)
-    kind_of, modality_of = readers.get("kind"), readers.get("modality")
+    patient_of, key_of = patient_part(readers), key_part(readers)
+    link_of, link_for_doctor_of, service_of, notes_of = (
+        readers.get(name) for name in ("join_url", "join_url_practitioner", "service", "notes")
+    )
     name = context.source
 
-    def make(source: Source, given: str | None) -> Appointment:
+    def make(source: Source, texts: Source, given: str | None) -> Appointment:
         issues: list[Issue] = []
-        key = key_of(source, given)
+        key = key_of(texts, given)
         start, end, inferred, zone = when_of(source, issues)
         status, raw = status_of(source, issues)
-        patient, doctor = patient_of(source, issues), doctor_of(source, issues)
-        kind = kind_of(source, issues) if kind_of else None
-        modality = modality_of(source, issues) if modality_of else None
+        patient = patient_of(texts, issues)
+        doctor, kind, modality = care_of(source, issues)
+        key = key or derived_visit_key(patient, doctor, start)
+        place = place_of(source, issues)
+        # By position: so many keywords take four times as long.
         return Appointment(
-            source=name,
-            key=key or derived_visit_key(patient, doctor, start),
-            status=status,
-            timezone=zone,
-            start=start,
-            end=end,
-            end_inferred=inferred,
-            kind=_KINDS[kind] if kind else Kind.VISIT if patient else Kind.BLOCK,
-            modality=_MODALITIES[modality] if modality else Modality.IN_PERSON,
-            patients=(patient,) if patient else (),
-            practitioners=(doctor,) if doctor else (),
-            location=place_of(source, issues),
-            status_raw=raw,
-            **(extras_of(source, issues) if extras_of else {}),
-            issues=tuple(issues),
+            name,
+            key,
+            status,
+            zone,
+            start,
+            end,
+            inferred,
+            kind or (Kind.VISIT if patient else Kind.BLOCK),
+            modality,
+            link_of(texts, issues) if link_of else None,
+            link_for_doctor_of(texts, issues) if link_for_doctor_of else None,
+            (patient,) if patient else (),
+            (doctor,) if doctor else (),
+            place,
+            service_of(texts, issues) if service_of else None,
+            notes_of(source, issues) if notes_of else None,
+            raw,
+            tuple(issues),
         )
 
     return make
 
 
+def fresh_names(fields: Mapping[str, Field]) -> list[Name]:
+    """Return the places of the fields that are another in every record."""
+    return [place for name in fields if _is_fresh(name) for place in names_in(fields[name].origin)]
+
+
+def _is_fresh(field: str) -> bool:
+    return field.partition(".")[0] in _FRESH
+
+
 def _readers(
-    fields: Mapping[str, Field], resolve: Resolve, nulls: Collection[str], context: Context
+    fields: Mapping[str, Field], resolve: Resolve, fresh: Resolve, context: Context
 ) -> Readers:
     found = (
         # The default length is left to `_length_part`: it must not argue with an end that is given.
@@ -120,8 +142,7 @@ def _readers(
             name,
             compile_field(
                 replace(field, default=None) if name == "duration" else field,
-                resolve,
-                nulls,
+                fresh if _is_fresh(name) else resolve,
                 context,
             ),
         )
@@ -143,11 +164,24 @@ def key_part(readers: Readers) -> Callable[[Source, str | None], str | None]:
     return read
 
 
-def _extras_part(readers: Readers) -> Callable[[Source, list[Issue]], dict[str, Any]] | None:
-    present = [(name, readers[name]) for name in _EXTRAS if name in readers]
-    if not present:
-        return None
-    return lambda source, issues: {name: read(source, issues) for name, read in present}
+def _care_part(readers: Readers) -> Part:
+    """Return what reads who is to be visited, and the kind and modality of the visit."""
+    doctor_of = practitioner_part(readers)
+    kind_of, modality_of = readers.get("kind"), readers.get("modality")
+
+    def read(
+        source: Source, issues: list[Issue]
+    ) -> tuple[Practitioner | None, Kind | None, Modality]:
+        doctor = doctor_of(source, issues)
+        kind = kind_of(source, issues) if kind_of else None
+        modality = modality_of(source, issues) if modality_of else None
+        return (
+            doctor,
+            _KINDS[kind] if kind else None,
+            _MODALITIES[modality] if modality else Modality.IN_PERSON,
+        )
+
+    return read
 
 
 def _zone_part(readers: Readers, context: Context) -> ZoneOf:
@@ -177,9 +211,9 @@ def _known_zone(name: str) -> str:
 
 
 def _status_part(
-    fields: Mapping[str, Field], readers: Readers, resolve: Resolve, nulls: Collection[str]
+    fields: Mapping[str, Field], readers: Readers, resolve: Resolve
 ) -> Callable[[Source, list[Issue]], tuple[Status, str | None]]:
-    word_of = _word_part(fields.get("status"), resolve, nulls)
+    word_of = _word_part(fields.get("status"), resolve)
     flags = [
         (status, readers[f"status.{flag}"])
         for flag, status in FLAGS.items()
@@ -199,10 +233,10 @@ def _status_part(
 
 
 def _word_part(
-    field: Field | None, resolve: Resolve, nulls: Collection[str]
+    field: Field | None, resolve: Resolve
 ) -> Callable[[Source, list[Issue]], tuple[Status, str | None]]:
     """Return what reads the status word, as ours and as it was sent."""
-    text = compile_text(field.origin, resolve, nulls) if field else None
+    text = compile_text(field.origin, resolve) if field else None
     blank = Status(field.default) if field and field.default else Status.BOOKED
     if field is None or (text is None and not field.required):
         return lambda source, issues: (blank, None)
@@ -235,10 +269,9 @@ def _when_part(
     fields: Mapping[str, Field],
     readers: Readers,
     resolve: Resolve,
-    nulls: Collection[str],
     context: Context,
 ) -> Callable[[Source, list[Issue]], When]:
-    starts, ends = (_parts(fields.get(name), resolve, nulls) for name in ("start", "end"))
+    starts, ends = (_parts(fields.get(name), resolve) for name in ("start", "end"))
     start_zone, end_zone = (_zone_choice(fields.get(name)) for name in ("start", "end"))
     required = "start" in fields and fields["start"].required
     length_of = _length_part(fields.get("duration"), readers.get("duration"), context)
@@ -267,8 +300,8 @@ def _when_part(
     return read
 
 
-def _parts(field: Field | None, resolve: Resolve, nulls: Collection[str]) -> Get:
-    parts = compile_parts(field, resolve, nulls) if field else None
+def _parts(field: Field | None, resolve: Resolve) -> Get:
+    parts = compile_parts(field, resolve) if field else None
     return parts or (lambda source: ())
 
 

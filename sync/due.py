@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay import times
@@ -221,22 +222,25 @@ def _known_since(visit: Seen, told: Told | None) -> datetime:
     return max(visit.first_seen, visit.moved_at or visit.first_seen, counted)
 
 
-def _slots(person: _Person, steps: Sequence[Step], quiet: QuietHours | None) -> list[_Slot]:
-    return [
-        _Slot(
-            number,
-            step,
-            when(
-                step,
-                person.start,
-                quiet=quiet,
-                recipient_zone=person.zone,
-                visit_zone=person.visit_zone,
-            ),
-            useless_after(step, person.start),
-        )
+def _slots(person: _Person, steps: Sequence[Step], quiet: QuietHours | None) -> tuple[_Slot, ...]:
+    return _slots_before(person.start, tuple(steps), quiet, person.zone, person.visit_zone)
+
+
+@lru_cache(maxsize=4096)  # the visits of a clinic begin at few times
+def _slots_before(
+    start: datetime,
+    steps: tuple[Step, ...],
+    quiet: QuietHours | None,
+    recipient_zone: str,
+    visit_zone: str,
+) -> tuple[_Slot, ...]:
+    def due(step: Step) -> datetime:
+        return when(step, start, quiet=quiet, recipient_zone=recipient_zone, visit_zone=visit_zone)
+
+    return tuple(
+        _Slot(number, step, due(step), useless_after(step, start))
         for number, step in enumerate(steps)
-    ]
+    )
 
 
 def _due_for(person: _Person, slots: Sequence[_Slot], now: datetime) -> Iterator[Say]:

@@ -137,7 +137,6 @@ def health(clinic: Clinic) -> Health:
 def _look_at_sources(
     clinic: Clinic, connection: Connection, holds: list[dict[str, Any]]
 ) -> dict[str, SourceHealth]:
-    kept = counting.kept_by_source(connection, clinic.store.clinic)
     aside = counting.set_aside_by_source(connection, clinic.store.clinic)
     rhythms = _rhythms(connection, clinic.store.clinic)
     found = {}
@@ -148,7 +147,7 @@ def _look_at_sources(
             "held" if held else _state(clinic, name, known, rhythms.get(name)),
             _instant(known.last_complete_at),
             (known.cursor or {}).get("watermark"),
-            kept.get(name, 0),
+            counting.kept(connection, clinic.store.clinic, name),
             aside.get(name, 0),
             held,
             known.error,

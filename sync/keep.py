@@ -6,7 +6,7 @@ any point leaves either the read still to be judged, or judged and done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,9 @@ from clinicrelay.times import day_of
 from sync.changes import same_visit
 from sync.guard import Days, Hold, Limits, Read, days_that_count, judge
 from sync.pull import Reading, SourceRun, remember
-from sync.store import incoming, progress, quarantine, visits
+from sync.store import absences, incoming, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
+from sync.store.visits import Coming
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -44,12 +45,16 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
     with source.store.write() as connection:
         source.lease.fence(connection)
         known = progress.progress(connection, source.clinic, source.name)
+        if page.same:
+            reading.records = known.last_count or 0
         absent = _let_absence_wait(connection, source, reading, page, known, zone)
         waiting = list(incoming.of_run(connection, source.clinic, source.name, source.run))
         verdict = _judge(connection, source, reading, waiting, absent, limits)
         since = known.last_complete_at or known.last_read_at or 0
         _apply(connection, source, verdict.apply, since=since, silently=reading.importing)
         _hold(connection, source, verdict, believed=page.complete)
+        if page.complete and not page.same:
+            sightings.cut(connection, source.clinic, source.name, reading.pages)
         _note_progress(connection, source, reading, page, zone, held=bool(verdict.held))
         if not verdict.held:  # a read that is not believed mends nothing either
             _forget_mended(connection, source, reading, page)
@@ -72,15 +77,14 @@ def _let_absence_wait(
     Returns how many known coming visits the read did not name, whether or not its days cover them:
     a cut file covers fewer days, and must not look harmless for that.
     """
-    if not _absence_counts(source, reading, page) or _all_met(connection, source, reading):
+    if not _absence_counts(source, reading, page):
         return 0
+    before = absences.of(connection, source.clinic, source.name)
     first, last = days_that_count(_days(known), _covered(reading, zone), day_of(source.now, zone))
     unmet = [
         visit
-        for visit in visits.coming(connection, source.clinic, source.name, now=source.now)
-        if visit.id not in reading.met
-        and not (visit.first_run == source.run and source.reads == 0)
-        and _day(visit.start_at, zone) >= first
+        for visit in _unmet(connection, source, reading, before if page.same else None)
+        if _day(visit.start_at, zone) >= first
     ]
     covered = [visit for visit in unmet if _day(visit.start_at, zone) <= last]
     if len(covered) < len(unmet):
@@ -88,29 +92,40 @@ def _let_absence_wait(
             f"{page.scope} ends on {last}: {len(unmet) - len(covered)} known visits after that day "
             "are left as they are; should it always be partial, set contents: append or delta"
         )
-    ripe = [visit for visit in covered if visit.missing + 1 >= source.connector.gone_after]
-    visits.count_missing(connection, [visit.id for visit in covered if visit not in ripe])
+    absent = {visit.id: before.get(visit.id, 0) + 1 for visit in covered}
+    named = before.keys() - {visit.id for visit in unmet}
+    absences.note(connection, source.clinic, source.name, named, absent.items())
     incoming.wait(
         connection,
         source.clinic,
         source.name,
-        [Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None, None) for v in ripe],
+        [
+            Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None)
+            for v in covered
+            if absent[v.id] >= source.connector.gone_after
+        ],
         run=source.run,
     )
     return len(unmet)
 
 
-def _all_met(connection: Connection, source: SourceRun, reading: Reading) -> bool:
-    """Whether the read named as many coming visits as were known: counting is cheaper than looking."""
-    before = source.run if source.reads == 0 else ""
-    known = visits.count_coming(
-        connection, source.clinic, source.name, now=source.now, before=before
-    )
-    return known == reading.coming
+def _unmet(
+    connection: Connection, source: SourceRun, reading: Reading, same: Collection[int] | None
+) -> list[Coming]:
+    """Return the coming visits that the read did not name; `same`: those of the read before it."""
+    clinic, name, now = source.clinic, source.name, source.now
+    if same is not None:
+        coming = visits.coming(connection, clinic, name, now=now) if same else ()
+        return [visit for visit in coming if visit.id in same]
+    # As many met as there are: counting is cheaper than looking.
+    if visits.count_coming(connection, clinic, name, now=now) == reading.coming:
+        return []
+    coming = visits.coming(connection, clinic, name, now=now)
+    return [visit for visit in coming if visit.id not in reading.met]
 
 
 def _absence_counts(source: SourceRun, reading: Reading, page: Page) -> bool:
-    if not page.complete or page.same or not source.connector.lists_everything:
+    if not page.complete or not source.connector.lists_everything:
         return False
     if reading.nameless:
         source.notes.append(
@@ -132,9 +147,8 @@ def _judge(
     deleted = sum(What.GONE in w.whats for w in ahead)
     known = 0
     if ahead or absent:  # counting costs something, and an unchanged read has nothing to compare
-        known = visits.count_coming(
-            connection, source.clinic, source.name, now=source.now, before=source.run
-        )
+        known = visits.count_coming(connection, source.clinic, source.name, now=source.now)
+        known -= reading.booked
     read = Read(
         known=known,
         records=reading.records,
@@ -202,6 +216,9 @@ def apply(
         now=now,
         silently=silently,
     )
+    changed = [change.appointment for change in changes]
+    sightings.forget(connection, clinic, name, changed)
+    absences.forget(connection, changed)
     incoming.done(connection, clinic, name, [change.key for change in changes])
     off = [c.key for c in changes if {What.GONE, What.CANCELLED} & set(c.whats)]
     if off:

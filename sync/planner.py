@@ -64,8 +64,10 @@ def _heed_new_settings(clinic: Clinic, lease: Lease) -> None:
             )
 
 
-def first_look(clinic: Clinic) -> Callable[[Appointment], int]:
-    """Return when plan has to look at a visit that comes with an import, in seconds (0: at once).
+def first_look(clinic: Clinic) -> Callable[[int | None], int]:
+    """Return when plan has to look at a visit that comes with an import, by its start.
+
+    Both in seconds; 0 means at once.
 
     An import is news to nobody. Where no calendar is to show it either, there is nothing to decide
     about a visit until its first reminder comes near.
@@ -74,11 +76,10 @@ def first_look(clinic: Clinic) -> Callable[[Appointment], int]:
     soon = (clinic.now + planner.horizon).timestamp()
     before = int(planner.horizon.total_seconds())
 
-    def look(visit: Appointment) -> int:
-        start = visit.start.timestamp() if visit.start else 0
-        return int(start) - before if start > soon else 0
+    def look(start: int | None) -> int:
+        return start - before if start is not None and start > soon else 0
 
-    return (lambda visit: 0) if clinic.settings.calendars else look
+    return (lambda start: 0) if clinic.settings.calendars else look
 
 
 def _woken(clinic: Clinic) -> list[Woken]:
@@ -229,17 +230,22 @@ class _Planner:
             and woken.gone_at is None
             and woken.replaced_by is None
             and woken.id not in self.known.told
-            and (visit.start is None or visit.start - self.horizon > self.clinic.now)
+            and not self._is_near(visit)
         )
 
     def _says(self, one: Seen) -> list[Say]:
         now, quiet = self.clinic.now, self.clinic.settings.quiet_hours
+        steps = self.steps if self._is_near(one.appointment) else ()
         due = [
             say
-            for role, steps in self.steps
-            for say in due_reminders(one, steps, role, now=now, quiet=quiet)
+            for role, some in steps
+            for say in due_reminders(one, some, role, now=now, quiet=quiet)
         ]
         return [*owed(one, self.reminders, now=now), *due]
+
+    def _is_near(self, visit: Appointment) -> bool:
+        """Whether a reminder of a visit could be due."""
+        return visit.start is not None and visit.start - self.horizon <= self.clinic.now
 
     def _owed(self, woken: Woken, say: Say, one: Seen | None) -> Owed:
         told = one.told.get(say.recipient) if one else None
@@ -271,7 +277,7 @@ class _Planner:
         start, now = visit.start, self.clinic.now
         if start is None or start <= now or not self.steps:
             return None
-        if start - self.horizon > now:
+        if not self._is_near(visit):
             return int((start - self.horizon).timestamp())
         if one is None:
             return None

@@ -8,25 +8,30 @@ guard has judged the whole of it (see `sync.keep`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.actions import What
 from clinicrelay.contracts import Connector, Page, Record, Unreadable, Window
 from clinicrelay.errors import BadRecord
 from clinicrelay.model import Appointment, Status, encode
 from sync.changes import changes
-from sync.store import incoming, memory, progress, quarantine, visits
+from sync.recall import Recall
+from sync.store import incoming, memory, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
 from sync.store.quarantine import SetAside
+from sync.store.sightings import Sheet
 from sync.store.visits import New, Stored
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from mappings.compile import Mapper
     from sync.store import Store
     from sync.store.leases import Lease
+    from sync.store.progress import Progress
 
 
 _OFF = (Status.CANCELLED.value, Status.ENTERED_IN_ERROR.value)
@@ -54,13 +59,15 @@ class SourceRun:
     complete: bool | None = None
     notes: list[str] = field(default_factory=list)
     holds: list[dict[str, Any]] = field(default_factory=list)
-    reads: int = 0
     people: set[int] = field(default_factory=set)
-    first_look: Callable[[Appointment], int] = lambda visit: 0
+    first_look: Callable[[int | None], int] = lambda start: 0
 
     @property
     def clinic(self) -> str:
         return self.store.clinic
+
+
+_BITS = tuple(1 << n for n in range(8))
 
 
 class Met:
@@ -69,14 +76,23 @@ class Met:
     def __init__(self) -> None:
         self._bits = bytearray(1024)
 
-    def add(self, number: int) -> bool:
-        """Note a visit; False when it was met before."""
-        at, bit = number >> 3, 1 << (number & 7)
-        if at >= len(self._bits):
-            self._bits.extend(bytes(max(at + 1 - len(self._bits), len(self._bits))))
-        new = not self._bits[at] & bit
-        self._bits[at] |= bit
-        return new
+    def add(self, numbers: Sequence[int]) -> list[int]:
+        """Note visits; return which of the places in `numbers` name one that was met before."""
+        self._make_room(max(numbers, default=0))
+        bits, before = self._bits, []
+        for place, number in enumerate(numbers):
+            at, bit = number >> 3, _BITS[number & 7]
+            byte = bits[at]
+            if byte & bit:
+                before.append(place)
+            else:
+                bits[at] = byte | bit
+        return before
+
+    def _make_room(self, number: int) -> None:
+        short = (number >> 3) + 1 - len(self._bits)
+        if short > 0:
+            self._bits.extend(bytes(max(short, len(self._bits))))
 
     def __contains__(self, number: int) -> bool:
         at = number >> 3
@@ -87,9 +103,10 @@ class Met:
 class Reading:
     """One read of one scope, from its first page to its last, in numbers."""
 
-    trusted: bool
     importing: bool
+    recall: Recall
     met: Met = field(default_factory=Met)
+    pages: int = 0
     records: int = 0
     set_aside: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -97,20 +114,24 @@ class Reading:
     first: int | None = None
     last: int | None = None
     good_keys: list[str] = field(default_factory=list)
-    coming: int = 0  # known visits met that are still to take place
+    coming: int = 0  # visits met that are still to take place, those that are new included
+    booked: int = 0  # how many of those are new
 
     def meet(self, number: int, start_at: int | None, *, now: int) -> bool:
         """Note a known visit; False when this read met it before."""
-        new = self.met.add(number)
-        if new and start_at is not None and start_at > now:
-            self.coming += 1
-        return new
+        return not self.meet_all([number], [start_at or 0], now=now)
 
-    def cover(self, start: int | None) -> None:
+    def meet_all(self, numbers: Sequence[int], starts: Sequence[int], *, now: int) -> int:
+        """Note visits, 0 for none, with their starts; return how many this read met before."""
+        before = self.met.add(numbers)
+        self.coming += sum(map(now.__lt__, starts))
+        self.coming -= sum(starts[place] > now for place in before)
+        return sum(numbers[place] > 0 for place in before)
+
+    def cover(self, starts: Iterable[int | None]) -> None:
         """Widen the stretch of time that this read speaks for."""
-        if start is not None:
-            self.first = start if self.first is None else min(self.first, start)
-            self.last = start if self.last is None else max(self.last, start)
+        known = [start for start in (*starts, self.first, self.last) if start]
+        self.first, self.last = min(known, default=None), max(known, default=None)
 
 
 def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
@@ -121,58 +142,122 @@ def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
     with source.store.read() as connection:
         known = progress.progress(connection, source.clinic, source.name)
     trusted = known.fingerprint == source.mapper.fingerprint
-    importing = known.imported_at is None
-    reading = Reading(trusted, importing)
+    reading = _reading(source, known)
     for page in source.connector.pull(known.cursor if trusted else None, window):
         _keep_page(source, reading, page)
         source.told(source.read)
         if page.last:
             yield reading, page
-            source.reads += 1
-            reading = Reading(trusted, importing)
+            reading = _reading(source, known)
+
+
+def _reading(source: SourceRun, known: Progress) -> Reading:
+    def load(page: int) -> Sheet | None:
+        with source.store.read() as connection:
+            return sightings.load(
+                connection,
+                source.clinic,
+                source.name,
+                page,
+                fingerprint=source.mapper.fingerprint,
+            )
+
+    lists = source.connector.lists_everything
+    return Reading(known.imported_at is None, Recall(load if lists else lambda page: None))
+
+
+class _Said(NamedTuple):
+    """A record, where on its page it stands, and what it tells."""
+
+    at: int
+    record: Record
+    visit: Appointment
+    start_at: int | None  # seconds
 
 
 @dataclass(slots=True)
 class _Sorted:
     """The records of one page, sorted into what has to be done about them."""
 
-    new: dict[str, New] = field(default_factory=dict)
+    sheet: Sheet
+    new: dict[str, _Said] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
-    digests: list[tuple[bytes, int]] = field(default_factory=list)
     aside: list[SetAside] = field(default_factory=list)
     people: list[Appointment] = field(default_factory=list)
 
+    def belongs(self, at: int, visit: int, start_at: int | None) -> None:
+        """Note whose visit a record is, so that it is known by its digest the next time."""
+        self.sheet.visits[at], self.sheet.starts[at] = visit, start_at or 0
+
 
 def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
-    mapped, done = _map(source, reading, page)
-    _sort(source, reading, mapped, done)
+    done = _Sorted(reading.recall.whose(page.digests))
+    said = _map(source, reading, page, done)
+    _sort(source, reading, said, done)
     reading.records += len(page.records) + len(page.unreadable)
     reading.set_aside += len(done.aside)
     source.read += len(page.records) + len(page.unreadable)
     source.set_aside += len(done.aside)
     source.notes.extend(page.notes)
-    if page.last and not (done.new or done.waiting or done.aside or done.digests):
+    number, reading.pages = reading.pages, reading.pages + bool(page.records)
+    other = _says_otherwise(source, reading, page, done, number)
+    if page.last and not (other or done.new or done.waiting or done.aside):
         return  # nothing to write but the end of the read, and keep does that
     with source.store.write() as connection:
         source.lease.fence(connection)
-        visits.insert(
-            connection,
-            source.clinic,
-            done.new.values(),
-            run=source.run,
-            now=source.now,
-            first_look=source.first_look,
-        )
+        _insert(connection, source, reading, done)
         visits.keep_people(connection, source.clinic, done.people, source.people)
-        visits.refresh_digests(connection, done.digests)
         incoming.wait(connection, source.clinic, source.name, done.waiting.values(), run=source.run)
         quarantine.set_aside(connection, source.clinic, done.aside, run=source.run, now=source.now)
+        if other:
+            sightings.keep(
+                connection,
+                source.clinic,
+                source.name,
+                number,
+                done.sheet,
+                fingerprint=source.mapper.fingerprint,
+            )
         if not page.last:
             progress.note(connection, source.clinic, source.name, cursor=page.cursor)
             remember(source, connection)
-    for new in done.new.values():
-        if not new.visit.status.called_off:
-            source.changes[What.BOOKED] += 1
+
+
+def _says_otherwise(
+    source: SourceRun, reading: Reading, page: Page, done: _Sorted, number: int
+) -> bool:
+    """Whether the page has to be written down for the next read to recall."""
+    if not (page.records and source.connector.lists_everything):
+        return False
+    return bool(done.new) or done.sheet != reading.recall.sheet(number)
+
+
+def _insert(connection: Connection, source: SourceRun, reading: Reading, done: _Sorted) -> None:
+    """Keep the new visits of a page, and note that the read has met them."""
+    if not done.new:
+        return
+    numbers = visits.insert(
+        connection,
+        source.clinic,
+        source.name,
+        [New(said.visit, said.start_at, reading.importing) for said in done.new.values()],
+        run=source.run,
+        now=source.now,
+        first_look=source.first_look,
+    )
+    before, sheet = reading.coming, done.sheet
+    for key, said in done.new.items():
+        off = said.visit.status.called_off
+        sheet.visits[said.at] = numbers.get(key, 0)
+        sheet.starts[said.at] = 0 if off else said.start_at or 0
+        source.changes[What.BOOKED] += not off
+    places = [said.at for said in done.new.values()]
+    reading.meet_all(
+        [sheet.visits[at] for at in places],
+        [sheet.starts[at] for at in places],
+        now=int(source.now.timestamp()),
+    )
+    reading.booked += reading.coming - before
 
 
 def remember(source: SourceRun, connection: Any) -> None:
@@ -183,17 +268,14 @@ def remember(source: SourceRun, connection: Any) -> None:
     source.remembered = now
 
 
-def _map(
-    source: SourceRun, reading: Reading, page: Page
-) -> tuple[list[tuple[Record, Appointment]], _Sorted]:
+def _map(source: SourceRun, reading: Reading, page: Page, done: _Sorted) -> list[_Said]:
     """Translate what is not known word for word; everything else has been met, or is set aside."""
-    done = _Sorted()
     for thing in page.unreadable:
         reading.nameless |= thing.key is None
         _set_aside(reading, done, _unreadable(source.name, thing))
-    fresh = _unknown(source, reading, page) if reading.trusted else list(page.records)
-    mapped = []
-    for record in fresh:
+    said = []
+    for at in _unknown(source, reading, done.sheet):
+        record = page.records[at]
         try:
             visit = source.mapper(record)
         except BadRecord as error:
@@ -205,91 +287,73 @@ def _map(
         if visit is None:
             source.skipped += 1
         else:
-            mapped.append((record, visit))
-    return mapped, done
+            start_at = int(visit.start.timestamp()) if visit.start else None
+            said.append(_Said(at, record, visit, start_at))
+    return said
 
 
-def _unknown(source: SourceRun, reading: Reading, page: Page) -> list[Record]:
-    """Return the records that are not kept word for word; note the others as met."""
-    with source.store.read() as connection:
-        known = visits.sightings(
-            connection, source.clinic, source.name, [r.digest for r in page.records]
-        )
-    fresh, now = [], int(source.now.timestamp())
-    for record in page.records:
-        sighting = known.get(record.digest)
-        if sighting is None or record.gone:
-            fresh.append(record)
-        elif reading.meet(*sighting, now=now):
-            source.unchanged += 1
-    starts = [start_at for _, start_at in known.values() if start_at is not None]
-    if starts:
-        reading.cover(min(starts))
-        reading.cover(max(starts))
-    return fresh
+def _unknown(source: SourceRun, reading: Reading, sheet: Sheet) -> list[int]:
+    """Return where on the page is what is not kept word for word; note the others as met."""
+    unknown = [at for at, visit in enumerate(sheet.visits) if not visit]
+    again = reading.meet_all(sheet.visits, sheet.starts, now=int(source.now.timestamp()))
+    source.unchanged += len(sheet.visits) - len(unknown) - again
+    reading.cover(sheet.starts)
+    return unknown
 
 
-def _sort(
-    source: SourceRun, reading: Reading, mapped: list[tuple[Record, Appointment]], done: _Sorted
-) -> None:
+def _sort(source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted) -> None:
     """Tell new visits from known ones, and what is different about those."""
-    if not mapped:
+    if not said:
         return
-    mapped = _without_contradictions(source, reading, mapped, done)
-    keys = [visit.key for _, visit in mapped]
+    said = _without_contradictions(source, reading, said, done)
+    keys = [one.visit.key for one in said]
     with source.store.read() as connection:
         known = visits.by_keys(connection, source.clinic, source.name, keys)
-    for record, visit in mapped:
-        reading.good_keys.append(visit.key)
-        if visit.start is not None:
-            reading.cover(int(visit.start.timestamp()))
-        stored = known.get(visit.key)
+    reading.good_keys += keys
+    reading.cover(one.start_at for one in said)
+    for one in said:
+        key = one.visit.key
+        stored = known.get(key)
         if stored is not None:
-            _compare(source, reading, done, record, visit, stored)
-        elif not record.gone:
-            done.new[visit.key] = New(visit, record.digest, reading.importing)
-            done.people.append(visit)
+            _compare(source, reading, done, one, stored)
+        elif not one.record.gone:
+            done.new[key] = one
+            done.people.append(one.visit)
 
 
 def _compare(
-    source: SourceRun,
-    reading: Reading,
-    done: _Sorted,
-    record: Record,
-    visit: Appointment,
-    stored: Stored,
+    source: SourceRun, reading: Reading, done: _Sorted, said: _Said, stored: Stored
 ) -> None:
-    now = int(source.now.timestamp())
-    again = not reading.meet(stored.id, stored.start_at if _stands(stored) else None, now=now)
+    record, visit, before = said.record, said.visit, stored.visit
+    start_at = stored.start_at if _stands(stored) else None
+    again = not reading.meet(stored.id, start_at, now=int(source.now.timestamp()))
     right = source.connector.duplicates
-    if (again or _new_in_this_read(source, stored)) and right != "last":
-        if stored.visit != visit and right != "first":
+    if again and right != "last":
+        if before != visit and right != "first":
             _put_aside_record(source, reading, done, record, _duplicate(visit.key))
         return
-    before = stored.visit
     if record.gone:
         whats = [] if stored.gone_at else [What.GONE]
     elif before == visit and not stored.gone_at:
-        done.digests.append((record.digest, stored.id))
+        done.belongs(said.at, stored.id, start_at)
         source.unchanged += 1
         return
     else:
         whats = changes(before, visit, was_gone=stored.gone_at is not None)
         done.people.append(visit)
     if whats:
-        done.waiting[visit.key] = _waiting(stored, visit, record, whats)
+        done.waiting[visit.key] = _waiting(stored, said, whats)
 
 
-def _waiting(stored: Stored, visit: Appointment, record: Record, whats: list[What]) -> Waiting:
+def _waiting(stored: Stored, said: _Said, whats: list[What]) -> Waiting:
     gone = What.GONE in whats
     return Waiting(
         stored.id,
         stored.source_key,
         ",".join(whats),
         stored.start_at,
-        stored.start_at if gone or not visit.start else int(visit.start.timestamp()),
-        None if gone else encode(visit).decode(),
-        None if gone else record.digest,
+        stored.start_at if gone or said.start_at is None else said.start_at,
+        None if gone else encode(said.visit).decode(),
     )
 
 
@@ -297,27 +361,23 @@ def _stands(stored: Stored) -> bool:
     return stored.gone_at is None and stored.status not in _OFF
 
 
-def _new_in_this_read(source: SourceRun, stored: Stored) -> bool:
-    """Whether the visit was kept by an earlier page of this very run's read."""
-    return stored.first_run == source.run and source.reads == 0
-
-
 def _without_contradictions(
-    source: SourceRun, reading: Reading, mapped: list[tuple[Record, Appointment]], done: _Sorted
-) -> list[tuple[Record, Appointment]]:
+    source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted
+) -> list[_Said]:
     """Fold records that say the same twice; set aside both of two that contradict (C-14)."""
     right = source.connector.duplicates
-    first: dict[str, tuple[Record, Appointment]] = {}
+    first: dict[str, _Said] = {}
     torn: set[str] = set()
-    for record, visit in mapped:
-        other = first.setdefault(visit.key, (record, visit))
-        if other[1] != visit and right == "last":
-            first[visit.key] = (record, visit)
-        elif other[1] != visit and right != "first":
-            torn.add(visit.key)
-            _put_aside_record(source, reading, done, record, _duplicate(visit.key, other[0]))
+    for one in said:
+        key = one.visit.key
+        other = first.setdefault(key, one)
+        if other.visit != one.visit and right == "last":
+            first[key] = one
+        elif other.visit != one.visit and right != "first":
+            torn.add(key)
+            _put_aside_record(source, reading, done, one.record, _duplicate(key, other.record))
     for key in torn:
-        _put_aside_record(source, reading, done, first.pop(key)[0], _duplicate(key))
+        _put_aside_record(source, reading, done, first.pop(key).record, _duplicate(key))
     return list(first.values())
 
 

@@ -54,7 +54,7 @@ def _kept(file: Path, week: Week, held: int) -> _Kept:
     ):
         name = at_work.store.clinic
         listed = sorted(quarantine.listed(connection, name), key=lambda one: one["line_no"] or 0)
-        ahead = visits.count_coming(connection, name, SOURCE, now=at_work.now, before="")
+        ahead = visits.count_coming(connection, name, SOURCE, now=at_work.now)
         holds = len(incoming.open_holds(connection, name))
     aside = [f"{one['place']}  {one['reason']}" for one in listed]
     return _Kept(ahead, aside, holds, held - holds)

@@ -4,27 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clinicrelay.contracts import Cursor, Page, Record, Unreadable
+from clinicrelay.contracts import Cursor, Page, Record, Unmade, Unreadable
+from clinicrelay.tables import Header, Row
 from connectors.csv.inbox import Drop
-from connectors.csv.reading import Form, read
+from connectors.csv.reading import Form, Stretch, read
 from connectors.csv.text import Survey
 
 PAGE = 4000
 
 
+class _Batch:
+    """The records of one page, each made when somebody looks at it."""
+
+    def __init__(self, form: Form, header: Header) -> None:
+        self._name = form.drop.name
+        self._header = header
+        self._split = form.split
+        self._digests: list[bytes] = []
+        self._raws: list[str] = []
+        self._lines: list[int] = []
+        self._gone: set[int] = set()
+        self._unreadable: list[Unreadable] = []
+
+    @property
+    def full(self) -> bool:
+        return len(self._digests) + len(self._unreadable) >= PAGE
+
+    def take(self, found: Stretch | Unreadable) -> Stretch | None:
+        """Add what fits into the page; return the rest, if there is any."""
+        if isinstance(found, Unreadable):
+            self._unreadable.append(found)
+            return None
+        if found.gone:
+            self._gone.add(len(self._digests))
+        room = PAGE - len(self._digests) - len(self._unreadable)
+        self._digests += found.digests[:room]
+        self._raws += found.raws[:room]
+        self._lines += found.lines[:room]
+        return found.after(room)
+
+    def page(self, known: Cursor) -> Page:
+        records = Unmade(self._digests, self._make)
+        return Page(self._name, records, self._unreadable, known)
+
+    def _make(self, at: int) -> Record:
+        raw = self._raws[at]
+        return Record(
+            Row(self._header, raw, self._split),
+            self._digests[at],
+            self._name,
+            self._lines[at],
+            raw,
+            gone=at in self._gone,
+        )
+
+
 def paged(form: Form, known: Cursor) -> Iterator[Page]:
     """Yield at least one page; while the file is being read the cursor stays the old one."""
-    records: list[Record] = []
-    unreadable: list[Unreadable] = []
+    header = Header(form.shape.names)  # one for all rows, so that a mapping is bound to it once
+    batch = _Batch(form, header)
     for found in read(form):
-        if isinstance(found, Unreadable):
-            unreadable.append(found)
-        else:
-            records += found
-        while len(records) + len(unreadable) >= PAGE:
-            yield Page(form.drop.name, records[:PAGE], unreadable, known)
-            records, unreadable = records[PAGE:], []
-    yield Page(form.drop.name, records, unreadable, known)
+        rest: Stretch | Unreadable | None = found
+        while rest:
+            rest = batch.take(rest)
+            if batch.full:
+                yield batch.page(known)
+                batch = _Batch(form, header)
+    yield batch.page(known)
 
 
 def counted(page: Page, count: int, whole: bool) -> tuple[int, bool]:

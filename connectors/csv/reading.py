@@ -9,12 +9,9 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
-from msgspec import structs
-
-from clinicrelay.contracts import Columns, Record, Unreadable
+from clinicrelay.contracts import Columns, Unreadable
 from clinicrelay.dates import Doubt
 from clinicrelay.paths import fold
-from clinicrelay.tables import Header, Row
 from connectors.csv import operations
 from connectors.csv.header import LINES, Head, NoHead, find_head
 from connectors.csv.inbox import Drop
@@ -23,7 +20,7 @@ from connectors.csv.order import SAMPLE, refusal, settled_order, splitter
 from connectors.csv.records import Lines, Piece, Run, Shape, cells_of, pieces, runs
 from connectors.csv.text import Survey, disguise_of, open_text
 
-_Make: TypeAlias = Callable[[int, str], Record]
+_Digest: TypeAlias = Callable[[str], bytes]
 
 _HEAD_LINES = 2 * LINES  # a header may have line breaks in its cells
 
@@ -100,51 +97,69 @@ def _form(
     return Form(drop, survey, shape, head.ends, operation, split, person, notes)
 
 
-def read(form: Form) -> Iterator[list[Record] | Unreadable]:
-    """Yield the records of a file in its order, in lists; raises OSError.
+class Stretch(NamedTuple):
+    """Records that follow each other in a file: their digests, texts and line numbers."""
 
-    This is the loop that a million rows pay for: no record is split into cells here.
+    digests: list[bytes]
+    raws: list[str]
+    lines: range
+    gone: bool = False
+
+    def after(self, number: int) -> Stretch | None:
+        """Return what follows the first `number` of them."""
+        if number >= len(self.raws):
+            return None
+        return Stretch(self.digests[number:], self.raws[number:], self.lines[number:], self.gone)
+
+
+def read(form: Form) -> Iterator[Stretch | Unreadable]:
+    """Yield the records of a file in its order; raises OSError.
+
+    This is the loop that a million rows pay for: no record is made or split into cells here.
     """
-    make = _record_maker(form)
+    digest = _digester(form)
     with _lines(form.drop, form.survey, form.begins) as lines:
         for found in runs(lines, form.shape):
             if isinstance(found, Run) and form.operation is None:
+                raws = [text.rstrip("\r\n") for text in found.texts]
                 try:
-                    yield [make(n, t.rstrip("\r\n")) for n, t in enumerate(found.texts, found.line)]
-                    continue
+                    digests = [digest(raw) for raw in raws]
                 except UnicodeEncodeError:
                     pass  # one of them has bytes that could not be decoded: one by one
+                else:
+                    yield Stretch(digests, raws, range(found.line, found.line + len(raws)))
+                    continue
             for piece in (found,) if isinstance(found, Piece) else found.pieces():
-                yield _judged(form, piece, make)
+                yield _judged(form, piece, digest)
 
 
-def _judged(form: Form, piece: Piece, make: _Make) -> list[Record] | Unreadable:
+def _judged(form: Form, piece: Piece, digest: _Digest) -> Stretch | Unreadable:
     """Make a record of a piece, or say why it is none."""
     if piece.reason:
         return _unreadable(form, piece)
     try:
-        record = make(piece.line, piece.raw)
+        said = [digest(piece.raw)]
     except UnicodeEncodeError:
         return _unreadable(form, piece._replace(reason="undecodable"))
-    if form.operation is None:
-        return [record]
-    gone = operations.is_gone(cells_of(piece.raw, form.shape)[form.operation])
-    if gone is None:
-        return _unreadable(form, piece._replace(reason="unknown_op", column=form.operation + 1))
-    return [structs.replace(record, gone=True) if gone else record]
+    gone = False
+    if form.operation is not None:
+        told = operations.is_gone(cells_of(piece.raw, form.shape)[form.operation])
+        if told is None:
+            return _unreadable(form, piece._replace(reason="unknown_op", column=form.operation + 1))
+        gone = told
+    return Stretch(said, [piece.raw], range(piece.line, piece.line + 1), gone)
 
 
-def _record_maker(form: Form) -> _Make:
-    header, split, name = Header(form.shape.names), form.split, form.drop.name
+def _digester(form: Form) -> _Digest:
     # A copy of a hash that knows its person costs less than making one for every row.
     begun = hashlib.blake2b(digest_size=16, person=form.person).copy
 
-    def make(line: int, raw: str) -> Record:
-        digest = begun()
-        digest.update(raw.encode())
-        return Record(Row(header, raw, split), digest.digest(), name, line, raw)
+    def digest(raw: str) -> bytes:
+        whole = begun()
+        whole.update(raw.encode())
+        return whole.digest()
 
-    return make
+    return digest
 
 
 def ends_without_newline(form: Form) -> bool:

@@ -14,16 +14,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def kept_by_source(connection: Connection, clinic: str) -> dict[str, int]:
-    """Return how many visits are kept of each source, gone ones included: counted in the index."""
-    rows = connection.execute(
-        text(
-            "SELECT source, count(*) AS number FROM appointments "
-            "WHERE clinic = :clinic GROUP BY source"
-        ),
-        {"clinic": clinic},
-    )
-    return {row.source: row.number for row in rows}
+def kept(connection: Connection, clinic: str, source: str) -> int:
+    """Return how many visits are kept of a source, gone ones included.
+
+    One stretch of an index is counted without looking at its rows; GROUP BY would compare each.
+    """
+    statement = "SELECT count(*) FROM appointments WHERE clinic = :clinic AND source = :source"
+    at = {"clinic": clinic, "source": source}
+    return int(connection.execute(text(statement), at).scalar_one())
 
 
 def set_aside_by_source(connection: Connection, clinic: str) -> dict[str, int]:
@@ -91,7 +89,7 @@ def booked(connection: Connection, clinic: str, *, first: datetime, end: datetim
             "AND a.gone_at IS NULL AND a.status = 'booked' AND a.patient IS NOT NULL"
         ),
         {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
-    )
+    ).fetchall()
     return [Coming(row[0], row[1], row[2], bool(row[3])) for row in rows]
 
 
@@ -104,12 +102,11 @@ def said_about(
             "SELECT m.appointment, m.state, m.reason FROM appointments a "
             "JOIN messages m ON m.appointment = a.id "
             "WHERE a.clinic = :clinic AND a.start_at >= :first AND a.start_at < :end "
-            "AND m.role = 'patient' AND m.kind <> 'cancellation' ORDER BY m.id"
+            "AND m.role = 'patient' AND m.kind <> 'cancellation'"
         ),
         {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
-    )
-    for row in rows:
-        yield row.appointment, row.state, row.reason
+    ).fetchall()
+    yield from rows
 
 
 def complete_reads(connection: Connection, clinic: str) -> Iterator[tuple[int, str]]:

@@ -58,12 +58,13 @@ def may_take_long(connection: Connection) -> None:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
+    connection.execute("PRAGMA page_size=8192")  # of a new file: a visit takes a kilobyte
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA cache_size=-16000")  # 16 MB: memory stays flat however many rows
     connection.execute("PRAGMA temp_store=MEMORY")
-    connection.execute("PRAGMA wal_autocheckpoint=8000")  # 32 MB: fewer pages written twice
+    connection.execute("PRAGMA wal_autocheckpoint=2000")  # 16 MB: fewer pages written twice
 
 
 def _begin_immediate(connection: Connection) -> None:

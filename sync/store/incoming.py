@@ -24,7 +24,6 @@ _COLUMNS = (
     "start_at",
     "new_start_at",
     "content",
-    "digest",
     "run",
     "held",
     "rejected",
@@ -40,7 +39,6 @@ class Waiting(NamedTuple):
     start_at: int | None
     new_start_at: int | None
     content: str | None
-    digest: bytes | None
 
     @property
     def delta(self) -> timedelta | None:
@@ -51,9 +49,7 @@ class Waiting(NamedTuple):
 
     @property
     def replacement(self) -> Replacement:
-        return Replacement(
-            self.appointment, self.what, self.content, self.digest, What.GONE in self.whats
-        )
+        return Replacement(self.appointment, self.what, self.content, What.GONE in self.whats)
 
     @property
     def whats(self) -> list[What]:
@@ -100,7 +96,6 @@ def wait(
                 w.start_at,
                 w.new_start_at,
                 w.content,
-                w.digest,
                 run,
                 None,
                 False,
@@ -143,7 +138,7 @@ def of_hold(connection: Connection, clinic: str, hold: int) -> Iterator[Waiting]
 def _waiting(connection: Connection, where: str, **values: Any) -> Iterator[Waiting]:
     rows = connection.execute(
         text(
-            "SELECT appointment, source_key, what, start_at, new_start_at, content, digest "
+            "SELECT appointment, source_key, what, start_at, new_start_at, content "
             f"FROM incoming WHERE clinic = :clinic AND {where} ORDER BY appointment"
         ),
         values,

@@ -51,6 +51,10 @@ def _maybe() -> Column[datetime]:
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
 
+# 64 kB are not enough for a page, and some databases stop there unless they are told.
+_Long = LargeBinary(1 << 20)
+
+
 def _number() -> Column[int]:
     return Column(_Number, primary_key=True, autoincrement=True)
 
@@ -106,9 +110,9 @@ class Appointment(SQLModel, table=True):
     __tablename__ = "appointments"
     __table_args__ = (
         UniqueConstraint("clinic", "source", "source_key", name="appointments_key"),
-        Index("appointments_digest", "digest"),
         Index("appointments_wake", "clinic", "wake_at"),
-        Index("appointments_start", "clinic", "start_at"),
+        # What is to come of a source is counted at every read: the index alone answers.
+        Index("appointments_start", "clinic", "start_at", "source", "status", "gone_at"),
         Index("appointments_patient", "clinic", "patient"),
     )
     id: int | None = Field(default=None, sa_column=_number())
@@ -121,7 +125,6 @@ class Appointment(SQLModel, table=True):
     practitioner: str | None = Field(default=None, max_length=255)
     version: int = 1
     baseline: int | None = None
-    digest: bytes = Field(sa_type=LargeBinary(16))
     content: str = Field(sa_type=Text)
     wake_at: datetime | None = Field(default=None, sa_column=_maybe())
     first_run: str = Field(max_length=26)
@@ -129,9 +132,31 @@ class Appointment(SQLModel, table=True):
     changed_at: datetime = Field(sa_column=_instant())
     gone_at: datetime | None = Field(default=None, sa_column=_maybe())
     gone_reason: str | None = Field(default=None, max_length=40)
-    missing: int = 0
     replaces: int | None = Field(default=None, sa_type=BigInteger)
     replaced_by: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Sighting(SQLModel, table=True):
+    """A page of what a source said last, in its order: see `sync.store.sightings`."""
+
+    __tablename__ = "sightings"
+    clinic: str = Field(primary_key=True, max_length=64)
+    source: str = Field(primary_key=True, max_length=64)
+    page: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    fingerprint: bytes  # of the mapping that the visits were read with
+    digests: bytes = Field(sa_type=_Long)  # 16 bytes a record
+    visits: bytes = Field(sa_type=_Long)  # 8 bytes a record: whose it is, 0 where it is nobody's
+    starts: bytes = Field(sa_type=_Long)  # 8 bytes a record: seconds, 0 if it will not take place
+
+
+class Absence(SQLModel, table=True):
+    """A coming visit that the last complete reads, one after the other, did not name."""
+
+    __tablename__ = "absences"
+    clinic: str = Field(max_length=64)
+    source: str = Field(max_length=64)
+    appointment: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    reads: int
 
 
 class Version(SQLModel, table=True):
@@ -175,7 +200,6 @@ class Incoming(SQLModel, table=True):
     start_at: datetime | None = Field(default=None, sa_column=_maybe())
     new_start_at: datetime | None = Field(default=None, sa_column=_maybe())
     content: str | None = Field(default=None, sa_type=Text)
-    digest: bytes | None = None
     run: str = Field(max_length=26)
     held: int | None = Field(default=None, sa_type=BigInteger)
     rejected: bool = False

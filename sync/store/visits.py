@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
 
@@ -27,18 +27,12 @@ _INSERTED = (
     "practitioner",
     "version",
     "baseline",
-    "digest",
     "content",
     "wake_at",
     "first_run",
     "first_seen_at",
     "changed_at",
-    "missing",
 )
-
-
-# A known visit that a read has met again: its id, and its start (None if it will not take place).
-Sighting: TypeAlias = tuple[int, int | None]
 
 
 class Stored(NamedTuple):
@@ -50,8 +44,6 @@ class Stored(NamedTuple):
     status: str
     start_at: int | None
     gone_at: int | None
-    first_run: str
-    missing: int
     content: str
 
     @property
@@ -63,30 +55,8 @@ class New(NamedTuple):
     """A visit to be kept for the first time."""
 
     visit: Appointment
-    digest: bytes
+    start_at: int | None  # seconds
     imported: bool
-
-
-def sightings(
-    connection: Connection, clinic: str, source: str, digests: Sequence[bytes]
-) -> dict[bytes, Sighting]:
-    """Return which of these raw digests belong to visits of the source that are kept as they were."""
-    found: dict[bytes, Sighting] = {}
-    ours = f"{clinic}/{source}"
-    for start in range(0, len(digests), _AT_ONCE):
-        some = tuple(digests[start : start + _AT_ONCE])
-        rows = dialects.fetch(
-            connection,
-            # Whose it is is asked here: in SQL it would lure the database off the digest's index.
-            "SELECT digest, clinic || '/' || source, id, CASE WHEN status IN "
-            "('cancelled', 'entered_in_error') THEN NULL ELSE start_at END FROM appointments "
-            f"WHERE digest IN ({dialects.marks(connection, len(some))}) AND gone_at IS NULL",
-            some,
-        )
-        for digest, whose, number, start_at in rows:
-            if whose == ours:
-                found[digest] = (number, start_at)
-    return found
 
 
 def by_keys(
@@ -98,7 +68,7 @@ def by_keys(
     for start in range(0, len(keys), _AT_ONCE):
         some = tuple(keys[start : start + _AT_ONCE])
         rows = connection.exec_driver_sql(
-            "SELECT id, source_key, version, status, start_at, gone_at, first_run, missing, content "
+            "SELECT id, source_key, version, status, start_at, gone_at, content "
             f"FROM appointments WHERE clinic = {mark} AND source = {mark} "
             f"AND source_key IN ({dialects.marks(connection, len(some))})",
             (clinic, source, *some),
@@ -111,47 +81,55 @@ def by_keys(
 def insert(
     connection: Connection,
     clinic: str,
+    source: str,
     visits: Iterable[New],
     *,
     run: str,
     now: datetime,
-    first_look: Callable[[Appointment], int] = lambda visit: 0,
-) -> None:
-    """Keep visits that were not known; a second look at the same key keeps the first.
+    first_look: Callable[[int | None], int] = lambda start: 0,
+) -> dict[str, int]:
+    """Keep visits of one source that were not known; return their numbers by key.
 
-    `first_look` says when plan has to look at one that came with an import (seconds; 0: at once).
+    One whose key is known all the same stays as it was, and has no number in what is returned.
+    `first_look` says when plan has to look at one that came with an import, by its start.
     """
-    at = seconds(now)
+    at, newest = seconds(now), _newest(connection)
 
     def rows() -> Iterator[tuple[object, ...]]:
         for new in visits:
             visit = new.visit
-            wake = first_look(visit) if new.imported else 0
+            wake = first_look(new.start_at) if new.imported else 0
             yield (
                 clinic,
                 visit.source,
                 visit.key,
                 visit.status.value,
-                seconds(visit.start) if visit.start else None,
+                new.start_at,
                 visit.patients[0].key if visit.patients else None,
                 visit.practitioners[0].key if visit.practitioners else None,
                 1,
                 1 if new.imported else None,
-                new.digest,
                 encode(visit).decode(),
                 wake,
                 run,
                 at,
                 at,
-                0,
             )
 
     bulk.write(connection, "appointments", _INSERTED, rows())
+    mark = dialects.marks(connection, 1)
+    made = dialects.fetch(
+        connection,
+        "SELECT source_key, id FROM appointments "
+        f"WHERE id > {mark} AND clinic = {mark} AND source = {mark} AND first_run = {mark}",
+        (newest, clinic, source, run),
+    )
+    return dict(made)
 
 
-def refresh_digests(connection: Connection, rows: Iterable[tuple[bytes, int]]) -> None:
-    """Note that a record is written differently now but says the same: (digest, id)."""
-    _many(connection, "UPDATE appointments SET digest = {} WHERE id = {}", list(rows))
+def _newest(connection: Connection) -> int:
+    newest = connection.exec_driver_sql("SELECT max(id) FROM appointments").scalar_one()
+    return int(newest or 0)
 
 
 def keep_people(
@@ -182,7 +160,6 @@ class Replacement(NamedTuple):
     id: int
     what: str
     content: str | None
-    digest: bytes | None
     gone: bool
 
 
@@ -203,7 +180,7 @@ def replace(
     before = {row[0]: row for row in _by_ids(connection, [r.id for r in replacements])}
     versions, rows = [], []
     for new in replacements:
-        _, version, content, digest, gone_at = before[new.id]
+        _, version, content, gone_at = before[new.id]
         versions.append((clinic, new.id, version, content, new.what, at, run))
         text_now = new.content if new.content is not None else content
         visit = decode(text_now)
@@ -214,7 +191,6 @@ def replace(
                 visit.patients[0].key if visit.patients else None,
                 visit.practitioners[0].key if visit.practitioners else None,
                 version + 1,
-                new.digest if new.digest is not None else digest,
                 text_now,
                 at,
                 (gone_at or at) if new.gone else None,
@@ -231,8 +207,8 @@ def replace(
     _many(
         connection,
         "UPDATE appointments SET status = {}, start_at = {}, patient = {}, practitioner = {}, "
-        "version = {}, digest = {}, content = {}, changed_at = {}, gone_at = {}, "
-        "gone_reason = {}, missing = 0, wake_at = 0 WHERE id = {}",
+        "version = {}, content = {}, changed_at = {}, gone_at = {}, "
+        "gone_reason = {}, wake_at = 0 WHERE id = {}",
         rows,
     )
     if silently:
@@ -243,13 +219,11 @@ def replace(
         )
 
 
-def _by_ids(
-    connection: Connection, ids: Sequence[int]
-) -> Iterator[tuple[int, int, str, bytes, int]]:
+def _by_ids(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, int, str, int]]:
     for start in range(0, len(ids), _AT_ONCE):
         some = tuple(ids[start : start + _AT_ONCE])
         yield from connection.exec_driver_sql(
-            "SELECT id, version, content, digest, gone_at FROM appointments "
+            "SELECT id, version, content, gone_at FROM appointments "
             f"WHERE id IN ({dialects.marks(connection, len(some))})",
             some,
         )
@@ -261,8 +235,6 @@ class Coming(NamedTuple):
     id: int
     source_key: str
     start_at: int
-    missing: int
-    first_run: str
 
 
 _COMING = (
@@ -274,7 +246,7 @@ _COMING = (
 def coming(connection: Connection, clinic: str, source: str, *, now: datetime) -> Iterator[Coming]:
     """Yield the known visits of a source that are still to take place, a few at a time."""
     rows = connection.execute(
-        text(f"SELECT id, source_key, start_at, missing, first_run {_COMING}"),
+        text(f"SELECT id, source_key, start_at {_COMING}"),
         {"clinic": clinic, "source": source, "now": seconds(now)},
         execution_options={"yield_per": 5000},
     )
@@ -282,22 +254,10 @@ def coming(connection: Connection, clinic: str, source: str, *, now: datetime) -
         yield Coming(*row)
 
 
-def count_coming(
-    connection: Connection, clinic: str, source: str, *, now: datetime, before: str
-) -> int:
-    """Return how many coming visits of a source were known before the run `before`."""
-    at = {"clinic": clinic, "source": source, "now": seconds(now), "run": before}
-    counted = text(f"SELECT count(*) {_COMING} AND first_run <> :run")
-    return int(connection.execute(counted, at).scalar_one())
-
-
-def count_missing(connection: Connection, ids: Sequence[int]) -> None:
-    """Note that one more complete read did not name these visits."""
-    _many(
-        connection,
-        "UPDATE appointments SET missing = missing + 1 WHERE id = {}",
-        [(number,) for number in ids],
-    )
+def count_coming(connection: Connection, clinic: str, source: str, *, now: datetime) -> int:
+    """Return how many visits of a source are still to take place."""
+    at = {"clinic": clinic, "source": source, "now": seconds(now)}
+    return int(connection.execute(text(f"SELECT count(*) {_COMING}"), at).scalar_one())
 
 
 def newly_booked(
@@ -312,7 +272,7 @@ def newly_booked(
     for start in range(0, len(patients), _AT_ONCE):
         some = tuple(patients[start : start + _AT_ONCE])
         rows = connection.exec_driver_sql(
-            "SELECT id, source_key, version, status, start_at, gone_at, first_run, missing, content "
+            "SELECT id, source_key, version, status, start_at, gone_at, content "
             f"FROM appointments WHERE clinic = {mark} AND source = {mark} "
             f"AND first_seen_at > {mark} AND replaces IS NULL AND gone_at IS NULL "
             "AND status NOT IN ('cancelled', 'entered_in_error') "

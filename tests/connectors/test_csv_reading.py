@@ -135,7 +135,7 @@ class TestHeader:
     def test_a_header_alone_is_a_whole_file_with_nothing_in_it(self, drops: Drops) -> None:
         drops.put("visits.csv", HEAD)
         read = drops.read()
-        assert [(p.records, p.complete, p.last) for p in read.pages] == [([], True, True)]
+        assert [(list(p.records), p.complete, p.last) for p in read.pages] == [([], True, True)]
 
     def test_totals_blank_lines_and_repeated_headers_are_no_records(self, drops: Drops) -> None:
         rows = ROWS + "\n,,,,\n" + HEAD + "3,2026-12-03,08:00,p3,\n"

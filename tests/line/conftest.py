@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import icalendar
 import pytest
+from ruamel.yaml import YAML
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -44,13 +45,7 @@ Row = dict[str, str]
 T = TypeVar("T")
 _DROPPED_FIRST = 1_790_000_000  # files carry times of their own, an hour apart
 
-REMINDERS: dict[str, Any] = {
-    "patient": {
-        "confirmation": {"channels": ["email"], "invite": True},
-        "steps": ["3d", "1d", "1h"],
-    },
-    "doctor": {"steps": ["1h"], "digest": {"at": "18:00"}},
-}
+SHIPPED = Path(__file__).resolve().parents[2] / "settings.yaml"
 
 
 def visit(key: str | int, start: str = "2026-12-07 10:00", **cells: str) -> Row:
@@ -163,23 +158,11 @@ class Line:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {
-            "version": 1,
-            "clinic": {
-                "id": self.id,
-                "name": "Riverside Family Clinic",
-                "timezone": ZONE,
-                "country": "DE",
-                "language": "de",
-                "phone": "+493012345678",
-            },
-            "store": {"url": self.store_url},
-            "sources": {"reception": csv_source()},
-            "calendars": {"files": {"type": "ics"}},
-            "notifiers": {"outbox": {"type": "outbox"}},
-            "reminders": REMINDERS,
-            **self.said,
-        }
+        """The settings that we ship, but for the store, and that files need not settle."""
+        shipped: dict[str, Any] = YAML(typ="safe", pure=True).load(SHIPPED)
+        shipped["clinic"]["id"] = self.id
+        shipped["sources"]["reception"]["ready"] = {"settle": "0s"}
+        return {**shipped, "store": {"url": self.store_url}, **self.said}
 
     @property
     def file(self) -> Path:
@@ -376,10 +359,6 @@ class Line:
             for path in sorted(self.data.rglob("*"))
             if path.is_file() and not path.name.startswith("store.db") and path.suffix != ".jsonl"
         }
-
-
-def csv_source(contents: str = "snapshot", **more: Any) -> dict[str, Any]:
-    return {"type": "csv", "contents": contents, "ready": {"settle": "0s"}, **more}
 
 
 def _sent(path: Path) -> Sent:

@@ -165,6 +165,22 @@ def test_the_next_good_export_dissolves_the_hold(known: Line) -> None:
     assert known.sync().exit == DONE
 
 
+def test_who_was_told_of_a_new_booking_while_the_rest_was_held_is_told_of_the_old_one_too(
+    known: Line,
+) -> None:
+    good = dict(known.rows)
+    for key in list(known.rows)[:20]:
+        known.cancel(key)
+    same = {name: good["100"][name] for name in ("patient_id", "patient_name", "mobile", "email")}
+    known.book(900, "2026-12-19 14:00", **same)
+    assert known.after() == [("confirmation", "p100@mail.example")]
+    known.rows = {**good, "900": known.rows["900"]}
+    known.cancel(100)
+    # No move: the new visit was told by itself, so without this the patient would expect both.
+    assert known.after() == [("cancellation", "+4915155500100")]
+    assert known.after() == []
+
+
 def test_what_is_held_stays_held_until_somebody_looks(known: Line) -> None:
     for key in list(known.rows)[:20]:
         known.cancel(key)

@@ -51,6 +51,7 @@ def test_the_same_rows_in_another_order_change_nothing(settled: Line) -> None:
     report = settled.sync()
     after = settled.dump()
     assert len(after.pop("quarantine")) == len(rows.pop("quarantine")) == 1  # seen once more
+    assert after.pop("sightings") != rows.pop("sightings")  # where each record stands now
     assert (after, settled.files(), len(settled.writes)) == (rows, files, writes)
     assert report.sources["reception"].changes == {}
     assert report.messages.sent == 0

@@ -90,6 +90,17 @@ def test_what_is_not_yaml_is_told_with_its_place(load: Load, body: str, line: in
     assert [(row, code) for _, row, _, code, _ in mistakes(load, body)] == [(line, "yaml")]
 
 
+@pytest.mark.parametrize("depth", [600, 1999, 300_000])
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_a_text_without_a_floor_is_a_mistake_and_not_the_end(
+    tmp_path: Path, opening: str, depth: int
+) -> None:
+    (tmp_path / "ours.yaml").write_text(opening * depth)
+    with pytest.raises(SettingsError) as wrong:
+        mappings.load("ours.yaml", tmp_path)
+    assert wrong.value.findings[0].line == 1
+
+
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new.yaml").write_text("version: 2\n" + LEAST)
     with pytest.raises(SettingsError, match="version: 1"):
@@ -198,6 +209,14 @@ def test_two_tables_one_after_the_other_are_each_read_by_their_own_header(load: 
     assert [(v.key, v.service) for v in visits if v] == [("1", "a"), ("2", "b"), ("1", "a")]
 
 
+def test_a_row_that_needs_a_closer_look_comes_out_like_the_others(load: Load) -> None:
+    mapper = load(LEAST + "  service: {path: s}\n").compile(BERLIN)
+    header = Header(["id", "s"])
+    rows = [Row(header, cells, tuple) for cells in (("1", "a"), (2, "a\u00a0b"), ("3", "a  b"))]
+    visits = [mapper(Record(data=row, digest=b"")) for row in rows]
+    assert [(v.key, v.service) for v in visits if v] == [("1", "a"), ("2", "a b"), ("3", "a b")]
+
+
 # --- tests inside a mapping --------------------------------------------------------------------------
 
 
@@ -224,3 +243,28 @@ def test_a_mappings_own_tests_tell_each_field_that_differs(load: Load) -> None:
         (8, "patients", [{"name": "Ada"}], []),
     ]
     assert str(run_tests(mapping)[0]) == "own test 2: status: expected 'no_show', found 'booked'"
+
+
+def test_a_mapping_runs_without_its_tests_being_read(load: Load, tmp_path: Path) -> None:
+    body = LEAST + "tests:\n- {in: {id: 1}, uot: {}}\n\n# the end\nnulls: [x]\n"
+    (tmp_path / "ours.yaml").write_text("version: 1\n" + body)
+    found = mappings.find("ours.yaml", tmp_path)
+    assert "X" in found.nulls
+    with pytest.raises(SettingsError, match="uot"):
+        _ = found.tests
+    assert [fix for *_, fix in mistakes(load, body)] == ["did you mean out?"]
+
+
+def test_a_mistake_beside_the_tests_is_told_with_theirs_and_on_its_line(tmp_path: Path) -> None:
+    body = LEAST + "tests:\n  - {in: {id: 1}, uot: {}}\nnuls: []\n"
+    (tmp_path / "ours.yaml").write_text("version: 1\n" + body)
+    with pytest.raises(SettingsError) as wrong:
+        _ = mappings.find("ours.yaml", tmp_path).fields
+    assert [(f.path, f.line) for f in wrong.value.findings] == [("nuls", 6), ("tests[0].uot", 5)]
+
+
+def test_what_only_the_tests_name_is_still_known(tmp_path: Path) -> None:
+    body = "tests:\n  - {in: {id: &word break}}\nskip_if: {path: id, equals: *word}\n"
+    (tmp_path / "ours.yaml").write_text("version: 1\n" + LEAST + body)
+    (skip,) = mappings.find("ours.yaml", tmp_path).skips
+    assert skip.equals == {"break"}

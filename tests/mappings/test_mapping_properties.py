@@ -13,6 +13,9 @@ import mappings
 from clinicrelay import Appointment, BadRecord, Record
 from clinicrelay.model import decode, encode
 from clinicrelay.tables import Header, Row
+from mappings.columns import InTable, InTexts
+from mappings.spec import Name
+from mappings.transforms import clean, read_email
 
 COLUMNS = (
     *("appointment_id", "start", "date", "time", "end", "duration", "status", "cancelled"),
@@ -52,6 +55,50 @@ def test_any_row_becomes_a_visit_or_is_set_aside(cells: list[object]) -> None:
 def test_any_object_becomes_a_visit_or_is_set_aside(data: dict[str, object]) -> None:
     with suppress(BadRecord):
         assert MAPPER(Record(data=data, digest=b"")) is not None
+
+
+# Spaces of every kind, what nobody sees, halves of characters, and marks that compose with others.
+_ODD = st.text(
+    "ab\u00e9 \t\r\n\x00\x07\x1f\x85\u00a0\u2003\u2028\u200b\u2060\ufeff\ud800"
+    "<=e\u0301\u0308\u0338\u1100\u1161"
+)
+_ROWS = st.lists(
+    _CELLS | _ODD | st.text(max_size=300), min_size=len(COLUMNS), max_size=len(COLUMNS)
+)
+
+
+def told(data: object) -> object:
+    try:
+        return MAPPER(Record(data=data, digest=b""))  # type: ignore[arg-type]
+    except BadRecord as wrong:
+        return wrong.reason, wrong.field, wrong.key, wrong.detail
+
+
+@given(_ROWS)
+def test_a_row_read_at_once_is_read_as_its_cells_one_by_one(cells: list[str]) -> None:
+    row = Row(Header(COLUMNS), cells, list)
+    assert told(row) == told(dict(zip(COLUMNS, cells, strict=True)))
+
+
+@given(st.lists(_ODD | st.sampled_from(["", "N/A", "a" * 256]), min_size=1, max_size=4))
+def test_texts_taken_at_once_are_clean_and_not_too_long(cells: list[str]) -> None:
+    names = [Name(str(number)) for number in range(len(cells))]
+    table = InTable(Header([name.path for name in names]), {"", "N/A"})
+    taken = InTexts(table, names).take(cells)
+    cleaned = [clean(cell) for cell in cells]
+    assert taken in (None, [None if text in {"", "N/A"} else text for text in cleaned])
+    if all(text.isascii() and text.isalpha() and len(text) < 256 for text in cells):
+        assert taken == cells
+
+
+@given(st.emails() | st.from_regex(r"[\w.+-]{1,70}@[A-Za-z0-9.-]{1,20}", fullmatch=True))
+def test_an_address_is_read_as_one_in_brackets(address: str) -> None:
+    def read(text: str) -> str | None:
+        with suppress(ValueError):
+            return read_email(text)
+        return None
+
+    assert read(address) == read(f"<{address}>")
 
 
 CANARIES = {

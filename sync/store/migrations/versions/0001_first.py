@@ -11,6 +11,14 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
+        "absences",
+        sa.Column("clinic", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("appointment", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("reads", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("appointment"),
+    )
+    op.create_table(
         "appointments",
         sa.Column(
             "id",
@@ -27,7 +35,6 @@ def upgrade() -> None:
         sa.Column("practitioner", sa.String(length=255), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("baseline", sa.Integer(), nullable=True),
-        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("wake_at", sa.BigInteger(), nullable=True),
         sa.Column("first_run", sa.String(length=26), nullable=False),
@@ -35,15 +42,18 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("gone_at", sa.BigInteger(), nullable=True),
         sa.Column("gone_reason", sa.String(length=40), nullable=True),
-        sa.Column("missing", sa.Integer(), nullable=False),
         sa.Column("replaces", sa.BigInteger(), nullable=True),
         sa.Column("replaced_by", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("clinic", "source", "source_key", name="appointments_key"),
     )
-    op.create_index("appointments_digest", "appointments", ["digest"], unique=False)
     op.create_index("appointments_patient", "appointments", ["clinic", "patient"], unique=False)
-    op.create_index("appointments_start", "appointments", ["clinic", "start_at"], unique=False)
+    op.create_index(
+        "appointments_start",
+        "appointments",
+        ["clinic", "start_at", "source", "status", "gone_at"],
+        unique=False,
+    )
     op.create_index("appointments_wake", "appointments", ["clinic", "wake_at"], unique=False)
     op.create_table(
         "attempts",
@@ -131,7 +141,6 @@ def upgrade() -> None:
         sa.Column("start_at", sa.BigInteger(), nullable=True),
         sa.Column("new_start_at", sa.BigInteger(), nullable=True),
         sa.Column("content", sa.Text(), nullable=True),
-        sa.Column("digest", sa.LargeBinary(), nullable=True),
         sa.Column("run", sa.String(length=26), nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=True),
         sa.Column("rejected", sa.Boolean(), nullable=False),
@@ -241,6 +250,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("runs_started", "runs", ["clinic", "started_at"], unique=False)
+    op.create_table(
+        "sightings",
+        sa.Column("clinic", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("page", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("digests", sa.LargeBinary(length=1048576), nullable=False),
+        sa.Column("visits", sa.LargeBinary(length=1048576), nullable=False),
+        sa.Column("starts", sa.LargeBinary(length=1048576), nullable=False),
+        sa.PrimaryKeyConstraint("clinic", "source", "page"),
+    )
     op.create_table(
         "sources",
         sa.Column("clinic", sa.String(length=64), nullable=False),
