@@ -130,7 +130,9 @@ class Document:
     def _at(self, steps: Steps) -> Position:
         # Positions cost a second reading, so only those who have something to report pay for it.
         if self._places is None:
-            self._places = dict(_places(self._text))
+            self._places = {}
+            with suppress(RecursionError):  # nested too deeply: the whole of it is the place
+                self._places.update(_places(self._text))
         while steps and steps not in self._places:
             steps = steps[:-1]
         return self._places.get(steps, (1, 1))
