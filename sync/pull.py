@@ -23,7 +23,7 @@ from sync.store import incoming, memory, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
 from sync.store.quarantine import SetAside
 from sync.store.sightings import Sheet
-from sync.store.visits import New, Stored
+from sync.store.visits import Stored
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -236,27 +236,24 @@ def _insert(connection: Connection, source: SourceRun, reading: Reading, done: _
     """Keep the new visits of a page, and note that the read has met them."""
     if not done.new:
         return
+    said = list(done.new.values())
     numbers = visits.insert(
         connection,
         source.clinic,
         source.name,
-        [New(said.visit, said.start_at, reading.importing) for said in done.new.values()],
+        [one.visit for one in said],
+        [one.start_at for one in said],
         run=source.run,
         now=source.now,
-        first_look=source.first_look,
+        first_look=source.first_look if reading.importing else None,
     )
-    before, sheet = reading.coming, done.sheet
-    for key, said in done.new.items():
-        off = said.visit.status.called_off
-        sheet.visits[said.at] = numbers.get(key, 0)
-        sheet.starts[said.at] = 0 if off else said.start_at or 0
-        source.changes[What.BOOKED] += not off
-    places = [said.at for said in done.new.values()]
-    reading.meet_all(
-        [sheet.visits[at] for at in places],
-        [sheet.starts[at] for at in places],
-        now=int(source.now.timestamp()),
-    )
+    off = {one.at for one in said if one.visit.status.called_off}
+    starts = [0 if one.at in off else one.start_at or 0 for one in said]
+    for one, number, start in zip(said, numbers, starts, strict=True):
+        done.belongs(one.at, number, start)
+    source.changes[What.BOOKED] += len(said) - len(off)
+    before = reading.coming
+    reading.meet_all(numbers, starts, now=int(source.now.timestamp()))
     reading.booked += reading.coming - before
 
 
@@ -366,7 +363,10 @@ def _without_contradictions(
 ) -> list[_Said]:
     """Fold records that say the same twice; set aside both of two that contradict (C-14)."""
     right = source.connector.duplicates
-    first: dict[str, _Said] = {}
+    first = {one.visit.key: one for one in said}
+    if len(first) == len(said):
+        return said
+    first.clear()
     torn: set[str] = set()
     for one in said:
         key = one.visit.key

@@ -1,6 +1,6 @@
 """Read-only looks into the store for people: lists, searches and the life of single visits.
 
-Everything here goes by an index; only a search by name looks through all patients.
+Everything here goes by an index; only a search for a patient looks through all of them.
 """
 
 from __future__ import annotations

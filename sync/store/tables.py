@@ -176,10 +176,6 @@ class Person(SQLModel, table=True):
     """Patients by what somebody would search them by; the visits hold the truth."""
 
     __tablename__ = "people"
-    __table_args__ = (
-        Index("people_phone", "clinic", "phone"),
-        Index("people_email", "clinic", "email"),
-    )
     clinic: str = Field(primary_key=True, max_length=64)
     source: str = Field(primary_key=True, max_length=64)
     source_key: str = Field(primary_key=True, max_length=255)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
@@ -51,14 +51,6 @@ class Stored(NamedTuple):
         return decode(self.content)
 
 
-class New(NamedTuple):
-    """A visit to be kept for the first time."""
-
-    visit: Appointment
-    start_at: int | None  # seconds
-    imported: bool
-
-
 def by_keys(
     connection: Connection, clinic: str, source: str, keys: Sequence[str]
 ) -> dict[str, Stored]:
@@ -82,49 +74,57 @@ def insert(
     connection: Connection,
     clinic: str,
     source: str,
-    visits: Iterable[New],
+    visits: Sequence[Appointment],
+    starts: Sequence[int | None],
     *,
     run: str,
     now: datetime,
-    first_look: Callable[[int | None], int] = lambda start: 0,
-) -> dict[str, int]:
-    """Keep visits of one source that were not known; return their numbers by key.
+    first_look: Callable[[int | None], int] | None = None,
+) -> list[int]:
+    """Keep visits of one source that were not known, with their starts (seconds).
 
-    One whose key is known all the same stays as it was, and has no number in what is returned.
-    `first_look` says when plan has to look at one that came with an import, by its start.
+    Returns their numbers; one whose key is known all the same stays as it was, and has 0. Given a
+    `first_look` the visits come with an import: everybody counts as told of them, and it says when
+    plan has to look at one, by its start.
     """
-    at, newest = seconds(now), _newest(connection)
-
-    def rows() -> Iterator[tuple[object, ...]]:
-        for new in visits:
-            visit = new.visit
-            wake = first_look(new.start_at) if new.imported else 0
-            yield (
-                clinic,
-                visit.source,
-                visit.key,
-                visit.status.value,
-                new.start_at,
-                visit.patients[0].key if visit.patients else None,
-                visit.practitioners[0].key if visit.practitioners else None,
-                1,
-                1 if new.imported else None,
-                encode(visit).decode(),
-                wake,
-                run,
-                at,
-                at,
-            )
-
-    bulk.write(connection, "appointments", _INSERTED, rows())
-    mark = dialects.marks(connection, 1)
-    made = dialects.fetch(
-        connection,
-        "SELECT source_key, id FROM appointments "
-        f"WHERE id > {mark} AND clinic = {mark} AND source = {mark} AND first_run = {mark}",
-        (newest, clinic, source, run),
+    at, newest, baseline = seconds(now), _newest(connection), 1 if first_look else None
+    rows = (
+        (
+            clinic,
+            source,
+            visit.key,
+            visit.status.value,
+            start,
+            visit.patients[0].key if visit.patients else None,
+            visit.practitioners[0].key if visit.practitioners else None,
+            1,
+            baseline,
+            encode(visit).decode(),
+            first_look(start) if first_look else 0,
+            run,
+            at,
+            at,
+        )
+        for visit, start in zip(visits, starts, strict=True)
     )
-    return dict(made)
+    bulk.write(connection, "appointments", _INSERTED, rows)
+    made = dict(_since(connection, clinic, source, newest))
+    return [made.get(visit.key, 0) for visit in visits]
+
+
+def _since(connection: Connection, clinic: str, source: str, newest: int) -> list[tuple[Any, ...]]:
+    """Return the keys and numbers of a source's visits after one of all visits.
+
+    COALESCE is there for the planner alone: by the index of the keys SQLite would look through all
+    visits of the source to find the last few.
+    """
+    mark = dialects.marks(connection, 1)
+    return dialects.fetch(
+        connection,
+        f"SELECT source_key, id FROM appointments WHERE id > {mark} "
+        f"AND COALESCE(clinic, '') = {mark} AND COALESCE(source, '') = {mark}",
+        (newest, clinic, source),
+    )
 
 
 def _newest(connection: Connection) -> int:
@@ -139,10 +139,9 @@ def keep_people(
     people: dict[str, tuple[str | None, ...]] = {}
     for visit in visits:
         for who in visit.patients:
-            row = (clinic, visit.source, who.key, who.name, who.phone, who.email)
-            if (print_ := hash(row)) not in known:
+            if (print_ := hash(who)) not in known:
                 known.add(print_)
-                people[who.key] = row
+                people[who.key] = (clinic, visit.source, who.key, who.name, who.phone, who.email)
     if len(known) > _PEOPLE_REMEMBERED:
         known.clear()
     bulk.write(

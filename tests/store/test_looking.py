@@ -9,7 +9,6 @@ import pytest
 
 from clinicrelay.model import Appointment, Patient, Status
 from sync.store import Store, counting, looking, open_store, visits
-from sync.store.visits import New
 
 
 def visit(key: str, start: datetime | None, **changes: object) -> Appointment:
@@ -26,8 +25,8 @@ def store(store_url: str, now: datetime) -> Iterator[Store]:
     day = timedelta(days=1)
     kept = [visit("a", now + day), visit("b", now + 2 * day), visit("c", None)]
     with opened.write() as connection:
-        news = [New(one, one.start and int(one.start.timestamp()), True) for one in kept]
-        visits.insert(connection, "riverside", "reception", news, run="run-1", now=now)
+        starts = [one.start and int(one.start.timestamp()) for one in kept]
+        visits.insert(connection, "riverside", "ehr", kept, starts, run="run-1", now=now)
         visits.keep_people(connection, "riverside", kept, set())
     yield opened
     opened.close()

@@ -14,7 +14,7 @@ from sqlalchemy import inspect, text
 from clinicrelay.errors import SettingsError, StoreBusy
 from clinicrelay.model import Appointment, Patient, Status
 from sync.store import Store, bulk, dialects, memory, open_store, progress, schema, scratch, visits
-from sync.store.visits import New, Replacement
+from sync.store.visits import Replacement
 
 
 @pytest.fixture
@@ -36,13 +36,20 @@ def visit(key: str, now: datetime, **changes: object) -> Appointment:
     )
 
 
-def new(one: Appointment, *, imported: bool) -> New:
-    return New(one, int(one.start.timestamp()) if one.start else None, imported)
-
-
-def keep(store: Store, now: datetime, *news: New, run: str = "r1") -> dict[str, int]:
+def keep(
+    store: Store, now: datetime, *news: Appointment, imported: bool, run: str = "r1"
+) -> list[int]:
     with store.write() as connection:
-        return visits.insert(connection, store.clinic, "reception", news, run=run, now=now)
+        return visits.insert(
+            connection,
+            store.clinic,
+            "reception",
+            news,
+            [int(one.start.timestamp()) if one.start else None for one in news],
+            run=run,
+            now=now,
+            first_look=(lambda start: 0) if imported else None,
+        )
 
 
 def stored(store: Store, *keys: str) -> dict[str, visits.Stored]:
@@ -133,30 +140,30 @@ def test_nothing_of_a_failed_transaction_remains(store: Store, now: datetime) ->
 
 
 def test_what_scratch_writes_vanishes(store: Store, store_url: str, now: datetime) -> None:
-    keep(store, now, new(visit("1", now), imported=True))
+    keep(store, now, visit("1", now), imported=True)
     with scratch(store_url, "riverside", now=now) as copy:
-        keep(copy, now, new(visit("2", now), imported=True))
+        keep(copy, now, visit("2", now), imported=True)
         assert set(stored(copy, "1", "2")) == {"1", "2"}
     assert set(stored(store, "1", "2")) == {"1"}
 
 
 def test_scratch_creates_no_store(tmp_path: Path, now: datetime) -> None:
     with scratch(f"sqlite:///{tmp_path}/none.db", "riverside", now=now) as copy:
-        keep(copy, now, new(visit("1", now), imported=True))
+        keep(copy, now, visit("1", now), imported=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_visit_with_the_same_key_keeps_the_first(store: Store, now: datetime) -> None:
-    keep(store, now, new(visit("1", now), imported=True))
-    newer = new(visit("1", now, service="x"), imported=False)
-    made = keep(store, now, newer, new(visit("2", now), imported=False), run="r2")
+    keep(store, now, visit("1", now), imported=True)
+    newer = visit("1", now, service="x")
+    made = keep(store, now, newer, visit("2", now), imported=False, run="r2")
     one = stored(store, "1")["1"]
-    assert made == {"2": stored(store, "2")["2"].id}
+    assert made == [0, stored(store, "2")["2"].id]
     assert (one.visit.service, one.version) == (None, 1)
 
 
 def test_a_replaced_version_is_kept_with_what_changed_it(store: Store, now: datetime) -> None:
-    keep(store, now, new(visit("1", now), imported=True))
+    keep(store, now, visit("1", now), imported=True)
     one = stored(store, "1")["1"]
     moved = visit("1", now, start=now + timedelta(days=3))
     change = Replacement(one.id, "rescheduled", visits.encode(moved).decode(), gone=False)
@@ -171,7 +178,7 @@ def test_a_replaced_version_is_kept_with_what_changed_it(store: Store, now: date
 
 
 def test_a_gone_visit_keeps_its_content(store: Store, now: datetime) -> None:
-    keep(store, now, new(visit("1", now), imported=True))
+    keep(store, now, visit("1", now), imported=True)
     one = stored(store, "1")["1"]
     with store.write() as connection:
         gone = Replacement(one.id, "gone", None, gone=True)
@@ -185,10 +192,11 @@ def test_coming_visits_are_those_that_will_take_place(store: Store, now: datetim
     keep(
         store,
         now,
-        new(visit("ahead", now), imported=True),
-        new(visit("past", now, start=now - timedelta(hours=1)), imported=True),
-        new(visit("off", now, status=Status.CANCELLED), imported=True),
-        new(visit("unscheduled", now, start=None), imported=True),
+        visit("ahead", now),
+        visit("past", now, start=now - timedelta(hours=1)),
+        visit("off", now, status=Status.CANCELLED),
+        visit("unscheduled", now, start=None),
+        imported=True,
     )
     with store.read() as connection:
         found = visits.coming(connection, "riverside", "reception", now=now)

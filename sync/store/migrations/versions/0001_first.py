@@ -207,8 +207,6 @@ def upgrade() -> None:
         sa.Column("email", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("clinic", "source", "source_key"),
     )
-    op.create_index("people_email", "people", ["clinic", "email"], unique=False)
-    op.create_index("people_phone", "people", ["clinic", "phone"], unique=False)
     op.create_table(
         "quarantine",
         sa.Column(
