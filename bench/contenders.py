@@ -76,7 +76,7 @@ def job(folder: Path, export: Path, store: str) -> None:
     """The whole job: `sync` of an export dropped into the inbox of an ordinary clinic."""
     from bench.clinic import drop, sync
 
-    gc.set_threshold(50_000, 20, 100)  # as the program does at its start
+    gc.set_threshold(100_000, 20, 100)  # as the program does at its start
     drop(folder, export)
     sync(folder, store, NOW)
 

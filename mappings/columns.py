@@ -17,6 +17,8 @@ from mappings.spec import Field, Name, names_in
 Take: TypeAlias = Callable[[Sequence[Any]], Sequence[str | None] | None]
 Part: TypeAlias = Callable[[Source, list[Issue]], Any]
 
+_BETWEEN = ","  # printable, and composes with nothing beside it
+
 # Slots, doctors, places and status words of a big clinic fit; patients are not remembered.
 _REMEMBERED = 16_384
 
@@ -98,11 +100,14 @@ def _taker(places: Sequence[int], nulls: frozenset[str]) -> Take:
     get = _getter(places)
 
     def take(cells: Sequence[Any]) -> Sequence[str | None] | None:
+        texts = get(cells)
         try:
-            texts = [*map(str.strip, get(cells))]
+            row = _BETWEEN.join(texts)
+            if ", " in row or " ," in row or row != row.strip():
+                texts = [*map(str.strip, texts)]
+                row = _BETWEEN.join(texts)
         except TypeError:  # not all are text
             return None
-        row = "".join(texts)
         if not row.isprintable() or "  " in row:
             return None
         if not row.isascii() and not is_normalized("NFC", row):

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from clinicrelay.dates import AmbiguousDate
 from clinicrelay.errors import BadRecord
-from clinicrelay.model import Appointment, Issue, Kind, Modality, Practitioner, Status
+from clinicrelay.model import Appointment, Issue, Kind, Modality, Place, Practitioner, Status
 from clinicrelay.times import zone_of
 from mappings.columns import Part, remembered
 from mappings.fields import (
@@ -37,6 +37,9 @@ from mappings.transforms import clean, read_minutes
 
 Make: TypeAlias = Callable[[Source, Source, str | None], Appointment]
 When: TypeAlias = tuple[datetime | None, datetime | None, bool, str]
+Care: TypeAlias = tuple[
+    Status, str | None, Practitioner | None, Kind | None, Modality, Place | None
+]
 ZoneOf: TypeAlias = Callable[[Source], str]
 
 _NO_START = Issue("no_start", "start")
@@ -81,9 +84,12 @@ def compile_visit(
         "timezone start end duration",
         resolve,
     )
-    status_of = remembered(_status_part(fields, readers, resolve), fields, "status", resolve)
-    care_of = remembered(_care_part(readers), fields, "practitioner kind modality", resolve)
-    place_of = remembered(place_part(readers), fields, "location", resolve)
+    care_of = remembered(
+        _care_part(fields, readers, resolve),
+        fields,
+        "status practitioner kind modality location",
+        resolve,
+    )
     patient_of, key_of = patient_part(readers), key_part(readers)
     link_of, link_for_doctor_of, service_of, notes_of = (
         readers.get(name) for name in ("join_url", "join_url_practitioner", "service", "notes")
@@ -94,11 +100,9 @@ def compile_visit(
         issues: list[Issue] = []
         key = key_of(texts, given)
         start, end, inferred, zone = when_of(source, issues)
-        status, raw = status_of(source, issues)
+        status, raw, doctor, kind, modality, place = care_of(source, issues)
         patient = patient_of(texts, issues)
-        doctor, kind, modality = care_of(source, issues)
         key = key or derived_visit_key(patient, doctor, start)
-        place = place_of(source, issues)
         # By position: so many keywords take four times as long.
         return Appointment(
             name,
@@ -164,21 +168,24 @@ def key_part(readers: Readers) -> Callable[[Source, str | None], str | None]:
     return read
 
 
-def _care_part(readers: Readers) -> Part:
-    """Return what reads who is to be visited, and the kind and modality of the visit."""
-    doctor_of = practitioner_part(readers)
+def _care_part(fields: Mapping[str, Field], readers: Readers, resolve: Resolve) -> Part:
+    """Return what reads how a visit stands, its kind and modality, with whom and where it is."""
+    status_of = _status_part(fields, readers, resolve)
+    doctor_of, place_of = practitioner_part(readers), place_part(readers)
     kind_of, modality_of = readers.get("kind"), readers.get("modality")
 
-    def read(
-        source: Source, issues: list[Issue]
-    ) -> tuple[Practitioner | None, Kind | None, Modality]:
+    def read(source: Source, issues: list[Issue]) -> Care:
+        status, raw = status_of(source, issues)
         doctor = doctor_of(source, issues)
         kind = kind_of(source, issues) if kind_of else None
         modality = modality_of(source, issues) if modality_of else None
         return (
+            status,
+            raw,
             doctor,
             _KINDS[kind] if kind else None,
             _MODALITIES[modality] if modality else Modality.IN_PERSON,
+            place_of(source, issues),
         )
 
     return read

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from clinicrelay.actions import What
 from clinicrelay.contracts import Connector, Page, Record, Unreadable, Window
@@ -166,11 +168,11 @@ def _reading(source: SourceRun, known: Progress) -> Reading:
     return Reading(known.imported_at is None, Recall(load if lists else lambda page: None))
 
 
-class _Said(NamedTuple):
-    """A record, where on its page it stands, and what it tells."""
+class _Said(msgspec.Struct, frozen=True):
+    """Where on its page a record stands, and what it tells; the record itself can be made again."""
 
     at: int
-    record: Record
+    gone: bool
     visit: Appointment
     start_at: int | None  # seconds
 
@@ -179,6 +181,7 @@ class _Said(NamedTuple):
 class _Sorted:
     """The records of one page, sorted into what has to be done about them."""
 
+    page: Page
     sheet: Sheet
     new: dict[str, _Said] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
@@ -191,8 +194,8 @@ class _Sorted:
 
 
 def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
-    done = _Sorted(reading.recall.whose(page.digests))
-    said = _map(source, reading, page, done)
+    done = _Sorted(page, reading.recall.whose(page.digests))
+    said = _map(source, reading, done)
     _sort(source, reading, said, done)
     reading.records += len(page.records) + len(page.unreadable)
     reading.set_aside += len(done.aside)
@@ -265,14 +268,14 @@ def remember(source: SourceRun, connection: Any) -> None:
     source.remembered = now
 
 
-def _map(source: SourceRun, reading: Reading, page: Page, done: _Sorted) -> list[_Said]:
+def _map(source: SourceRun, reading: Reading, done: _Sorted) -> list[_Said]:
     """Translate what is not known word for word; everything else has been met, or is set aside."""
-    for thing in page.unreadable:
+    for thing in done.page.unreadable:
         reading.nameless |= thing.key is None
         _set_aside(reading, done, _unreadable(source.name, thing))
-    said = []
+    said, records = [], done.page.records
     for at in _unknown(source, reading, done.sheet):
-        record = page.records[at]
+        record = records[at]
         try:
             visit = source.mapper(record)
         except BadRecord as error:
@@ -285,7 +288,7 @@ def _map(source: SourceRun, reading: Reading, page: Page, done: _Sorted) -> list
             source.skipped += 1
         else:
             start_at = int(visit.start.timestamp()) if visit.start else None
-            said.append(_Said(at, record, visit, start_at))
+            said.append(_Said(at, record.gone, visit, start_at))
     return said
 
 
@@ -313,7 +316,7 @@ def _sort(source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted)
         stored = known.get(key)
         if stored is not None:
             _compare(source, reading, done, one, stored)
-        elif not one.record.gone:
+        elif not one.gone:
             done.new[key] = one
             done.people.append(one.visit)
 
@@ -321,15 +324,16 @@ def _sort(source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted)
 def _compare(
     source: SourceRun, reading: Reading, done: _Sorted, said: _Said, stored: Stored
 ) -> None:
-    record, visit, before = said.record, said.visit, stored.visit
+    visit, before = said.visit, stored.visit
     start_at = stored.start_at if _stands(stored) else None
     again = not reading.meet(stored.id, start_at, now=int(source.now.timestamp()))
     right = source.connector.duplicates
     if again and right != "last":
         if before != visit and right != "first":
+            record = done.page.records[said.at]
             _put_aside_record(source, reading, done, record, _duplicate(visit.key))
         return
-    if record.gone:
+    if said.gone:
         whats = [] if stored.gone_at else [What.GONE]
     elif before == visit and not stored.gone_at:
         done.belongs(said.at, stored.id, start_at)
@@ -362,7 +366,7 @@ def _without_contradictions(
     source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted
 ) -> list[_Said]:
     """Fold records that say the same twice; set aside both of two that contradict (C-14)."""
-    right = source.connector.duplicates
+    right, records = source.connector.duplicates, done.page.records
     first = {one.visit.key: one for one in said}
     if len(first) == len(said):
         return said
@@ -375,9 +379,10 @@ def _without_contradictions(
             first[key] = one
         elif other.visit != one.visit and right != "first":
             torn.add(key)
-            _put_aside_record(source, reading, done, one.record, _duplicate(key, other.record))
+            error = _duplicate(key, records[other.at])
+            _put_aside_record(source, reading, done, records[one.at], error)
     for key in torn:
-        _put_aside_record(source, reading, done, first.pop(key).record, _duplicate(key))
+        _put_aside_record(source, reading, done, records[first.pop(key).at], _duplicate(key))
     return list(first.values())
 
 

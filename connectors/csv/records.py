@@ -161,7 +161,8 @@ def cells_of(raw: str, shape: Shape) -> list[str]:
     `pieces` yielded as a record.
     """
     if '"' not in raw:
-        return raw.split(shape.delimiter)[: len(shape.names)]
+        cells = raw.split(shape.delimiter)
+        return cells if len(cells) == len(shape.names) else cells[: len(shape.names)]
     cells = next(csv.reader([raw], delimiter=shape.delimiter))[: len(shape.names)]
     return [c.replace("\r\n", "\n") for c in cells] if "\r" in raw else cells
 

@@ -86,6 +86,15 @@ def marks(connection: Connection, number: int) -> str:
     return ",".join([mark] * number)
 
 
+def unindexed(column: str) -> str:
+    """Return a column in a form that no index helps to find.
+
+    SQLite has no statistics of ours: of two indexes it may take the one that all rows of a clinic
+    share, where the other leads to a handful.
+    """
+    return f"COALESCE({column}, '')"
+
+
 def fetch(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """Return the rows of a query as plain tuples, for queries that run once for every record."""
     cursor = connection.connection.cursor()

@@ -112,9 +112,9 @@ def _reopen(
     for start in range(0, len(wanted), 900):
         some = tuple(wanted)[start : start + 900]
         rows = connection.exec_driver_sql(
-            "SELECT id, dedupe, reason FROM messages "
-            f"WHERE dedupe IN ({dialects.marks(connection, len(some))}) AND state = 'skipped'",
-            some,
+            f"SELECT id, dedupe, reason FROM messages WHERE clinic = {dialects.marks(connection, 1)} "
+            f"AND dedupe IN ({dialects.marks(connection, len(some))}) AND state = 'skipped'",
+            (clinic, *some),
         ).fetchall()
         again += [(number, wanted[d]) for number, d, why in rows if reopens(wanted[d].kind, why)]
     if again:

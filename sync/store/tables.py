@@ -113,7 +113,7 @@ class Appointment(SQLModel, table=True):
         Index("appointments_wake", "clinic", "wake_at"),
         # What is to come of a source is counted at every read: the index alone answers.
         Index("appointments_start", "clinic", "start_at", "source", "status", "gone_at"),
-        Index("appointments_patient", "clinic", "patient"),
+        Index("appointments_patient", "patient"),
     )
     id: int | None = Field(default=None, sa_column=_number())
     clinic: str = Field(max_length=64)

@@ -113,16 +113,12 @@ def insert(
 
 
 def _since(connection: Connection, clinic: str, source: str, newest: int) -> list[tuple[Any, ...]]:
-    """Return the keys and numbers of a source's visits after one of all visits.
-
-    COALESCE is there for the planner alone: by the index of the keys SQLite would look through all
-    visits of the source to find the last few.
-    """
-    mark = dialects.marks(connection, 1)
+    """Return the keys and numbers of a source's visits after one of all visits."""
+    mark, unindexed = dialects.marks(connection, 1), dialects.unindexed
     return dialects.fetch(
         connection,
         f"SELECT source_key, id FROM appointments WHERE id > {mark} "
-        f"AND COALESCE(clinic, '') = {mark} AND COALESCE(source, '') = {mark}",
+        f"AND {unindexed('clinic')} = {mark} AND {unindexed('source')} = {mark}",
         (newest, clinic, source),
     )
 
@@ -266,13 +262,14 @@ def newly_booked(
 
     Once somebody was, the old visit's cancellation has to be said, or they would believe in both.
     """
-    mark = dialects.marks(connection, 1)
+    mark, unindexed = dialects.marks(connection, 1), dialects.unindexed
     found: list[Stored] = []
     for start in range(0, len(patients), _AT_ONCE):
         some = tuple(patients[start : start + _AT_ONCE])
         rows = connection.exec_driver_sql(
             "SELECT id, source_key, version, status, start_at, gone_at, content "
-            f"FROM appointments WHERE clinic = {mark} AND source = {mark} "
+            "FROM appointments "
+            f"WHERE {unindexed('clinic')} = {mark} AND {unindexed('source')} = {mark} "
             f"AND first_seen_at > {mark} AND replaces IS NULL AND gone_at IS NULL "
             "AND status NOT IN ('cancelled', 'entered_in_error') "
             f"AND patient IN ({dialects.marks(connection, len(some))}) "

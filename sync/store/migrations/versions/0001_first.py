@@ -47,7 +47,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("clinic", "source", "source_key", name="appointments_key"),
     )
-    op.create_index("appointments_patient", "appointments", ["clinic", "patient"], unique=False)
+    op.create_index("appointments_patient", "appointments", ["patient"], unique=False)
     op.create_index(
         "appointments_start",
         "appointments",
