@@ -138,7 +138,7 @@ class Unmade(Sequence[Record]):
 
     def __init__(self, digests: Sequence[bytes], make: Callable[[int], Record]) -> None:
         self.digests = digests
-        self._make = make
+        self.make = make
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -149,10 +149,10 @@ class Unmade(Sequence[Record]):
     def __getitem__(self, at: slice) -> list[Record]: ...
     def __getitem__(self, at: int | slice) -> Record | list[Record]:
         if isinstance(at, slice):
-            return [self._make(n) for n in range(len(self))[at]]
+            return [self.make(n) for n in range(len(self))[at]]
         if not 0 <= at < len(self):
             raise IndexError(at)
-        return self._make(at)
+        return self.make(at)
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -191,6 +191,11 @@ class Page(msgspec.Struct, frozen=True):
     complete: bool = False
     same: bool = False
     notes: Sequence[str] = ()
+
+    @property
+    def record(self) -> Callable[[int], Record]:
+        """What returns the record at a position, 0 for the first."""
+        return self.records.make if isinstance(self.records, Unmade) else self.records.__getitem__
 
     @property
     def digests(self) -> Sequence[bytes]:

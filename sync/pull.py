@@ -273,9 +273,9 @@ def _map(source: SourceRun, reading: Reading, done: _Sorted) -> list[_Said]:
     for thing in done.page.unreadable:
         reading.nameless |= thing.key is None
         _set_aside(reading, done, _unreadable(source.name, thing))
-    said, records = [], done.page.records
+    said, record_at = [], done.page.record
     for at in _unknown(source, reading, done.sheet):
-        record = records[at]
+        record = record_at(at)
         try:
             visit = source.mapper(record)
         except BadRecord as error:
@@ -330,7 +330,7 @@ def _compare(
     right = source.connector.duplicates
     if again and right != "last":
         if before != visit and right != "first":
-            record = done.page.records[said.at]
+            record = done.page.record(said.at)
             _put_aside_record(source, reading, done, record, _duplicate(visit.key))
         return
     if said.gone:
@@ -366,7 +366,7 @@ def _without_contradictions(
     source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted
 ) -> list[_Said]:
     """Fold records that say the same twice; set aside both of two that contradict (C-14)."""
-    right, records = source.connector.duplicates, done.page.records
+    right, record_at = source.connector.duplicates, done.page.record
     first = {one.visit.key: one for one in said}
     if len(first) == len(said):
         return said
@@ -379,10 +379,10 @@ def _without_contradictions(
             first[key] = one
         elif other.visit != one.visit and right != "first":
             torn.add(key)
-            error = _duplicate(key, records[other.at])
-            _put_aside_record(source, reading, done, records[one.at], error)
+            error = _duplicate(key, record_at(other.at))
+            _put_aside_record(source, reading, done, record_at(one.at), error)
     for key in torn:
-        _put_aside_record(source, reading, done, records[first.pop(key).at], _duplicate(key))
+        _put_aside_record(source, reading, done, record_at(first.pop(key).at), _duplicate(key))
     return list(first.values())
 
 

@@ -55,7 +55,8 @@ class _Batch:
             self._name,
             self._lines[at],
             raw,
-            gone=at in self._gone,
+            None,
+            at in self._gone,
         )
 
 

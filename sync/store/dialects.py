@@ -62,7 +62,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA cache_size=-16000")  # 16 MB: memory stays flat however many rows
+    connection.execute("PRAGMA cache_size=-8000")  # 8 MB: memory stays flat, and more is no faster
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute("PRAGMA wal_autocheckpoint=2000")  # 16 MB: fewer pages written twice
 
