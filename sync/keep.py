@@ -307,7 +307,7 @@ def _forget_mended(connection: Connection, source: SourceRun, reading: Reading, 
         source.clinic,
         source.name,
         run=source.run,
-        keys=None if page.complete and source.connector.lists_everything else reading.good_keys,
+        keys=None if page.complete and source.connector.lists_everything else reading.mended,
     )
 
 

@@ -107,6 +107,7 @@ class Reading:
 
     importing: bool
     recall: Recall
+    aside: frozenset[str] = frozenset()  # keys of records that are set aside
     met: Met = field(default_factory=Met)
     pages: int = 0
     records: int = 0
@@ -115,7 +116,7 @@ class Reading:
     nameless: bool = False  # something was set aside and nobody knows which visit it was
     first: int | None = None
     last: int | None = None
-    good_keys: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)  # keys that were set aside before this read
     coming: int = 0  # visits met that are still to take place, those that are new included
     booked: int = 0  # how many of those are new
 
@@ -143,17 +144,18 @@ def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
     """
     with source.store.read() as connection:
         known = progress.progress(connection, source.clinic, source.name)
+        aside = quarantine.keys(connection, source.clinic, source.name)
     trusted = known.fingerprint == source.mapper.fingerprint
-    reading = _reading(source, known)
+    reading = _reading(source, known, aside)
     for page in source.connector.pull(known.cursor if trusted else None, window):
         _keep_page(source, reading, page)
         source.told(source.read)
         if page.last:
             yield reading, page
-            reading = _reading(source, known)
+            reading = _reading(source, known, aside)
 
 
-def _reading(source: SourceRun, known: Progress) -> Reading:
+def _reading(source: SourceRun, known: Progress, aside: frozenset[str]) -> Reading:
     def load(page: int) -> Sheet | None:
         with source.store.read() as connection:
             return sightings.load(
@@ -165,7 +167,8 @@ def _reading(source: SourceRun, known: Progress) -> Reading:
             )
 
     lists = source.connector.lists_everything
-    return Reading(known.imported_at is None, Recall(load if lists else lambda page: None))
+    recall = Recall(load if lists else lambda page: None)
+    return Reading(known.imported_at is None, recall, aside)
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -309,7 +312,7 @@ def _sort(source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted)
     keys = [one.visit.key for one in said]
     with source.store.read() as connection:
         known = visits.by_keys(connection, source.clinic, source.name, keys)
-    reading.good_keys += keys
+    reading.mended += reading.aside.intersection(keys)
     reading.cover(one.start_at for one in said)
     for one in said:
         key = one.visit.key

@@ -100,6 +100,18 @@ def set_aside(
         )
 
 
+def keys(connection: Connection, clinic: str, source: str) -> frozenset[str]:
+    """Return the keys of a source's records that are set aside."""
+    rows = connection.execute(
+        text(
+            "SELECT source_key FROM quarantine WHERE clinic = :clinic AND source = :source "
+            "AND kind = 'record' AND source_key IS NOT NULL"
+        ),
+        {"clinic": clinic, "source": source},
+    )
+    return frozenset(row.source_key for row in rows)
+
+
 def forget_mended(
     connection: Connection, clinic: str, source: str, *, run: str, keys: Sequence[str] | None
 ) -> int:
