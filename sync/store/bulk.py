@@ -12,7 +12,7 @@ from sync.store import dialects
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
-_AT_ONCE = 2000
+_AT_ONCE = 4000
 
 
 def write(

@@ -86,6 +86,16 @@ def marks(connection: Connection, number: int) -> str:
     return ",".join([mark] * number)
 
 
+def learn(connection: Connection, table: str) -> None:
+    """Let the database look at the first rows of a table.
+
+    PostgreSQL does so by itself, a minute later; until then it takes a query for a page of keys for
+    one that wants them all, and reads the whole table.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"ANALYZE {table}")
+
+
 def unindexed(column: str) -> str:
     """Return a column in a form that no index helps to find.
 

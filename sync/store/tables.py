@@ -109,7 +109,9 @@ class Appointment(SQLModel, table=True):
 
     __tablename__ = "appointments"
     __table_args__ = (
-        UniqueConstraint("clinic", "source", "source_key", name="appointments_key"),
+        # What tells visits apart comes first: without statistics a database may well look through
+        # all that share a clinic and a source.
+        UniqueConstraint("source_key", "source", "clinic", name="appointments_key"),
         Index("appointments_wake", "clinic", "wake_at"),
         # What is to come of a source is counted at every read: the index alone answers.
         Index("appointments_start", "clinic", "start_at", "source", "status", "gone_at"),

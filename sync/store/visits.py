@@ -56,12 +56,13 @@ def by_keys(
 ) -> dict[str, Stored]:
     """Return the known visits among these keys of a source, gone ones too."""
     found: dict[str, Stored] = {}
-    mark = dialects.marks(connection, 1)
+    mark, unindexed = dialects.marks(connection, 1), dialects.unindexed
     for start in range(0, len(keys), _AT_ONCE):
         some = tuple(keys[start : start + _AT_ONCE])
         rows = connection.exec_driver_sql(
             "SELECT id, source_key, version, status, start_at, gone_at, content "
-            f"FROM appointments WHERE clinic = {mark} AND source = {mark} "
+            "FROM appointments "
+            f"WHERE {unindexed('clinic')} = {mark} AND {unindexed('source')} = {mark} "
             f"AND source_key IN ({dialects.marks(connection, len(some))})",
             (clinic, source, *some),
         )
@@ -108,6 +109,8 @@ def insert(
         for visit, start in zip(visits, starts, strict=True)
     )
     bulk.write(connection, "appointments", _INSERTED, rows)
+    if not newest:
+        dialects.learn(connection, "appointments")
     made = dict(_since(connection, clinic, source, newest))
     return [made.get(visit.key, 0) for visit in visits]
 

@@ -45,7 +45,7 @@ def upgrade() -> None:
         sa.Column("replaces", sa.BigInteger(), nullable=True),
         sa.Column("replaced_by", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("clinic", "source", "source_key", name="appointments_key"),
+        sa.UniqueConstraint("source_key", "source", "clinic", name="appointments_key"),
     )
     op.create_index("appointments_patient", "appointments", ["patient"], unique=False)
     op.create_index(
