@@ -6,9 +6,10 @@ any point leaves either the read still to be judged, or judged and done.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import What
@@ -47,9 +48,10 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         known = progress.progress(connection, source.clinic, source.name)
         if page.same:
             reading.records = known.last_count or 0
-        absent = _let_absence_wait(connection, source, reading, page, known, zone)
+        coming = cache(partial(_count_coming, connection, source))
+        absent = _let_absence_wait(connection, source, reading, page, known, coming, zone)
         waiting = list(incoming.of_run(connection, source.clinic, source.name, source.run))
-        verdict = _judge(connection, source, reading, waiting, absent, limits)
+        verdict = _judge(reading, source.now, waiting, absent, coming, limits)
         since = known.last_complete_at or known.last_read_at or 0
         _apply(connection, source, verdict.apply, since=since, silently=reading.importing)
         _hold(connection, source, verdict, believed=page.complete)
@@ -64,12 +66,17 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         source.connector.kept(page.cursor)
 
 
+def _count_coming(connection: Connection, source: SourceRun) -> int:
+    return visits.count_coming(connection, source.clinic, source.name, now=source.now)
+
+
 def _let_absence_wait(
     connection: Connection,
     source: SourceRun,
     reading: Reading,
     page: Page,
     known: Progress,
+    coming: Callable[[], int],
     zone: str,
 ) -> int:
     """Let known coming visits that this read should have named wait as gone.
@@ -83,7 +90,7 @@ def _let_absence_wait(
     first, last = days_that_count(_days(known), _covered(reading, zone), day_of(source.now, zone))
     unmet = [
         visit
-        for visit in _unmet(connection, source, reading, before if page.same else None)
+        for visit in _unmet(connection, source, reading, coming, before if page.same else None)
         if _day(visit.start_at, zone) >= first
     ]
     covered = [visit for visit in unmet if _day(visit.start_at, zone) <= last]
@@ -110,18 +117,23 @@ def _let_absence_wait(
 
 
 def _unmet(
-    connection: Connection, source: SourceRun, reading: Reading, same: Collection[int] | None
+    connection: Connection,
+    source: SourceRun,
+    reading: Reading,
+    coming: Callable[[], int],
+    same: Collection[int] | None,
 ) -> list[Coming]:
     """Return the coming visits that the read did not name; `same`: those of the read before it."""
-    clinic, name, now = source.clinic, source.name, source.now
+
+    def of_store() -> Iterator[Coming]:
+        return visits.coming(connection, source.clinic, source.name, now=source.now)
+
     if same is not None:
-        coming = visits.coming(connection, clinic, name, now=now) if same else ()
-        return [visit for visit in coming if visit.id in same]
+        return [visit for visit in of_store() if visit.id in same] if same else []
     # As many met as there are: counting is cheaper than looking.
-    if visits.count_coming(connection, clinic, name, now=now) == reading.coming:
+    if coming() == reading.coming:
         return []
-    coming = visits.coming(connection, clinic, name, now=now)
-    return [visit for visit in coming if visit.id not in reading.met]
+    return [visit for visit in of_store() if visit.id not in reading.met]
 
 
 def _absence_counts(source: SourceRun, reading: Reading, page: Page) -> bool:
@@ -135,22 +147,18 @@ def _absence_counts(source: SourceRun, reading: Reading, page: Page) -> bool:
 
 
 def _judge(
-    connection: Connection,
-    source: SourceRun,
     reading: Reading,
+    now: datetime,
     waiting: Sequence[Waiting],
     absent: int,
+    coming: Callable[[], int],
     limits: Limits,
 ) -> _Verdict:
-    now = int(source.now.timestamp())
-    ahead = [w for w in waiting if w.start_at is not None and w.start_at > now]
+    ahead = [w for w in waiting if w.start_at is not None and w.start_at > now.timestamp()]
     deleted = sum(What.GONE in w.whats for w in ahead)
-    known = 0
-    if ahead or absent:  # counting costs something, and an unchanged read has nothing to compare
-        known = visits.count_coming(connection, source.clinic, source.name, now=source.now)
-        known -= reading.booked
     read = Read(
-        known=known,
+        # Counting costs something, and an unchanged read has nothing to compare.
+        known=coming() - reading.booked if ahead or absent else 0,
         records=reading.records,
         set_aside=reading.set_aside,
         absent=max(absent, deleted),

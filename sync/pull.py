@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clinicrelay.actions import What
-from clinicrelay.contracts import Connector, Page, Record, Unreadable, Window
-from clinicrelay.errors import BadRecord
+from clinicrelay.contracts import Connector, Cursor, Page, Record, Unreadable, Window
+from clinicrelay.errors import BadRecord, Refused, TryLater
 from clinicrelay.model import Appointment, Status, encode
 from sync.changes import changes
 from sync.recall import Recall
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
     from sync.store.progress import Progress
 
+
+_PAGES_AT_ONCE = 16  # that wait to be written; a page of 4000 records takes 130 kB
 
 _OFF = (Status.CANCELLED.value, Status.ENTERED_IN_ERROR.value)
 
@@ -69,36 +71,56 @@ class SourceRun:
         return self.store.clinic
 
 
-_BITS = tuple(1 << n for n in range(8))
-
-
 class Met:
-    """Which known visits a read has met: a bit each, so that a million cost 125 kB."""
+    """Which known visits a read has met: a byte each, so that a million cost a megabyte."""
 
     def __init__(self) -> None:
-        self._bits = bytearray(1024)
+        self._marks = bytearray(4096)
 
     def add(self, numbers: Sequence[int]) -> list[int]:
-        """Note visits; return which of the places in `numbers` name one that was met before."""
+        """Note visits, 0 for none; return which of the places in `numbers` name one met before."""
         self._make_room(max(numbers, default=0))
-        bits, before = self._bits, []
-        for place, number in enumerate(numbers):
-            at, bit = number >> 3, _BITS[number & 7]
-            byte = bits[at]
-            if byte & bit:
-                before.append(place)
-            else:
-                bits[at] = byte | bit
-        return before
+        marks, some = self._marks, [*filter(None, numbers)]
+        if any(map(marks.__getitem__, some)) or len(set(some)) < len(some):
+            return [place for place, number in enumerate(numbers) if number and self._again(number)]
+        for number in some:
+            marks[number] = 1
+        return []
+
+    def _again(self, number: int) -> bool:
+        before, self._marks[number] = self._marks[number], 1
+        return bool(before)
 
     def _make_room(self, number: int) -> None:
-        short = (number >> 3) + 1 - len(self._bits)
+        short = number + 1 - len(self._marks)
         if short > 0:
-            self._bits.extend(bytes(max(short, len(self._bits))))
+            self._marks.extend(bytes(max(short, len(self._marks))))
 
     def __contains__(self, number: int) -> bool:
-        at = number >> 3
-        return at < len(self._bits) and bool(self._bits[at] & (1 << (number & 7)))
+        return number < len(self._marks) and bool(self._marks[number])
+
+
+@dataclass(slots=True)
+class _Unwritten:
+    """What pages without a new visit told, to be written together: each commit has its price."""
+
+    pages: int = 0
+    cursor: Cursor | None = None  # None where the read has ended: keep writes that
+    sheets: dict[int, Sheet] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    aside: list[SetAside] = field(default_factory=list)
+    people: list[Appointment] = field(default_factory=list)
+
+    def add(self, done: _Sorted) -> None:
+        self.pages += 1
+        self.cursor = None if done.page.last else done.page.cursor
+        self.waiting |= done.waiting
+        self.aside += done.aside
+        self.people += done.people
+
+    def __bool__(self) -> bool:
+        told = self.sheets or self.waiting or self.aside or self.people
+        return bool(told) or self.cursor is not None
 
 
 @dataclass(slots=True)
@@ -109,6 +131,7 @@ class Reading:
     recall: Recall
     aside: frozenset[str] = frozenset()  # keys of records that are set aside
     met: Met = field(default_factory=Met)
+    unwritten: _Unwritten = field(default_factory=_Unwritten)
     pages: int = 0
     records: int = 0
     set_aside: int = 0
@@ -129,7 +152,7 @@ class Reading:
         before = self.met.add(numbers)
         self.coming += sum(map(now.__lt__, starts))
         self.coming -= sum(starts[place] > now for place in before)
-        return sum(numbers[place] > 0 for place in before)
+        return len(before)
 
     def cover(self, starts: Iterable[int | None]) -> None:
         """Widen the stretch of time that this read speaks for."""
@@ -147,12 +170,16 @@ def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
         aside = quarantine.keys(connection, source.clinic, source.name)
     trusted = known.fingerprint == source.mapper.fingerprint
     reading = _reading(source, known, aside)
-    for page in source.connector.pull(known.cursor if trusted else None, window):
-        _keep_page(source, reading, page)
-        source.told(source.read)
-        if page.last:
-            yield reading, page
-            reading = _reading(source, known, aside)
+    try:
+        for page in source.connector.pull(known.cursor if trusted else None, window):
+            _keep_page(source, reading, page)
+            source.told(source.read)
+            if page.last:
+                yield reading, page
+                reading = _reading(source, known, aside)
+    except (TryLater, Refused):
+        _write(source, reading)
+        raise
 
 
 def _reading(source: SourceRun, known: Progress, aside: frozenset[str]) -> Reading:
@@ -206,26 +233,31 @@ def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
     source.set_aside += len(done.aside)
     source.notes.extend(page.notes)
     number, reading.pages = reading.pages, reading.pages + bool(page.records)
-    other = _says_otherwise(source, reading, page, done, number)
-    if page.last and not (other or done.new or done.waiting or done.aside):
-        return  # nothing to write but the end of the read, and keep does that
+    if _says_otherwise(source, reading, page, done, number):
+        reading.unwritten.sheets[number] = done.sheet
+    reading.unwritten.add(done)
+    if done.new or page.last or reading.unwritten.pages >= _PAGES_AT_ONCE:
+        _write(source, reading, done)
+
+
+def _write(source: SourceRun, reading: Reading, done: _Sorted | None = None) -> None:
+    """Write what was told up to here, and new visits, in one transaction with the cursor."""
+    unwritten, reading.unwritten = reading.unwritten, _Unwritten()
+    if not unwritten and not (done and done.new):
+        return
     with source.store.write() as connection:
         source.lease.fence(connection)
-        _insert(connection, source, reading, done)
-        visits.keep_people(connection, source.clinic, done.people, source.people)
-        incoming.wait(connection, source.clinic, source.name, done.waiting.values(), run=source.run)
-        quarantine.set_aside(connection, source.clinic, done.aside, run=source.run, now=source.now)
-        if other:
-            sightings.keep(
-                connection,
-                source.clinic,
-                source.name,
-                number,
-                done.sheet,
-                fingerprint=source.mapper.fingerprint,
-            )
-        if not page.last:
-            progress.note(connection, source.clinic, source.name, cursor=page.cursor)
+        at = (connection, source.clinic, source.name)
+        if done and done.new:
+            _insert(connection, source, reading, done)
+        visits.keep_people(connection, source.clinic, unwritten.people, source.people)
+        incoming.wait(*at, unwritten.waiting.values(), run=source.run)
+        quarantine.set_aside(
+            connection, source.clinic, unwritten.aside, run=source.run, now=source.now
+        )
+        sightings.keep(*at, unwritten.sheets, fingerprint=source.mapper.fingerprint)
+        if unwritten.cursor is not None:
+            progress.note(*at, cursor=unwritten.cursor)
             remember(source, connection)
 
 
@@ -240,8 +272,6 @@ def _says_otherwise(
 
 def _insert(connection: Connection, source: SourceRun, reading: Reading, done: _Sorted) -> None:
     """Keep the new visits of a page, and note that the read has met them."""
-    if not done.new:
-        return
     said = list(done.new.values())
     numbers = visits.insert(
         connection,
@@ -254,7 +284,10 @@ def _insert(connection: Connection, source: SourceRun, reading: Reading, done: _
         first_look=source.first_look if reading.importing else None,
     )
     off = {one.at for one in said if one.visit.status.called_off}
-    starts = [0 if one.at in off else one.start_at or 0 for one in said]
+    starts = [
+        one.start_at or 0 if number and one.at not in off else 0
+        for one, number in zip(said, numbers, strict=True)
+    ]
     for one, number, start in zip(said, numbers, starts, strict=True):
         done.belongs(one.at, number, start)
     source.changes[What.BOOKED] += len(said) - len(off)

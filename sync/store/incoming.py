@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy import text
@@ -52,8 +53,13 @@ class Waiting(NamedTuple):
         return Replacement(self.appointment, self.what, self.content, What.GONE in self.whats)
 
     @property
-    def whats(self) -> list[What]:
-        return [What(word) for word in self.what.split(",")]
+    def whats(self) -> tuple[What, ...]:
+        return _whats(self.what)
+
+
+@lru_cache(maxsize=256)
+def _whats(words: str) -> tuple[What, ...]:
+    return tuple(What(word) for word in words.split(","))
 
 
 def forget_unjudged(connection: Connection, clinic: str, source: str) -> None:
@@ -143,8 +149,7 @@ def _waiting(connection: Connection, where: str, **values: Any) -> Iterator[Wait
         ),
         values,
     )
-    for row in rows:
-        yield Waiting(*row)
+    yield from map(Waiting._make, rows.fetchall())
 
 
 def done(connection: Connection, clinic: str, source: str, keys: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ go, or removes it has to `forget` it here, in the same transaction.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from sync.store import bulk, dialects
@@ -77,19 +77,27 @@ def load(
 
 
 def keep(
-    connection: Connection, clinic: str, source: str, page: int, sheet: Sheet, *, fingerprint: bytes
+    connection: Connection,
+    clinic: str,
+    source: str,
+    sheets: Mapping[int, Sheet],
+    *,
+    fingerprint: bytes,
 ) -> None:
-    """Write a page over what it held before."""
-    row = (
-        clinic,
-        source,
-        page,
-        fingerprint,
-        sheet.digests,
-        bytes(sheet.visits),
-        bytes(sheet.starts),
-    )
-    bulk.write(connection, "sightings", _COLUMNS, [row], update=_COLUMNS[3:])
+    """Write pages, by their numbers, over what they held before."""
+    rows = [
+        (
+            clinic,
+            source,
+            page,
+            fingerprint,
+            sheet.digests,
+            bytes(sheet.visits),
+            bytes(sheet.starts),
+        )
+        for page, sheet in sheets.items()
+    ]
+    bulk.write(connection, "sightings", _COLUMNS, rows, update=_COLUMNS[3:])
 
 
 def cut(connection: Connection, clinic: str, source: str, pages: int) -> None:

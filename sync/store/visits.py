@@ -224,7 +224,7 @@ def _by_ids(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, i
             "SELECT id, version, content, gone_at FROM appointments "
             f"WHERE id IN ({dialects.marks(connection, len(some))})",
             some,
-        )
+        ).fetchall()
 
 
 class Coming(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
@@ -38,7 +39,13 @@ class Woken(NamedTuple):
 
     @property
     def visit(self) -> Appointment:
-        return decode(self.content)
+        return visit_of(self.content)
+
+
+@lru_cache(maxsize=16)  # plan looks at one visit from several sides before the next
+def visit_of(content: str) -> Appointment:
+    """Return the visit that a content, old or new, tells of."""
+    return decode(content)
 
 
 def woken(connection: Connection, clinic: str, *, now: datetime, limit: int) -> list[Woken]:
@@ -49,7 +56,7 @@ def woken(connection: Connection, clinic: str, *, now: datetime, limit: int) -> 
         ),
         {"clinic": clinic, "now": seconds(now), "limit": limit},
     )
-    return [Woken(*row) for row in rows]
+    return [*map(Woken._make, rows.fetchall())]
 
 
 def by_ids(connection: Connection, ids: Sequence[int]) -> dict[int, Woken]:
