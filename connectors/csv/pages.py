@@ -8,6 +8,7 @@ from clinicrelay.contracts import Cursor, Page, Record, Unmade, Unreadable
 from clinicrelay.tables import Header, Row
 from connectors.csv.inbox import Drop
 from connectors.csv.reading import Form, Stretch, read
+from connectors.csv.records import as_text
 from connectors.csv.text import Survey
 
 PAGE = 4000
@@ -21,7 +22,7 @@ class _Batch:
         self._header = header
         self._split = form.split
         self._digests: list[bytes] = []
-        self._raws: list[str] = []
+        self._raws: list[str | bytes] = []
         self._lines: list[int] = []
         self._gone: set[int] = set()
         self._unreadable: list[Unreadable] = []
@@ -48,7 +49,7 @@ class _Batch:
         return Page(self._name, records, self._unreadable, known)
 
     def _make(self, at: int) -> Record:
-        raw = self._raws[at]
+        raw = as_text(self._raws[at])
         return Record(
             Row(self._header, raw, self._split),
             self._digests[at],

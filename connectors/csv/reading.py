@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from clinicrelay.contracts import Columns, Unreadable
 from clinicrelay.dates import Doubt
@@ -19,8 +19,6 @@ from connectors.csv.options import Options
 from connectors.csv.order import SAMPLE, refusal, settled_order, splitter
 from connectors.csv.records import Lines, Piece, Run, Shape, cells_of, pieces, runs
 from connectors.csv.text import Survey, disguise_of, open_text
-
-_Digest: TypeAlias = Callable[[str], bytes]
 
 _HEAD_LINES = 2 * LINES  # a header may have line breaks in its cells
 
@@ -101,7 +99,7 @@ class Stretch(NamedTuple):
     """Records that follow each other in a file: their digests, texts and line numbers."""
 
     digests: list[bytes]
-    raws: list[str]
+    raws: Sequence[str | bytes]  # bytes are UTF-8
     lines: range
     gone: bool = False
 
@@ -117,28 +115,38 @@ def read(form: Form) -> Iterator[Stretch | Unreadable]:
 
     This is the loop that a million rows pay for: no record is made or split into cells here.
     """
-    digest = _digester(form)
-    with _lines(form.drop, form.survey, form.begins) as lines:
+    with _lines(form.drop, form.survey, form.begins, binary=form.survey.plain) as lines:
         for found in runs(lines, form.shape):
             if isinstance(found, Run) and form.operation is None:
-                raws = [text.rstrip("\r\n") for text in found.texts]
                 try:
-                    digests = [digest(raw) for raw in raws]
+                    yield _stretch(found, form.person)
+                    continue
                 except UnicodeEncodeError:
                     pass  # one of them has bytes that could not be decoded: one by one
-                else:
-                    yield Stretch(digests, raws, range(found.line, found.line + len(raws)))
-                    continue
             for piece in (found,) if isinstance(found, Piece) else found.pieces():
-                yield _judged(form, piece, digest)
+                yield _judged(form, piece)
 
 
-def _judged(form: Form, piece: Piece, digest: _Digest) -> Stretch | Unreadable:
+def _stretch(run: Run, person: bytes) -> Stretch:
+    """Digest lines that are a record each. Raises UnicodeEncodeError."""
+    raws: Any = run.texts
+    ends: Any = "\r\n" if isinstance(raws[0], str) else b"\r\n"
+    raws = [text.rstrip(ends) for text in raws]
+    # A copy of a hash that knows its person costs less than making one for every row.
+    begun, digests = hashlib.blake2b(digest_size=16, person=person).copy, []
+    for raw in raws if isinstance(ends, bytes) else map(str.encode, raws):
+        whole = begun()
+        whole.update(raw)
+        digests.append(whole.digest())
+    return Stretch(digests, raws, range(run.line, run.line + len(raws)))
+
+
+def _judged(form: Form, piece: Piece) -> Stretch | Unreadable:
     """Make a record of a piece, or say why it is none."""
     if piece.reason:
         return _unreadable(form, piece)
     try:
-        said = [digest(piece.raw)]
+        alone = _stretch(Run(piece.line, [piece.raw]), form.person)
     except UnicodeEncodeError:
         return _unreadable(form, piece._replace(reason="undecodable"))
     gone = False
@@ -147,19 +155,7 @@ def _judged(form: Form, piece: Piece, digest: _Digest) -> Stretch | Unreadable:
         if told is None:
             return _unreadable(form, piece._replace(reason="unknown_op", column=form.operation + 1))
         gone = told
-    return Stretch(said, [piece.raw], range(piece.line, piece.line + 1), gone)
-
-
-def _digester(form: Form) -> _Digest:
-    # A copy of a hash that knows its person costs less than making one for every row.
-    begun = hashlib.blake2b(digest_size=16, person=form.person).copy
-
-    def digest(raw: str) -> bytes:
-        whole = begun()
-        whole.update(raw.encode())
-        return whole.digest()
-
-    return digest
+    return alone._replace(gone=gone)
 
 
 def ends_without_newline(form: Form) -> bool:
@@ -171,8 +167,8 @@ def ends_without_newline(form: Form) -> bool:
 
 
 @contextmanager
-def _lines(drop: Drop, survey: Survey, begins: int = 0) -> Iterator[Lines]:
-    with open_text(drop.path, survey.encoding) as file:
+def _lines(drop: Drop, survey: Survey, begins: int = 0, *, binary: bool = False) -> Iterator[Lines]:
+    with drop.path.open("rb") if binary else open_text(drop.path, survey.encoding) as file:
         lines = Lines(file, nul=survey.nul)
         if begins and lines.ahead(begins - 1) is not None:
             lines.at = begins

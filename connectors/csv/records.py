@@ -6,12 +6,12 @@ import csv
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from io import TextIOWrapper
-from typing import NamedTuple
+from io import BufferedReader, TextIOWrapper
+from typing import Any, NamedTuple
 
 from clinicrelay.paths import fold
 
-BLOCK = 1 << 18  # characters read at a time
+BLOCK = 1 << 18  # characters or bytes read at a time
 LONGEST = 1 << 20  # characters that a record may have before its open quote counts as a stray one
 
 # A note may be longer than the 131,072 characters at which Python's reader gives up (C-17).
@@ -34,6 +34,7 @@ _TOTALS_BEGIN = frozenset(
 _DATE = re.compile(
     r"""\s*"?(?:\d{8}\b|\d{1,4}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?\d|\d{1,2}[-. ]+[^\W\d])"""
 )
+_RETURN = re.compile(rb"(?<=\r)(?!\n)(?!\Z)")
 _QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"')
 
 
@@ -60,33 +61,43 @@ class Run(NamedTuple):
     """Physical lines one after the other that are a record each; line ends are still there."""
 
     line: int
-    texts: list[str]
+    texts: Sequence[str | bytes]
 
     def pieces(self) -> Iterator[Piece]:
         """Yield them one by one, without line ends."""
         for line, text in enumerate(self.texts, self.line):
-            yield Piece(line, text.rstrip("\r\n"))
+            yield Piece(line, as_text(text).rstrip("\r\n"))
 
 
 class Lines:
-    """The physical lines of a file, numbered from 1, with a look ahead of any length."""
+    """The physical lines of a file, numbered from 1, with a look ahead of any length.
 
-    def __init__(self, file: TextIOWrapper, *, nul: bool = False) -> None:
+    Of a file that was opened in binary the lines are UTF-8 until somebody asks for one.
+    """
+
+    def __init__(self, file: TextIOWrapper | BufferedReader, *, nul: bool = False) -> None:
         self._file = file
         self._nul = nul
-        self.block: list[str] = []
+        self.binary = not isinstance(file, TextIOWrapper)
+        self.block: list[Any] = []  # all str or all bytes
         self.at = 0
         self.first = 1  # the number of block[0]
 
     def ahead(self, steps: int = 0) -> str | None:
         """Return the line `steps` after the next one, None past the end."""
         while self.at + steps >= len(self.block):
-            if not self._fill():
+            if not self.fill():
                 return None
-        return self.block[self.at + steps]
+        return as_text(self.block[self.at + steps])
 
-    def _fill(self) -> bool:
-        more = self._file.readlines(BLOCK)
+    def split_returns(self) -> None:
+        """Take the next line apart where a lone CR ends one: a binary file knows only LF."""
+        if self.binary and b"\r" in self.block[self.at][:-2]:
+            self.block[self.at : self.at + 1] = _RETURN.split(self.block[self.at])
+
+    def fill(self) -> bool:
+        """Read on; False at the end of the file."""
+        more: list[Any] = self._file.readlines(BLOCK)
         if self._nul:
             more = [line.replace("\0", "") or "\n" for line in more]
         self.first += self.at
@@ -102,20 +113,20 @@ def runs(lines: Lines, shape: Shape) -> Iterator[Run | Piece]:
     loop is what every line of every file pays: with the right number of delimiters, quotes that
     are plainly in order and no look of a total it is a record, and nothing more is asked.
     """
-    delimiter, gaps, header = shape.delimiter, len(shape.names) - 1, shape.header
-    in_order, blanks = _quotes_check(shape), frozenset({delimiter, " ", "\t", "\r", "\n"})
-    while lines.ahead() is not None:
+    look, gaps = _look(shape, binary=lines.binary), len(shape.names) - 1
+    quote, delimiter, header, blanks, totals, in_order = look
+    while lines.at < len(lines.block) or lines.fill():
         block, start = lines.block, lines.at
         at = start
         for at in range(start, len(block)):  # where it stopped is the result
             text = block[at]
-            if '"' in text:
+            if quote in text:
                 if not in_order(text):
                     break
             elif text.count(delimiter) != gaps:
                 break
-            looks_odd = text[:3] in _TOTALS_BEGIN or text[0] in blanks or text == header
-            if looks_odd and _passed_over(text, shape):
+            looks_odd = text[:3] in totals or text[:1] in blanks or text == header
+            if looks_odd and _passed_over(as_text(text), shape):
                 break
         else:
             at = len(block)
@@ -135,23 +146,52 @@ def pieces(lines: Lines, shape: Shape) -> Iterator[Piece]:
             yield from found.pieces()
 
 
-def _quotes_check(shape: Shape) -> Callable[[str], bool]:
-    """Return a quick test whether a line with quotes is a record for certain.
+class _Look(NamedTuple):
+    """What a line is looked at for, as text or as bytes."""
 
-    Either every cell is quoted and no quote is inside a cell, or taking away the cells that are
-    quoted from delimiter to delimiter leaves no quote, and as many delimiters as there should be.
+    quote: Any
+    delimiter: Any
+    header: Any
+    blanks: frozenset[Any]
+    totals: frozenset[Any]
+    in_order: Callable[[Any], bool]
+
+
+def _look(shape: Shape, *, binary: bool) -> _Look:
+    """Return what to look for in the lines of a file, and a test of those with quotes.
+
+    That tells whether such a line is a record for certain. Either every cell is quoted and no quote
+    is inside a cell, or taking away the cells that are quoted from delimiter to delimiter leaves no
+    quote, and as many delimiters as there should be.
     """
-    delimiter, gaps = shape.delimiter, len(shape.names) - 1
-    between, quotes, mark = f'"{delimiter}"', 2 * gaps + 2, re.escape(delimiter)
-    without = re.compile(rf'(?<![^{mark}])"[^"]*"(?=[{mark}\r\n]|$)').sub
 
-    def in_order(text: str) -> bool:
-        if text.count('"') == quotes and text.count(between) == gaps:
-            return text[0] == '"' and text.rstrip("\r\n")[-1] == '"'
-        bare = without("", text)
-        return '"' not in bare and bare.count(delimiter) == gaps
+    def made(text: str) -> Any:
+        return text.encode() if binary else text
 
-    return in_order
+    quote, delimiter, gaps = made('"'), made(shape.delimiter), len(shape.names) - 1
+    between, quotes = quote + delimiter + quote, 2 * gaps + 2
+    ends, nothing, mark = made("\r\n"), made(""), re.escape(shape.delimiter)
+    without = re.compile(made(rf'(?<![^{mark}])"[^"]*"(?=[{mark}\r\n]|$)')).sub
+
+    def in_order(text: Any) -> bool:
+        if text.count(quote) == quotes and text.count(between) == gaps:
+            return bool(text[:1] == quote and text.rstrip(ends)[-1:] == quote)
+        bare = without(nothing, text)
+        return quote not in bare and bare.count(delimiter) == gaps
+
+    return _Look(
+        quote,
+        delimiter,
+        made(shape.header),
+        frozenset(map(made, (shape.delimiter, " ", "\t", "\r", "\n"))),
+        frozenset(map(made, _TOTALS_BEGIN)),
+        in_order,
+    )
+
+
+def as_text(line: str | bytes) -> str:
+    """Return a line as text: bytes are known to be UTF-8."""
+    return line if isinstance(line, str) else line.decode()
 
 
 def cells_of(raw: str, shape: Shape) -> list[str]:
@@ -175,8 +215,8 @@ def _passed_over(text: str, shape: Shape) -> bool:
 
 def _odd(lines: Lines, shape: Shape) -> Piece | None:
     """Take the next record, which needs a closer look; None when it is to be passed over."""
-    number = lines.first + lines.at
-    text = lines.block[lines.at]
+    lines.split_returns()
+    number, text = lines.first + lines.at, as_text(lines.block[lines.at])
     raw, cells, took = _quoted(lines, shape) if '"' in text else _unquoted(text, shape)
     ended = text.endswith(("\n", "\r"))
     lines.at += took
@@ -196,7 +236,7 @@ def _quoted(lines: Lines, shape: Shape) -> tuple[str, list[str] | None, int]:
     When the quotes do not make sense (cells None) just the first line is taken, and reading goes on
     with the next: whatever was written after a stray quote is read for what it is.
     """
-    text = first = lines.block[lines.at]
+    text = first = as_text(lines.block[lines.at])
     last: str | None = None
     taken = 1
     cells = _strict(text, shape.delimiter)

@@ -33,6 +33,7 @@ class Survey(NamedTuple):
     encoding: str
     nul: bool
     notes: tuple[str, ...]
+    plain: bool = False  # UTF-8 from end to end: may be read as bytes
 
 
 class Trait(NamedTuple):
@@ -66,7 +67,9 @@ def survey(path: Path, encoding: str, fallback: str) -> Survey:
     stray_nul = seen.nul and not name.startswith(("utf-16", "utf-32"))
     if stray_nul:
         notes.append("NUL bytes were removed")
-    return Survey(seen.sha256, name, stray_nul, tuple(notes))
+    # Without a line feed up to here the lines may end in CR alone, which a text file knows how to read.
+    plain = seen.utf8 and name.startswith("utf-8") and not seen.nul and b"\n" in seen.head
+    return Survey(seen.sha256, name, stray_nul, tuple(notes), plain)
 
 
 def open_text(path: Path, encoding: str) -> TextIOWrapper:
