@@ -226,7 +226,7 @@ def apply(
     )
     changed = [change.appointment for change in changes]
     sightings.forget(connection, clinic, name, changed)
-    absences.forget(connection, changed)
+    absences.forget(connection, clinic, name, changed)
     incoming.done(connection, clinic, name, [change.key for change in changes])
     off = [c.key for c in changes if {What.GONE, What.CANCELLED} & set(c.whats)]
     if off:

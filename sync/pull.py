@@ -377,7 +377,8 @@ def _compare(
         return
     else:
         whats = changes(before, visit, was_gone=stored.gone_at is not None)
-        done.people.append(visit)
+        if visit.patients != before.patients:
+            done.people.append(visit)
     if whats:
         done.waiting[visit.key] = _waiting(stored, said, whats)
 

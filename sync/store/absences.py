@@ -30,7 +30,7 @@ def note(
     absent: Iterable[tuple[int, int]],
 ) -> None:
     """Forget visits that were named again; write down the absent ones with their number of reads."""
-    forget(connection, named)
+    forget(connection, clinic, source, named)
     bulk.write(
         connection,
         "absences",
@@ -40,8 +40,9 @@ def note(
     )
 
 
-def forget(connection: Connection, visits: Collection[int]) -> None:
+def forget(connection: Connection, clinic: str, source: str, visits: Collection[int]) -> None:
     """Count nothing any more for visits that were named again, or that are gone for good."""
-    if visits:
-        gone = [{"visit": visit} for visit in visits]
+    counted = of(connection, clinic, source).keys() & visits if visits else ()
+    if counted:
+        gone = [{"visit": visit} for visit in counted]
         connection.execute(text("DELETE FROM absences WHERE appointment = :visit"), gone)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from sqlalchemy import text
 
 from clinicrelay.actions import What
-from sync.store import bulk, seconds
+from sync.store import bulk, dialects, seconds
 from sync.store.visits import Replacement
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_AT_ONCE = 900  # parameters of one statement; SQLite of old takes 999
 
 _COLUMNS = (
     "clinic",
@@ -154,13 +156,13 @@ def _waiting(connection: Connection, where: str, **values: Any) -> Iterator[Wait
 
 def done(connection: Connection, clinic: str, source: str, keys: Sequence[str]) -> None:
     """Forget changes that were applied or came to nothing."""
-    if keys:
-        connection.execute(
-            text(
-                "DELETE FROM incoming WHERE clinic = :clinic AND source = :source "
-                "AND source_key = :key"
-            ),
-            [{"clinic": clinic, "source": source, "key": key} for key in keys],
+    mark = dialects.marks(connection, 1)
+    for start in range(0, len(keys), _AT_ONCE):
+        some = tuple(keys[start : start + _AT_ONCE])
+        connection.exec_driver_sql(
+            f"DELETE FROM incoming WHERE clinic = {mark} AND source = {mark} "
+            f"AND source_key IN ({dialects.marks(connection, len(some))})",
+            (clinic, source, *some),
         )
 
 

@@ -59,7 +59,8 @@ def by_keys(
     mark, unindexed = dialects.marks(connection, 1), dialects.unindexed
     for start in range(0, len(keys), _AT_ONCE):
         some = tuple(keys[start : start + _AT_ONCE])
-        rows = connection.exec_driver_sql(
+        rows = dialects.fetch(
+            connection,
             "SELECT id, source_key, version, status, start_at, gone_at, content "
             "FROM appointments "
             f"WHERE {unindexed('clinic')} = {mark} AND {unindexed('source')} = {mark} "
@@ -176,17 +177,19 @@ def replace(
     """
     at = seconds(now)
     before = {row[0]: row for row in _by_ids(connection, [r.id for r in replacements])}
-    versions, rows = [], []
+    versions, rows, patients = [], [], []
     for new in replacements:
-        _, version, content, gone_at = before[new.id]
+        _, version, content, gone_at, whose = before[new.id]
         versions.append((clinic, new.id, version, content, new.what, at, run))
         text_now = new.content if new.content is not None else content
         visit = decode(text_now)
+        patient = visit.patients[0].key if visit.patients else None
+        if patient != whose:
+            patients.append((patient, new.id))
         rows.append(
             (
                 visit.status.value,
                 seconds(visit.start) if visit.start else None,
-                visit.patients[0].key if visit.patients else None,
                 visit.practitioners[0].key if visit.practitioners else None,
                 version + 1,
                 text_now,
@@ -204,11 +207,12 @@ def replace(
     )
     _many(
         connection,
-        "UPDATE appointments SET status = {}, start_at = {}, patient = {}, practitioner = {}, "
-        "version = {}, content = {}, changed_at = {}, gone_at = {}, "
-        "gone_reason = {}, wake_at = 0 WHERE id = {}",
+        "UPDATE appointments SET status = {}, start_at = {}, practitioner = {}, version = {}, "
+        "content = {}, changed_at = {}, gone_at = {}, gone_reason = {}, wake_at = 0 WHERE id = {}",
         rows,
     )
+    # Apart, because naming a column makes the database write its index anew.
+    _many(connection, "UPDATE appointments SET patient = {} WHERE id = {}", patients)
     if silently:
         _many(
             connection,
@@ -217,14 +221,15 @@ def replace(
         )
 
 
-def _by_ids(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, int, str, int]]:
+def _by_ids(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     for start in range(0, len(ids), _AT_ONCE):
         some = tuple(ids[start : start + _AT_ONCE])
-        yield from connection.exec_driver_sql(
-            "SELECT id, version, content, gone_at FROM appointments "
+        yield from dialects.fetch(
+            connection,
+            "SELECT id, version, content, gone_at, patient FROM appointments "
             f"WHERE id IN ({dialects.marks(connection, len(some))})",
             some,
-        ).fetchall()
+        )
 
 
 class Coming(NamedTuple):
