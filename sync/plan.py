@@ -71,13 +71,12 @@ def recipients(appointment: Appointment, role: Role) -> dict[str, str]:
     return {f"doctor/{p.key}": zone for p in appointment.practitioners}
 
 
-def baseline(seen: Seen, *, now: datetime) -> dict[str, Told]:
+def baseline(visit: Appointment, *, gone: bool = False, now: datetime) -> dict[str, Told]:
     """Return what counts as told where nobody is to be told: at an import, or when going live.
 
     A visit that is only asked for, or not on at all, is not counted: its booking is news (N15).
     """
-    visit = seen.appointment
-    facts = facts_of(visit, gone=seen.gone)
+    facts = facts_of(visit, gone=gone)
     asked_for = visit.status in (Status.PROPOSED, Status.PENDING, Status.WAITLIST)
     if not facts.on or asked_for or visit.kind is Kind.BLOCK:
         return {}

@@ -177,7 +177,7 @@ def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
     at = _instant(before.replaced_at if before else visit.first_seen_at)
     content = then[visit.baseline].content if visit.baseline in then else visit.content
     gone = visit.gone_at is not None and visit.baseline == visit.version
-    silently = baseline(Seen(wakes.visit_of(content), first_seen=at, gone=gone), now=at)
+    silently = baseline(wakes.visit_of(content), gone=gone, now=at)
     return silently | {who: told for who, told in by_message.items() if told.at >= at}
 
 

@@ -156,7 +156,7 @@ class Reading:
 
     def cover(self, starts: Iterable[int | None]) -> None:
         """Widen the stretch of time that this read speaks for."""
-        known = [start for start in (*starts, self.first, self.last) if start]
+        known = [*filter(None, starts), *filter(None, (self.first, self.last))]
         self.first, self.last = min(known, default=None), max(known, default=None)
 
 

@@ -90,7 +90,7 @@ class Clinic:
 
     def import_silently(self) -> None:
         self.keep()
-        self.told = baseline(self.kept, now=self.now)
+        self.told = baseline(self.kept.appointment, gone=self.kept.gone, now=self.now)
 
     def keep(self) -> None:
         old = self.kept
