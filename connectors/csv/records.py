@@ -109,32 +109,48 @@ class Lines:
 def runs(lines: Lines, shape: Shape) -> Iterator[Run | Piece]:
     """Yield every record from here on; blank, repeated header and total lines are passed over.
 
-    What needs no second look comes as runs of plain lines, everything else as pieces. The inner
-    loop is what every line of every file pays: with the right number of delimiters, quotes that
-    are plainly in order and no look of a total it is a record, and nothing more is asked.
+    What needs no second look comes as runs of plain lines, everything else as pieces: with the right
+    number of delimiters, quotes that are plainly in order and no look of a total a line is a record,
+    and nothing more is asked.
     """
-    look, gaps = _look(shape, binary=lines.binary), len(shape.names) - 1
-    quote, delimiter, header, blanks, totals, in_order = look
+    look = _look(shape, binary=lines.binary)
     while lines.at < len(lines.block) or lines.fill():
         block, start = lines.block, lines.at
-        at = start
-        for at in range(start, len(block)):  # where it stopped is the result
-            text = block[at]
-            if quote in text:
-                if not in_order(text):
-                    break
-            elif text.count(delimiter) != gaps:
-                break
-            looks_odd = text[:3] in totals or text[:1] in blanks or text == header
-            if looks_odd and _passed_over(as_text(text), shape):
-                break
-        else:
-            at = len(block)
-        lines.at = at
+        lines.at = at = (
+            len(block) if not start and _all_plain(block, look) else _odd_one(lines, look, shape)
+        )
         if at > start:
             yield Run(lines.first + start, block[start:at])
         if at < len(block) and (piece := _odd(lines, shape)):
             yield piece
+
+
+def _all_plain(block: list[Any], look: _Look) -> bool:
+    """Whether every line of a block is a record for certain: the quick way, for all of them at once."""
+    begins = {text[:3] for text in block}
+    return (
+        look.quote not in look.nothing.join(block)
+        and {text.count(look.delimiter) for text in block} == {look.gaps}
+        and begins.isdisjoint(look.totals)
+        and {begin[:1] for begin in begins}.isdisjoint(look.blanks)
+        and look.header not in block
+    )
+
+
+def _odd_one(lines: Lines, look: _Look, shape: Shape) -> int:
+    """Return where in the block the next line is that needs a second look, its end if none does."""
+    quote, delimiter, in_order, gaps = look.quote, look.delimiter, look.in_order, look.gaps
+    for at in range(lines.at, len(lines.block)):
+        text = lines.block[at]
+        if quote in text:
+            if not in_order(text):
+                return at
+        elif text.count(delimiter) != gaps:
+            return at
+        looks_odd = text[:3] in look.totals or text[:1] in look.blanks or text == look.header
+        if looks_odd and _passed_over(as_text(text), shape):
+            return at
+    return len(lines.block)
 
 
 def pieces(lines: Lines, shape: Shape) -> Iterator[Piece]:
@@ -149,8 +165,10 @@ def pieces(lines: Lines, shape: Shape) -> Iterator[Piece]:
 class _Look(NamedTuple):
     """What a line is looked at for, as text or as bytes."""
 
+    nothing: Any
     quote: Any
     delimiter: Any
+    gaps: int  # delimiters of a record
     header: Any
     blanks: frozenset[Any]
     totals: frozenset[Any]
@@ -180,8 +198,10 @@ def _look(shape: Shape, *, binary: bool) -> _Look:
         return quote not in bare and bare.count(delimiter) == gaps
 
     return _Look(
+        nothing,
         quote,
         delimiter,
+        gaps,
         made(shape.header),
         frozenset(map(made, (shape.delimiter, " ", "\t", "\r", "\n"))),
         frozenset(map(made, _TOTALS_BEGIN)),

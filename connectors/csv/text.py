@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18  # bytes; a megabyte, decoded, is more than a processor's cache holds
 
 # First bytes of what is not text, and what people call it.
 _SIGNATURES = (
