@@ -8,7 +8,7 @@ guard has judged the whole of it (see `sync.keep`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -107,9 +107,16 @@ class _Unwritten:
     pages: int = 0
     cursor: Cursor | None = None  # None where the read has ended: keep writes that
     sheets: dict[int, Sheet] = field(default_factory=dict)
+    withdrawn: set[int] = field(default_factory=set)  # visits
     waiting: dict[str, Waiting] = field(default_factory=dict)
     aside: list[SetAside] = field(default_factory=list)
     people: list[Appointment] = field(default_factory=list)
+
+    def withdraw(self, numbers: Collection[int]) -> None:
+        """Let no change of these visits wait: a later record says that they are as they were."""
+        self.withdrawn |= set(numbers)
+        for key in [k for k, one in self.waiting.items() if one.appointment in numbers]:
+            del self.waiting[key]
 
     def add(self, done: _Sorted) -> None:
         self.pages += 1
@@ -119,7 +126,7 @@ class _Unwritten:
         self.people += done.people
 
     def __bool__(self) -> bool:
-        told = self.sheets or self.waiting or self.aside or self.people
+        told = self.sheets or self.withdrawn or self.waiting or self.aside or self.people
         return bool(told) or self.cursor is not None
 
 
@@ -147,12 +154,12 @@ class Reading:
         """Note a known visit; False when this read met it before."""
         return not self.meet_all([number], [start_at or 0], now=now)
 
-    def meet_all(self, numbers: Sequence[int], starts: Sequence[int], *, now: int) -> int:
-        """Note visits, 0 for none, with their starts; return how many this read met before."""
+    def meet_all(self, numbers: Sequence[int], starts: Sequence[int], *, now: int) -> list[int]:
+        """Note visits, 0 for none, with their starts; return the places of those met before."""
         before = self.met.add(numbers)
         self.coming += sum(map(now.__lt__, starts))
         self.coming -= sum(starts[place] > now for place in before)
-        return len(before)
+        return before
 
     def cover(self, starts: Iterable[int | None]) -> None:
         """Widen the stretch of time that this read speaks for."""
@@ -251,6 +258,7 @@ def _write(source: SourceRun, reading: Reading, done: _Sorted | None = None) -> 
         if done and done.new:
             _insert(connection, source, reading, done)
         visits.keep_people(connection, source.clinic, unwritten.people, source.people)
+        incoming.withdraw(*at, unwritten.withdrawn, run=source.run)
         incoming.wait(*at, unwritten.waiting.values(), run=source.run)
         quarantine.set_aside(
             connection, source.clinic, unwritten.aside, run=source.run, now=source.now
@@ -332,7 +340,9 @@ def _unknown(source: SourceRun, reading: Reading, sheet: Sheet) -> list[int]:
     """Return where on the page is what is not kept word for word; note the others as met."""
     unknown = [at for at, visit in enumerate(sheet.visits) if not visit]
     again = reading.meet_all(sheet.visits, sheet.starts, now=int(source.now.timestamp()))
-    source.unchanged += len(sheet.visits) - len(unknown) - again
+    source.unchanged += len(sheet.visits) - len(unknown) - len(again)
+    if again and source.connector.duplicates == "last":
+        reading.unwritten.withdraw({sheet.visits[at] for at in again})
     reading.cover(sheet.starts)
     return unknown
 
@@ -369,11 +379,15 @@ def _compare(
             record = done.page.record(said.at)
             _put_aside_record(source, reading, done, record, _duplicate(visit.key))
         return
+    if again and stored.id in done.sheet.visits[said.at :]:
+        return  # a later record, known word for word, says what stands
     if said.gone:
         whats = [] if stored.gone_at else [What.GONE]
     elif before == visit and not stored.gone_at:
         done.belongs(said.at, stored.id, start_at)
         source.unchanged += 1
+        if again:
+            reading.unwritten.withdraw({stored.id})
         return
     else:
         whats = changes(before, visit, was_gone=stored.gone_at is not None)

@@ -118,6 +118,23 @@ def wait(
 _NOTHING = ("", "")
 
 
+def withdraw(
+    connection: Connection, clinic: str, source: str, visits: Iterable[int], *, run: str
+) -> None:
+    """Forget what this run left waiting for these visits."""
+    rows = [
+        {"clinic": clinic, "source": source, "visit": visit, "run": run} for visit in sorted(visits)
+    ]
+    if rows:
+        connection.execute(
+            text(
+                "DELETE FROM incoming WHERE clinic = :clinic AND source = :source "
+                "AND appointment = :visit AND run = :run AND held IS NULL AND rejected = false"
+            ),
+            rows,
+        )
+
+
 def rejected(connection: Connection, clinic: str, source: str) -> dict[str, tuple[str, str | None]]:
     """Return what a person said no to, by key: what it was, and its content."""
     rows = connection.execute(

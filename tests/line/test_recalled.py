@@ -126,3 +126,24 @@ def test_another_mapping_looks_into_everything_again(
     known.set(clinic={**known.settings["clinic"], "country": "AT"})
     looked, report = mapped(known, monkeypatch)
     assert (looked, report.unchanged) == (40, 40)
+
+
+@pytest.mark.parametrize("right", ["first", "last"])
+@pytest.mark.parametrize("between", [0, 4500])
+def test_of_two_rows_for_one_visit_the_same_counts_at_every_read(
+    house: Callable[..., Line], right: str, between: int
+) -> None:
+    csv = {**swept(2)["reception"], "duplicates": right}
+    line = house(sources={"reception": csv})
+    line.book(1, "2026-12-09 10:00")
+    line.book_many(between)
+    line.book(2, "2026-12-10 10:00")
+    starts = []
+    for service in ("check-up", "vaccination", "follow-up"):
+        line.change(2, service=service)  # another file each time
+        head, *rows = line.drop().read_text().splitlines()
+        again = rows[0].replace("2026-12-09 10:00", "2026-12-09 15:00")
+        line.drop("\n".join([head, *rows, again, ""]))
+        assert line.sync().messages.sent == 0
+        starts.append(line.visits()["reception/1"]["start"])
+    assert starts == [{"first": "2026-12-09T09:00:00Z", "last": "2026-12-09T14:00:00Z"}[right]] * 3
