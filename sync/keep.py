@@ -17,7 +17,8 @@ from clinicrelay.contracts import Page
 from clinicrelay.times import day_of
 from sync.changes import same_visit
 from sync.guard import Days, Hold, Limits, Read, days_that_count, judge
-from sync.pull import Reading, SourceRun, remember
+from sync.pull import SourceRun, remember
+from sync.reading import Reading
 from sync.store import absences, incoming, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
 from sync.store.visits import Coming

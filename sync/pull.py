@@ -8,18 +8,17 @@ guard has judged the whole of it (see `sync.keep`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from clinicrelay.actions import What
-from clinicrelay.contracts import Connector, Cursor, Page, Record, Unreadable, Window
+from clinicrelay.contracts import Connector, Page, Record, Unreadable, Window
 from clinicrelay.errors import BadRecord, Refused, TryLater
 from clinicrelay.model import Appointment, Status, encode
 from sync.changes import changes
+from sync.reading import Reading, Said, Sorted, Unwritten
 from sync.recall import Recall
 from sync.store import incoming, memory, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
@@ -71,102 +70,6 @@ class SourceRun:
         return self.store.clinic
 
 
-class Met:
-    """Which known visits a read has met: a byte each, so that a million cost a megabyte."""
-
-    def __init__(self) -> None:
-        self._marks = bytearray(4096)
-
-    def add(self, numbers: Sequence[int]) -> list[int]:
-        """Note visits, 0 for none; return which of the places in `numbers` name one met before."""
-        self._make_room(max(numbers, default=0))
-        marks, some = self._marks, [*filter(None, numbers)]
-        if any(map(marks.__getitem__, some)) or len(set(some)) < len(some):
-            return [place for place, number in enumerate(numbers) if number and self._again(number)]
-        for number in some:
-            marks[number] = 1
-        return []
-
-    def _again(self, number: int) -> bool:
-        before, self._marks[number] = self._marks[number], 1
-        return bool(before)
-
-    def _make_room(self, number: int) -> None:
-        short = number + 1 - len(self._marks)
-        if short > 0:
-            self._marks.extend(bytes(max(short, len(self._marks))))
-
-    def __contains__(self, number: int) -> bool:
-        return number < len(self._marks) and bool(self._marks[number])
-
-
-@dataclass(slots=True)
-class _Unwritten:
-    """What pages without a new visit told, to be written together: each commit has its price."""
-
-    pages: int = 0
-    cursor: Cursor | None = None  # None where the read has ended: keep writes that
-    sheets: dict[int, Sheet] = field(default_factory=dict)
-    withdrawn: set[int] = field(default_factory=set)  # visits
-    waiting: dict[str, Waiting] = field(default_factory=dict)
-    aside: list[SetAside] = field(default_factory=list)
-    people: list[Appointment] = field(default_factory=list)
-
-    def withdraw(self, numbers: Collection[int]) -> None:
-        """Let no change of these visits wait: a later record says that they are as they were."""
-        self.withdrawn |= set(numbers)
-        for key in [k for k, one in self.waiting.items() if one.appointment in numbers]:
-            del self.waiting[key]
-
-    def add(self, done: _Sorted) -> None:
-        self.pages += 1
-        self.cursor = None if done.page.last else done.page.cursor
-        self.waiting |= done.waiting
-        self.aside += done.aside
-        self.people += done.people
-
-    def __bool__(self) -> bool:
-        told = self.sheets or self.withdrawn or self.waiting or self.aside or self.people
-        return bool(told) or self.cursor is not None
-
-
-@dataclass(slots=True)
-class Reading:
-    """One read of one scope, from its first page to its last, in numbers."""
-
-    importing: bool
-    recall: Recall
-    aside: frozenset[str] = frozenset()  # keys of records that are set aside
-    met: Met = field(default_factory=Met)
-    unwritten: _Unwritten = field(default_factory=_Unwritten)
-    pages: int = 0
-    records: int = 0
-    set_aside: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    nameless: bool = False  # something was set aside and nobody knows which visit it was
-    first: int | None = None
-    last: int | None = None
-    mended: list[str] = field(default_factory=list)  # keys that were set aside before this read
-    coming: int = 0  # visits met that are still to take place, those that are new included
-    booked: int = 0  # how many of those are new
-
-    def meet(self, number: int, start_at: int | None, *, now: int) -> bool:
-        """Note a known visit; False when this read met it before."""
-        return not self.meet_all([number], [start_at or 0], now=now)
-
-    def meet_all(self, numbers: Sequence[int], starts: Sequence[int], *, now: int) -> list[int]:
-        """Note visits, 0 for none, with their starts; return the places of those met before."""
-        before = self.met.add(numbers)
-        self.coming += sum(map(now.__lt__, starts))
-        self.coming -= sum(starts[place] > now for place in before)
-        return before
-
-    def cover(self, starts: Iterable[int | None]) -> None:
-        """Widen the stretch of time that this read speaks for."""
-        known = [*filter(None, starts), *filter(None, (self.first, self.last))]
-        self.first, self.last = min(known, default=None), max(known, default=None)
-
-
 def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
     """Read the source and keep it page by page; yield at the end of each read for `keep` to judge.
 
@@ -205,33 +108,8 @@ def _reading(source: SourceRun, known: Progress, aside: frozenset[str]) -> Readi
     return Reading(known.imported_at is None, recall, aside)
 
 
-class _Said(msgspec.Struct, frozen=True):
-    """Where on its page a record stands, and what it tells; the record itself can be made again."""
-
-    at: int
-    gone: bool
-    visit: Appointment
-    start_at: int | None  # seconds
-
-
-@dataclass(slots=True)
-class _Sorted:
-    """The records of one page, sorted into what has to be done about them."""
-
-    page: Page
-    sheet: Sheet
-    new: dict[str, _Said] = field(default_factory=dict)
-    waiting: dict[str, Waiting] = field(default_factory=dict)
-    aside: list[SetAside] = field(default_factory=list)
-    people: list[Appointment] = field(default_factory=list)
-
-    def belongs(self, at: int, visit: int, start_at: int | None) -> None:
-        """Note whose visit a record is, so that it is known by its digest the next time."""
-        self.sheet.visits[at], self.sheet.starts[at] = visit, start_at or 0
-
-
 def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
-    done = _Sorted(page, reading.recall.whose(page.digests))
+    done = Sorted(page, reading.recall.whose(page.digests))
     said = _map(source, reading, done)
     _sort(source, reading, said, done)
     reading.records += len(page.records) + len(page.unreadable)
@@ -247,9 +125,9 @@ def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
         _write(source, reading, done)
 
 
-def _write(source: SourceRun, reading: Reading, done: _Sorted | None = None) -> None:
+def _write(source: SourceRun, reading: Reading, done: Sorted | None = None) -> None:
     """Write what was told up to here, and new visits, in one transaction with the cursor."""
-    unwritten, reading.unwritten = reading.unwritten, _Unwritten()
+    unwritten, reading.unwritten = reading.unwritten, Unwritten()
     if not unwritten and not (done and done.new):
         return
     with source.store.write() as connection:
@@ -270,7 +148,7 @@ def _write(source: SourceRun, reading: Reading, done: _Sorted | None = None) -> 
 
 
 def _says_otherwise(
-    source: SourceRun, reading: Reading, page: Page, done: _Sorted, number: int
+    source: SourceRun, reading: Reading, page: Page, done: Sorted, number: int
 ) -> bool:
     """Whether the page has to be written down for the next read to recall."""
     if not (page.records and source.connector.lists_everything):
@@ -278,7 +156,7 @@ def _says_otherwise(
     return bool(done.new) or done.sheet != reading.recall.sheet(number)
 
 
-def _insert(connection: Connection, source: SourceRun, reading: Reading, done: _Sorted) -> None:
+def _insert(connection: Connection, source: SourceRun, reading: Reading, done: Sorted) -> None:
     """Keep the new visits of a page, and note that the read has met them."""
     said = list(done.new.values())
     numbers = visits.insert(
@@ -312,7 +190,7 @@ def remember(source: SourceRun, connection: Any) -> None:
     source.remembered = now
 
 
-def _map(source: SourceRun, reading: Reading, done: _Sorted) -> list[_Said]:
+def _map(source: SourceRun, reading: Reading, done: Sorted) -> list[Said]:
     """Translate what is not known word for word; everything else has been met, or is set aside."""
     for thing in done.page.unreadable:
         reading.nameless |= thing.key is None
@@ -332,7 +210,7 @@ def _map(source: SourceRun, reading: Reading, done: _Sorted) -> list[_Said]:
             source.skipped += 1
         else:
             start_at = int(visit.start.timestamp()) if visit.start else None
-            said.append(_Said(at, record.gone, visit, start_at))
+            said.append(Said(at, record.gone, visit, start_at))
     return said
 
 
@@ -347,7 +225,7 @@ def _unknown(source: SourceRun, reading: Reading, sheet: Sheet) -> list[int]:
     return unknown
 
 
-def _sort(source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted) -> None:
+def _sort(source: SourceRun, reading: Reading, said: list[Said], done: Sorted) -> None:
     """Tell new visits from known ones, and what is different about those."""
     if not said:
         return
@@ -367,9 +245,7 @@ def _sort(source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted)
             done.people.append(one.visit)
 
 
-def _compare(
-    source: SourceRun, reading: Reading, done: _Sorted, said: _Said, stored: Stored
-) -> None:
+def _compare(source: SourceRun, reading: Reading, done: Sorted, said: Said, stored: Stored) -> None:
     visit, before = said.visit, stored.visit
     start_at = stored.start_at if _stands(stored) else None
     again = not reading.meet(stored.id, start_at, now=int(source.now.timestamp()))
@@ -397,7 +273,7 @@ def _compare(
         done.waiting[visit.key] = _waiting(stored, said, whats)
 
 
-def _waiting(stored: Stored, said: _Said, whats: list[What]) -> Waiting:
+def _waiting(stored: Stored, said: Said, whats: list[What]) -> Waiting:
     gone = What.GONE in whats
     return Waiting(
         stored.id,
@@ -414,8 +290,8 @@ def _stands(stored: Stored) -> bool:
 
 
 def _without_contradictions(
-    source: SourceRun, reading: Reading, said: list[_Said], done: _Sorted
-) -> list[_Said]:
+    source: SourceRun, reading: Reading, said: list[Said], done: Sorted
+) -> list[Said]:
     """Fold records that say the same twice; set aside both of two that contradict (C-14)."""
     right, record_at = source.connector.duplicates, done.page.record
     first = {one.visit.key: one for one in said}
@@ -448,7 +324,7 @@ def _duplicate(key: str, other: Record | None = None) -> BadRecord:
 
 
 def _put_aside_record(
-    source: SourceRun, reading: Reading, done: _Sorted, record: Record, error: BadRecord
+    source: SourceRun, reading: Reading, done: Sorted, record: Record, error: BadRecord
 ) -> None:
     key = error.key or record.key
     if key is None:
@@ -494,6 +370,6 @@ def _unreadable(source: str, thing: Unreadable) -> SetAside:
     )
 
 
-def _set_aside(reading: Reading, done: _Sorted, thing: SetAside) -> None:
+def _set_aside(reading: Reading, done: Sorted, thing: SetAside) -> None:
     done.aside.append(thing)
     reading.reasons[f"{thing.reason} ({thing.field})" if thing.field else thing.reason] += 1

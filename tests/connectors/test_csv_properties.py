@@ -27,11 +27,11 @@ NASTY = st.text(st.sampled_from('a,;|"\n\r\t 1'), max_size=8)
 CELLS = st.tuples(TEXT | NASTY, NASTY | TEXT)
 
 
-def read(content: str) -> Read:
+def read(content: str, encoding: str = "utf-8") -> Read:
     with tempfile.TemporaryDirectory() as folder:
         inbox = Path(folder) / "drops" / "test"
         inbox.mkdir(parents=True)
-        (inbox / "visits.csv").write_bytes(content.encode())
+        (inbox / "visits.csv").write_bytes(content.encode(encoding))
         options = Options.model_validate({"contents": "snapshot", "ready": {"settle": "0s"}})
         found = preview(Csv(options, kit(Path(folder), columns=COLUMNS)), None)
         for record in found.records:
@@ -87,6 +87,38 @@ def test_a_stray_quote_loses_at_most_its_own_record(
     assert others <= seen
     assert len(found.records) + len(found.unreadable) == count
     assert found.pages[-1].complete == (not found.unreadable)
+
+
+_PIECES = (
+    "a",
+    "k1",
+    ",",
+    ",",
+    ",",
+    '"',
+    '""',
+    "\n",
+    "\n",
+    "\r\n",
+    " ",
+    "ü",
+    "Total",
+    "2026-12-01",
+    "id",
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(_PIECES), max_size=60))
+def test_the_encoding_makes_no_difference(pieces: list[str]) -> None:
+    """UTF-8 is read as bytes, everything else as text, and they say the same of any file."""
+    content = ",".join(HEAD) + "\n" + "".join(pieces)
+    one, other = read(content), read(content, "utf-16")
+    assert [(r.digest, r.raw, r.line, list(r.data.values())) for r in one.records] == [
+        (r.digest, r.raw, r.line, list(r.data.values())) for r in other.records
+    ]
+    assert one.unreadable == other.unreadable
+    assert [page.complete for page in one.pages] == [page.complete for page in other.pages]
 
 
 @settings(deadline=None, max_examples=150)

@@ -86,6 +86,16 @@ class TestText:
         assert ids(read) == ["1", "2"]
         assert read.records[1].data["notes"] == "bring papers"
 
+    def test_line_ends_may_differ_within_a_file(self, drops: Drops) -> None:
+        rows = [
+            f"{n},2026-12-01,09:00,p{n},{end}" for n, end in enumerate(("\r", "\n", "\r\n") * 2)
+        ]
+        drops.put("visits.csv", HEAD + "".join(rows) + '9,2026-12-01,09:00,p9,"a\rb"\r')
+        read = drops.read()
+        assert ids(read) == ["0", "1", "2", "3", "4", "5", "9"]
+        assert [record.line for record in read.records] == [2, 3, 4, 5, 6, 7, 8]
+        assert read.records[-1].data["notes"] == "a\rb"
+
 
 class TestHeader:
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
