@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay.actions import What
 from clinicrelay.contracts import Connector, Page, Record, Unreadable, Window
 from clinicrelay.errors import BadRecord, Refused, TryLater
-from clinicrelay.model import Appointment, Status, encode
+from clinicrelay.model import Appointment, Status, decode, encode
 from sync.changes import changes
 from sync.reading import Reading, Said, Sorted, Unwritten
 from sync.recall import Recall
@@ -251,9 +251,10 @@ def _compare(source: SourceRun, reading: Reading, done: Sorted, said: Said, stor
     again = not reading.meet(stored.id, start_at, now=int(source.now.timestamp()))
     right = source.connector.duplicates
     if again and right != "last":
-        if before != visit and right != "first":
+        if right != "first" and visit != _told_before(source, reading, stored):
             record = done.page.record(said.at)
             _put_aside_record(source, reading, done, record, _duplicate(visit.key))
+            reading.unwritten.withdraw({stored.id})
         return
     if again and stored.id in done.sheet.visits[said.at :]:
         return  # a later record, known word for word, says what stands
@@ -271,6 +272,18 @@ def _compare(source: SourceRun, reading: Reading, done: Sorted, said: Said, stor
             done.people.append(visit)
     if whats:
         done.waiting[visit.key] = _waiting(stored, said, whats)
+
+
+def _told_before(source: SourceRun, reading: Reading, stored: Stored) -> Appointment:
+    """Return what an earlier page of this read said of a visit."""
+    waits = reading.unwritten.waiting.get(stored.source_key)
+    content = waits.content if waits else None
+    if waits is None and stored.id not in reading.unwritten.withdrawn:
+        with source.store.read() as connection:
+            content = incoming.content_of(
+                connection, source.clinic, source.name, stored.id, run=source.run
+            )
+    return decode(content) if content else stored.visit
 
 
 def _waiting(stored: Stored, said: Said, whats: list[What]) -> Waiting:

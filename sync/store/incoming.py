@@ -155,6 +155,20 @@ def of_run(connection: Connection, clinic: str, source: str, run: str) -> Iterat
     )  # fmt: skip
 
 
+def content_of(
+    connection: Connection, clinic: str, source: str, visit: int, *, run: str
+) -> str | None:
+    """Return the content that a visit will have by what this run left waiting, if anything."""
+    row = connection.execute(
+        text(
+            "SELECT content FROM incoming WHERE clinic = :clinic AND source = :source "
+            "AND appointment = :visit AND run = :run AND rejected = false"
+        ),
+        {"clinic": clinic, "source": source, "visit": visit, "run": run},
+    ).fetchone()
+    return None if row is None else row.content
+
+
 def of_hold(connection: Connection, clinic: str, hold: int) -> Iterator[Waiting]:
     """Yield what a hold keeps back."""
     yield from _waiting(connection, "held = :hold", clinic=clinic, hold=hold)

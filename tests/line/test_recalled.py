@@ -147,3 +147,22 @@ def test_of_two_rows_for_one_visit_the_same_counts_at_every_read(
         assert line.sync().messages.sent == 0
         starts.append(line.visits()["reception/1"]["start"])
     assert starts == [{"first": "2026-12-09T09:00:00Z", "last": "2026-12-09T14:00:00Z"}[right]] * 3
+
+
+@pytest.mark.parametrize(
+    "later", ["09:00", "15:00", "17:00"], ids=["as known", "the same", "third"]
+)
+def test_two_rows_that_contradict_each_other_pages_apart_change_nothing(
+    line: Line, later: str
+) -> None:
+    line.book(1, "2026-12-09 09:00")
+    line.book_many(4500)
+    line.after()
+    line.change(1, start="2026-12-09 15:00")
+    content = line.drop().read_text()
+    again = content.splitlines()[1].replace("15:00", later)
+    line.drop(f"{content}{again}\n")
+    line.sync()
+    agree = later == "15:00"
+    assert line.visits()["reception/1"]["start"] == f"2026-12-09T{'14' if agree else '08'}:00:00Z"
+    assert len(line.set_aside()) == (0 if agree else 1)
