@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from clinicrelay.dates import DateOrder, Doubt, order_of, read_date
 from clinicrelay.errors import BadRecord, Refused
-from connectors.csv.records import Shape, cells_of
+from connectors.csv.records import Shape, cells_splitter
 
 SAMPLE = 200  # records; one with a slash date among them makes the whole column count
 
@@ -45,10 +45,11 @@ def splitter(shape: Shape, order: DateOrder | None) -> Callable[[str], list[str]
     The function raises BadRecord for a date that does not go with the order.
     """
     if order is None or not shape.dates:
-        return lambda raw: cells_of(raw, shape)
+        return cells_splitter(shape)
+    plain = cells_splitter(shape)
 
     def split(raw: str) -> list[str]:
-        cells = cells_of(raw, shape)
+        cells = plain(raw)
         for position in shape.dates:
             if found := _SLASHED.match(cells[position]):
                 cells[position] = (
@@ -73,8 +74,8 @@ def _date_cells(raws: Iterable[str], shape: Shape) -> Iterator[str]:
     """Yield the cells of the date columns; a row without quotes is split no further than those."""
     if not shape.dates:
         return
-    enough, delimiter = max(shape.dates) + 1, shape.delimiter
+    enough, delimiter, split = max(shape.dates) + 1, shape.delimiter, cells_splitter(shape)
     for raw in raws:
-        cells = cells_of(raw, shape) if '"' in raw else raw.split(delimiter, enough)
+        cells = split(raw) if '"' in raw else raw.split(delimiter, enough)
         for position in shape.dates:
             yield cells[position]

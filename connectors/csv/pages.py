@@ -8,7 +8,6 @@ from clinicrelay.contracts import Cursor, Page, Record, Unmade, Unreadable
 from clinicrelay.tables import Header, Row
 from connectors.csv.inbox import Drop
 from connectors.csv.reading import Form, Stretch, read
-from connectors.csv.records import as_text
 from connectors.csv.text import Survey
 
 PAGE = 4000
@@ -49,7 +48,9 @@ class _Batch:
         return Page(self._name, records, self._unreadable, known)
 
     def _make(self, at: int) -> Record:
-        raw = as_text(self._raws[at])
+        raw = self._raws[at]
+        if isinstance(raw, bytes):
+            raw = raw.decode()
         return Record(
             Row(self._header, raw, self._split),
             self._digests[at],

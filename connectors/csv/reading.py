@@ -17,7 +17,7 @@ from connectors.csv.header import LINES, Head, NoHead, find_head
 from connectors.csv.inbox import Drop
 from connectors.csv.options import Options
 from connectors.csv.order import SAMPLE, refusal, settled_order, splitter
-from connectors.csv.records import Lines, Piece, Run, Shape, cells_of, pieces, runs
+from connectors.csv.records import Lines, Piece, Run, Shape, cells_splitter, pieces, runs
 from connectors.csv.text import Survey, disguise_of, open_text
 
 _HEAD_LINES = 2 * LINES  # a header may have line breaks in its cells
@@ -151,7 +151,7 @@ def _judged(form: Form, piece: Piece) -> Stretch | Unreadable:
         return _unreadable(form, piece._replace(reason="undecodable"))
     gone = False
     if form.operation is not None:
-        told = operations.is_gone(cells_of(piece.raw, form.shape)[form.operation])
+        told = operations.is_gone(cells_splitter(form.shape)(piece.raw)[form.operation])
         if told is None:
             return _unreadable(form, piece._replace(reason="unknown_op", column=form.operation + 1))
         gone = told

@@ -214,17 +214,22 @@ def as_text(line: str | bytes) -> str:
     return line if isinstance(line, str) else line.decode()
 
 
-def cells_of(raw: str, shape: Shape) -> list[str]:
-    """Return exactly as many cells as the header has names.
+def cells_splitter(shape: Shape) -> Callable[[str], list[str]]:
+    """Return what makes cells of a record, exactly as many as the header has names.
 
-    A delimiter too many at the end is dropped, line breaks in cells are `\\n`. Only for what
+    A delimiter too many at the end is dropped, line breaks in cells are LF. Only for what
     `pieces` yielded as a record.
     """
-    if '"' not in raw:
-        cells = raw.split(shape.delimiter)
-        return cells if len(cells) == len(shape.names) else cells[: len(shape.names)]
-    cells = next(csv.reader([raw], delimiter=shape.delimiter))[: len(shape.names)]
-    return [c.replace("\r\n", "\n") for c in cells] if "\r" in raw else cells
+    delimiter, wide = shape.delimiter, len(shape.names)
+
+    def split(raw: str) -> list[str]:
+        if '"' not in raw:
+            cells = raw.split(delimiter)
+            return cells if len(cells) == wide else cells[:wide]
+        cells = next(csv.reader([raw], delimiter=delimiter))[:wide]
+        return [c.replace("\r\n", "\n") for c in cells] if "\r" in raw else cells
+
+    return split
 
 
 def _passed_over(text: str, shape: Shape) -> bool:

@@ -178,6 +178,7 @@ class Person(SQLModel, table=True):
     """Patients by what somebody would search them by; the visits hold the truth."""
 
     __tablename__ = "people"
+    __table_args__ = {"sqlite_with_rowid": False}
     clinic: str = Field(primary_key=True, max_length=64)
     source: str = Field(primary_key=True, max_length=64)
     source_key: str = Field(primary_key=True, max_length=255)

@@ -206,6 +206,7 @@ def upgrade() -> None:
         sa.Column("phone", sa.String(length=20), nullable=True),
         sa.Column("email", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("clinic", "source", "source_key"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "quarantine",
