@@ -6,10 +6,11 @@ any point leaves either the read still to be judged, or judged and done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache, partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import What
@@ -17,7 +18,7 @@ from clinicrelay.contracts import Page
 from clinicrelay.times import day_of
 from sync.changes import same_visit
 from sync.guard import Days, Hold, Limits, Read, days_that_count, judge
-from sync.pull import SourceRun, remember
+from sync.pull import SourceRun, remember, write_all_but_changes
 from sync.reading import Reading
 from sync.store import absences, incoming, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
@@ -50,8 +51,9 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         if page.same:
             reading.records = known.last_count or 0
         coming = cache(partial(_count_coming, connection, source))
-        absent = _let_absence_wait(connection, source, reading, page, known, coming, zone)
-        waiting = list(incoming.of_run(connection, source.clinic, source.name, source.run))
+        told = write_all_but_changes(connection, source, reading)
+        absent, gone = _absent(connection, source, reading, page, known, coming, zone)
+        waiting = _waiting(connection, source, [*told, *gone])
         verdict = _judge(reading, source.now, waiting, absent, coming, limits)
         since = known.last_complete_at or known.last_read_at or 0
         _apply(connection, source, verdict.apply, since=since, silently=reading.importing)
@@ -71,7 +73,15 @@ def _count_coming(connection: Connection, source: SourceRun) -> int:
     return visits.count_coming(connection, source.clinic, source.name, now=source.now)
 
 
-def _let_absence_wait(
+def _waiting(connection: Connection, source: SourceRun, last: Iterable[Waiting]) -> list[Waiting]:
+    """Return all changes that this read told: those that wait in the store, and its last ones."""
+    at = (connection, source.clinic, source.name)
+    waiting = {one.key: one for one in incoming.of_run(*at, source.run)}
+    waiting |= {one.key: one for one in incoming.unlike_rejected(*at, last)}
+    return sorted(waiting.values(), key=attrgetter("appointment"))
+
+
+def _absent(
     connection: Connection,
     source: SourceRun,
     reading: Reading,
@@ -79,14 +89,14 @@ def _let_absence_wait(
     known: Progress,
     coming: Callable[[], int],
     zone: str,
-) -> int:
-    """Let known coming visits that this read should have named wait as gone.
+) -> tuple[int, list[Waiting]]:
+    """Return how many known coming visits the read did not name, and those that are gone by that.
 
-    Returns how many known coming visits the read did not name, whether or not its days cover them:
-    a cut file covers fewer days, and must not look harmless for that.
+    It counts also those that its days do not cover: a cut file covers fewer days, and must not look
+    harmless for that.
     """
     if not _absence_counts(source, reading, page):
-        return 0
+        return 0, []
     before = absences.of(connection, source.clinic, source.name)
     first, last = days_that_count(_days(known), _covered(reading, zone), day_of(source.now, zone))
     unmet = [
@@ -103,18 +113,12 @@ def _let_absence_wait(
     absent = {visit.id: before.get(visit.id, 0) + 1 for visit in covered}
     named = before.keys() - {visit.id for visit in unmet}
     absences.note(connection, source.clinic, source.name, named, absent.items())
-    incoming.wait(
-        connection,
-        source.clinic,
-        source.name,
-        [
-            Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None)
-            for v in covered
-            if absent[v.id] >= source.connector.gone_after
-        ],
-        run=source.run,
-    )
-    return len(unmet)
+    gone = [
+        Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None)
+        for v in covered
+        if absent[v.id] >= source.connector.gone_after
+    ]
+    return len(unmet), gone
 
 
 def _unmet(
@@ -262,15 +266,10 @@ def _pair(
 
 def _hold(connection: Connection, source: SourceRun, verdict: _Verdict, *, believed: bool) -> None:
     numbers = []
+    at = (connection, source.clinic, source.name)
     for hold, caught in verdict.held:
-        number = incoming.hold(
-            connection,
-            source.clinic,
-            source.name,
-            [w.key for w in caught],
-            hold,
-            now=source.now,
-        )
+        incoming.wait(*at, caught, run=source.run)
+        number = incoming.hold(*at, [w.key for w in caught], hold, now=source.now)
         numbers.append(number)
         source.holds.append(hold.told_as(number))
     if believed:  # a read that tells only part of the truth contradicts no hold

@@ -8,7 +8,7 @@ guard has judged the whole of it (see `sync.keep`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -121,30 +121,37 @@ def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
     if _says_otherwise(source, reading, page, done, number):
         reading.unwritten.sheets[number] = done.sheet
     reading.unwritten.add(done)
-    if done.new or page.last or reading.unwritten.pages >= _PAGES_AT_ONCE:
+    if done.new or (reading.unwritten.pages >= _PAGES_AT_ONCE and not page.last):
         _write(source, reading, done)
 
 
 def _write(source: SourceRun, reading: Reading, done: Sorted | None = None) -> None:
     """Write what was told up to here, and new visits, in one transaction with the cursor."""
-    unwritten, reading.unwritten = reading.unwritten, Unwritten()
-    if not unwritten and not (done and done.new):
+    if not reading.unwritten and not (done and done.new):
         return
     with source.store.write() as connection:
         source.lease.fence(connection)
         at = (connection, source.clinic, source.name)
         if done and done.new:
             _insert(connection, source, reading, done)
-        visits.keep_people(connection, source.clinic, unwritten.people, source.people)
-        incoming.withdraw(*at, unwritten.withdrawn, run=source.run)
-        incoming.wait(*at, unwritten.waiting.values(), run=source.run)
-        quarantine.set_aside(
-            connection, source.clinic, unwritten.aside, run=source.run, now=source.now
-        )
-        sightings.keep(*at, unwritten.sheets, fingerprint=source.mapper.fingerprint)
-        if unwritten.cursor is not None:
-            progress.note(*at, cursor=unwritten.cursor)
+        cursor = reading.unwritten.cursor
+        incoming.wait(*at, write_all_but_changes(connection, source, reading), run=source.run)
+        if cursor is not None:
+            progress.note(*at, cursor=cursor)
             remember(source, connection)
+
+
+def write_all_but_changes(
+    connection: Connection, source: SourceRun, reading: Reading
+) -> Collection[Waiting]:
+    """Write what pages told since the last time; return the changes, which have to wait."""
+    unwritten, reading.unwritten = reading.unwritten, Unwritten()
+    at = (connection, source.clinic, source.name)
+    visits.keep_people(connection, source.clinic, unwritten.people, source.people)
+    incoming.withdraw(*at, unwritten.withdrawn, run=source.run)
+    quarantine.set_aside(connection, source.clinic, unwritten.aside, run=source.run, now=source.now)
+    sightings.keep(*at, unwritten.sheets, fingerprint=source.mapper.fingerprint)
+    return unwritten.waiting.values()
 
 
 def _says_otherwise(

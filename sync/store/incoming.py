@@ -87,9 +87,7 @@ def any_unjudged(connection: Connection, clinic: str, source: str) -> bool:
 def wait(
     connection: Connection, clinic: str, source: str, changes: Iterable[Waiting], *, run: str
 ) -> None:
-    """Let changes wait. What a person rejected stays rejected while the source says the same."""
-    rows = list(changes)
-    refused = rejected(connection, clinic, source)
+    """Let changes wait, but for those that a person rejected."""
     bulk.write(
         connection,
         "incoming",
@@ -108,11 +106,20 @@ def wait(
                 None,
                 False,
             )
-            for w in rows
-            if refused.get(w.key, _NOTHING) != (w.what, w.content)
+            for w in unlike_rejected(connection, clinic, source, changes)
         ],
         update=_COLUMNS[3:],
     )
+
+
+def unlike_rejected(
+    connection: Connection, clinic: str, source: str, changes: Iterable[Waiting]
+) -> Iterator[Waiting]:
+    """Yield the changes that nobody said no to: what was rejected stays so while it is said again."""
+    refused = rejected(connection, clinic, source)
+    for one in changes:
+        if refused.get(one.key, _NOTHING) != (one.what, one.content):
+            yield one
 
 
 _NOTHING = ("", "")
