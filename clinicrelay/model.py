@@ -7,6 +7,7 @@ that gives them a wall-clock reading travels beside them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
@@ -163,15 +164,6 @@ class Appointment(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
-_decode = msgspec.json.Decoder(Appointment).decode
-
-
-def encode(appointment: Appointment) -> bytes:
-    """Return the canonical JSON of a visit: equal bytes mean an equal visit."""
-    return _encode(appointment)
-
-
-def decode(content: bytes | str) -> Appointment:
-    """Return the visit that `encode` wrote."""
-    return _decode(content)
+# The canonical JSON of a visit, and back: equal bytes mean an equal visit.
+encode: Callable[[Appointment], bytes] = msgspec.json.Encoder(order="deterministic").encode
+decode: Callable[[bytes | str], Appointment] = msgspec.json.Decoder(Appointment).decode

@@ -61,8 +61,9 @@ class BoundToTable(Bound):
 
     def make(self, source: Source, given: str | None) -> Appointment:
         texts = self._texts(source)
-        make = self._one_by_one if texts is None else self._at_once
-        return make(source, source if texts is None else texts, given)
+        if texts is None:
+            return self._one_by_one(source, source, given)
+        return self._at_once(source, texts, given)
 
 
 def _skip(rule: Skip, resolve: Resolve) -> Callable[[Source], bool] | None:

@@ -236,20 +236,16 @@ def _sort(source: SourceRun, reading: Reading, said: list[Said], done: Sorted) -
     """Tell new visits from known ones, and what is different about those."""
     if not said:
         return
-    said = _without_contradictions(source, reading, said, done)
-    keys = [one.visit.key for one in said]
+    by_key = _without_contradictions(source, reading, said, done)
     with source.store.read() as connection:
-        known = visits.by_keys(connection, source.clinic, source.name, keys)
-    reading.mended += reading.aside.intersection(keys)
-    reading.cover(one.start_at for one in said)
-    for one in said:
-        key = one.visit.key
-        stored = known.get(key)
-        if stored is not None:
-            _compare(source, reading, done, one, stored)
-        elif not one.gone:
-            done.new[key] = one
-            done.people.append(one.visit)
+        known = visits.by_keys(connection, source.clinic, source.name, [*by_key])
+    reading.mended += reading.aside.intersection(by_key)
+    reading.cover(one.start_at for one in by_key.values())
+    done.new = {key: one for key, one in by_key.items() if not (key in known or one.gone)}
+    done.people = [one.visit for one in done.new.values()]
+    for key, one in by_key.items() if known else ():
+        if key in known:
+            _compare(source, reading, done, one, known[key])
 
 
 def _compare(source: SourceRun, reading: Reading, done: Sorted, said: Said, stored: Stored) -> None:
@@ -311,26 +307,26 @@ def _stands(stored: Stored) -> bool:
 
 def _without_contradictions(
     source: SourceRun, reading: Reading, said: list[Said], done: Sorted
-) -> list[Said]:
+) -> dict[str, Said]:
     """Fold records that say the same twice; set aside both of two that contradict (C-14)."""
     right, record_at = source.connector.duplicates, done.page.record
     first = {one.visit.key: one for one in said}
     if len(first) == len(said):
-        return said
+        return first
     first.clear()
-    torn: set[str] = set()
+    torn: dict[str, None] = {}
     for one in said:
         key = one.visit.key
         other = first.setdefault(key, one)
         if other.visit != one.visit and right == "last":
             first[key] = one
         elif other.visit != one.visit and right != "first":
-            torn.add(key)
+            torn[key] = None
             error = _duplicate(key, record_at(other.at))
             _put_aside_record(source, reading, done, record_at(one.at), error)
     for key in torn:
         _put_aside_record(source, reading, done, record_at(first.pop(key).at), _duplicate(key))
-    return list(first.values())
+    return first
 
 
 def _duplicate(key: str, other: Record | None = None) -> BadRecord:
