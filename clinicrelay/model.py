@@ -159,9 +159,10 @@ class Appointment(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def primary(self) -> Practitioner | None:
         """The practitioner whose visit it is."""
-        return next((p for p in self.practitioners if p.primary), None) or (
-            self.practitioners[0] if self.practitioners else None
-        )
+        for one in self.practitioners:
+            if one.primary:
+                return one
+        return self.practitioners[0] if self.practitioners else None
 
 
 # The canonical JSON of a visit, and back: equal bytes mean an equal visit.

@@ -52,12 +52,14 @@ class Met:
         self._make_room(max(numbers, default=0))
         marks, some = self._marks, [*filter(None, numbers)]
         if any(map(marks.__getitem__, some)) or len(set(some)) < len(some):
-            return [place for place, number in enumerate(numbers) if number and self._again(number)]
+            return [place for place, number in enumerate(numbers) if number and self.again(number)]
         for number in some:
             marks[number] = 1
         return []
 
-    def _again(self, number: int) -> bool:
+    def again(self, number: int) -> bool:
+        """Note one visit; return whether it was met before."""
+        self._make_room(number)
         before, self._marks[number] = self._marks[number], 1
         return bool(before)
 
@@ -122,7 +124,10 @@ class Reading:
 
     def meet(self, number: int, start_at: int | None, *, now: int) -> bool:
         """Note a known visit; False when this read met it before."""
-        return not self.meet_all([number], [start_at or 0], now=now)
+        if self.met.again(number):
+            return False
+        self.coming += start_at is not None and start_at > now
+        return True
 
     def meet_all(self, numbers: Sequence[int], starts: Sequence[int], *, now: int) -> list[int]:
         """Note visits, 0 for none, with their starts; return the places of those met before."""
