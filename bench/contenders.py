@@ -75,8 +75,9 @@ def pg_copy_upsert(folder: Path, export: Path, store: str) -> None:
 def job(folder: Path, export: Path, store: str) -> None:
     """The whole job: `sync` of an export that lies in the inbox of an ordinary clinic."""
     from bench.clinic import sync
+    from commands import GARBAGE
 
-    gc.set_threshold(100_000, 20, 100)  # as the program does at its start
+    gc.set_threshold(*GARBAGE)
     sync(folder, store, NOW)
 
 

@@ -1,6 +1,7 @@
 """A message as an e-mail: text and HTML, an invitation where there is one, headers nobody can forge.
 
-One file for the notifiers that hand over a whole mail.
+One file for the notifiers that hand over a whole mail. What Python has for mail is imported when one
+is written: it takes longer than a run with nothing to send.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from clinicrelay import Attachment, Message
+
+if TYPE_CHECKING:
+    from email.headerregistry import Address
+    from email.message import EmailMessage
 
 _ADDRESS = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@[^\s@<>()\[\]\\,;:\"]+", re.ASCII)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
@@ -42,6 +44,10 @@ def compose(message: Message, *, sender: str, domain: str, date: datetime) -> Em
     The Message-ID is the attempt's for ever, so a repeated mail can be known as one. Raises
     BadAddress.
     """
+    from email.message import EmailMessage
+    from email.policy import SMTP
+    from email.utils import format_datetime
+
     if not _ADDRESS.fullmatch(message.to) or not message.to.isascii():  # RFC 6531 is rare
         raise BadAddress("the recipient is not one plain e-mail address")
     mail = EmailMessage(policy=SMTP)
@@ -63,6 +69,9 @@ def one_line(text: str) -> str:
 
 
 def _from(sender: str) -> Address:
+    from email.headerregistry import Address
+    from email.utils import parseaddr
+
     name, address = parseaddr(one_line(sender))
     if not _ADDRESS.fullmatch(address):
         raise BadAddress("the sender is not one plain e-mail address; mend `from` in the settings")
