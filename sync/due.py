@@ -137,6 +137,22 @@ def coming_reminders(
     )
 
 
+def next_moment(
+    visit: Seen, steps: Sequence[Step], role: Role, *, now: datetime, quiet: QuietHours | None
+) -> datetime | None:
+    """Return when the first of the coming reminders falls due, whether or not it will be said."""
+    start = visit.appointment.start
+    if start is None or not _remindable(visit, now):
+        return None
+    zones = set(recipients(visit.appointment, role).values())
+    slots = (
+        slot
+        for zone in zones
+        for slot in _slots_before(start, tuple(steps), quiet, zone, visit.appointment.timezone)
+    )
+    return min((slot.at for slot in slots if now < slot.at <= start), default=None)
+
+
 def next_step(
     visit: Seen,
     steps: Sequence[Step],

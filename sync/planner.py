@@ -16,10 +16,10 @@ from clinicrelay import times
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
 from clinicrelay.model import Appointment
 from sync.due import (
-    coming_reminders,
     digest_due,
     digest_say,
     due_reminders,
+    next_moment,
     reminder_horizon,
 )
 from sync.gate import reopens
@@ -281,18 +281,9 @@ class _Planner:
             return int((start - self.horizon).timestamp())
         if one is None:
             return None
-        coming = [
-            say.due_at
-            for role, steps in self.steps
-            for say in coming_reminders(
-                one,
-                steps,
-                role,
-                now=now,
-                until=start,
-                quiet=self.clinic.settings.quiet_hours,
-            )[:1]
-        ]
+        quiet = self.clinic.settings.quiet_hours
+        moments = [next_moment(one, some, role, now=now, quiet=quiet) for role, some in self.steps]
+        coming = [moment for moment in moments if moment is not None]
         return int(min(coming).timestamp()) if coming else None
 
 

@@ -18,6 +18,7 @@ from sync.due import (
     digest_say,
     digest_useful_until,
     due_reminders,
+    next_moment,
     next_step,
     outside_quiet,
     reminder_horizon,
@@ -356,6 +357,26 @@ def test_what_is_announced_is_what_then_falls_due():
     assert [s.step for s in announced] == ["3d", "1d", "1h"]
     for say in announced:
         assert say in due(seen(), say.due_at)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("ahead", [-hours(1), hours(0), minutes(30), hours(5), days(2), days(9)])
+def test_the_next_moment_is_that_of_the_first_reminder_to_come(role, ahead):
+    """Whoever is asked about: several people, a night elsewhere, a visit that is off."""
+    tokyo = (Patient("p1"), Patient("p2", timezone="Asia/Tokyo"))
+    for one in (
+        seen(),
+        seen(visit(patients=tokyo)),
+        seen(visit(wall("2026-12-01T07:30"))),
+        seen(visit(status=Status.CANCELLED)),
+        seen(visit(None)),
+        seen(gone=True),
+    ):
+        asked = {"now": START - ahead, "quiet": NIGHT}
+        until = one.appointment.start or START
+        coming = coming_reminders(one, STEPS, role, until=until, **asked)
+        first = coming[0].due_at if coming else None
+        assert next_moment(one, STEPS, role, **asked) == first
 
 
 # --- a week of minutes -------------------------------------------------------------------------
