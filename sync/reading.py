@@ -15,6 +15,8 @@ from sync.store.incoming import Waiting
 from sync.store.quarantine import SetAside
 from sync.store.sightings import Sheet
 
+_HIGH = 1 << 24  # numbers from here on are noted one by one
+
 
 class Said(msgspec.Struct, frozen=True):
     """Where on its page a record stands, and what it tells; the record itself can be made again."""
@@ -42,26 +44,36 @@ class Sorted:
 
 
 class Met:
-    """Which known visits a read has met: a byte each, so that a million cost a megabyte."""
+    """Which known visits a read has met, by their numbers.
+
+    A byte each, so that a million cost a megabyte. Where many clinics share a database one has few
+    of its high numbers: those are a set.
+    """
 
     def __init__(self) -> None:
         self._marks = bytearray(4096)
+        self._high: set[int] = set()
 
     def add(self, numbers: Sequence[int]) -> list[int]:
         """Note visits, 0 for none; return which of the places in `numbers` name one met before."""
-        self._make_room(max(numbers, default=0))
-        marks, some = self._marks, [*filter(None, numbers)]
-        if any(map(marks.__getitem__, some)) or len(set(some)) < len(some):
-            return [place for place, number in enumerate(numbers) if number and self.again(number)]
-        for number in some:
-            marks[number] = 1
-        return []
+        some, marks, highest = [*filter(None, numbers)], self._marks, max(numbers, default=0)
+        if highest < _HIGH:
+            self._make_room(highest)
+            if len(set(some)) == len(some) and not any(map(marks.__getitem__, some)):
+                for number in some:
+                    marks[number] = 1
+                return []
+        return [place for place, number in enumerate(numbers) if number and self.again(number)]
 
     def again(self, number: int) -> bool:
         """Note one visit; return whether it was met before."""
-        self._make_room(number)
-        before, self._marks[number] = self._marks[number], 1
-        return bool(before)
+        before = number in self
+        if number >= _HIGH:
+            self._high.add(number)
+        else:
+            self._make_room(number)
+            self._marks[number] = 1
+        return before
 
     def _make_room(self, number: int) -> None:
         short = number + 1 - len(self._marks)
@@ -69,6 +81,8 @@ class Met:
             self._marks.extend(bytes(max(short, len(self._marks))))
 
     def __contains__(self, number: int) -> bool:
+        if number >= _HIGH:
+            return number in self._high
         return number < len(self._marks) and bool(self._marks[number])
 
 

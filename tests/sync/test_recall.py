@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync.reading import Met
 from sync.recall import Recall
 from sync.store.sightings import Sheet
 
@@ -93,3 +94,21 @@ def test_nobody_is_ever_taken_for_another(before: list[int], now: list[int]) -> 
     for visit, found in zip(now, Source(before).read(now), strict=True):
         assert found in (visit, 0)
         assert not found or visit in before or now.count(visit) > 1
+
+
+_NUMBERS = st.integers(0, 40) | st.integers((1 << 24) - 3, (1 << 24) + 3) | st.just(1 << 50)
+
+
+@given(st.lists(st.lists(_NUMBERS, max_size=12), max_size=5))
+def test_which_visits_were_met_before_is_known_whatever_their_numbers(
+    reads: list[list[int]],
+) -> None:
+    met, seen = Met(), set[int]()
+    for numbers in reads:
+        before = []
+        for place, number in enumerate(numbers):
+            if number in seen:
+                before.append(place)
+            seen |= {number} - {0}
+        assert met.add(numbers) == before
+        assert all(number in met for number in seen)
