@@ -13,7 +13,18 @@ from sqlalchemy import inspect, text
 
 from clinicrelay.errors import SettingsError, StoreBusy
 from clinicrelay.model import Appointment, Patient, Status
-from sync.store import Store, bulk, dialects, memory, open_store, progress, schema, scratch, visits
+from sync.store import (
+    Store,
+    bulk,
+    counting,
+    dialects,
+    memory,
+    open_store,
+    progress,
+    schema,
+    scratch,
+    visits,
+)
 from sync.store.visits import Replacement
 
 
@@ -186,6 +197,16 @@ def test_a_gone_visit_keeps_its_content(store: Store, now: datetime) -> None:
     after = stored(store, "1")["1"]
     assert after.visit == one.visit
     assert after.gone_at == int(now.timestamp())
+
+
+def test_visits_are_counted_for_their_own_clinic_and_source(store: Store, now: datetime) -> None:
+    keep(store, now, visit("1", now), visit("2", now), imported=True)
+    with store.write() as connection:  # only one source was ever read
+        progress.note(connection, "riverside", "reception", state="ok")
+    with store.read() as connection:
+        assert counting.kept(connection, "riverside", "reception") == 2
+        assert counting.kept(connection, "riverside", "other") == 0
+        assert counting.kept(connection, "hillside", "reception") == 0
 
 
 def test_coming_visits_are_those_that_will_take_place(store: Store, now: datetime) -> None:
