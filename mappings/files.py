@@ -93,6 +93,10 @@ class Document:
         except RecursionError as wrong:
             deep = self._finding((), "yaml", "it is nested too deeply", "", (1, 1))
             raise SettingsError([deep]) from wrong
+        except ValueError as wrong:  # 2026-99-99: of the form of a date, and none
+            what = "this has the form of a date or a number, and is none: quote this"
+            at = _unreadable_at(self._text)
+            raise SettingsError([self._finding((), "yaml", what, "", at)]) from wrong
         except MarkedYAMLError as wrong:
             mark = wrong.problem_mark
             at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -152,6 +156,30 @@ def _load_fast(text: str) -> Any:
     with suppress(YAMLError):
         return YAML(typ="safe").load(text)
     return None
+
+
+def _unreadable_at(text: str) -> Position:
+    """Return where the first plain value stands that YAML has a type for and cannot read."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    waiting, seen = [YAML(pure=True).compose(text)], set[int]()
+    while waiting:
+        node = waiting.pop(0)
+        if id(node) in seen:  # an alias may lead back to where it stands
+            continue
+        seen.add(id(node))
+        if node.id == "scalar":
+            try:
+                YAML(typ="safe", pure=True).load(node.value if not node.style else "")
+            except ValueError:
+                return node.start_mark.line + 1, node.start_mark.column + 1
+            except YAMLError:
+                continue
+        else:
+            pairs = node.value if node.id == "mapping" else [(item,) for item in node.value]
+            waiting += [one for pair in pairs for one in pair]
+    return 1, 1
 
 
 def _dotted(steps: Steps) -> str:

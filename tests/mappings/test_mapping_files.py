@@ -90,6 +90,13 @@ def test_what_is_not_yaml_is_told_with_its_place(load: Load, body: str, line: in
     assert [(row, code) for _, row, _, code, _ in mistakes(load, body)] == [(line, "yaml")]
 
 
+@pytest.mark.parametrize("value", ["2026-99-99", "2026-02-30 10:00:00"])
+def test_what_only_looks_like_a_date_is_told_with_its_place(load: Load, value: str) -> None:
+    body = f"fields:\n  key: {{path: id, default: {value}}}\n"
+    ((_, row, column, code, _),) = mistakes(load, body)
+    assert (row, column, code) == (3, 28, "yaml")
+
+
 @pytest.mark.parametrize("depth", [600, 1999, 300_000])
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
 def test_a_text_without_a_floor_is_a_mistake_and_not_the_end(
