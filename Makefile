@@ -2,6 +2,7 @@
 #   make demo    a sample clinic, from an export to calendars and messages; nothing leaves the machine
 #   make test    the tests            make check   format, lint, types, floors, generated pages
 #   make bench   the measurements     make lock    pin what pyproject.toml asks for (UPGRADE=1: the newest)
+#   make site    the pages as a site, in site/
 #   make generate   write the generated pages      make clean   start over
 # ARGS is passed on: make test ARGS="tests/connectors -k quote"
 
@@ -10,9 +11,10 @@ IN := .venv/bin/python
 ARGS ?=
 
 # Pages and schemas that are written from the code: each module takes --check and says what is stale.
-GENERATORS := clinicrelay.settings.reference commands._reference
+GENERATORS := clinicrelay.settings.reference commands._reference commands._plugin_page \
+	sync.words.reference
 
-.PHONY: demo test check bench lock generate clean
+.PHONY: demo test check site bench lock generate clean
 
 demo: .venv/runs
 	@.venv/bin/clinicrelay demo $(ARGS)
@@ -27,6 +29,12 @@ check: .venv/checks
 	.venv/bin/lint-imports --no-logo
 	@for page in $(GENERATORS); do echo "$$page --check"; $(IN) -m $$page --check || exit 1; done
 	$(if $(wildcard commands/map.py),.venv/bin/clinicrelay map --test)
+	@$(MAKE) --no-print-directory site
+
+# Strict: a link or an anchor that leads nowhere, or a page that no menu names, is an error. With
+# --quiet it would not be: mkdocs counts only the warnings that it prints.
+site: .venv/checks
+	NO_MKDOCS_2_WARNING=1 $(IN) -m mkdocs build --strict
 
 bench: .venv/checks
 	@$(IN) -m bench $(ARGS)
@@ -81,4 +89,4 @@ lock: .venv/place
 	@$(COMPILE) --extra all --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist site

@@ -18,6 +18,7 @@ from clinicrelay import (
     EventResult,
     EventWrite,
     Finding,
+    Memo,
     Outcome,
     Practitioner,
     files,
@@ -48,6 +49,7 @@ class Ics(Calendar):
 
     Options = Options
     outside = False
+    connects = False
 
     @classmethod
     def address_of(cls, practitioner: Practitioner) -> str | None:
@@ -74,6 +76,13 @@ class Ics(Calendar):
         else:
             yield from results
 
+    def shows(self, calendar: str, ref: str, memo: Memo) -> bool:
+        try:
+            events = _events(self.file_of(calendar).read_bytes())
+        except OSError:
+            return False
+        return ical.uid_value(self._uid(ref)) in (events or {})
+
     def lost(self, calendar: str) -> bool:
         """Whether the file is gone, or holds something that we did not write."""
         try:
@@ -86,15 +95,15 @@ class Ics(Calendar):
         if reason:
             yield Finding("error", "folder_not_writable", f"Calendar files: {reason}.", _FIX)
 
-    def _uid(self, write: EventWrite) -> str:
-        return f"{write.ref}@{self.kit.clinic.id}.clinicrelay"
+    def _uid(self, ref: str) -> str:
+        return f"{ref}@{self.kit.clinic.id}.clinicrelay"
 
     def _result(self, write: EventWrite) -> EventResult:
         if write.put and write.start is None:
             return EventResult(
                 write.ref, Outcome.REJECTED, write.memo, "no_start", "an event needs a start"
             )
-        return EventResult(write.ref, Outcome.ACCEPTED, {"uid": self._uid(write)})
+        return EventResult(write.ref, Outcome.ACCEPTED, {"uid": self._uid(write.ref)})
 
     def _not_writable(self, write: EventWrite, error: OSError) -> EventResult:
         return EventResult(
@@ -120,7 +129,7 @@ class Ics(Calendar):
         self, calendar: str, events: dict[str, str], writes: Sequence[EventWrite]
     ) -> bytes:
         for write in writes:
-            uid = self._uid(write)
+            uid = self._uid(write.ref)
             if write.put:
                 events[ical.uid_value(uid)] = ical.vevent(write, uid)
             else:

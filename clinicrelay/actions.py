@@ -13,7 +13,7 @@ from clinicrelay.model import Appointment, Channel, Modality
 
 
 class What(StrEnum):
-    """A typed difference between what was kept and what came."""
+    """A typed difference between what was kept and what came; reassigned: another doctor or patient."""
 
     BOOKED = "booked"
     RESCHEDULED = "rescheduled"
@@ -88,7 +88,8 @@ class Say(msgspec.Struct, frozen=True):
     """Somebody is owed a message: what about, from when, until when, and which setting says so.
 
     `recipient` is `patient/KEY` or `doctor/KEY`. `skip` carries the reason code when the decision is
-    that nothing will be said; it is kept all the same, so that it can be explained.
+    that nothing will be said; it is kept all the same, so that it can be explained. `repeated` says
+    that it may have arrived before, which nobody can prove.
     """
 
     kind: MessageKind
@@ -103,6 +104,7 @@ class Say(msgspec.Struct, frozen=True):
     before: Facts | None = None
     invite: bool = False
     urgent: bool = False
+    repeated: bool = False
 
 
 class PutEvent(msgspec.Struct, frozen=True):

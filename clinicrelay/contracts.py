@@ -7,7 +7,7 @@ goes into a cursor, a memo or `kit.memory`, which are stored with the page or ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -74,6 +74,10 @@ class Kit:
     `memory` is a small durable text → JSON mapping of this instance. `folder` is where relative
     paths of this plugin begin (the settings file's folder for sources, `data` for the others).
     `now` is the business clock; `tell` reports progress worth showing on a terminal.
+
+    `handing_over` is called by a notifier with a message's id right before the bytes that may make
+    the provider accept it. It writes that down, so of a process that dies earlier it is proven that
+    the message never left. It raises when this process may no longer send: let that pass through.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Kit:
     find_columns: Callable[[], Columns] | None = None
     wait: bool = False  # a person is watching: waiting for a file to settle is worth it
     tell: Callable[[str], None] = lambda text: None
+    handing_over: Callable[[str], None] = lambda attempt: None
 
     @property
     def columns(self) -> Columns | None:
@@ -102,12 +107,17 @@ class Columns(msgspec.Struct, frozen=True):
     """What a mapping reads of a table, for a connector that has to find the header and the dates.
 
     All names are folded (see `clinicrelay.paths.fold`). A row is a header when each group in
-    `required` meets at least one of its names; `dates` are the names whose cells hold dates.
+    `required` meets at least one of its names; `fields` are what the mapping calls those groups.
+    `dates` are the names whose cells hold dates, `private` those whose cells say who somebody is.
+    `hoped` are groups that a table may lack, each with the sentence on what it means that it does.
     """
 
     names: frozenset[str]
     required: tuple[frozenset[str], ...]
     dates: frozenset[str] = frozenset()
+    fields: tuple[tuple[str, ...], ...] = ()
+    private: frozenset[str] = frozenset()
+    hoped: tuple[tuple[frozenset[str], str], ...] = ()
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -158,7 +168,8 @@ class Unmade(Sequence[Record]):
 class Unreadable(msgspec.Struct, frozen=True):
     """A record that could not even be read: where, why, and its raw text for a person to look at.
 
-    `place` is `file.csv:7`. With a `key`, absence of that record is not taken for a deletion.
+    `place` is `file.csv:7`. With a `key`, absence of that record is not taken for a deletion. `ref`
+    is what sync calls it once it is kept (see `Connector.rejected`).
     """
 
     place: str
@@ -169,6 +180,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     column: int | None = None
     line: int | None = None
     key: str | None = None
+    ref: str = ""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -178,6 +190,9 @@ class Page(msgspec.Struct, frozen=True):
     `complete` is true only then, and only when nothing was left out: then absence means something.
     `same` says that everything the previous complete read of this scope found is still there, and
     carries no records. `notes` are sentences for the run report, without patient data.
+    `correction` says that the read brings records mended by hand and speaks for no others: it is kept,
+    but where the source stands (cursor, count, state) stays as it was. `mends` are the `ref`s of what
+    was set aside and is answered by records of this page.
 
     Records are in the source's own order, where it has one: what stands where it stood last time is
     found again fastest. A connector with many of them gives them as `Unmade`.
@@ -191,6 +206,8 @@ class Page(msgspec.Struct, frozen=True):
     complete: bool = False
     same: bool = False
     notes: Sequence[str] = ()
+    correction: bool = False
+    mends: Sequence[str] = ()
 
     @property
     def record(self) -> Callable[[int], Record]:
@@ -253,6 +270,13 @@ class Connector:
         """
         raise NotImplementedError
 
+    def rejected(self, cursor: Cursor, set_aside: Iterable[Unreadable]) -> None:
+        """Called before `kept` with all that is set aside of this source, by whomever, with `ref`s.
+
+        For those who give a bad record back to where it came from. May be called again for the same
+        read after a crash. What is not iterated costs nothing.
+        """
+
     def kept(self, cursor: Cursor) -> None:
         """Called after the read that ended with this cursor is committed."""
 
@@ -311,14 +335,22 @@ class EventResult(msgspec.Struct, frozen=True):
 
 
 class Calendar:
-    """Keeps doctors' calendars. Never raises for a provider's errors: it returns outcomes."""
+    """Keeps doctors' calendars. Never raises for a provider's errors: it returns outcomes.
+
+    `connects` is false where `check` only looks at files of this machine.
+    """
 
     Options: ClassVar[type[BaseModel]]
-    outside: ClassVar[bool] = True  # False: nothing leaves this machine
+    connects: ClassVar[bool] = True
 
     def __init__(self, options: Any, kit: Kit) -> None:
         self.options = options
         self.kit = kit
+
+    @property
+    def outside(self) -> bool:
+        """Whether anything leaves this machine; see `clinicrelay.loopback`."""
+        return True
 
     @classmethod
     def address_of(cls, practitioner: Practitioner) -> str | None:
@@ -327,6 +359,13 @@ class Calendar:
 
     def apply(self, calendar: str, writes: Sequence[EventWrite]) -> Iterator[EventResult]:
         """Make the calendar agree, write by write; every write gets exactly one result."""
+        raise NotImplementedError
+
+    def shows(self, calendar: str, ref: str, memo: Memo) -> bool:
+        """Whether the calendar itself, asked now, has the event that was accepted with this memo.
+
+        Raises TryLater when it does not answer.
+        """
         raise NotImplementedError
 
     def lost(self, calendar: str) -> bool:
@@ -368,13 +407,19 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class SendResult(msgspec.Struct, frozen=True):
-    """What became of a message; `detail` is free of personal data, `reason` a stable code."""
+    """What became of a message; `detail` is free of personal data, `reason` a stable code.
+
+    `pause` says that the notifier is to blame and no message (its server, account, password): for
+    so long the others are not even tried, and none of them counts as refused. With UNKNOWN only the
+    others wait: what became of this message is found out by itself.
+    """
 
     outcome: Outcome
     reason: str = ""
     provider_id: str | None = None
     retry_after: timedelta | None = None
     detail: str = ""
+    pause: timedelta | None = None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -388,7 +433,7 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 class CannotTell(msgspec.Struct, frozen=True):
-    """No proof either way, at least not yet."""
+    """No proof either way: ask again after `retry_after`; without it there will never be one."""
 
     retry_after: timedelta | None = None
 
@@ -397,15 +442,35 @@ Proof: TypeAlias = Found | Absent | CannotTell
 
 
 class Notifier:
-    """Sends messages on one or more channels: one attempt a call, no retries, no exceptions."""
+    """Sends messages on one or more channels: one attempt a call, no retries, no exceptions.
+
+    `hands_over` is true where `kit.handing_over` is called before each message can be accepted.
+    `connects` is false where `check` only looks at files of this machine.
+    """
 
     Options: ClassVar[type[BaseModel]]
     channels: ClassVar[tuple[Channel, ...]]
-    outside: ClassVar[bool] = True  # False: nothing leaves this machine
+    hands_over: ClassVar[bool] = False
+    connects: ClassVar[bool] = True
 
     def __init__(self, options: Any, kit: Kit) -> None:
         self.options = options
         self.kit = kit
+
+    @property
+    def outside(self) -> bool:
+        """Whether messages leave this machine; see `clinicrelay.loopback`."""
+        return True
+
+    @property
+    def mailbox(self) -> str | None:
+        """The address that e-mails are from, where the notifier decides; answers may go there."""
+        return None
+
+    @property
+    def patience(self) -> timedelta:
+        """How long one call of `send` may take at most: till then nobody takes its run for dead."""
+        return timedelta(0)
 
     def send(self, message: Message) -> SendResult:
         raise NotImplementedError
@@ -414,5 +479,13 @@ class Notifier:
         """Ask the provider what became of an attempt whose answer was lost."""
         return CannotTell()
 
-    def check(self) -> Iterator[Finding]:
+    def advise(self) -> Iterator[Finding]:
+        """Yield what is unwise in the settings as they stand; connects to nothing."""
         yield from ()
+
+    def check(self) -> Iterator[Finding]:
+        """Yield what is wrong with the way to the provider; sends nothing."""
+        yield from ()
+
+    def close(self) -> None:
+        """Let go of connections; called when the run is over, and harmless at any time."""

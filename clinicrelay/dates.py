@@ -39,8 +39,9 @@ _SLASHED = re.compile(r"\s*(\d{1,2})\s?([/-])\s?(\d{1,2})\s?\2\s?(?:\d{4}|\d{2})
 _SERIAL = re.compile(r"(\d{5})(?:[.,](\d+))?")
 _WORDS = re.compile(r"\d+|[^\W\d_]+")
 _CLOCK = re.compile(
-    r"(\d{1,2})(?:\s?[:.h]\s?(\d{2})(?:\s?[:.m]\s?(\d{2})(?:[.,]\d+)?)?)?\s?"
-    r"(?:(a|p)\.?\s?(?:m\.?)?|(h|uhr|hrs?|ore|horas?|heures?|min|m|s))?",
+    r"(?:godz\.?\s?|saat\s)?"
+    r"(\d{1,2})(?:\s?[:.hu]\s?(\d{2})(?:\s?[:.m]\s?(\d{2})(?:[.,]\d+)?)?)?\s?"
+    r"(?:(a|p)\.?\s?(?:m\.?)?|(h|uhr|uur|u|hrs?|ore|horas?|heures?|min|m|s))?",
 )
 _COMPACT = re.compile(r"(\d{1,2})(\d{2})(\d{2})?")
 _DAY_SHARE = re.compile(r"0?[.,]\d+")
@@ -57,7 +58,7 @@ def read_date(text: str, order: DateOrder | None = None) -> date:
     """Read a date without a time.
 
     ISO, compact `20260304`, dotted (always day first), slashes and hyphens in `order`, months by
-    name in six languages, Excel serials of the 1900 system. Two-digit years: 69 is 1969, 68 is
+    name in nine languages, Excel serials of the 1900 system. Two-digit years: 69 is 1969, 68 is
     2068. Raises AmbiguousDate when `order` is None and the value does not decide itself, and
     ValueError for anything else that is no date.
     """

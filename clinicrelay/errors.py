@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from clinicrelay.contracts import Finding
@@ -59,5 +59,11 @@ class SettingsError(ClinicrelayError):
         self.findings = tuple(findings)
 
 
+class StoreRefused(SettingsError):
+    """A person has to mend the store, or what leads to it: no part of a run can go on (exit 2)."""
+
+
 class StoreBusy(ClinicrelayError):
-    """The store does not answer, or another run holds it: nothing was done, try again (exit 75)."""
+    """The store does not answer, or another run holds it: try again (exit 75)."""
+
+    so_far: ClassVar[str] = "Nothing was done"

@@ -1,30 +1,37 @@
-"""The words that dates and times are written with, in English, German, Spanish, French, Italian
-and Portuguese: months, weekdays, noon. All without accents and case, as `plain` leaves them."""
+"""The words that dates and times are written with, in English, German, Spanish, French, Italian,
+Portuguese, Dutch, Polish and Turkish: months, weekdays, noon. All without
+accents and case, as `plain` leaves them."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _NAMES = (
-    "january jan januar janner jaenner enero ene janvier janv gennaio gen janeiro",
-    "february feb februar feber febrero fevrier fevr fev febbraio fevereiro",
-    "march mar marz maerz mrz marzo mars marco",
-    "april apr abril abr avril avr aprile",
-    "may mai mayo maggio mag maio",
-    "june jun juni junio juin giugno giu junho",
-    "july jul juli julio juillet juil luglio lug julho",
-    "august aug agosto ago aout",
-    "september sep sept septiembre setiembre septembre settembre set setembro",
-    "october oct oktober okt octubre octobre ottobre ott outubro out",
-    "november nov noviembre novembre novembro",
-    "december dec dezember dez diciembre dic decembre dicembre dezembro",
+    "january jan januar janner jaenner enero ene janvier janv gennaio gen janeiro januari "
+    "styczen stycznia sty ocak oca",
+    "february feb februar feber febrero fevrier fevr fev febbraio fevereiro februari luty "
+    "lutego lut subat sub",
+    "march mar marz maerz mrz marzo mars marco maart mrt marzec marca mart",
+    "april apr abril abr avril avr aprile kwiecien kwietnia kwi nisan nis",
+    "may mai mayo maggio mag maio mei maj maja mayis mayıs",
+    "june jun juni junio juin giugno giu junho czerwiec czerwca cze haziran haz",
+    "july jul juli julio juillet juil luglio lug julho lipiec lipca lip temmuz tem",
+    "august aug agosto ago aout augustus sierpien sierpnia sie agustos agu",
+    "september sep sept septiembre setiembre septembre settembre set setembro wrzesien "
+    "wrzesnia wrz eylul eyl",
+    "october oct oktober okt octubre octobre ottobre ott outubro out pazdziernik pazdziernika "
+    "ekim eki",
+    "november nov noviembre novembre novembro listopad listopada lis kasim kasım kas",
+    "december dec dezember dez diciembre dic decembre dicembre dezembro grudzien grudnia gru "
+    "aralik aralık ara",
 )
 
 MONTHS: dict[str, int] = {
     word: number for number, words in enumerate(_NAMES, start=1) for word in words.split()
 }
 
-# Words around a date that add nothing to it. `mar` (a Tuesday in three languages) is a month first.
+# Words around a date that add nothing to it. `mar` (a Tuesday in three languages) is a month first;
+# `paz` is a Turkish Sunday here and so no Polish October, which nobody can tell apart.
 _AROUND = """
     st nd rd th er de del d of the den am le el il o a
     monday tuesday wednesday thursday friday saturday sunday
@@ -33,6 +40,10 @@ _AROUND = """
     lunes martes miercoles jueves viernes sabado domingo lun mie jue vie sab dom
     lundi mardi mercredi jeudi vendredi samedi dimanche mer jeu ven sam dim
     lunedi martedi mercoledi giovedi venerdi domenica gio
+    maandag dinsdag woensdag donderdag vrijdag zaterdag zondag ma wo vr za zo
+    poniedzialek wtorek sroda czwartek piatek sobota niedziela pon wt sr czw pt sob nd
+    poniedziałek wto sro roku r
+    pazartesi sali salı sal carsamba persembe cuma cumartesi pazar pzt cars car per cum cmt paz
     segunda terca quarta quinta sexta feira seg ter qua qui sex
 """
 
@@ -42,7 +53,9 @@ NAMED_TIMES: dict[str, int] = {
     **dict.fromkeys(("noon", "midday", "12 noon", "mittag", "mediodia", "midi"), 12),
     **dict.fromkeys(("mezzogiorno", "meio-dia", "meio dia"), 12),
     **dict.fromkeys(("midnight", "mitternacht", "medianoche", "minuit", "mezzanotte"), 0),
-    **dict.fromkeys(("meia-noite", "meia noite"), 0),
+    **dict.fromkeys(("meia-noite", "meia noite", "middernacht", "polnoc", "północ"), 0),
+    **dict.fromkeys(("gece yarisi", "gece yarısı"), 0),
+    **dict.fromkeys(("middag", "poludnie", "południe", "ogle", "oglen"), 12),
 }
 
 

@@ -56,6 +56,18 @@ def _pack(widths: list[int], alone: int, shared: int) -> int:
     return count
 
 
+def length(text: str) -> int:
+    """Count the places a text takes: septets where GSM-7 can write it, else UTF-16 units."""
+    if foreign(text):
+        return sum(2 if ord(c) > 0xFFFF else 1 for c in text)
+    return sum(2 if c in _EXTENDED else 1 for c in text)
+
+
+def foreign(text: str) -> list[str]:
+    """Return the characters that GSM-7 does not have, each once, in their order."""
+    return [c for c in dict.fromkeys(text) if c not in _BASIC and c not in _EXTENDED]
+
+
 def plain(text: str) -> str:
     """Return the text with typographic marks and odd spaces written the simple way.
 

@@ -15,6 +15,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
+# Beyond it, sums with a date leave the calendar that Python knows.
+_LONGEST = timedelta(days=36600)
+
 
 class Span(NamedTuple):
     """A stretch of time as people write it: `days` are calendar days, `elapsed` is clock time.
@@ -54,12 +57,18 @@ def parse_span(text: str) -> Span:
     if not parts or "".join(n + u for n, u in parts) != compact:
         raise ValueError(f"{text!r} is not a duration; write 15m, 6h, 30d or 1h30m")
     days, elapsed = 0, timedelta(0)
-    for number, unit in parts:
-        if unit in "dw" and "." not in number:
-            days += int(number) * (7 if unit == "w" else 1)
-        else:
-            elapsed += timedelta(**{_UNITS[unit]: float(number)})
-    return Span(days, elapsed, compact)
+    try:
+        for number, unit in parts:
+            if unit in "dw" and "." not in number:
+                days += int(number) * (7 if unit == "w" else 1)
+            else:
+                elapsed += timedelta(**{_UNITS[unit]: float(number)})
+        span = Span(days, elapsed, compact)
+        if span.length <= _LONGEST:
+            return span
+    except OverflowError:
+        pass
+    raise ValueError(f"{text!r} is more than a hundred years")
 
 
 @lru_cache(maxsize=512)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import keyword
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -18,10 +19,10 @@ GARBAGE = (500_000, 20, 100)
 
 # In the order of the help page.
 GROUPS = {
-    "Begin": ("demo", "check", "plan", "sync"),
-    "Every day": ("status", "why", "appointments"),
-    "Repair": ("quarantine", "held"),
-    "Rarely": ("send", "map"),
+    "Begin": ("demo", "init", "check", "doctors", "plan", "sync", "try", "live"),
+    "Every day": ("status", "why", "appointments", "messages"),
+    "Repair": ("quarantine", "held", "pause", "resume", "log"),
+    "Rarely": ("send", "map", "plugins", "schema", "store", "rehearse"),
 }
 
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     atexit.register(gc.freeze)
 
     from clinicrelay.rooms import refuse_strangers
-    from commands._frame import guarded
+    from commands._ending import guarded
 
     words = list(sys.argv[1:] if arguments is None else arguments)
 
@@ -48,10 +49,12 @@ def app(names: Sequence[str]) -> Callable[[Sequence[str]], object]:
     """Return the program with these commands in it."""
     import typer
 
-    from commands._frame import version
+    from commands._call import version
+    from commands._help import Grouped
 
     program = typer.Typer(
         name="clinicrelay",
+        cls=Grouped,
         help="Appointments from a clinic's systems into doctors' calendars, and the right message "
         "to each patient, once.",
         no_args_is_help=True,
@@ -61,16 +64,21 @@ def app(names: Sequence[str]) -> Callable[[Sequence[str]], object]:
     )
     program.callback(invoke_without_command=True)(version)
     for name in names:
-        import_module(f"commands.{name}").add(program)
+        import_module(f"commands.{_module(name)}").add(program)
     return typer.main.get_command(program)
 
 
 def names() -> list[str]:
     """Return every command, in the order of the help page."""
     here = Path(__file__).parent
-    there = {file.stem for file in here.glob("[!_]*.py")}
+    there = {file.stem.rstrip("_") for file in here.glob("[!_]*.py")}
     listed = [name for group in GROUPS.values() for name in group]
     return [name for name in listed if name in there] + sorted(there - set(listed))
+
+
+def _module(name: str) -> str:
+    """The file of a command; one that Python keeps for itself ends in an underscore."""
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def _named(words: Sequence[str]) -> list[str]:

@@ -1,127 +1,263 @@
-"""What every command shares: its options, its clinic, its first line, and how it ends."""
+"""What every command does around its own work: open the clinic, say the first line, print, end."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import typer
-
-from clinicrelay.errors import SettingsError, StoreBusy
+from clinicrelay.errors import SettingsError, StoreRefused
 from clinicrelay.ids import ulid
+from commands._call import Call
+from commands._ending import DONE, STOPPED, gravest, guarded, nowhere, say
+from commands._table import Table, show
 
 if TYPE_CHECKING:
-    from clinicrelay.contracts import Finding
     from clinicrelay.log import Log
-    from clinicrelay.settings import Loaded
+    from clinicrelay.settings import Broken, Loaded, Settings
     from sync.clinic import Clinic
-
-DONE, BUG, SETTINGS, NEEDS_PERSON, HELD, TRY_AGAIN = 0, 1, 2, 3, 4, 75
-
-SettingsPath: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--settings", help="The settings file.", show_default="./settings.yaml"),
-]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
-Now: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--now", help="Run as if it were this date or instant; nothing leaves this machine."
-    ),
-]
-Verbose: TypeAlias = Annotated[bool, typer.Option("-v", "--verbose", help="Show the log as well.")]
-Quiet: TypeAlias = Annotated[
-    bool, typer.Option("-q", "--quiet", help="Print only what is new; for cron.")
-]
+    from sync.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """How a command was called."""
+class Answer:
+    """What a command says of one clinic: to a program, to a person, and as its exit code.
 
-    settings: Path | None = None
-    as_json: bool = False
-    now: str | None = None
-    verbose: bool = False
-    quiet: bool = False
+    `lines` follow the first line, which `headed` False leaves out (it was said before). A `json`
+    that is an iterator is printed item by item. With -q only what is `new` is said.
+    """
 
-    def load(self) -> Loaded:
-        """Read the settings. Raises SettingsError."""
-        from clinicrelay.settings import load
+    json: Any = None
+    lines: Iterable[str | Table] = ()
+    exit: int = DONE
+    new: bool = True
+    headed: bool = True
 
-        return load(self.settings)
 
-    @property
-    def on_terminal(self) -> bool:
-        """Whether a person is watching: tables and progress, else plain lines."""
-        return not self.as_json and sys.stdout.isatty()
+Work: TypeAlias = "Callable[[Clinic], Answer]"
+Told: TypeAlias = "dict[str, Any] | None"  # the JSON of several clinics; None: there is one only
+Each: TypeAlias = "Callable[[Loaded, Told], int]"
 
-    def moment(self, zone: str) -> datetime:
-        """Return business time: what `--now` says, else the clock. Raises typer.BadParameter."""
-        from clinicrelay.times import parse_instant
 
-        if self.now is None:
-            return datetime.now(UTC).replace(microsecond=0)
-        try:
-            return parse_instant(self.now, zone).replace(microsecond=0)
-        except ValueError as error:
-            raise typer.BadParameter(
-                "write a date or an instant, such as 2026-12-01T08:00 or 2026-12-01T07:00:00Z",
-                param_hint="--now",
-            ) from error
+def each(
+    call: Call,
+    work: Work,
+    *,
+    scratch: bool = False,
+    writes: bool = False,
+    verdict: Callable[[Iterable[int]], int] = gravest,
+) -> int:
+    """Do a command's work for every clinic that is meant, and return the exit code.
+
+    A clinic whose settings are broken, or whose run fails, stops no other. `scratch` and `writes`
+    are those of `clinic`.
+    """
+    return loop(
+        call,
+        lambda one, told: _opened(call, one, work, told, scratch=scratch, writes=writes),
+        verdict=verdict,
+    )
+
+
+def each_unopened(call: Call, work: Callable[[Loaded], Answer]) -> int:
+    """Do a command's work for every clinic that is meant with its settings: no store is opened."""
+
+    def done(loaded: Loaded, told: Told) -> int:
+        answer, name = work(loaded), loaded.settings.clinic.name
+        first = f"{name} · {loaded.file}" if answer.headed else ""
+        tell(call, answer, told, name=name_of(loaded), first=first)
+        return answer.exit
+
+    return loop(call, done)
+
+
+def loop(call: Call, work: Each, *, verdict: Callable[[Iterable[int]], int] = gravest) -> int:
+    """Do something for every clinic that is meant, whose JSON goes into one object by their ids.
+
+    A clinic whose settings are broken stops no other.
+    """
+    clinics = call.clinics()
+    told: Told = {} if len(clinics) > 1 else None
+    codes: list[int] = []
+    for one in clinics:
+        ended = _ends_in(call, told, name_of(one))
+        codes.append(guarded(lambda one=one: _one(one, work, told), ended))  # type: ignore[misc]
+        if codes[-1] == STOPPED:
+            break
+    if call.as_json and told is not None:
+        print_json(told)
+    return verdict(codes)
+
+
+def only(call: Call, work: Work, *, scratch: bool = False, writes: bool = False) -> int:
+    """Do a command's work for the one clinic that it is about. Raises SettingsError."""
+    return _opened(call, one_of(call), work, None, scratch=scratch, writes=writes)
+
+
+def one_of(call: Call) -> Loaded:
+    """Return the one clinic that a command is about. Raises SettingsError."""
+    from clinicrelay.settings import Broken
+
+    clinics = call.clinics()
+    whole = [one for one in clinics if not isinstance(one, Broken)]
+    if len(clinics) > 1:
+        from clinicrelay.contracts import Finding
+
+        fix = "name one with --clinic: " + ", ".join(name_of(one) for one in whole)
+        message = f"this command is about one clinic, and there are {len(clinics)}"
+        raise SettingsError([Finding("error", "which_clinic", message, fix)])
+    if isinstance(clinics[0], Broken):
+        raise SettingsError(clinics[0].findings)
+    return clinics[0]
+
+
+def _one(loaded: Loaded | Broken, work: Each, told: Told) -> int:
+    from clinicrelay.settings import Broken
+
+    if isinstance(loaded, Broken):
+        raise SettingsError(loaded.findings)
+    return work(loaded, told)
+
+
+def _ends_in(call: Call, told: Told, name: str) -> Callable[[dict[str, Any]], None]:
+    """Return where the JSON of a clinic goes that something went wrong with."""
+    if told is not None:
+        return lambda ending: told.update({name: ending})
+    return print_json if call.as_json else nowhere
+
+
+def _opened(
+    call: Call, loaded: Loaded, work: Work, told: Told, *, scratch: bool, writes: bool
+) -> int:
+    with clinic(call, loaded, scratch=scratch, writes=writes) as at_work:
+        answer = work(at_work)
+        first = headline(at_work) if answer.headed and not call.as_json else ""
+        tell(call, answer, told, name=name_of(loaded), first=first)
+        return answer.exit
+
+
+def tell(call: Call, answer: Answer, told: Told, *, name: str, first: str) -> None:
+    """Print an answer, after the first line of its clinic where there is one."""
+    if call.as_json:
+        _print_answer(answer, told, name)
+    elif answer.new or not call.quiet:
+        _print_lines(call, first, answer)
+
+
+def _print_answer(answer: Answer, told: Told, name: str) -> None:
+    if told is not None:
+        told[name] = [*answer.json] if isinstance(answer.json, Iterator) else answer.json
+    elif isinstance(answer.json, Iterator):
+        _print_list(answer.json)
+    else:
+        print_json(answer.json)
+
+
+def _print_lines(call: Call, first: str, answer: Answer) -> None:
+    if first:
+        print(first)
+    for line in answer.lines:
+        if isinstance(line, Table):
+            show(call, line)
+        else:
+            print(line)
+
+
+def name_of(loaded: Loaded | Broken) -> str:
+    """Return what a clinic is called beside others: its id, or its file while that is broken."""
+    from clinicrelay.settings import Broken
+
+    return loaded.file.name if isinstance(loaded, Broken) else loaded.settings.clinic.id
 
 
 @contextmanager
-def clinic(call: Call, loaded: Loaded | None = None, *, scratch: bool = False) -> Iterator[Clinic]:
-    """Open the clinic that the settings describe; `scratch`: on a copy whose writes vanish.
+def clinic(
+    call: Call, loaded: Loaded, *, scratch: bool = False, writes: bool = False
+) -> Iterator[Clinic]:
+    """Open the clinic that the settings describe.
 
+    `scratch`: on a copy whose writes vanish. `writes`: the command changes what the clinic's people
+    rely on, so a live store must be this very one, and refuses a clock that was set by hand.
     Raises SettingsError or StoreBusy.
     """
     from sync import store as stores
+    from sync import whereabouts
     from sync.clinic import Clinic
 
-    settings = (loaded or call.load()).settings
+    settings = loaded.settings
     now = call.moment(settings.clinic.timezone)
     run = ulid(datetime.now(UTC))
 
-    def at_work(store: stores.Store) -> Clinic:
-        return Clinic(
+    @contextmanager
+    def at_work(store: stores.Store) -> Iterator[Clinic]:
+        opened = Clinic(
             settings=settings,
             store=store,
             run=run,
             now=now,
+            file=loaded.file,
             rehearsed=call.now is not None,
             dry=scratch,
             watched=call.on_terminal,
         )
+        try:
+            yield opened
+        finally:
+            opened.close()
 
-    if scratch:
-        with stores.scratch(settings.store_url, settings.clinic.id, now=now) as store:
-            yield at_work(store)
-        return
-    store = stores.open_store(settings.store_url, settings.clinic.id, now=now)
+    with placed_in(loaded):
+        if scratch:
+            with (
+                stores.scratch(settings.store_url, settings.clinic.id, now=now) as store,
+                at_work(store) as opened,
+            ):
+                yield opened
+            return
+        with _open(settings, now) as store, at_work(store) as opened:
+            if told := whereabouts.look_around(opened):
+                say(told)
+            if writes:
+                _refuse_where_live(opened)
+            yield opened
+
+
+@contextmanager
+def placed_in(loaded: Loaded) -> Iterator[None]:
+    """Give what is wrong with the store its place in the settings file."""
     try:
-        yield at_work(store)
+        yield
+    except StoreRefused as error:
+        from clinicrelay.settings.tree import placed
+
+        found = [placed(finding, loaded.file) for finding in error.findings]
+        raise StoreRefused(found) from error
+
+
+@contextmanager
+def _open(settings: Settings, now: datetime) -> Iterator[Store]:
+    from sync import instance
+    from sync import store as stores
+
+    key = instance.key_for(settings)
+    store = stores.open_store(settings.store_url, settings.clinic.id, now=now, key=key, tell=say)
+    try:
+        if lost := instance.keep(settings, store):
+            say(lost)
+        yield store
     finally:
         store.close()
 
 
-def version(
-    version: bool = typer.Option(
-        False, "--version", is_eager=True, help="Print the version and exit."
-    ),
-) -> None:
-    if version:
-        from clinicrelay import __version__
+def _refuse_where_live(opened: Clinic) -> None:
+    """Raises SettingsError where a live store is not to be worked on like this."""
+    from sync import outward
 
-        print(__version__)
-        raise typer.Exit
+    if wrong := outward.not_to_be_worked_on(opened):
+        raise SettingsError([wrong])
 
 
 def log_of(clinic: Clinic, call: Call) -> Log:
@@ -133,10 +269,10 @@ def log_of(clinic: Clinic, call: Call) -> Log:
     return Log(settings.log_file, level=settings.logging.level, echo=echo)
 
 
-def headline(clinic: Clinic, loaded: Loaded) -> str:
+def headline(clinic: Clinic) -> str:
     """Return the first line of every command: the mode, the clinic, the file, the run."""
     name = clinic.settings.clinic.name
-    return f"{clinic.store.mode.upper()} · {name} · {loaded.file} · run {clinic.run}"
+    return f"{clinic.standing().headline(clinic.now)} · {name} · {clinic.file} · run {clinic.run}"
 
 
 def print_json(value: Any) -> None:
@@ -144,66 +280,10 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def guarded(work: Callable[[], object]) -> int:  # noqa: PLR0911 - one line an ending
-    """Run a command to its exit code; whatever goes wrong ends in a sentence."""
-    try:
-        work()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else DONE
-    except SettingsError as error:
-        print_findings(error.findings)
-        return SETTINGS
-    except StoreBusy as error:
-        say(f"Nothing was done, try again: {error}.")
-        return TRY_AGAIN
-    except KeyboardInterrupt:
-        say("Stopped. What was kept is kept; the next run goes on from there.")
-        return 130
-    except BrokenPipeError:
-        return DONE
-    except Exception as error:  # noqa: BLE001 - the one place where a bug of ours ends
-        return _our_bug(error)
-    return DONE
-
-
-def say(sentence: str) -> None:
-    """Print a sentence for a person where it does not disturb JSON."""
-    print(sentence, file=sys.stderr)
-
-
-def print_findings(findings: Sequence[Finding]) -> None:
-    """Print mistakes one by one: where, what, and how to mend it."""
-    for finding in findings:
-        say(finding_text(finding))
-    errors = sum(f.severity == "error" for f in findings)
-    if errors:
-        say(f"{errors} {'mistake' if errors == 1 else 'mistakes'}. Nothing was done.")
-
-
-def finding_text(finding: Finding) -> str:
-    """Return a finding as `file:line:column: path: message` and its fix below."""
-    place = finding.file
-    if place and finding.line:
-        place += f":{finding.line}:{finding.column}"
-    parts = [part for part in (place, finding.severity, finding.path) if part]
-    fix = f"\n    {finding.fix}" if finding.fix else ""
-    return f"{': '.join(parts)}: {finding.message}{fix}"
-
-
-def _our_bug(error: Exception) -> int:
-    """Keep the traceback where IT can find it, without the values in it, and name its reference."""
-    import tempfile
-    import traceback
-
-    reference = ulid(datetime.now(UTC))
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{type(error).__name__} at {reference}"]
-    lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
-    file = Path(tempfile.gettempdir()) / f"clinicrelay-{reference}.txt"
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    file.chmod(0o600)
-    say(
-        f"A mistake of ours, not yours ({type(error).__name__}). What was kept is kept. "
-        f"Please report {reference}; the place in the program is in {file}, without your data."
-    )
-    return BUG
+def _print_list(items: Iterable[Any]) -> None:
+    """Print a JSON list item by item: a million visits need no more memory than one."""
+    lead = "[\n"
+    for item in items:
+        print(lead + json.dumps(item, ensure_ascii=False), end="")
+        lead = ",\n"
+    print("[]" if lead == "[\n" else "\n]")

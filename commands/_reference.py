@@ -12,6 +12,7 @@ from typing import Any
 
 from clinicrelay.pages import generate
 from commands import GROUPS, app, names
+from commands._call import SHARED
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -52,7 +53,8 @@ def commands_page() -> str:
     """Return the page of the commands, in the order of the help page."""
     program: Any = app(names())
     listed = {name: group for group, members in GROUPS.items() for name in members}
-    lines, group = [_COMMANDS], ""
+    shared = [o for o in _options(program.commands["sync"]) if o.name in SHARED]
+    lines, group = [_COMMANDS, "Every command takes\n", *_rows(_named(shared))], ""
     for name in names():
         if listed.get(name, "More") != group:
             group = listed.get(name, "More")
@@ -78,13 +80,24 @@ def _help(command: Any) -> str:
 
 def _usage(name: str, command: Any) -> Iterator[str]:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
-    words = ["clinicrelay", name, *(_argument(a) for a in arguments)]
-    yield f"```\n{' '.join(words)}{' [OPTIONS]' if options else ''}\n```\n"
-    rows = [f"| `{_argument(a)}` | {_plain(a.help)} |" for a in arguments]
-    rows += [f"| `{', '.join(o.opts)}` | {_plain(o.help)} |" for o in options]
-    if rows:
-        yield "| | |\n| --- | --- |\n" + "\n".join(rows) + "\n"
+    options = [p for p in _options(command) if p.name not in SHARED]
+    words = ["clinicrelay", name, *(_argument(a) for a in arguments), "[OPTIONS]"]
+    yield f"```\n{' '.join(words)}\n```\n"
+    yield from _rows([(_argument(a), a.help) for a in arguments] + _named(options))
+
+
+def _options(command: Any) -> list[Any]:
+    return [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+
+
+def _named(options: list[Any]) -> list[tuple[str, str | None]]:
+    return [(", ".join(option.opts), option.help) for option in options]
+
+
+def _rows(rows: list[tuple[str, str | None]]) -> Iterator[str]:
+    told = [f"| `{what}` | {_plain(help_)} |" for what, help_ in rows]
+    if told:
+        yield "| | |\n| --- | --- |\n" + "\n".join(told) + "\n"
 
 
 def _argument(argument: Any) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from clinicrelay.times import local
 
 if TYPE_CHECKING:
-    from commands._frame import Call
+    from commands._call import Call
     from sync.clinic import Clinic
-    from sync.report import RunReport, SourceReport
+    from sync.report import Need, RunReport, SourceReport
 
 _ORDER = (
     "booked", "rescheduled", "relocated", "reassigned", "cancelled", "reinstated", "status",
@@ -36,15 +36,36 @@ def progress(call: Call, clinic: Clinic) -> Iterator[None]:
 def run_lines(clinic: Clinic, report: RunReport) -> list[str]:
     """Return what a run did, line by line, ending in what needs a person."""
     lines = _quiet_lines(clinic, report) if not report.changed else _full_lines(clinic, report)
-    needs = list(_needs_a_person(report))
-    if needs:
-        width = max(len(what) for what, _ in needs)
-        lines += ["Needs a person", *(f"  {what:<{width}}   {command}" for what, command in needs)]
-    return [*lines, _ending(report)]
+    return [*lines, *_needs_lines(report.needs), _ending(report)]
+
+
+def news(clinic: Clinic, report: RunReport) -> list[str]:
+    """Return only what a run changed, and what needs a person since the run before."""
+    lines = _full_lines(clinic, report) if report.changed else []
+    known = _needs_before(clinic)
+    fresh = [need for need in report.needs if need.what not in known]
+    return [*lines, *_needs_lines(fresh)]
+
+
+def _needs_before(clinic: Clinic) -> list[str]:
+    from sync.store import progress
+
+    with clinic.store.read() as connection:
+        before = progress.report_before(connection, clinic.store.clinic, clinic.run)
+    return [need["what"] for need in before.get("needs", [])]
+
+
+def _needs_lines(needs: Sequence[Need]) -> list[str]:
+    if not needs:
+        return []
+    width = max(len(need.what) for need in needs)
+    return ["Needs a person", *(f"  {n.what:<{width}}   {n.command}" for n in needs)]
 
 
 def _quiet_lines(clinic: Clinic, report: RunReport) -> list[str]:
     lines = [_idle(name, one) for name, one in report.sources.items() if one.idle or one.error]
+    if report.messages.skipped or report.messages.unknown:
+        return [*lines, *_message_lines(clinic, report)]
     if not report.busy:
         lines.append("nothing changed, nothing sent.")
     return lines
@@ -74,12 +95,10 @@ def _source_lines(name: str, one: SourceReport) -> Iterator[str]:
         yield f"{name:<12}another run is reading it"
         return
     whole = ", complete" if one.complete else ", not complete" if one.state == "partial" else ""
-    yield f"{name:<12}{one.read} records{whole}"
+    yield f"{name:<12}{one.read} {'record' if one.read == 1 else 'records'}{whole}"
     for hold in one.held:
-        yield (
-            f"{name} HELD: {hold['summary']}. Nothing of it was applied, nobody was told. "
-            f"See: clinicrelay held show {hold['id']}"
-        )
+        yield f"{name} HELD: {hold['summary']}. {_left(hold['guard'], one)}"
+        yield f"  See: clinicrelay held show {hold['id']}"
     counts = [f"{what} {one.changes[what]}" for what in _ORDER if what in one.changes]
     counts.append(f"unchanged {one.unchanged}")
     if one.set_aside:
@@ -89,29 +108,37 @@ def _source_lines(name: str, one: SourceReport) -> Iterator[str]:
         yield f"  {note}"
 
 
+_UNDONE = {
+    "gone": "removed",
+    "cancelled": "cancelled",
+    "rescheduled": "moved",
+    "shifted": "moved",
+    "reassigned": "given to others",
+    "reinstated": "brought back",
+}
+
+
+def _left(guard: str, one: SourceReport) -> str:
+    """Say what a guard left as it was, and that new visits are none of that."""
+    new = one.changes.get("booked", 0)
+    visits = "visit was" if new == 1 else "visits were"
+    kept = f"; {new} new {visits} applied" if new else ""
+    return f"Nothing {_UNDONE.get(guard, 'known changed')}, nobody told of that{kept}."
+
+
 def _message_lines(clinic: Clinic, report: RunReport) -> Iterator[str]:
     run = report.messages
     ways = ", ".join(f"{channel} {n}" for channel, n in sorted(run.by_channel.items()))
     sent = f"sent {run.sent}" + (f" ({ways})" if ways else "")
     yield f"{'messages':<12}{sent}   unknown {run.unknown}   failed {run.failed}"
-    if run.skipped:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(run.skipped.items()))
+    if run.rehearsed:
+        yield f"{'':<12}rehearsed {run.rehearsed}: {clinic.settings.data / 'rehearsal'}"
+    not_sent = {why: n for why, n in run.skipped.items() if why != "rehearsal"}
+    if not_sent:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(not_sent.items()))
         yield f"{'':<12}not sent: {reasons}"
     for hold in run.holds:
         yield f"messages HELD: {hold['summary']}. See: clinicrelay held show {hold['id']}"
-
-
-def _needs_a_person(report: RunReport) -> Iterator[tuple[str, str]]:
-    for name, calendar in report.calendars.items():
-        for blocked in calendar.blocked:
-            yield f"calendar {name}:{blocked['calendar']} {blocked['reason']}", blocked["fix"]
-    for name, one in report.sources.items():
-        if one.set_aside:
-            yield f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list"
-        if one.error:
-            yield f"{name} could not be read", one.fix
-    if report.open_holds:
-        yield f"{report.open_holds} held", "clinicrelay held list"
 
 
 def _ending(report: RunReport) -> str:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from commands._frame import Call
+if TYPE_CHECKING:
+    from commands._call import Call
 
 
-def show(call: Call, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under their headings; the caller sees to it that a pipe gets no names."""
-    cells = [[str(cell) for cell in row] for row in rows]
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under their headings; who makes it sees to it that a pipe gets no names."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+def show(call: Call, table: Table) -> None:
+    """Print a table."""
+    cells = [[str(cell) for cell in row] for row in table.rows]
     if call.on_terminal:
-        _rich(headings, cells)
-    else:
+        _rich(table.headings, cells)
+    elif cells:
         print("\n".join(plain(cells)))
 
 
@@ -26,10 +37,10 @@ def plain(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _rich(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Drawn
     from rich.text import Text
 
-    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    table = Drawn(*headings, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*map(Text, row))  # Text: what a source wrote is never read as markup
     Console().print(table)

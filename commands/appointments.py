@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands._frame import AsJson, Call, Now, SettingsPath, clinic, headline
+from commands._call import Call, shared
+from commands._frame import Answer, each
+from commands._table import Table
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -20,10 +21,11 @@ _HEADINGS = ("appointment", "start", "status", "doctor", "issues")
 
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
-    program.command("appointments")(appointments)
+    program.command("appointments")(shared(appointments))
 
 
 def appointments(
+    call: Call,
     since: Annotated[
         str | None, typer.Option("--from", help="Only from this date or instant on.")
     ] = None,
@@ -35,33 +37,28 @@ def appointments(
     everything: Annotated[
         bool, typer.Option("--all", help="Also those that vanished from their source.")
     ] = False,
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-) -> None:
+) -> int:
     """List the visits that are kept, cancelled ones too."""
+    _check_status(status)
+
+    def listed(at_work: Clinic) -> Answer:
+        zone = at_work.zone
+        first, end = instant_of(since, zone, "--from"), instant_of(to, zone, "--to", whole_day=True)
+        found = _found(at_work, first, end, source=source, status=status, gone=everything)
+        return Answer(_json(found), _lines(call, at_work, found))
+
+    return each(call, listed)
+
+
+def _found(
+    at_work: Clinic, first: datetime | None, end: datetime | None, **wanted: Any
+) -> Iterator[Listed]:
     from sync.store import looking
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    _check_status(status)
-    zone = loaded.settings.clinic.timezone
-    first, end = _instant(since, zone, "--from"), _instant(to, zone, "--to", whole_day=True)
-    with clinic(call, loaded) as at_work, at_work.store.read() as connection:
-        found = looking.appointments(
-            connection,
-            at_work.store.clinic,
-            first=first,
-            end=end,
-            source=source,
-            status=status,
-            gone=everything,
+    with at_work.store.read() as connection:
+        yield from looking.appointments(
+            connection, at_work.store.clinic, first=first, end=end, **wanted
         )
-        if as_json:
-            _print_list(_json(found))
-            return
-        print(headline(at_work, loaded))
-        _print_rows(call, at_work, found)
 
 
 def _check_status(status: str | None) -> None:
@@ -71,7 +68,7 @@ def _check_status(status: str | None) -> None:
         raise typer.BadParameter(f"one of {', '.join(Status)}", param_hint="--status")
 
 
-def _instant(
+def instant_of(
     text: str | None, zone: str, option: str, *, whole_day: bool = False
 ) -> datetime | None:
     """Read a date or instant; `whole_day`: a bare date means the end of that day."""
@@ -100,18 +97,8 @@ def _json(found: Iterable[Listed]) -> Iterator[dict[str, Any]]:
         yield visit_json(visit, version=one.version, gone=one.gone_at is not None)
 
 
-def _print_list(items: Iterable[Any]) -> None:
-    """Print a JSON list item by item: a million visits need no more memory than one."""
-    lead = "[\n"
-    for item in items:
-        print(lead + json.dumps(item, ensure_ascii=False), end="")
-        lead = ",\n"
-    print("[]" if lead == "[\n" else "\n]")
-
-
-def _print_rows(call: Call, at_work: Clinic, found: Iterable[Listed]) -> None:
+def _lines(call: Call, at_work: Clinic, found: Iterable[Listed]) -> Iterator[str | Table]:
     from clinicrelay.model import decode
-    from commands._table import show
     from commands._visits import row_of
 
     rows = []
@@ -125,5 +112,5 @@ def _print_rows(call: Call, at_work: Clinic, found: Iterable[Listed]) -> None:
     if call.on_terminal:
         headings.insert(1, "patient")
     if rows:
-        show(call, headings, rows)
-    print(f"{len(rows)} {'appointment' if len(rows) == 1 else 'appointments'}.")
+        yield Table(headings, rows)
+    yield f"{len(rows)} {'appointment' if len(rows) == 1 else 'appointments'}."

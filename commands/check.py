@@ -2,88 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from clinicrelay.contracts import Finding
-from clinicrelay.errors import SettingsError
-from commands._frame import (
-    DONE,
-    SETTINGS,
-    AsJson,
-    Call,
-    Now,
-    SettingsPath,
-    clinic,
-    finding_text,
-    print_json,
-)
+from clinicrelay.errors import SettingsError, StoreRefused
+from commands._call import Call, shared
+from commands._ending import DONE, SETTINGS, finding_json, finding_text, gravest
+from commands._explain import as_json as values_as_json
+from commands._explain import show_values, values
+from commands._frame import clinic, headline, name_of, placed_in, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clinicrelay.contracts import Calendar, Connector, Notifier
-    from clinicrelay.settings import Loaded
+    from clinicrelay.contracts import Calendar, Notifier
+    from clinicrelay.settings import Broken, Loaded
+    from clinicrelay.settings.origins import Told
     from sync.clinic import Clinic
 
 
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
-    program.command("check")(check)
+    program.command("check")(shared(check))
 
 
 def check(
+    call: Call,
     connect: Annotated[
         bool, typer.Option("--connect", help="Also try every system, changing nothing.")
     ] = False,
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-) -> None:
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also print every value and where it comes from.")
+    ] = False,
+    no_secrets: Annotated[
+        bool,
+        typer.Option(
+            "--no-secrets",
+            help="Follow no ${NAME} and no ${file:…}, and open no store: for CI.",
+        ),
+    ] = False,
+) -> int:
     """Check settings, mappings and texts, all mistakes at once. Exits 2 when something is wrong."""
-    call = Call(settings, as_json, now)
-    file, findings = _findings(call, connect=connect)
-    wrong = sum(finding.severity == "error" for finding in findings)
-    if as_json:
-        print_json({"ok": not wrong, "findings": [_json(finding) for finding in findings]})
-    else:
-        print("\n".join(_lines(file, findings, wrong)))
-    raise typer.Exit(SETTINGS if wrong else DONE)
-
-
-def _findings(call: Call, *, connect: bool) -> tuple[Path | None, list[Finding]]:
+    if connect and no_secrets:
+        raise typer.BadParameter("nothing can be reached without secrets", param_hint="--connect")
     try:
-        loaded = call.load()
+        clinics = call.clinics(secrets=not no_secrets)
     except SettingsError as error:
-        return None, list(error.findings)
+        return _tell_all(call, {"": Checked("", [*error.findings])})
+    checked = {}
+    for one in clinics:
+        several = len(clinics) > 1
+        told = values(one.file, secrets=not no_secrets, among_others=several) if explain else None
+        first, findings = _findings(call, one, connect=connect, secrets=not no_secrets)
+        checked[name_of(one)] = Checked(first, findings, told)
+    return _tell_all(call, checked)
+
+
+class Checked(NamedTuple):
+    """What is to be said of one clinic; `values` where they were asked for."""
+
+    first: str
+    findings: list[Finding]
+    values: list[Told] | None = None
+
+
+def _tell_all(call: Call, checked: dict[str, Checked]) -> int:
+    codes, told = [], {}
+    for name, one in checked.items():
+        wrong = sum(finding.severity == "error" for finding in one.findings)
+        codes.append(SETTINGS if wrong else DONE)
+        more = {} if one.values is None else {"values": values_as_json(one.values)}
+        told[name] = {"ok": not wrong, "findings": [finding_json(f) for f in one.findings], **more}
+        if not call.as_json and (one.findings or not call.quiet):
+            show_values(call, one.values or [])
+            print("\n".join(_lines(one.first, one.findings, wrong)))
+    if call.as_json:
+        print_json(told if len(told) > 1 else next(iter(told.values())))
+    return gravest(codes)
+
+
+def _findings(
+    call: Call, loaded: Loaded | Broken, *, connect: bool, secrets: bool
+) -> tuple[str, list[Finding]]:
+    """Return the first line of what is said, and all that is wrong."""
+    from clinicrelay.settings import Broken
+
+    if isinstance(loaded, Broken):
+        return f"Settings: {loaded.file}", [*loaded.findings]
+    try:
+        return _looked_at(call, loaded, connect=connect, secrets=secrets)
+    except StoreRefused as error:
+        return f"Settings: {loaded.file}", [*loaded.findings, *error.findings]
+
+
+def _looked_at(
+    call: Call, loaded: Loaded, *, connect: bool, secrets: bool
+) -> tuple[str, list[Finding]]:
+    """Look at what only a clinic at work shows. Raises StoreRefused."""
     found = [*loaded.findings]
-    with _opened(call, loaded) as at_work:
+    with _opened(call, loaded if secrets else _storeless(loaded)) as at_work:
         at_work.dry = False  # the real plugins are to be asked: a check changes nothing anyway
-        mappings = list(_mappings(at_work))
-        found += [*mappings, *_texts(at_work)]
-        if not any(finding.severity == "error" for finding in mappings):
+        mappings = list(_mappings(at_work, loaded.opaque))
+        found += [
+            *mappings,
+            *(() if "templates" in loaded.opaque else _texts(at_work, loaded.file)),
+        ]
+        if secrets and not any(finding.severity == "error" for finding in mappings):
             found += _plugins(at_work, connect=connect)
-    return loaded.file, found
+        first = headline(at_work) if secrets else f"Settings: {loaded.file}"
+    return first, found
+
+
+def _storeless(loaded: Loaded) -> Loaded:
+    """Return the settings with a store in memory, as the real one may want a secret to be opened."""
+    store = loaded.settings.store.model_copy(update={"url": "sqlite:///:memory:"})
+    return replace(loaded, settings=loaded.settings.model_copy(update={"store": store}))
 
 
 def _opened(call: Call, loaded: Loaded) -> AbstractContextManager[Clinic]:
     """Open the clinic without making a store where there is none yet."""
     from sync import store as stores
 
-    return clinic(call, loaded, scratch=not stores.exists(loaded.settings.store_url))
+    with placed_in(loaded):
+        there = stores.exists(loaded.settings.store_url)
+    return clinic(call, loaded, scratch=not there)
 
 
 # --- mappings and texts --------------------------------------------------------------------------
 
 
-def _mappings(at_work: Clinic) -> Iterator[Finding]:
+def _mappings(at_work: Clinic, opaque: frozenset[str]) -> Iterator[Finding]:
     from clinicrelay import plugins
 
     checked = set()
     for name, source in at_work.settings.sources.items():
+        if not opaque.isdisjoint({f"sources.{name}.type", f"sources.{name}.mapping"}):
+            continue
         plugin: Any = plugins.find("connectors", source.type)
         mapping = source.mapping or plugin.mapping
         if mapping is None:
@@ -101,14 +160,16 @@ def _mappings(at_work: Clinic) -> Iterator[Finding]:
 
 def _mapping(at_work: Clinic, source: str, name: str) -> Iterator[Finding]:
     import mappings
-    from mappings.testing import run_tests
+    from mappings.testing import place_of_tests, run_tests
 
     try:
         mapping = mappings.load(name, at_work.settings.folder)
     except SettingsError as error:
         yield from error.findings
         return
-    for failure in run_tests(mapping):
+    clinic = at_work.settings.clinic
+    own = mappings.Context(source, clinic.timezone, clinic.country, clinic.language)
+    for failure in run_tests(mapping, place_of_tests(mapping, own)):
         yield Finding(
             "error",
             "mapping_test",
@@ -119,10 +180,13 @@ def _mapping(at_work: Clinic, source: str, name: str) -> Iterator[Finding]:
         )
 
 
-def _texts(at_work: Clinic) -> Iterator[Finding]:
+def _texts(at_work: Clinic, settings: Path) -> Iterator[Finding]:
+    """Yield what is wrong with texts; what is wrong with the settings about them, at its line there."""
+    from clinicrelay.settings.tree import placed
     from sync.words.check import check_words
 
-    yield from check_words(at_work.words)
+    for finding in check_words(at_work.words):
+        yield finding if finding.file else placed(finding, settings)
 
 
 # --- plugins -------------------------------------------------------------------------------------
@@ -132,31 +196,37 @@ def _plugins(at_work: Clinic, *, connect: bool) -> Iterator[Finding]:
     settings = at_work.settings
     if connect:
         for name in settings.sources:
-            yield from _placed(f"sources.{name}", at_work.source(name)[0])
+            yield from _placed(f"sources.{name}", at_work.source(name)[0].check())
     for name in settings.calendars:
         calendar = at_work.calendar(name)
-        if connect or not calendar.outside:
-            yield from _placed(f"calendars.{name}", calendar)
+        if connect or _is_here(calendar):
+            yield from _placed(f"calendars.{name}", calendar.check())
     for name in settings.notifiers:
         notifier = at_work.notifier(name)
-        if connect or not notifier.outside:
-            yield from _placed(f"notifiers.{name}", notifier)
+        yield from _placed(f"notifiers.{name}", notifier.advise())
+        if connect or _is_here(notifier):
+            yield from _placed(f"notifiers.{name}", notifier.check())
 
 
-def _placed(path: str, plugin: Connector | Calendar | Notifier) -> Iterator[Finding]:
+def _is_here(plugin: Calendar | Notifier) -> bool:
+    """Whether a look at a plugin's destination opens no connection and leaves this machine alone."""
+    return not plugin.connects and not plugin.outside
+
+
+def _placed(path: str, findings: Iterable[Finding]) -> Iterator[Finding]:
     """Yield what a plugin finds wrong, at its place in the settings."""
     from msgspec.structs import replace
 
-    for finding in plugin.check():
+    for finding in findings:
         yield finding if finding.path else replace(finding, path=path)
 
 
 # --- telling -------------------------------------------------------------------------------------
 
 
-def _lines(file: Path | None, findings: list[Finding], wrong: int) -> Iterator[str]:
-    if file is not None:
-        yield f"Settings: {file}"
+def _lines(first: str, findings: list[Finding], wrong: int) -> Iterator[str]:
+    if first:
+        yield first
     yield from (finding_text(finding) for finding in findings)
     warnings = len(findings) - wrong
     if not findings:
@@ -167,16 +237,3 @@ def _lines(file: Path | None, findings: list[Finding], wrong: int) -> Iterator[s
 
 def _counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _json(finding: Finding) -> dict[str, Any]:
-    return {
-        "severity": finding.severity,
-        "file": finding.file or None,
-        "line": finding.line or None,
-        "column": finding.column or None,
-        "path": finding.path or None,
-        "code": finding.code,
-        "message": finding.message,
-        "fix": finding.fix or None,
-    }

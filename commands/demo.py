@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands._frame import BUG, DONE, Call, Now, say
+from commands._call import Call, shared
+from commands._ending import BUG, DONE, say
 
 if TYPE_CHECKING:
     from commands._sample.play import Played
@@ -21,15 +22,15 @@ _WIDTH = 100
 
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
-    program.command("demo")(demo)
+    program.command("demo")(shared(demo))
 
 
 def demo(
+    call: Call,
     folder: Annotated[
         Path, typer.Argument(metavar="[DIR]", help="Where to build the sample clinic.")
     ] = Path("var/demo"),
-    now: Now = None,
-) -> None:
+) -> int:
     """Build a sample clinic and run it through four days. Nothing leaves this machine."""
     from commands._sample.end import end
     from commands._sample.folder import rebuild
@@ -37,7 +38,7 @@ def demo(
     from commands._sample.play import play
     from commands._sample.week import last_week, week
 
-    sample = week(last_week(Call(now=now).moment(ZONE)))
+    sample = week(last_week(call.moment(ZONE)))
     file = rebuild(folder)
     print("\n".join(_opening(folder, sample.moments[0])))
     missing, held = [], 0
@@ -49,7 +50,7 @@ def demo(
     print("\n".join(end(folder, file, sample, held=held)))
     if missing:
         say("\n".join(["\nThe demo did not show what it should:", *missing]))
-    raise typer.Exit(BUG if missing else DONE)
+    return BUG if missing else DONE
 
 
 def _opening(folder: Path, first: Moment) -> Iterator[str]:

@@ -10,18 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clinicrelay.errors import StoreBusy
-from commands._frame import (
-    AsJson,
-    Call,
-    Now,
-    SettingsPath,
-    clinic,
-    headline,
-    print_json,
-)
+from commands._call import Call, shared
+from commands._frame import Answer, each, only
 
 if TYPE_CHECKING:
-    from clinicrelay.settings import Loaded
     from sync.clinic import Clinic
     from sync.store.incoming import Waiting
 
@@ -38,98 +30,83 @@ def add(program: typer.Typer) -> None:
     for name, command in (
         ("list", list_), ("show", show), ("release", release), ("reject", reject)
     ):  # fmt: skip
-        group.command(name)(command)
+        group.command(name)(shared(command))
     program.add_typer(group, name="held")
 
 
-def list_(settings: SettingsPath = None, as_json: AsJson = False, now: Now = None) -> None:
+def list_(call: Call) -> int:
     """List what is held."""
+    return each(call, _list)
+
+
+def _list(at_work: Clinic) -> Answer:
     from sync.store import incoming
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
-        with at_work.store.read() as connection:
-            holds = incoming.open_holds(connection, at_work.store.clinic)
-        if as_json:
-            print_json([_json(hold) for hold in holds])
-            return
-        print(headline(at_work, loaded))
-        for hold in holds:
-            since = _when(at_work, hold["since"])
-            print(
-                f"h{hold['id']}  {_source(hold)}  {hold['guard']}  since {since}: {hold['summary']}"
-            )
-        print("See: clinicrelay held show ID" if holds else "Nothing is held.")
+    with at_work.store.read() as connection:
+        holds = incoming.open_holds(connection, at_work.store.clinic)
+    lines = [
+        f"h{hold['id']}  {_source(hold)}  {hold['guard']}  "
+        f"since {_when(at_work, hold['since'])}: {hold['summary']}"
+        for hold in holds
+    ]
+    end = "See: clinicrelay held show ID" if holds else "Nothing is held."
+    return Answer([_json(hold) for hold in holds], [*lines, end], new=bool(holds))
 
 
-def show(
-    hold_id: Id, settings: SettingsPath = None, as_json: AsJson = False, now: Now = None
-) -> None:
+def show(call: Call, hold_id: Id) -> int:
     """Show what a hold keeps back: each visit with what would change, and how many a day."""
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
-        hold = _find(at_work, hold_id)
-        waiting, messages = _contents(at_work, hold)
-        if as_json:
-            print_json({**_json(hold), "visits": [_visit_json(w, hold) for w in waiting]})
-            return
-        print("\n".join([headline(at_work, loaded), *_summary(at_work, hold)]))
-        print("\n".join([*_days(at_work, waiting), *_visits(at_work, hold, waiting)]))
-        for message in messages:
-            about = (
-                f"{message['source']}/{message['source_key']}" if message["source"] else "digest"
-            )
-            due = _when(at_work, message["due_at"])
-            print(f"  {about}  {message['kind']} {message['step']}".rstrip() + f"  due {due}")
-        print(
-            f"clinicrelay held release h{hold['id']}   applies it on the spot\n"
-            f"clinicrelay held reject h{hold['id']}    refuses it"
-        )
+    return only(call, lambda at_work: _show(at_work, _find(at_work, hold_id)))
+
+
+def _show(at_work: Clinic, hold: dict[str, Any]) -> Answer:
+    waiting, messages = _contents(at_work, hold)
+    lines = [
+        *_summary(at_work, hold),
+        *_days(at_work, waiting),
+        *_visits(at_work, hold, waiting),
+        *(_message(at_work, message) for message in messages),
+        f"clinicrelay held release h{hold['id']}   applies it on the spot",
+        f"clinicrelay held reject h{hold['id']}    refuses it",
+    ]
+    return Answer({**_json(hold), "visits": [_visit_json(w, hold) for w in waiting]}, lines)
 
 
 def release(
+    call: Call,
     hold_id: Id,
     without_messages: Annotated[
         bool, typer.Option("--without-messages", help="Apply it, but tell nobody.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-) -> None:
+) -> int:
     """Apply what is held, on the spot; on a terminal it asks first."""
-    from sync import release as holds
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
+    def released(at_work: Clinic) -> Answer:
+        from sync import release as holds
+
         hold = _find(at_work, hold_id)
         if call.on_terminal and not yes:
             _ask(at_work, hold, without_messages=without_messages)
         if not holds.release(at_work, hold, silently=without_messages):
             raise StoreBusy(f"another run is working on {_source(hold)}")
-        _deliver(call, at_work, loaded)
+        return _deliver(call, at_work)
+
+    return only(call, released, writes=True)
 
 
-def reject(
-    hold_id: Id, settings: SettingsPath = None, as_json: AsJson = False, now: Now = None
-) -> None:
+def reject(call: Call, hold_id: Id) -> int:
     """Refuse what is held, for as long as the source says the same; nobody is told of it."""
-    from sync import release as holds
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
+    def rejected(at_work: Clinic) -> Answer:
+        from sync import release as holds
+
         hold = _find(at_work, hold_id)
         if not holds.reject(at_work, hold):
             raise StoreBusy(f"another run is working on {_source(hold)}")
-        if as_json:
-            print_json({**_json(hold), "state": "rejected"})
-        else:
-            print(headline(at_work, loaded))
-            print(f"h{hold['id']} rejected: what was known before stays.")
+        told = f"h{hold['id']} rejected: what was known before stays."
+        return Answer({**_json(hold), "state": "rejected"}, [told])
+
+    return only(call, rejected, writes=True)
 
 
 def _find(at_work: Clinic, hold_id: str) -> dict[str, Any]:
@@ -157,19 +134,11 @@ def _ask(at_work: Clinic, hold: dict[str, Any], *, without_messages: bool) -> No
         raise typer.Exit(0)
 
 
-def _deliver(call: Call, at_work: Clinic, loaded: Loaded) -> None:
-    from commands._frame import log_of
-    from commands._shown import run_lines
-    from commands.sync import write_log
+def _deliver(call: Call, at_work: Clinic) -> Answer:
+    from commands.sync import reported
     from sync.runners import once
 
-    report = once.deliver(at_work, "held")
-    write_log(log_of(at_work, call), at_work, report)
-    if call.as_json:
-        print_json(report.json())
-    else:
-        print("\n".join([headline(at_work, loaded), *run_lines(at_work, report)]))
-    raise typer.Exit(report.exit)
+    return reported(call, at_work, once.deliver(at_work, "held"))
 
 
 # --- what a hold keeps back ----------------------------------------------------------------------
@@ -204,6 +173,12 @@ def _visits(at_work: Clinic, hold: dict[str, Any], waiting: list[Waiting]) -> It
         start = _when(at_work, one.start_at) if one.start_at is not None else "no time"
         moved = f" → {_when(at_work, one.new_start_at)}" if one.delta and one.new_start_at else ""
         yield f"  {hold['source']}/{one.key}  {one.what.replace(',', ', ')}  {start}{moved}"
+
+
+def _message(at_work: Clinic, message: dict[str, Any]) -> str:
+    about = f"{message['source']}/{message['source_key']}" if message["source"] else "digest"
+    said = f"{message['kind']} {message['step']}".rstrip()
+    return f"  {about}  {said}  due {_when(at_work, message['due_at'])}"
 
 
 def _visit_json(one: Waiting, hold: dict[str, Any]) -> dict[str, Any]:

@@ -9,49 +9,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands._frame import (
-    HELD,
-    AsJson,
-    Call,
-    Now,
-    SettingsPath,
-    clinic,
-    headline,
-    print_json,
-)
+from commands._call import Call, shared
+from commands._ending import HELD
+from commands._frame import Answer, each
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.foresee import Forecast
 
 
+_SHOWN = 40  # of a long list; --json has all
+
+
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
-    program.command("plan")(plan)
+    program.command("plan")(shared(plan))
 
 
 def plan(
+    call: Call,
     until: Annotated[
         str, typer.Option("--until", help="How far ahead messages are foretold, such as 7d.")
     ] = "0s",
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-) -> None:
+) -> int:
     """Say what sync would do, and what will be sent when. Reads the sources, writes nothing."""
+    return each(call, lambda at_work: _plan(at_work, until), scratch=True)
+
+
+def _plan(at_work: Clinic, until: str) -> Answer:
     from sync.foresee import foresee
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded, scratch=True) as at_work:
-        started = at_work.now
-        forecast = foresee(at_work, until=_end(until, started, at_work.zone))
-        if as_json:
-            print_json(forecast.json())
-        else:
-            lines = _lines(at_work, forecast)
-            print("\n".join([headline(at_work, loaded), *lines]))
-    raise typer.Exit(HELD if forecast.held else 3 if forecast.report.exit == 3 else 0)
+    forecast = foresee(at_work, until=_end(until, at_work.now, at_work.zone))
+    code = HELD if forecast.held else 3 if forecast.report.exit == 3 else 0
+    return Answer(forecast.json(), _lines(at_work, forecast), code)
 
 
 def _end(until: str, now: datetime, zone: str) -> datetime:
@@ -74,6 +64,8 @@ def _lines(at_work: Clinic, forecast: Forecast) -> Iterator[str]:
     for name, one in forecast.report.sources.items():
         if one.error or one.idle:
             yield f"{name:<12}{one.error or one.idle}"
+        for note in one.notes:
+            yield f"{name:<12}{note}"
     for hold in forecast.held:
         yield f"would be HELD: {hold['summary']}"
     yield from _section("changes", Counter(c["what"] for c in forecast.changes))
@@ -81,13 +73,20 @@ def _lines(at_work: Clinic, forecast: Forecast) -> Iterator[str]:
     yield from _section(
         "messages", Counter(f"{m['kind']} by {m['channel']}" for m in forecast.messages)
     )
-    for message in forecast.messages[:40]:
+    for message in forecast.messages[:_SHOWN]:
         yield "  " + _message(at_work, message)
-    if len(forecast.messages) > 40:
-        yield f"  … and {len(forecast.messages) - 40} more (--json lists all)"
+    if len(forecast.messages) > _SHOWN:
+        yield f"  … and {len(forecast.messages) - _SHOWN} more (--json lists all)"
     if forecast.set_aside:
-        yield f"{len(forecast.set_aside)} set aside: clinicrelay quarantine list, after a sync"
+        yield from _section("set aside", Counter(_why_aside(one) for one in forecast.set_aside))
+    for aside in forecast.set_aside[:_SHOWN]:
+        yield f"  {aside['place']}  {_why_aside(aside)}"
     yield "Nothing was written. `clinicrelay sync` does it."
+
+
+def _why_aside(one: dict[str, Any]) -> str:
+    field = f" ({one['field']})" if one["field"] else ""
+    return f"{one['reason']}{field}"
 
 
 def _section(title: str, counts: Counter[str]) -> Iterator[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands._frame import AsJson, Call, Now, SettingsPath, clinic, headline, print_json
+from commands._call import Call, shared
+from commands._frame import Answer, each, only
+from commands._table import Table
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
 
 Number = Annotated[str, typer.Argument(metavar="ID", help="The number in the list.")]
+_QUOTED = re.compile('".*"', re.DOTALL)
 _HEADINGS = ("id", "kind", "place", "what", "seen", "detail")
 
 
@@ -27,101 +31,91 @@ def add(program: typer.Typer) -> None:
     for name, command in (
         ("list", list_), ("show", show), ("retry", retry), ("discard", discard)
     ):  # fmt: skip
-        group.command(name)(command)
+        group.command(name)(shared(command))
     program.add_typer(group, name="quarantine")
 
 
-def list_(settings: SettingsPath = None, as_json: AsJson = False, now: Now = None) -> None:
+def list_(call: Call) -> int:
     """List what was set aside: where it stands, and why."""
-    from commands._table import show as show_table
+    return each(call, lambda at_work: _list(at_work, open_=call.on_terminal))
+
+
+def _list(at_work: Clinic, *, open_: bool) -> Answer:
     from sync.store import quarantine
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
-        with at_work.store.read() as connection:
-            things = quarantine.listed(connection, at_work.store.clinic)
-        if as_json:
-            print_json([_json(thing) for thing in things])
-            return
-        print(headline(at_work, loaded))
-        if things:
-            show_table(call, _HEADINGS, [_row(thing) for thing in things])
-        print("See: clinicrelay quarantine show ID" if things else "Nothing is set aside.")
+    with at_work.store.read() as connection:
+        things = quarantine.listed(connection, at_work.store.clinic)
+    if not open_:
+        things = [_masked(thing) for thing in things]
+    lines: list[str | Table] = ["Nothing is set aside."]
+    if things:
+        table = Table(_HEADINGS, [_row(thing) for thing in things])
+        lines = [table, "See: clinicrelay quarantine show ID"]
+    return Answer([_json(thing) for thing in things], lines, new=bool(things))
 
 
 def show(
+    call: Call,
     number: Number,
     raw: Annotated[
         bool, typer.Option("--raw", help="Print the text as it came, also into a pipe.")
     ] = False,
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-) -> None:
+) -> int:
     """Show one thing set aside, with its text on a terminal: it holds a patient's data."""
+
+    def shown(at_work: Clinic) -> Answer:
+        thing = _find(at_work, number)
+        if raw or call.on_terminal:
+            return Answer({**_json(thing), "raw": thing["raw"]}, _told(thing, thing["raw"]))
+        hidden = f"text   {len(thing['raw'])} characters, not shown in a pipe (--raw shows them)"
+        return Answer({**_json(_masked(thing)), "raw": None}, _told(_masked(thing), hidden))
+
+    return only(call, shown)
+
+
+def _told(thing: dict[str, Any], text: str) -> Iterator[str]:
     from sync.reasons import reason
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
-        thing = _find(at_work, number)
-        text = thing["raw"] if raw or call.on_terminal else None
-        if as_json:
-            print_json({**_json(thing), "raw": text})
-            return
-        why = reason(thing["reason"])
-        print(headline(at_work, loaded))
-        print("  ".join(_row(thing)))
-        print(f"why    {why.says}\nto do  {why.to_do}")
-        if text is None:
-            print(f"text   {len(thing['raw'])} characters, not shown in a pipe (--raw shows them)")
-        else:
-            print(text)
+    why = reason(thing["reason"])
+    yield "  ".join(_row(thing))
+    yield f"why    {why.says}"
+    yield f"to do  {why.to_do}"
+    yield text
 
 
 def retry(
+    call: Call,
     number: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="The number in the list.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-) -> None:
+) -> int:
     """Let the next sync look at every record of its source afresh, as if read for the first time."""
-    call = Call(settings, as_json, now)
-    loaded = call.load()
     if (number is None) is not everything:
         raise typer.BadParameter("name one ID, or say --all", param_hint="ID")
-    with clinic(call, loaded) as at_work:
+
+    def retried(at_work: Clinic) -> Answer:
         sources = _sources(at_work, number)
         for source in sources:
             _read_afresh(at_work, source)
-        if as_json:
-            print_json({"sources": sources})
-            return
-        print(headline(at_work, loaded))
-        print(_retried(sources))
+        return Answer({"sources": sources}, [_retried(sources)])
+
+    return only(call, retried, writes=True)
 
 
-def discard(
-    number: Number, settings: SettingsPath = None, as_json: AsJson = False, now: Now = None
-) -> None:
+def discard(call: Call, number: Number) -> int:
     """Drop one thing set aside; it comes back if the source says it again."""
-    from sync.store import quarantine
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
+    def discarded(at_work: Clinic) -> Answer:
+        from sync.store import quarantine
+
         thing = _find(at_work, number)
         with at_work.store.write() as connection:
             quarantine.discard(connection, at_work.store.clinic, thing["id"])
-        if as_json:
-            print_json({**_json(thing), "state": "discarded"})
-            return
-        print(headline(at_work, loaded))
-        print(f"{thing['id']} discarded; it comes back if {thing['source']} says it again.")
+        told = f"{thing['id']} discarded; it comes back if {thing['source']} says it again."
+        return Answer({**_json(_masked(thing)), "state": "discarded"}, [told])
+
+    return only(call, discarded, writes=True)
 
 
 def _find(at_work: Clinic, number: str) -> dict[str, Any]:
@@ -193,6 +187,14 @@ def _json(thing: dict[str, Any]) -> dict[str, Any]:
         "last_seen": last,
         "count": thing["times"],
     }
+
+
+def _masked(thing: dict[str, Any]) -> dict[str, Any]:
+    """Return a thing without the word that a status table does not know.
+
+    Where an export's columns are shifted it is a name, which no pipe gets.
+    """
+    return {**thing, "detail": _QUOTED.sub('"…" (shown on a terminal)', thing["detail"])}
 
 
 def _row(thing: dict[str, Any]) -> list[str]:

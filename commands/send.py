@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from commands._frame import (
-    AsJson,
-    Call,
-    Now,
-    Quiet,
-    SettingsPath,
-    Verbose,
-    clinic,
-    headline,
-    log_of,
-    print_json,
-)
+from commands._call import Call, shared
+from commands._frame import Answer, each
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
 
 
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
-    program.command("send")(send)
+    program.command("send")(shared(send))
 
 
-def send(
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
+def send(call: Call) -> int:
     """Send what is due: messages, retries, unknowns. Reads no source; cheap enough for each minute."""
-    from commands._shown import run_lines
-    from commands.sync import write_log
+    return each(call, lambda at_work: _send(call, at_work), writes=True)
+
+
+def _send(call: Call, at_work: Clinic) -> Answer:
+    from commands.sync import reported
     from sync.runners import once
 
-    call = Call(settings, as_json, now, verbose, quiet)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
-        report = once.send(at_work)
-        write_log(log_of(at_work, call), at_work, report)
-        if as_json:
-            print_json(report.json())
-        elif report.changed or report.exit or not quiet:
-            print("\n".join([headline(at_work, loaded), *run_lines(at_work, report)]))
-    raise typer.Exit(report.exit)
+    return reported(call, at_work, once.send(at_work))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands._frame import AsJson, Call, Now, SettingsPath, clinic, headline, print_json
+from commands._call import Call, shared
+from commands._frame import Answer, each
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -16,22 +17,19 @@ if TYPE_CHECKING:
 
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
-    program.command("status")(status)
+    program.command("status")(shared(status))
 
 
-def status(settings: SettingsPath = None, as_json: AsJson = False, now: Now = None) -> None:
+def status(call: Call) -> int:
     """Show how sources, calendars, messages and tomorrow stand. Exits 0 green, 3 red, 4 held."""
+    return each(call, _status)
+
+
+def _status(at_work: Clinic) -> Answer:
     from sync.health import health
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    with clinic(call, loaded) as at_work:
-        found = health(at_work)
-        if as_json:
-            print_json(found.json())
-        else:
-            print("\n".join([headline(at_work, loaded), *_lines(at_work, found)]))
-    raise typer.Exit(found.exit)
+    found = health(at_work)
+    return Answer(found.json(), _lines(at_work, found), found.exit, new=not found.healthy)
 
 
 def _lines(at_work: Clinic, found: Health) -> Iterator[str]:

@@ -8,64 +8,53 @@ import typer
 
 from clinicrelay.contracts import Finding
 from clinicrelay.errors import SettingsError
-from commands._frame import (
-    AsJson,
-    Call,
-    Now,
-    Quiet,
-    SettingsPath,
-    Verbose,
-    clinic,
-    headline,
-    log_of,
-    print_json,
-)
+from commands._call import Call, shared
+from commands._frame import Answer, each, log_of
 
 if TYPE_CHECKING:
     from clinicrelay.log import Log
-    from clinicrelay.settings import Loaded
     from sync.clinic import Clinic
     from sync.report import RunReport
 
 
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
-    program.command("sync")(sync)
+    program.command("sync")(shared(sync))
 
 
 def sync(
+    call: Call,
     source: Annotated[
         list[str] | None, typer.Option("--source", help="Only this source; may be repeated.")
     ] = None,
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
+) -> int:
     """Read every source, then bring calendars and messages up to date. For cron and CronJobs."""
+    return each(call, lambda at_work: _sync(call, at_work, source or []), writes=True)
+
+
+def _sync(call: Call, at_work: Clinic, names: list[str]) -> Answer:
+    from commands._shown import progress
     from sync.runners import once
 
-    call = Call(settings, as_json, now, verbose, quiet)
-    loaded = call.load()
-    _check_names(loaded, source or [])
-    with clinic(call, loaded) as at_work:
-        from commands._shown import progress, run_lines
-
-        with progress(call, at_work):
-            report = once.sync(at_work, source or [])
-        write_log(log_of(at_work, call), at_work, report)
-        if as_json:
-            print_json(report.json())
-        elif report.changed or report.exit or not quiet:
-            print("\n".join([headline(at_work, loaded), *run_lines(at_work, report)]))
-    raise typer.Exit(report.exit)
+    _check_names(at_work, names)
+    with progress(call, at_work):
+        report = once.sync(at_work, names)
+    return reported(call, at_work, report)
 
 
-def _check_names(loaded: Loaded, names: list[str]) -> None:
-    unknown = [name for name in names if name not in loaded.settings.sources]
+def reported(call: Call, at_work: Clinic, report: RunReport) -> Answer:
+    """Log what a run did, and tell it."""
+    from commands._shown import news, run_lines
+
+    write_log(log_of(at_work, call), at_work, report)
+    lines = news(at_work, report) if call.quiet else run_lines(at_work, report)
+    return Answer(report.json(), lines, report.exit, new=bool(lines))
+
+
+def _check_names(at_work: Clinic, names: list[str]) -> None:
+    unknown = [name for name in names if name not in at_work.settings.sources]
     if unknown:
-        there = ", ".join(loaded.settings.sources)
+        there = ", ".join(at_work.settings.sources)
         raise SettingsError(
             [
                 Finding(
@@ -73,7 +62,7 @@ def _check_names(loaded: Loaded, names: list[str]) -> None:
                     "unknown_source",
                     f"there is no source {name!r}",
                     f"the sources are: {there}",
-                    file=str(loaded.file),
+                    file=str(at_work.file),
                 )
                 for name in unknown
             ]

@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clinicrelay.times import local
-from commands._frame import (
-    NEEDS_PERSON,
-    AsJson,
-    Call,
-    Now,
-    SettingsPath,
-    clinic,
-    headline,
-    print_json,
-)
+from commands._call import Call, shared
+from commands._ending import NEEDS_PERSON
+from commands._frame import Answer, each
 
 if TYPE_CHECKING:
     from sync.chronicle import Line
@@ -32,10 +25,11 @@ _WIDTH = 100
 
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
-    program.command("why")(why)
+    program.command("why")(shared(why))
 
 
 def why(
+    call: Call,
     reference: Annotated[
         str,
         typer.Argument(
@@ -44,28 +38,22 @@ def why(
             "id; `-` asks for it, so that it stays out of the shell's history.",
         ),
     ],
-    settings: SettingsPath = None,
-    as_json: AsJson = False,
-    now: Now = None,
-) -> None:
+) -> int:
     """Tell the life of an appointment: what happened, what was said, what comes next, and why."""
+    wanted = _asked(call) if reference == "-" else reference
+    # Of several clinics, one that knows it is enough.
+    return each(call, lambda at_work: _why(at_work, wanted), verdict=min)
+
+
+def _why(at_work: Clinic, wanted: str) -> Answer:
     from sync.explain import nearest, stories
     from sync.searching import search
 
-    call = Call(settings, as_json, now)
-    loaded = call.load()
-    wanted = _asked(call) if reference == "-" else reference
-    with clinic(call, loaded) as at_work:
-        found = search(at_work, wanted)
-        told = stories(at_work, nearest(at_work, found, _MOST))
-        answer = told[0].answer if told else _nothing(at_work, wanted)
-        if as_json:
-            print_json(_json(told, answer))
-        else:
-            lines = _lines(at_work, told, len(found), answer)
-            print("\n".join([headline(at_work, loaded), *lines]))
-    if not told:
-        raise typer.Exit(NEEDS_PERSON)
+    found = search(at_work, wanted)
+    told = stories(at_work, nearest(at_work, found, _MOST))
+    answer = told[0].answer if told else _nothing(at_work, wanted)
+    lines = _lines(at_work, told, len(found), answer)
+    return Answer(_json(told, answer), lines, 0 if told else NEEDS_PERSON)
 
 
 def _asked(call: Call) -> str:
@@ -155,7 +143,7 @@ def _lines(at_work: Clinic, told: Sequence[Story], found: int, answer: str) -> I
 
 def _summary(at_work: Clinic, told: Sequence[Story], found: int) -> str:
     people = {who.key for story in told for who in story.visit.patients}
-    ahead = sum(story.visit.start is not None and story.visit.start > at_work.now for story in told)
+    ahead = sum(story.ahead(at_work.now) for story in told)
     counted = f"{ahead} {'visit' if ahead == 1 else 'visits'} ahead"
     counted += f" of {found}" if found > ahead else ""
     patients = f"{len(people)} {'patient' if len(people) == 1 else 'patients'}"
@@ -193,6 +181,7 @@ def _coming(at_work: Clinic, story: Story) -> Iterator[str]:
         return
     way = f", {coming.channel}" if coming.channel else ""
     skip = f": will be skipped, {coming.reason}" if coming.reason else ""
+    skip = ": waits, paused" if coming.pause else skip
     yield f" next: reminder {coming.step}  {_short(at_work, coming.at)}{way}{skip}"
 
 

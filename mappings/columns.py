@@ -12,6 +12,7 @@ from clinicrelay.model import Issue
 from clinicrelay.paths import fold
 from clinicrelay.tables import Header
 from mappings.fields import LIMIT, Get, Source, Text, cleaned
+from mappings.moments import is_moment
 from mappings.spec import Field, Name, names_in
 
 Take: TypeAlias = Callable[[Sequence[Any]], Sequence[str | None] | None]
@@ -163,3 +164,17 @@ def _remembering(part: Part, cells: Get) -> Part:
 def _computed(part: Part, source: Source) -> tuple[Any, tuple[Issue, ...]]:
     issues: list[Issue] = []
     return part(source, issues), tuple(issues)
+
+
+def wrong_column(field: Field, table: InTable, cells: Sequence[Any]) -> int | None:
+    """Return the number, from 1, of the column that a field is wrong in, None where it has none."""
+    texts = {
+        place: str(cells[place]).strip()
+        for name in names_in(field.origin)
+        if (place := table.place(name)) is not None and place < len(cells)
+    }
+    filled = [place for place, text in texts.items() if text and text not in table.nulls]
+    if field.type == "datetime":  # what is neither date nor time, then what is empty
+        wrong = [place for place in filled if not is_moment(texts[place])]
+        filled = [*wrong, *(place for place in texts if place not in filled)]
+    return next((place + 1 for place in (*filled, *texts)), None)

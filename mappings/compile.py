@@ -14,7 +14,7 @@ from clinicrelay.errors import BadRecord
 from clinicrelay.model import Appointment
 from clinicrelay.paths import fold, is_name
 from clinicrelay.tables import Header, Row
-from mappings.columns import InKeys, InTable, InTexts
+from mappings.columns import InKeys, InTable, InTexts, wrong_column
 from mappings.fields import InJson, Resolve, Source, compile_field, compile_text
 from mappings.spec import Context, Skip
 from mappings.visit import Make, compile_visit, fresh_names, key_part
@@ -120,6 +120,20 @@ class Mapper:
         except ValueError as wrong:  # ours alone: a path into data of another shape
             key = bound.key(source, record.key)
             raise BadRecord("bad_shape", detail=str(wrong), key=key) from None
+
+    def column_of(self, record: Record, field: str | None) -> int | None:
+        """Return the number, from 1, of the column in which a table's row is wrong about a field.
+
+        Of several columns it is the first that cannot be read. A connector names a field by its
+        column.
+        """
+        if field is None or not isinstance(record.data, Row):
+            return None
+        spec = self.spec.fields.get(field)
+        if spec is None:
+            at = record.data.header.index.get(fold(field))
+            return None if at is None else at + 1
+        return wrong_column(spec, InTable(record.data.header, self.spec.nulls), record.data.cells)
 
     def _for(self, data: Any) -> tuple[Bound, Source]:
         if type(data) is Row:

@@ -188,6 +188,8 @@ def _transform(name: str, argument: Any) -> Transform:
         return transforms.split(options["on"], options.get("take", 0))
     if name == "strip":
         return transforms.strip(argument if isinstance(argument, str) else None)
+    if name == "swap":
+        return transforms.swap(argument)
     if name == "length":
         worth = transforms.length(argument)
         return lambda text: f"{worth(text) // timedelta(seconds=1)} s"

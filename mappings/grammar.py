@@ -37,6 +37,7 @@ _ARGUMENTS: dict[str, type | tuple[type, ...]] = {
     "split": (str, dict),
     "strip": (bool, str),
     "lower": bool,
+    "swap": str,
     "length": str,
 }
 

@@ -9,17 +9,20 @@ from clinicrelay.paths import fold
 
 _TAG = re.compile(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{4}))?(?:[-_]([A-Za-z]{2}|\d{3}))?")
 
-# The code, its ISO 639-2 codes, and its names in itself and in the languages of our mappings.
+# The code, its ISO 639-2 codes, and its names in itself and in the languages of our mappings; those
+# that we speak (`sync/words`) also in one another.
 _KNOWN = """
-en eng english englisch ingles anglais inglese
-de ger deu german deutsch aleman allemand tedesco alemao
+en eng english englisch ingles anglais inglese engels angielski ingilizce
+de ger deu german deutsch aleman allemand tedesco alemao duits niemiecki almanca
 es spa spanish spanisch espanol espagnol spagnolo espanhol castellano castilian
-fr fre fra french franzosisch frances francais francese
-it ita italian italienisch italiano italien
-pt por portuguese portugiesisch portugues portugais portoghese
+es spaans hiszpanski ispanyolca
+fr fre fra french franzosisch frances francais francese frans francuski fransızca
+it ita italian italienisch italiano italien italiaans włoski italyanca
+pt por portuguese portugiesisch portugues portugais portoghese portugees portugalski portekizce
 nl dut nld dutch niederlandisch holandes neerlandais olandese nederlands hollandisch
-tr tur turkish turkisch turco turc turkce
-pl pol polish polnisch polaco polonais polacco polski polones
+nl niderlandzki holenderski felemenkce hollandaca
+tr tur turkish turkisch turco turc turkce turks turecki
+pl pol polish polnisch polaco polonais polacco polski polones pools lehce
 ru rus russian russisch ruso russe russo русскии
 uk ukr ukrainian ukrainisch ucraniano ukrainien ucraino українська
 ar ara arabic arabisch arabe arabo العربية

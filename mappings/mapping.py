@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Pairs
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +20,11 @@ from mappings.grammar import Grammar
 from mappings.spec import Case, Context, Field, Name, Skip, names_in
 
 # Raise it whenever the engine reads the same record differently: everything is then mapped again.
-ENGINE = 1
+ENGINE = 2
+
+_PRIVATE = ("patient.", "notes", "join_url")
+_CONTACTS = ("patient.phone", "patient.email")
+_SAYS_CANCELLED = ("status", "status.cancelled", "status.deleted")
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,14 @@ class Mapping:
     @cached_property
     def columns(self) -> Columns:
         """What a connector must know to find the header of a table and its dates, all folded."""
-        dated = [field for field in self.fields.values() if field.type == "datetime"]
+        fields = self.fields.values()
         return Columns(
             names=_folded(self.names),
             required=tuple(self._group(group) for group in self.header),
-            dates=_folded([name for field in dated for name in names_in(field.origin)]),
+            dates=_names_of(field for field in fields if field.type == "datetime"),
+            fields=self.header,
+            private=_names_of(field for field in fields if field.name.startswith(_PRIVATE)),
+            hoped=tuple(self._hoped()),
         )
 
     def bind(self, header: Header) -> dict[str, str]:
@@ -115,6 +123,19 @@ class Mapping:
     def compile(self, context: Context) -> Mapper:
         """Return the mapping as a function of records, for one source."""
         return Mapper(self, context)
+
+    def _hoped(self) -> Iterator[tuple[frozenset[str], str]]:
+        """Yield the columns that a table may lack, but whose lack a person should hear of."""
+        if names := self._named(*_SAYS_CANCELLED):
+            status = self.fields.get("status")
+            taken = f"every visit counts as {(status and status.default) or 'booked'}"
+            yield names, f"no column is known as status: {taken}, a cancelled one too"
+        if names := self._named(*_CONTACTS):
+            lacks = "no column is known as a patient's phone or e-mail"
+            yield names, f"{lacks}: no patient can be told anything"
+
+    def _named(self, *fields: str) -> frozenset[str]:
+        return self._group(tuple(field for field in fields if field in self.fields))
 
     def _group(self, group: tuple[str, ...]) -> frozenset[str]:
         return _folded([name for field in group for name in names_in(self.fields[field].origin)])
@@ -141,6 +162,10 @@ def _parsed(text: str, file: Path) -> Parsed:
     )
     document.raise_findings()
     return found
+
+
+def _names_of(fields: Iterable[Field]) -> frozenset[str]:
+    return _folded([name for field in fields for name in names_in(field.origin)])
 
 
 def _folded(names: list[Name] | tuple[Name, ...]) -> frozenset[str]:

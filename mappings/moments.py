@@ -15,6 +15,8 @@ Parts: TypeAlias = tuple[str, ...]
 
 # S-09: what databases write for "no date"; partial dates (2026-11-00) are no better.
 _NO_DATE = re.compile(r"(?:0000|0001-01-01|9999-12-31|\d{4}-00|\d{4}-\d\d-00)")
+# What has the shape of a date: where it cannot be read, the calendar has no such day.
+_DAY = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-./])\d{1,2}\2(\d{4}|\d\d)(?!\d)")
 # Access and Excel put a time alone on the first day they know.
 _TIME_ONLY_YEAR = 1900
 _LAST_YEAR = 2199
@@ -64,7 +66,8 @@ def read_start(parts: Parts, how: Zoned) -> Start | None:
     if moment is None:
         return None
     if moment.day is None:
-        raise ValueError("a time without a date")
+        blank = any(_NO_DATE.match(part) for part in parts)
+        raise ValueError("no such day: it stands for none" if blank else "a time without a date")
     if moment.clock is None:
         raise ValueError("a date without a time of day")
     instant, issues = _instant(moment, moment.day, "start", how)
@@ -118,7 +121,10 @@ def _moment(parts: Parts, formats: tuple[str, ...]) -> Moment | None:
         return None
     if formats:
         return _by_formats(" ".join(present), formats)
-    return _together([_part(part, first=not i) for i, part in enumerate(present)])
+    moments: list[Moment] = []
+    for part in present:
+        moments.append(_part(part, dated=any(one.day for one in moments)))
+    return _together(moments)
 
 
 def _together(moments: list[Moment]) -> Moment:
@@ -133,9 +139,21 @@ def _together(moments: list[Moment]) -> Moment:
     return Moment(days[0] if days else None, clock and clock.clock, clock and clock.offset)
 
 
-def _part(text: str, *, first: bool) -> Moment:
-    """Read one cell: the first of several is a date before it is a time, the others are not."""
-    kinds = (_whole, _day, _clock) if first else (_clock, _whole, _day)
+def is_moment(text: str) -> bool:
+    """Whether one cell is a date, a time or both, and no other than one."""
+    try:
+        _part(text, dated=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _part(text: str, *, dated: bool) -> Moment:
+    """Read one cell: until there is a date it is one before it is a time, then the other way round.
+
+    `01.12.26` is a day, and beside one it is a minute past one.
+    """
+    kinds = (_clock, _whole, _day) if dated else (_whole, _day, _clock)
     for read in kinds:
         try:
             return read(text)
@@ -143,7 +161,7 @@ def _part(text: str, *, first: bool) -> Moment:
             raise
         except ValueError:
             continue
-    raise ValueError("neither a date nor a time")
+    raise ValueError("no such day" if _DAY.match(text) else "neither a date nor a time")
 
 
 def _whole(text: str) -> Moment:

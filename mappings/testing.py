@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from mappings.compile import Mapper
 from mappings.mapping import Mapping as Spec
 from mappings.spec import Case, Context
 
-# The clinic that every mapping's tests take place in.
+# The clinic that the tests of our own mappings take place in.
 BERLIN = Context(source="test", timezone="Europe/Berlin", country="DE", language="de")
 
 _DEFAULTS: dict[str, Any] = {
@@ -55,6 +56,11 @@ def run_tests(mapping: Spec, context: Context = BERLIN) -> list[Failure]:
         for number, case in enumerate(mapping.tests, start=1)
         for difference in _differences(case, mapper)
     ]
+
+
+def place_of_tests(mapping: Spec, own: Context) -> Context:
+    """Return the clinic that a mapping's tests take place in: ours in Berlin, its own at home."""
+    return BERLIN if mapping.file.parent == Path(__file__).parent else own
 
 
 def _differences(case: Case, mapper: Mapper) -> Iterator[tuple[str, Any, Any]]:

@@ -15,19 +15,25 @@ from clinicrelay.times import parse_span
 
 Transform: TypeAlias = Callable[[str], str | None]
 
-TRANSFORMS = ("regex", "split", "strip", "lower", "add_minutes", "length")
+TRANSFORMS = ("regex", "split", "strip", "lower", "swap", "add_minutes", "length")
 TYPES = ("text", "datetime", "date", "time", "minutes", "phone", "email", "language", "bool")
 
 _INVISIBLE = "\ufeff\u200b\u2060"
-_YES = "yes y true t 1 x on ja j wahr si s oui o vrai vero sim verdadero verdadeiro"
-_NO = "no n false f 0 off nein falsch non faux falso nao nunca never none null"
+_YES = (
+    "yes y true t 1 x on ja j wahr si s oui o vrai vero sim verdadero verdadeiro waar tak prawda "
+    "evet e dogru"
+)
+_NO = (
+    "no n false f 0 off nein falsch non faux falso nao nunca never none null nee onwaar nie fałsz "
+    "falsz hayır hayir yanlıs"
+)
 _TRUE, _FALSE = frozenset(_YES.split()), frozenset(_NO.split())
 _PLAIN_EMAIL = re.compile(r"[\w+-]+(?:\.[\w+-]+)*@[a-z0-9]+(?:[.-][a-z0-9]+)*\.[a-z]{2,}", re.ASCII)
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]+")
 _CLOCK_SPAN = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?")
 _WORD_SPAN = re.compile(
-    r"(?:(\d+(?:[.,]\d+)?)(?:h|hrs?|hours?|std|stunden?|horas?|heures?|ore|ora))?"
-    r"(?:(\d+(?:[.,]\d+)?)(?:m|min|mins|minutes?|minuten?|minutos?|minuti|'))?"
+    r"(?:(\d+(?:[.,]\d+)?)(?:h|hrs?|hours?|std|stunden?|horas?|heures?|ore|ora|uur|u|godz|saat|sa)\.?)?"
+    r"(?:(\d+(?:[.,]\d+)?)(?:m|min|mins|minutes?|minuten?|minutos?|minuti|minuty?|dakika|dk|'|′)\.?)?"
     r"(?:(\d+)(?:s|secs?|seconds?|sek|sekunden?|segundos?|secondes?|secondi))?"
 )
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600}
@@ -85,7 +91,7 @@ def one_line(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def read_bool(text: str) -> bool:
-    """Read yes, no, 1, 0, x … in six languages; a date counts as yes: it says when (C-09).
+    """Read yes, no, 1, 0, x … in nine languages; a date counts as yes: it says when (C-09).
 
     Raises ValueError.
     """
@@ -166,7 +172,8 @@ def regex(pattern: str) -> Transform:
         found = search(text)
         if found is None:
             return None
-        return found[1] if found.re.groups else found[0]
+        kept: str | None = found[1] if found.re.groups else found[0]
+        return kept.strip() if kept else kept
 
     return apply
 
@@ -187,6 +194,23 @@ def strip(characters: str | None = None) -> Transform:
 
 def lower() -> Transform:
     return str.lower
+
+
+_TITLE = re.compile(r"(?:jr|sr|i{2,3}|iv|m\.?d|ph\.?d|d\.?d\.?s|dr|esq)\.?", re.IGNORECASE)
+
+
+def swap(mark: str) -> Transform:
+    """Turn `Sample, Ada` into `Ada Sample`; a text without just one mark, or `Sample, Jr.`, stays."""
+
+    def apply(text: str) -> str:
+        if mark not in text:
+            return text
+        parts = [part.strip() for part in text.split(mark)]
+        if len(parts) != 2 or not all(parts) or _TITLE.fullmatch(parts[1]):
+            return text
+        return f"{parts[1]} {parts[0]}"
+
+    return apply
 
 
 def length(unit: str) -> Callable[[str], timedelta]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay import Attachment, Message
 
@@ -18,13 +18,67 @@ if TYPE_CHECKING:
     from email.headerregistry import Address
     from email.message import EmailMessage
 
-_ADDRESS = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@[^\s@<>()\[\]\\,;:\"]+", re.ASCII)
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
+# Unquoted local parts only (RFC 5321 section 4.1.2, RFC 6531): no comment, route or second address.
+_LOCAL = re.compile(r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f-\xa0]{1,64}")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII)
+# Python knows IDNA 2003 only, which makes of these another, existing domain: straße -> strasse.
+_OTHER_IN_2008 = re.compile(r"[\u00df\u1e9e\u03c2\u200c\u200d]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _OPAQUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]*)>")
 
 
 class BadAddress(ValueError):
     """Somebody's address is not one plain e-mail address; the text says whose, not which."""
+
+
+class Mailbox(NamedTuple):
+    """Somebody's address as it travels (its domain in ASCII), and the name that people read."""
+
+    address: str
+    name: str = ""
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+
+def mailbox(text: str) -> Mailbox:
+    """Read `Name <address>` or an address alone; quotes around the name are not part of it.
+
+    Raises BadAddress.
+    """
+    written = _NAMED.fullmatch(one_line(text))
+    if written is None:
+        return Mailbox(travelling(text))
+    name = written["name"].strip()
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    return Mailbox(travelling(written["address"]), name)
+
+
+def travelling(address: str) -> str:
+    """Return an address as mail servers take it, its domain in ASCII (RFC 5890).
+
+    The local part stays as it is, non-ASCII included (RFC 6531). Raises BadAddress.
+    """
+    local, at, domain = address.partition("@")
+    ascii_domain = _ascii(domain)
+    plain = _LOCAL.fullmatch(local) and one_line(local) == local
+    if not (at and plain and ascii_domain):
+        raise BadAddress("this is not one plain e-mail address")
+    return f"{local}@{ascii_domain}"
+
+
+def _ascii(domain: str) -> str | None:
+    if _OTHER_IN_2008.search(domain):
+        return None
+    try:
+        found = domain if domain.isascii() else domain.encode("idna").decode()
+    except UnicodeError:
+        return None
+    right = len(found) <= 253 and all(_LABEL.fullmatch(label) for label in found.split("."))
+    return found if right else None
 
 
 def opaque(attempt: str) -> str:
@@ -38,44 +92,68 @@ def opaque(attempt: str) -> str:
     return sha256(attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def compose(message: Message, *, sender: str, domain: str, date: datetime) -> EmailMessage:
-    """Return the mail of a message; `sender` is `Name <address>`, `domain` ends its Message-ID.
+def compose(
+    message: Message,
+    *,
+    sender: Mailbox,
+    domain: str,
+    date: datetime,
+    answers_to: Mailbox | None = None,
+) -> EmailMessage:
+    """Return the mail of a message; `domain` ends its Message-ID, `answers_to` is read by people.
 
-    The Message-ID is the attempt's for ever, so a repeated mail can be known as one. Raises
-    BadAddress.
+    The Message-ID is the attempt's for ever, so a repeated mail can be known as one. All of it is
+    ASCII in short lines, so that any server can pass it on unchanged; only an address with a
+    non-ASCII local part makes the headers UTF-8 (RFC 6532). Raises BadAddress.
     """
     from email.message import EmailMessage
-    from email.policy import SMTP
+    from email.policy import SMTP, SMTPUTF8
     from email.utils import format_datetime
 
-    if not _ADDRESS.fullmatch(message.to) or not message.to.isascii():  # RFC 6531 is rare
-        raise BadAddress("the recipient is not one plain e-mail address")
-    mail = EmailMessage(policy=SMTP)
-    mail["From"] = _from(sender)
-    mail["To"] = message.to
+    try:
+        recipient = travelling(message.to)
+    except BadAddress as error:
+        raise BadAddress("the recipient is not one plain e-mail address") from error
+    policy = SMTP if recipient.isascii() else SMTPUTF8
+    mail = EmailMessage(policy=policy.clone(cte_type="7bit"))
+    mail["From"] = _shown(sender)
+    mail["To"] = _shown(Mailbox(recipient))
+    if answers_to is not None and answers_to.address != sender.address:
+        mail["Reply-To"] = _shown(answers_to)
     mail["Subject"] = one_line(message.subject or "")
     mail["Date"] = format_datetime(date)
     mail["Message-ID"] = f"<{opaque(message.id)}@{domain}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    mail["X-Auto-Response-Suppress"] = "OOF, AutoReply"  # what Exchange heeds instead
+    mail["List-Unsubscribe"] = _unsubscribe(answers_to or sender)
     _fill(mail, message)
+    _name_borders(mail, opaque(message.id))
     # Last, as parts that are added take the Content- headers there are with them.
     mail["Content-Language"] = one_line(message.language)
     return mail
 
 
 def one_line(text: str) -> str:
-    """Return the text without line ends and control characters, which could begin a new header."""
-    return _UNSAFE.sub(" ", text).strip()
+    """Return the text without line ends and control characters, which could begin a new header.
+
+    Python decodes RFC 2047 words in what it is given, and writes the line ends that it finds in them
+    (seen in 3.11 with `=?utf-8?q?=0D=0ABcc:_x?=`): the beginning of such a word is taken apart.
+    """
+    return _UNSAFE.sub(" ", text).replace("=?", "= ?").strip()
 
 
-def _from(sender: str) -> Address:
+def _shown(box: Mailbox) -> Address:
     from email.headerregistry import Address
-    from email.utils import parseaddr
 
-    name, address = parseaddr(one_line(sender))
-    if not _ADDRESS.fullmatch(address):
-        raise BadAddress("the sender is not one plain e-mail address; mend `from` in the settings")
-    return Address(display_name=name, addr_spec=address)
+    local, _, domain = box.address.rpartition("@")
+    return Address(one_line(box.name), local, domain)
+
+
+def _unsubscribe(box: Mailbox) -> str:
+    """RFC 2369 section 3.2. A link that needs one click only (RFC 8058) needs somebody to hear it."""
+    from urllib.parse import quote
+
+    return f"<mailto:{quote(box.address, safe='@')}?subject=unsubscribe>"
 
 
 def _fill(mail: EmailMessage, message: Message) -> None:
@@ -94,13 +172,14 @@ def _fill(mail: EmailMessage, message: Message) -> None:
 
 def _attach(mail: EmailMessage, attachment: Attachment) -> None:
     # Some programs act on the alternative part, others (Outlook among them) show only the file.
-    kind, _ = _kind(attachment)
+    kind, parameters = _kind(attachment)
     maintype, _, subtype = ("application/ics" if kind == "text/calendar" else kind).partition("/")
     mail.add_attachment(
         _writable(attachment.content).encode(),
         maintype=maintype,
         subtype=subtype,
         filename=one_line(attachment.name),
+        params=parameters if kind == "text/calendar" else None,
     )
 
 
@@ -109,6 +188,15 @@ def _kind(attachment: Attachment) -> tuple[str, dict[str, str]]:
     kind, *parameters = (one_line(p) for p in attachment.media_type.split(";"))
     pairs: Sequence[tuple[str, str, str]] = [p.partition("=") for p in parameters if p]
     return kind.lower(), {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+
+
+def _name_borders(mail: EmailMessage, name: str) -> None:
+    """Give the parts borders that are always the same, so that a repeated mail is the same bytes.
+
+    Neither base64 nor quoted-printable can hold `=_` (RFC 2045 section 6.7).
+    """
+    for number, part in enumerate(p for p in mail.walk() if p.is_multipart()):
+        part.set_boundary(f"=_{name}_{number}")
 
 
 def _writable(text: str) -> str:

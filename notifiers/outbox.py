@@ -45,6 +45,7 @@ class Outbox(Notifier):
     Options = Options
     channels = (Channel.EMAIL, Channel.SMS, Channel.WHATSAPP)
     outside = False
+    connects = False
 
     @property
     def folder(self) -> Path:
@@ -84,16 +85,24 @@ class Outbox(Notifier):
     def _mail(self, message: Message) -> bytes:
         clinic = self.kit.clinic
         domain = f"{_label(clinic.id)}.clinicrelay"
-        address = clinic.email or f"noreply@{domain}"
-        # Quotes and line ends in a clinic's name must not become part of the address.
-        name = _mail.one_line(clinic.name).replace("\\", "").replace('"', "'")
+        address = _mail.travelling(clinic.email or f"noreply@{domain}")
+        own = _mail.Mailbox(address, clinic.name)
         mail = _mail.compose(
             message,
-            sender=message.sender or f'"{name}" <{address}>',
+            sender=_sender(message.sender) if message.sender else own,
             domain=domain,
             date=message.written_at or self.kit.now,
+            answers_to=own if clinic.email else None,
         )
         return mail.as_bytes()
+
+
+def _sender(text: str) -> _mail.Mailbox:
+    try:
+        return _mail.mailbox(text)
+    except _mail.BadAddress as error:
+        fix = "mend `from` in the settings"
+        raise _mail.BadAddress(f"the sender is not one plain e-mail address; {fix}") from error
 
 
 def file_name(message: Message) -> str:

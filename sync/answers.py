@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clinicrelay.actions import Told
 from clinicrelay.model import Appointment, Kind, Status
 from sync.reasons import in_words, reason, setting_of
+from sync.standing import ELSEWHERE
+
+if TYPE_CHECKING:
+    from sync.standing import Pause
 
 _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
 class Outlook(Protocol):
-    """What will become of the next reminder: its step and time, and the gate's word on it."""
+    """What will become of the next reminder: its step and time, the gate's word on it, a pause."""
 
     @property
     def step(self) -> str: ...
@@ -30,6 +34,8 @@ class Outlook(Protocol):
     def channel(self) -> str | None: ...
     @property
     def reason(self) -> str | None: ...
+    @property
+    def pause(self) -> Pause | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,8 @@ class Case:
     """All that an answer depends on, for one patient of one visit (or, without one, for the visit).
 
     `messages` are the ledger's rows of this patient, the oldest first; `told` what counts as told;
-    `waiting` a change that a guard holds; `aside` records of this visit that were set aside. `when`
-    writes an instant the way the clinic reads it.
+    `waiting` a change that a guard holds; `aside` records of this visit that were set aside; `pause`
+    what stops patients' messages now. `when` writes an instant the way the clinic reads it.
     """
 
     visit: Appointment
@@ -54,7 +60,7 @@ class Case:
     next: Outlook | None = None
     silent: bool = False  # the settings ask for no reminders
     on_gone: bool = False
-    mode: str = "live"
+    pause: Pause | None = None
     source_state: str = "ok"
     last_complete: datetime | None = None
 
@@ -187,6 +193,16 @@ def _unknown(case: Case) -> str | None:
     )
 
 
+def _unproven(case: Case) -> str | None:
+    message = case.last("unproven")
+    if message is None or _sent_after(case, message):
+        return None
+    return (
+        f"Nobody can find out whether the {_name(message)} of {case.when(message['settled_at'])} "
+        f"arrived: {in_words(message['reason'])}. {_next(case) or ''}".rstrip()
+    )
+
+
 def _approval(case: Case) -> str | None:
     message = case.last("held")
     if message is None:
@@ -234,6 +250,7 @@ _RULES: tuple[Callable[[Case], str | None], ...] = (
     _past,
     _not_booked,
     _unknown,
+    _unproven,
     _approval,
     _failed,
     _waits,
@@ -270,6 +287,8 @@ def _next(case: Case) -> str | None:
     if case.next is None:
         return None
     name, at = f"next reminder ({case.next.step})", case.when(case.next.at)
+    if case.next.pause is not None:
+        return f"The {name}, {at}, leaves {_once_resumed(case, case.next.pause)}."
     if case.next.reason is None:
         way = _WORDS.get(case.next.channel or "", "")
         return f"The {name} leaves {at}{f' by {way}' if way else ''}."
@@ -291,11 +310,31 @@ def _waiting_for_its_time(case: Case) -> str | None:
     message = case.last("planned")
     if message is None:
         return None
+    if case.pause is not None and message["reason"] == "paused":
+        return _waiting_for_the_end_of(case.pause, message, case)
     at = max(filter(None, (message["due_at"], message.get("next_try_at"))))
-    if at <= case.now:
+    if at <= case.now or message["reason"] == "paused":
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
     why = f": {in_words(message['reason'])}" if message["reason"] else ""
     return f"The {_name(message)} leaves {case.when(at)}{why}."
+
+
+def _waiting_for_the_end_of(pause: Pause, message: Mapping[str, Any], case: Case) -> str:
+    useless = message["useless_after"]
+    if pause.until is not None and useless <= pause.until:
+        return (
+            f"The {_name(message)} will not be sent: the pause lasts until "
+            f"{case.when(pause.until)}, and it is of use until {case.when(useless)}."
+        )
+    return f"The {_name(message)} leaves {_once_resumed(case, pause)}."
+
+
+def _once_resumed(case: Case, pause: Pause) -> str:
+    if pause.reason == ELSEWHERE:
+        return "only where the clinic is live, which is not here: clinicrelay live here"
+    if pause.until is not None:
+        return f"after the pause ends {case.when(pause.until)}"
+    return "as soon as messages are resumed: clinicrelay resume"
 
 
 def _sent_after(case: Case, message: Mapping[str, Any]) -> bool:
@@ -319,8 +358,6 @@ def _by(message: Mapping[str, Any]) -> str:
 
 
 def _caveats(case: Case) -> Iterator[str]:
-    if case.mode == "paused":
-        yield "Messages are paused: clinicrelay resume."
     if case.source_state in ("failed", "stale", "partial"):
         since = case.when(case.last_complete) if case.last_complete else "never"
         yield (

@@ -23,7 +23,7 @@ def changes(before: Appointment, after: Appointment, *, was_gone: bool = False) 
         found.append(What.RESCHEDULED)
     if _place(before) != _place(after):
         found.append(What.RELOCATED)
-    if _keys(before) != _keys(after):
+    if _keys(before) != _keys(after) or _patients(before) != _patients(after):
         found.append(What.REASSIGNED)
     return found or [What.DETAILS]
 
@@ -58,6 +58,10 @@ def _place(visit: Appointment) -> tuple[str | None, ...]:
         (place.key or place.name) if place else None,
         visit.modality,
     )
+
+
+def _patients(visit: Appointment) -> set[str]:
+    return {p.key for p in visit.patients}
 
 
 def _keys(visit: Appointment) -> list[str]:

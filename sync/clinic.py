@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import hmac
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay import plugins
-from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Window
+from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Pace, Unpaced, Window
 from clinicrelay.model import Channel, Practitioner
+from clinicrelay.pace import Counted
 from sync.pretend import PretendedCalendar, PretendedNotifier
-from sync.store import Store, memory
+from sync.standing import Live, Pause, Standing
+from sync.store import Store, memory, places, standings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,16 +33,19 @@ class Clinic:
 
     `now` is business time. `rehearsed` says that it was given (`--now`), so nothing may leave this
     machine. `dry` is for plan: nothing but the store is touched, and that is a scratch one.
+    `file` is where the settings came from.
     """
 
     settings: Settings
     store: Store
     run: str
     now: datetime
+    file: Path | None = None
     rehearsed: bool = False
     dry: bool = False
     watched: bool = False
     tell: Callable[[str], None] = lambda text: None
+    hand_over: Callable[[str], None] = lambda attempt: None  # set by send, under its lease
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     @property
@@ -107,14 +112,41 @@ class Clinic:
             for channel in Channel
         }
 
-    def may_reach_out(self, plugin: Calendar | Notifier) -> str | None:
-        """Return why a plugin must not be used now (a reason code), or None."""
-        if not plugin.outside:
+    @cached_property
+    def rehearsal(self) -> Notifier:
+        """What takes the messages that nobody is to get: files in `data/rehearsal`."""
+        plugin: Any = plugins.find("notifiers", "outbox")
+        options = plugin.Options(folder="rehearsal")
+        found: Notifier = plugin(options, self._kit("notifiers", "rehearsal", self.settings.data))
+        return PretendedNotifier(found) if self.dry else found
+
+    def standing(self) -> Standing:
+        """Return what is live and what is paused, as it stands at this moment."""
+        with self.store.read() as connection:
+            live = standings.live(connection, self.store.clinic)
+            pauses = standings.pauses(connection, self.store.clinic)
+        return Standing(
+            tuple(Live(one.part, one.doctor, _instant(one.since)) for one in live),
+            tuple(
+                Pause(p.scope, p.reason, _instant(p.until) if p.until else None, _instant(p.since))
+                for p in pauses
+            ),
+            self._elsewhere({one.place for one in live}),
+        )
+
+    def _elsewhere(self, known: set[str]) -> str | None:
+        """Return where the store belongs, if what is live of it went live in another place."""
+        if not known:
             return None
-        if self.rehearsed:
-            return "now_given"
-        named = self.settings.safety.only_recipients is not None and isinstance(plugin, Notifier)
-        return None if self.store.mode == "live" or named else self.store.mode
+        strange = [place for place in known if not places.same(place, self.place)]
+        return places.called(min(strange)) if strange else None
+
+    @cached_property
+    def place(self) -> str:
+        """Where the store is; unless nothing may be written, with the mark that tells it from a copy."""
+        if not self.dry:
+            places.mark(self.settings.store_url)
+        return places.place_of(self.settings.store_url, self.store)
 
     def doctor(self, source: str, practitioner: Practitioner) -> Doctor | None:
         """Return the entry under `doctors` that means a practitioner of a source."""
@@ -180,9 +212,18 @@ class Clinic:
         )
         return sha256(repr(parts).encode()).hexdigest()[:32]
 
+    def close(self) -> None:
+        """Let the plugins go of what they hold open."""
+        for plugin in self._plugins.values():
+            if isinstance(plugin, Notifier):
+                plugin.close()
+
+    def _handing_over(self, attempt: str) -> None:
+        self.hand_over(attempt)  # looked up late: a plugin may have been built before send began
+
     def _plugin(self, room: str, name: str, entry: Any) -> Any:
         if (room, name) not in self._plugins:
-            kit = self._kit(room, name, self.settings.data)
+            kit = self._kit(room, name, self.settings.data, pace=_pace(entry))
             plugin: Any = plugins.find(room, entry.type)(entry.options, kit)
             if self.dry:
                 plugin = (
@@ -203,5 +244,15 @@ class Clinic:
             instance_key=self.store.instance_key,
             wait=self.watched and not self.dry,
             tell=self.tell,
+            handing_over=self._handing_over,
             **more,
         )
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _pace(entry: Any) -> Pace:
+    rate = getattr(entry, "rate", None)
+    return Counted(rate) if rate else Unpaced()

@@ -195,6 +195,7 @@ class _Person(NamedTuple):
     facts: Facts
     start: datetime
     known_since: datetime
+    live_since: datetime | None
     told: Told | None
     deceased: bool
 
@@ -227,6 +228,7 @@ def _people(visit: Seen, role: Role) -> Iterator[_Person]:
             facts=facts,
             start=appointment.start,
             known_since=_known_since(visit, told),
+            live_since=visit.live_since.get(role),
             told=told,
             deceased=recipient in dead,
         )
@@ -293,6 +295,8 @@ def _said_since(person: _Person, slot: _Slot) -> bool:
 
 def _known_already(person: _Person, slot: _Slot) -> str | None:
     """Return why a step needs no saying: it lay behind already, or the person just heard."""
+    if person.live_since is not None and person.known_since < slot.at <= person.live_since:
+        return "rehearsal"  # it fell due before anybody was to be reached
     if slot.at <= person.known_since:
         return "late_booking"
     told = person.told
@@ -314,14 +318,23 @@ def digest_due(now: datetime, digest: Digest, zone: str, last_sent_for: date | N
     up until its day ends, unless the next is due by then; see `digest_useful_until` for the rest.
     Where none was ever sent there is nothing to make up.
     """
-    ahead = timedelta(days=0 if digest.at < time(12) else 1)
     today = times.day_of(now, zone)
-    come = now >= times.at_wall_time(today, digest.at, zone)
-    day = today + ahead if come else today + ahead - timedelta(days=1)
-    made_up = not come
+    day = latest_digest(now, digest, zone)
+    made_up = day < today + _ahead(digest)
     if day < today or (made_up and last_sent_for is None):
         return None
     return day if last_sent_for is None or last_sent_for < day else None
+
+
+def latest_digest(now: datetime, digest: Digest, zone: str) -> date:
+    """Return the day of the last digest whose hour has come."""
+    today = times.day_of(now, zone)
+    come = now >= times.at_wall_time(today, digest.at, zone)
+    return today + _ahead(digest) - timedelta(days=0 if come else 1)
+
+
+def _ahead(digest: Digest) -> timedelta:
+    return timedelta(days=0 if digest.at < time(12) else 1)
 
 
 def digest_useful_until(day: date, starts: Iterable[datetime], zone: str) -> datetime:

@@ -7,20 +7,21 @@ functions that will decide it (`sync.due`, `sync.gate`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import Role
 from clinicrelay.model import Appointment, Channel, Patient
 from clinicrelay.times import iso, local
-from sync import planner
+from sync import outward, planner
 from sync.answers import Case, answer
 from sync.chronicle import Life, Line, chronicle
 from sync.due import coming_reminders
-from sync.gate import Drop, Go, gate, options_for
+from sync.gate import Drop, Go, gate
 from sync.health import source_state
 from sync.reasons import setting_of
+from sync.standing import Leave, Rehearse
 from sync.store import looking, progress, wakes
 
 if TYPE_CHECKING:
@@ -29,17 +30,19 @@ if TYPE_CHECKING:
     from clinicrelay.actions import Say
     from sync.clinic import Clinic
     from sync.plan import Seen
+    from sync.standing import Pause
     from sync.store.wakes import Woken
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The coming reminder of a patient, and why it will not be sent, if so."""
+    """The coming reminder of a patient, why it will not be sent, if so, or what pause it waits for."""
 
     step: str
     at: datetime
     channel: str | None = None
     reason: str | None = None
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,16 @@ class Story:
     def name(self) -> str:
         return f"{self.woken.source}/{self.woken.source_key}"
 
+    def ahead(self, now: datetime) -> bool:
+        """Whether it is still to take place."""
+        return nearness(self.woken, self.visit, now)[0] == 0
+
 
 def stories(clinic: Clinic, visits: Sequence[int]) -> list[Story]:
     """Return the life of each visit, the nearest one first: those ahead, then the latest past."""
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, visits)
-        seen = planner.look(connection, list(found.values()))
+        seen = planner.look(clinic, connection, list(found.values()))
         past = wakes.history(connection, list(found))
         told = [_story(clinic, connection, found[n], seen[n], past.get(n, ())) for n in found]
     return sorted(told, key=lambda story: nearness(story.woken, story.visit, clinic.now))
@@ -166,10 +173,18 @@ def _case(
         next=coming,
         silent=rules is None or not rules.steps,
         on_gone=rules is not None and rules.on_gone,
-        mode=clinic.store.mode,
+        pause=_pause(clinic),
         source_state=source_state(clinic, connection, woken.source),
         last_complete=datetime.fromtimestamp(last, UTC) if last else None,
     )
+
+
+def _pause(clinic: Clinic) -> Pause | None:
+    """Return what stops patients' messages now: a pause of all of them, else of what sends them."""
+    standing, now = clinic.standing(), clinic.now
+    names = ("", *clinic.settings.notifiers)
+    found = (standing.paused("patients", name, now) for name in names)
+    return next(filter(None, found), None)
 
 
 # --- what comes next -----------------------------------------------------------------------------
@@ -197,6 +212,8 @@ def _next(clinic: Clinic, seen: Seen) -> Next | None:
 def _foreseen(clinic: Clinic, seen: Seen, patient: Patient, say: Say) -> Next:
     if say.skip:
         return Next(say.step, say.due_at, reason=say.skip)
+    standing = clinic.standing()
+    resumed = replace(standing, pauses=())
     verdict = gate(
         say,
         fresh=seen.appointment,
@@ -208,18 +225,20 @@ def _foreseen(clinic: Clinic, seen: Seen, patient: Patient, say: Say) -> Next:
             Channel.SMS: patient.phone,
             Channel.WHATSAPP: patient.phone,
         },
-        options=options_for(say, clinic.settings, clinic.senders),
+        options=outward.options(clinic, resumed, say, seen.appointment),
         now=say.due_at,
     )
     if isinstance(verdict, Drop):
         return Next(say.step, say.due_at, reason=verdict.reason)
     if not isinstance(verdict, Go):
         return Next(say.step, verdict.until)
-    barred = clinic.may_reach_out(clinic.notifier(verdict.notifiers[0]))
-    # A clock set by hand for this question says nothing about the run that will send it.
-    return Next(
-        say.step, say.due_at, verdict.channel.value, None if barred == "now_given" else barred
-    )
+    if pause := standing.paused("patients", verdict.notifiers[0], say.due_at):
+        return Next(say.step, say.due_at, verdict.channel.value, pause=pause)
+    leaving = outward.message(clinic, resumed, say, seen.appointment, verdict)
+    if isinstance(leaving, Leave):
+        return Next(say.step, say.due_at, verdict.channel.value)
+    why = "rehearsal" if isinstance(leaving, Rehearse) else leaving.reason
+    return Next(say.step, say.due_at, verdict.channel.value, why)
 
 
 # --- as JSON -------------------------------------------------------------------------------------

@@ -48,15 +48,17 @@ class Forecast:
 
 def foresee(clinic: Clinic, *, until: datetime) -> Forecast:
     """Run the line on a dry clinic, now and at every moment up to `until`."""
-    report = RunReport(clinic.run, clinic.now, clinic.store.mode)
+    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     for name in clinic.settings.sources:
         report.sources[name] = steps.pull(clinic, name)
+    steps.settle(clinic, report.messages)
     steps.plan(clinic)
     report.calendars = steps.deliver_events(clinic)
     steps.deliver_messages(clinic, report.messages)
     report.open_holds = steps.counts(clinic)["holds"]
     for moment in _moments(clinic, until):
         clinic.now = moment
+        steps.settle(clinic, report.messages)
         steps.plan(clinic)
         steps.deliver_messages(clinic, report.messages)
     return _forecast(clinic, report)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from clinicrelay import times
@@ -18,6 +17,7 @@ from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Channel, Patient, Practitioner, Status
 from sync.due import min_gap, quiet_period
 from sync.plan import URGENT, recipients
+from sync.standing import named_by
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import QuietHours, Settings
@@ -329,7 +329,7 @@ def _closed(
         return _Closed(unusable, options.order_setting)
     if say.role is Role.PATIENT and (refused := _refused(channel, options)):
         return _Closed(refused, f"channels.consent.{channel}")
-    if not _allowed(address or "", options.only_recipients):
+    if not named_by(options.only_recipients, address or ""):
         return _Closed("only_recipients", "safety.only_recipients")
     return None
 
@@ -361,13 +361,6 @@ def _refused(channel: Channel, options: GateOptions) -> str | None:
     if consent == "recorded" and channel not in options.opted_in:
         return "not_opted_in"
     return None
-
-
-def _allowed(address: str, patterns: tuple[str, ...] | None) -> bool:
-    """Return whether `only_recipients` lets a message through; without it everybody is reached."""
-    if patterns is None:
-        return True
-    return any(fnmatchcase(address.lower(), pattern.lower()) for pattern in patterns)
 
 
 # --- at which hour ----------------------------------------------------------------------------

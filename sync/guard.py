@@ -20,6 +20,8 @@ class Limits(Protocol):
     gone: float
     rescheduled: float
     cancelled: float
+    reassigned: float
+    reinstated: float
     shifted: int
     set_aside: float
     at_least: int
@@ -34,6 +36,8 @@ class Read:
     set_aside: int
     absent: int = 0  # known, in the future, and not in this read
     cancelled: int = 0
+    reassigned: int = 0
+    reinstated: int = 0
     moves: Sequence[timedelta] = field(default_factory=tuple)
     why_set_aside: str = ""
 
@@ -67,6 +71,8 @@ def _strikes(read: Read, limits: Limits) -> Iterable[Hold | None]:
     yield _set_aside(read, limits)
     yield _absent(read, limits)
     yield _share("cancelled", read.cancelled, read.known, limits.cancelled, limits)
+    yield _share("reassigned", read.reassigned, read.known, limits.reassigned, limits)
+    yield _share("reinstated", read.reinstated, read.known, limits.reinstated, limits)
     # One cause, one hold: that all moved by the same hour says more than that many moved.
     yield _shifted(read, limits) or _share(
         "rescheduled", len(read.moves), read.known, limits.rescheduled, limits

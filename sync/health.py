@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay import times
 from clinicrelay.times import iso
-from sync.reasons import reason
-from sync.store import counting, events, incoming, progress
+from sync.breaker import Barred, barred
+from sync.push import ON_PURPOSE
+from sync.reasons import in_words, reason
+from sync.report import Need
+from sync.standing import Standing
+from sync.store import counting, dialects, events, incoming, progress, troubles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -26,22 +30,14 @@ if TYPE_CHECKING:
     from sync.store.progress import Progress
 
 _AT_LEAST = timedelta(minutes=30)
+_ROOM = 20 << 20  # bytes; what a run writes down before it is kept takes as much
 _RHYTHM_UNKNOWN = timedelta(hours=24)
-# A calendar that these keep from being written is as it should be: nobody has to mend anything.
-_ON_PURPOSE = frozenset({"rehearsal", "now_given", "paused"})
 _RED_SOURCES = {
     "failed": "could not be read",
     "stale": "was not read completely for too long",
     "partial": "was not read to its end",
     "new": "was never read completely",
 }
-
-
-class Need(NamedTuple):
-    """Something that asks for a person, and the command that helps."""
-
-    what: str
-    command: str
 
 
 @dataclass(slots=True)
@@ -86,11 +82,22 @@ class Health:
     messages: Mapping[str, int]
     tomorrow: Coverage
     holds: list[dict[str, Any]]
+    barred: Mapping[str, Barred] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
+    unwritten: list[Need] = field(default_factory=list)
 
     @property
     def needs(self) -> list[Need]:
         """What asks for a person."""
-        return [*_held(self), *_sources(self), *_calendars(self), *_messages(self)]
+        return [
+            *self.unwritten,
+            *_stopped(self),
+            *_held(self),
+            *_sources(self),
+            *_calendars(self),
+            *_notifiers(self),
+            *_messages(self),
+        ]
 
     @property
     def healthy(self) -> bool:
@@ -110,25 +117,40 @@ class Health:
                 name: {"state": one.state, "pending": one.pending, "blocked": one.blocked}
                 for name, one in self.calendars.items()
             },
-            "messages": dict(self.messages),
+            "messages": _messages_json(self.messages),
             "coverage": {"tomorrow": self.tomorrow._asdict()},
         }
 
 
 def health(clinic: Clinic) -> Health:
     """Look at everything once, by indexes only."""
-    name, now = clinic.store.clinic, clinic.now
+    name, now, standing = clinic.store.clinic, clinic.now, clinic.standing()
     with clinic.store.read() as connection:
         holds = incoming.open_holds(connection, name)
         return Health(
-            clinic.store.mode,
+            standing.mode(now),
             now,
             _look_at_sources(clinic, connection, holds),
             _look_at_calendars(clinic, connection),
             counting.messages_by_state(connection, name, now=now),
             _look_at_tomorrow(clinic, connection),
             holds,
+            barred(connection, name),
+            standing,
+            [*_unwritten(clinic)],
         )
+
+
+def _unwritten(clinic: Clinic) -> Iterator[Need]:
+    """Yield why the next run could keep nothing; nothing is written to find it out."""
+    folder = clinic.settings.data
+    file = dialects.file_of(clinic.settings.store_url)
+    looks = (troubles.in_the_way(at, room=_ROOM) for at in (file, folder / "log") if at)
+    found = next((look for look in looks if look is not None), None)
+    if found == troubles.FULL:
+        yield Need(f"the disk of {folder} is full, or nearly: nothing can be kept", "df -h")
+    elif found is not None:
+        yield Need(f"nothing can be kept: {found.message}", found.fix)
 
 
 # --- sources -------------------------------------------------------------------------------------
@@ -224,7 +246,7 @@ def _look_at_calendars(clinic: Clinic, connection: Connection) -> dict[str, Cale
         one = found.get(calendar.partition(":")[0])
         if one is None or not why or not open_.get(calendar):
             continue
-        if why in _ON_PURPOSE:
+        if why in ON_PURPOSE:
             one.state = why
         else:
             one.blocked += 1
@@ -256,7 +278,7 @@ def _look_at_tomorrow(clinic: Clinic, connection: Connection) -> Coverage:
 def _covered(visit: counting.Coming, said: list[tuple[str, str | None]], *, silent: bool) -> str:
     """Return whether a patient was or will be reminded (covered), or why not (explained)."""
     states = {state for state, _ in said}
-    if states & {"sent", "planned", "sending"}:
+    if states & {"sent", "planned", "sending", "unproven"}:
         return "covered"
     if silent:
         return "explained"  # the settings ask for no reminder
@@ -269,6 +291,16 @@ def _covered(visit: counting.Coming, said: list[tuple[str, str | None]], *, sile
 
 
 # --- what asks for a person ----------------------------------------------------------------------
+
+
+def _stopped(health: Health) -> Iterator[Need]:
+    if health.standing.elsewhere:
+        yield Need(f"live on {health.standing.elsewhere}, not here", "clinicrelay live here")
+    for pause in health.standing.in_force(health.now):
+        if pause.until is None:  # one with an end is seen to already
+            why = f": {pause.reason}" if pause.reason else ""
+            command = f"clinicrelay resume {pause.scope}".rstrip()
+            yield Need(f"{pause.what} paused{why}", command)
 
 
 def _held(health: Health) -> Iterator[Need]:
@@ -292,7 +324,23 @@ def _calendars(health: Health) -> Iterator[Need]:
             yield Need(f"calendar {name} blocked: {why}", fix or "clinicrelay check --connect")
 
 
+def _messages_json(messages: Mapping[str, int]) -> dict[str, int]:
+    """Count as unknown what is not known yet, and what within a day nobody could find out."""
+    shown = {name: number for name, number in messages.items() if name != "unproven"}
+    return {**shown, "unknown": messages["unknown"] + messages.get("unproven", 0)}
+
+
+def _notifiers(health: Health) -> Iterator[Need]:
+    for name, one in health.barred.items():
+        if one.needs_person or health.now - one.since >= _AT_LEAST:
+            what = f"{name} sends nothing since {iso(one.since)}: {in_words(one.reason)}"
+            yield Need(what, "clinicrelay check --connect")
+
+
 def _messages(health: Health) -> Iterator[Need]:
+    if left := health.messages.get("unproven", 0):
+        what = f"{left} messages in the last 24 h: nobody can find out whether they arrived"
+        yield Need(what, "clinicrelay why APPOINTMENT")
     if failed := health.messages["failed"]:
         yield Need(f"{failed} messages failed in the last 24 h", "clinicrelay why APPOINTMENT")
     day = health.tomorrow

@@ -14,9 +14,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import What
-from clinicrelay.contracts import Page
+from clinicrelay.contracts import Page, Unreadable
 from clinicrelay.times import day_of
-from sync.changes import same_visit
+from sync import pairing
 from sync.guard import Days, Hold, Limits, Read, days_that_count, judge
 from sync.pull import SourceRun, remember, write_all_but_changes
 from sync.reading import Reading
@@ -34,6 +34,8 @@ _HOLDS = {  # which changes a guard holds back when it strikes
     "cancelled": {What.CANCELLED},
     "rescheduled": {What.RESCHEDULED},
     "shifted": {What.RESCHEDULED},
+    "reassigned": {What.REASSIGNED},
+    "reinstated": {What.REINSTATED},
 }
 
 
@@ -43,6 +45,15 @@ class _Verdict:
     held: list[tuple[Hold, list[Waiting]]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Absence:
+    """What a read did not name: coming visits, those that are gone by that, and those renumbered."""
+
+    visits: int = 0
+    gone: Sequence[Waiting] = ()
+    renumbered: Collection[str] = ()
+
+
 def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits, zone: str) -> None:
     """Judge a whole read and keep what stands; what does not is held for a person."""
     with source.store.write() as connection:
@@ -50,13 +61,18 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         known = progress.progress(connection, source.clinic, source.name)
         if page.same:
             reading.records = known.last_count or 0
+        if page.correction:
+            reading.set_aside = 0  # row by row by a person: that some are still wrong is no alarm
         coming = cache(partial(_count_coming, connection, source))
         told = write_all_but_changes(connection, source, reading)
-        absent, gone = _absent(connection, source, reading, page, known, coming, zone)
-        waiting = _waiting(connection, source, [*told, *gone])
-        verdict = _judge(reading, source.now, waiting, absent, coming, limits)
-        since = known.last_complete_at or known.last_read_at or 0
-        _apply(connection, source, verdict.apply, since=since, silently=reading.importing)
+        waiting = _waiting(connection, source, told)
+        back = [w for w in waiting if What.REINSTATED in w.whats]
+        absence = _absent(connection, source, reading, page, known, coming, zone, back)
+        waiting += incoming.unlike_rejected(connection, source.clinic, source.name, absence.gone)
+        verdict = _judge(reading, source.now, waiting, absence, coming, limits)
+        _apply(
+            connection, source, verdict.apply, since=known.believed_at, silently=reading.importing
+        )
         _hold(connection, source, verdict, believed=page.complete)
         if page.complete and not page.same:
             sightings.cut(connection, source.clinic, source.name, reading.pages)
@@ -64,9 +80,16 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         if not verdict.held:  # a read that is not believed mends nothing either
             _forget_mended(connection, source, reading, page)
         remember(source, connection)
-    source.complete = page.complete and source.complete is not False
+    if not page.correction:
+        source.complete = page.complete and source.complete is not False
     if not source.dry:
+        source.connector.rejected(page.cursor, _all_aside(source))
         source.connector.kept(page.cursor)
+
+
+def _all_aside(source: SourceRun) -> Iterator[Unreadable]:
+    with source.store.read() as connection:
+        yield from quarantine.records(connection, source.clinic, source.name)
 
 
 def _count_coming(connection: Connection, source: SourceRun) -> int:
@@ -89,14 +112,15 @@ def _absent(
     known: Progress,
     coming: Callable[[], int],
     zone: str,
-) -> tuple[int, list[Waiting]]:
-    """Return how many known coming visits the read did not name, and those that are gone by that.
+    back: Sequence[Waiting],
+) -> _Absence:
+    """Return the known coming visits that the read did not name.
 
     It counts also those that its days do not cover: a cut file covers fewer days, and must not look
-    harmless for that.
+    harmless for that. One that is there again under a new number is not missing at all.
     """
     if not _absence_counts(source, reading, page):
-        return 0, []
+        return _Absence()
     before = absences.of(connection, source.clinic, source.name)
     first, last = days_that_count(_days(known), _covered(reading, zone), day_of(source.now, zone))
     unmet = [
@@ -113,12 +137,23 @@ def _absent(
     absent = {visit.id: before.get(visit.id, 0) + 1 for visit in covered}
     named = before.keys() - {visit.id for visit in unmet}
     absences.note(connection, source.clinic, source.name, named, absent.items())
+    again: dict[str, str] = {}
+    if covered and reading.records:
+        keys = [v.source_key for v in covered]
+        again = pairing.renumbered(
+            connection, source.clinic, source.name, keys, back, since=known.believed_at
+        )
+    if again:
+        source.notes.append(
+            f"{len(again)} known visits came under other ids than before, with the same patient, "
+            "doctor and start: they count as the same visits, and nobody is told anything"
+        )
     gone = [
         Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None)
         for v in covered
-        if absent[v.id] >= source.connector.gone_after
+        if v.source_key in again or absent[v.id] >= source.connector.gone_after
     ]
-    return len(unmet), gone
+    return _Absence(len(unmet) - len(again), gone, {*again, *again.values()})
 
 
 def _unmet(
@@ -155,30 +190,34 @@ def _judge(
     reading: Reading,
     now: datetime,
     waiting: Sequence[Waiting],
-    absent: int,
+    absence: _Absence,
     coming: Callable[[], int],
     limits: Limits,
 ) -> _Verdict:
-    ahead = [w for w in waiting if w.start_at is not None and w.start_at > now.timestamp()]
+    left = {w.key: w for w in waiting if w.key not in absence.renumbered}
+    ahead = [w for w in left.values() if w.start_at is not None and w.start_at > now.timestamp()]
     deleted = sum(What.GONE in w.whats for w in ahead)
     read = Read(
         # Counting costs something, and an unchanged read has nothing to compare.
-        known=coming() - reading.booked if ahead or absent else 0,
+        known=coming() - reading.booked if ahead or absence.visits else 0,
         records=reading.records,
         set_aside=reading.set_aside,
-        absent=max(absent, deleted),
+        absent=max(absence.visits, deleted),
         cancelled=sum(What.CANCELLED in w.whats for w in ahead),
+        reassigned=sum(What.REASSIGNED in w.whats for w in ahead),
+        reinstated=sum(What.REINSTATED in w.whats for w in ahead),
         moves=[w.delta for w in ahead if w.delta and What.RESCHEDULED in w.whats],
         why_set_aside=", ".join(f"{n}x {reason}" for reason, n in reading.reasons.most_common(3)),
     )
-    left, held = {w.key: w for w in waiting}, []
+    held = []
     for hold in judge(read, limits):
         kinds = _HOLDS.get(hold.guard)
         caught = [w for w in left.values() if kinds is None or kinds & set(w.whats)]
         for one in caught:
             del left[one.key]
         held.append((hold, caught))
-    return _Verdict(list(left.values()), held)
+    renumbered = [w for w in waiting if w.key in absence.renumbered]
+    return _Verdict([*left.values(), *renumbered], held)
 
 
 def _apply(
@@ -234,34 +273,11 @@ def apply(
     absences.forget(connection, clinic, name, changed)
     incoming.done(connection, clinic, name, [change.key for change in changes])
     off = [c.key for c in changes if {What.GONE, What.CANCELLED} & set(c.whats)]
+    back = [c for c in changes if What.REINSTATED in c.whats]
+    visits.unpair(connection, [c.appointment for c in back])
     if off:
-        _pair(connection, clinic, name, off, since=since, now=now)
-
-
-def _pair(
-    connection: Connection,
-    clinic: str,
-    name: str,
-    keys: Sequence[str],
-    *,
-    since: int,
-    now: datetime,
-) -> None:
-    """Recognise a visit that was called off and booked anew as the same one, moved."""
-    off = [
-        one
-        for one in visits.by_keys(connection, clinic, name, keys).values()
-        if one.start_at is not None and one.start_at > now.timestamp() and one.visit.patients
-    ]
-    patients = sorted({one.visit.patients[0].key for one in off})
-    if not patients:
-        return
-    new = visits.newly_booked(connection, clinic, name, patients, since=since)
-    for old in off:
-        match = next((n for n in new if same_visit(old.visit, n.visit)), None)
-        if match is not None:
-            new.remove(match)
-            visits.pair(connection, old.id, match.id)
+        keys = [c.key for c in back]
+        pairing.pair(connection, clinic, name, off, keys, since=since, now=now)
 
 
 def _hold(connection: Connection, source: SourceRun, verdict: _Verdict, *, believed: bool) -> None:
@@ -294,7 +310,9 @@ def _note_progress(
     }
     if whole and not held:
         values["last_complete_at"] = source.now
-    if not held and not page.same:
+    if page.correction:
+        values = {"last_read_at": source.now, **({"state": "held"} if held else {})}
+    elif not held and not page.same:
         values["cursor"] = page.cursor
         values["fingerprint"] = source.mapper.fingerprint
         values["last_count"] = reading.records
@@ -302,7 +320,8 @@ def _note_progress(
         if page.complete and covered:
             values["first_day"] = covered.first.isoformat()
             values["last_day"] = covered.last.isoformat()
-    if reading.importing:
+    # A file that nobody could read was no import: what the next one brings is no news either.
+    if reading.importing and (page.complete or reading.records > reading.set_aside):
         values["imported_at"] = source.now
     progress.note(connection, source.clinic, source.name, **values)
 
@@ -316,6 +335,9 @@ def _forget_mended(connection: Connection, source: SourceRun, reading: Reading, 
         source.name,
         run=source.run,
         keys=None if page.complete and source.connector.lists_everything else reading.mended,
+    )
+    quarantine.forget_answered(
+        connection, source.clinic, source.name, reading.answered, run=source.run
     )
 
 

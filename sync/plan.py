@@ -47,8 +47,10 @@ class Seen:
 
     `told` maps a recipient (`patient/KEY`, `doctor/KEY`) to what they were last told. For a visit
     that took the place of another one (`replaces`), the caller passes what was told of the old one.
-    `moved_at` is when the present start first came; None while it never moved. `imported` says that
-    the visit was there before us: what it was then counts as told (see `baseline`).
+    `moved_at` is when the present start was first to be told of: the visit moved, came back, or what
+    was only asked for was booked; None where that was from the beginning. `imported` says that the
+    visit was there before us: what it was then counts as told (see `baseline`). `live_since` says
+    from when on patients and doctors are really reached, for those who are.
     """
 
     appointment: Appointment
@@ -61,6 +63,7 @@ class Seen:
     moved_at: datetime | None = None
     replaced_by: str | None = None
     replaces: str | None = None
+    live_since: Mapping[Role, datetime] = field(default_factory=dict)
 
 
 def recipients(appointment: Appointment, role: Role) -> dict[str, str]:

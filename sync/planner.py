@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay import times
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
 from clinicrelay.model import Appointment
+from sync import gate, outward
+from sync.compose import Fresh, person_of
 from sync.due import (
     digest_due,
     digest_say,
@@ -22,11 +26,10 @@ from sync.due import (
     next_moment,
     reminder_horizon,
 )
-from sync.gate import reopens
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed
 from sync.store import events, memory, progress, said, wakes
 from sync.store.events import Wanted
-from sync.store.said import Owed
+from sync.store.said import Ended, Owed
 from sync.store.wakes import Past, Woken
 
 if TYPE_CHECKING:
@@ -100,7 +103,7 @@ def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
             (thing for p in plans for thing in p.owed),
             run=clinic.run,
             now=clinic.now,
-            reopens=reopens,
+            reopens=partial(_reopens, clinic, {visit.id: visit for visit in batch}),
         )
         events.want(
             connection,
@@ -109,6 +112,15 @@ def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
             now=clinic.now,
         )
         wakes.sleep(connection, (p.sleep for p in plans))
+
+
+def _reopens(clinic: Clinic, batch: Mapping[int, Woken], thing: Owed, ended: Ended) -> bool:
+    """Whether what reached nobody is to be tried anew: the reason is gone, the address corrected."""
+    if ended.refused is None:
+        return gate.reopens(thing.say.kind, ended.reason)
+    visit = batch.get(thing.appointment or 0)
+    person = visit and person_of(clinic, thing.say, Fresh(visit, visit.visit, {}))
+    return bool(person and ended.refused not in (person.phone, person.email))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,9 @@ class _Known:
         )
 
 
-def seen(visit: Woken, known: _Known) -> Seen:
+def seen(
+    visit: Woken, known: _Known, live_since: Mapping[Role, datetime] = MappingProxyType({})
+) -> Seen:
     """Return a visit as the pure decisions take it."""
     past = known.past.get(visit.id, ())
     other = known.replaced.get(visit.replaces or 0)
@@ -150,9 +164,10 @@ def seen(visit: Woken, known: _Known) -> Seen:
         gone=visit.gone_at is not None,
         gone_reason=visit.gone_reason,
         imported=visit.baseline is not None,
-        moved_at=_moved_at(past),
+        moved_at=_moved_at(visit, past),
         replaced_by=_key(known.replaced.get(visit.replaced_by or 0)),
         replaces=_key(other),
+        live_since=live_since,
     )
 
 
@@ -160,10 +175,18 @@ def _key(visit: Woken | None) -> str | None:
     return visit.source_key if visit is not None else None
 
 
-def _moved_at(past: Sequence[Past]) -> datetime | None:
-    """Return when the visit got its present time: the last move, or when it came back."""
-    moved = [p.replaced_at for p in past if _NEW_TIME & set(p.what.split(","))]
-    return _instant(moved[-1]) if moved else None
+def _moved_at(visit: Woken, past: Sequence[Past]) -> datetime | None:
+    """Return from when the present time was there to be told of: moved, back, or booked at last."""
+    later = [*(p.content for p in past[1:]), visit.content]
+    for before, content in zip(reversed(past), reversed(later), strict=False):
+        whats = set(before.what.split(","))
+        if _NEW_TIME & whats or (What.STATUS in whats and _booked_by(before.content, content)):
+            return _instant(before.replaced_at)
+    return None
+
+
+def _booked_by(before: str, after: str) -> bool:
+    return not wakes.visit_of(before).status.reminds and wakes.visit_of(after).status.reminds
 
 
 def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
@@ -201,6 +224,7 @@ class _Planner:
             for role, rules in ((Role.PATIENT, reminders.patient), (Role.DOCTOR, reminders.doctor))
             if rules is not None and rules.steps
         ]
+        self.standing = clinic.standing()
         self.horizon = reminder_horizon(step for _, steps in self.steps for step in steps)
         self.oldest = min(
             (
@@ -215,13 +239,16 @@ class _Planner:
         if self._is_news_to_nobody(woken, visit):
             one, says = None, []
         else:
-            one = seen(woken, self.known)
+            one = seen(woken, self.known, self._live_since(visit))
             says = self._says(one)
         return _Plan(
             [self._owed(woken, say, one) for say in says],
             self._wanted(woken, visit),
             (self._next_look(visit, one), woken.id, woken.version),
         )
+
+    def _live_since(self, visit: Appointment) -> Mapping[Role, datetime]:
+        return outward.live_since(self.clinic, self.standing, visit)
 
     def _is_news_to_nobody(self, woken: Woken, visit: Appointment) -> bool:
         """Whether a visit came with an import, is as it was then, and has no reminder due soon."""
@@ -249,11 +276,14 @@ class _Planner:
 
     def _owed(self, woken: Woken, say: Say, one: Seen | None) -> Owed:
         told = one.told.get(say.recipient) if one else None
-        return Owed(dedupe_key(woken.source, woken.source_key, say, told), woken.id, say)
+        key = dedupe_key(woken.source, woken.source_key, say, told)
+        # With only its hour come, a visit has the same missing contact as before: told once.
+        anew = woken.wake_at in (wakes.CHANGED, wakes.OWED)
+        return Owed(key, woken.id, say, anew)
 
     def _wanted(self, woken: Woken, visit: Appointment) -> list[Wanted]:
-        if not self.clinic.settings.calendars:
-            return []
+        if not self.clinic.settings.calendars or woken.wake_at != wakes.CHANGED:
+            return []  # what a calendar shows depends on no hour
         if visit.start is not None and visit.start < self.oldest:
             return []  # the past day stands as it was
         wanted = {
@@ -314,7 +344,12 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
             for say in [digest_say(key, day, starts, doctor.digest, clinic.zone)]
         ]
         said.owe(
-            connection, clinic.store.clinic, owed, run=clinic.run, now=clinic.now, reopens=reopens
+            connection,
+            clinic.store.clinic,
+            owed,
+            run=clinic.run,
+            now=clinic.now,
+            reopens=partial(_reopens, clinic, {}),
         )
         memory.remember(
             connection, clinic.store.clinic, owner, remembered, {"day": day.isoformat()}
@@ -338,10 +373,12 @@ def told_of(connection: Any, visits: Sequence[Woken]) -> dict[int, Mapping[str, 
     return {visit.id: seen(visit, known).told for visit in visits}
 
 
-def look(connection: Any, visits: Sequence[Woken]) -> dict[int, Seen]:
+def look(clinic: Clinic, connection: Any, visits: Sequence[Woken]) -> dict[int, Seen]:
     """Return visits as the pure decisions take them, by their number."""
-    known = _Known.of(connection, visits)
-    return {visit.id: seen(visit, known) for visit in visits}
+    known, standing = _Known.of(connection, visits), clinic.standing()
+    return {
+        one.id: seen(one, known, outward.live_since(clinic, standing, one.visit)) for one in visits
+    }
 
 
 def _instant(seconds: int) -> datetime:

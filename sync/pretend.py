@@ -8,9 +8,11 @@ from clinicrelay.contracts import (
     Calendar,
     EventResult,
     EventWrite,
+    Memo,
     Message,
     Notifier,
     Outcome,
+    Proof,
     SendResult,
 )
 
@@ -21,8 +23,14 @@ class PretendedCalendar(Calendar):
     def __init__(self, real: Calendar) -> None:
         super().__init__(real.options, real.kit)
         self._real = real
-        self.outside = real.outside  # type: ignore[misc]
         self.written: list[tuple[str, EventWrite]] = []
+
+    def shows(self, calendar: str, ref: str, memo: Memo) -> bool:
+        return self._real.shows(calendar, ref, memo)
+
+    @property
+    def outside(self) -> bool:
+        return self._real.outside
 
     def lost(self, calendar: str) -> bool:
         return self._real.lost(calendar)
@@ -38,9 +46,21 @@ class PretendedNotifier(Notifier):
 
     def __init__(self, real: Notifier) -> None:
         super().__init__(real.options, real.kit)
-        self.outside = real.outside  # type: ignore[misc]
+        self._real = real
         self.channels = real.channels  # type: ignore[misc]
+        self.hands_over = real.hands_over  # type: ignore[misc]
         self.sent: list[Message] = []
+
+    @property
+    def outside(self) -> bool:
+        return self._real.outside
+
+    @property
+    def mailbox(self) -> str | None:
+        return self._real.mailbox
+
+    def lookup(self, message: Message) -> Proof:
+        return self._real.lookup(message)
 
     def send(self, message: Message) -> SendResult:
         self.sent.append(message)

@@ -114,6 +114,7 @@ def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
     _sort(source, reading, said, done)
     reading.records += len(page.records) + len(page.unreadable)
     reading.set_aside += len(done.aside)
+    reading.answered += page.mends
     source.read += len(page.records) + len(page.unreadable)
     source.set_aside += len(done.aside)
     source.notes.extend(page.notes)
@@ -158,7 +159,7 @@ def _says_otherwise(
     source: SourceRun, reading: Reading, page: Page, done: Sorted, number: int
 ) -> bool:
     """Whether the page has to be written down for the next read to recall."""
-    if not (page.records and source.connector.lists_everything):
+    if page.correction or not (page.records and source.connector.lists_everything):
         return False
     return bool(done.new) or done.sheet != reading.recall.sheet(number)
 
@@ -359,6 +360,7 @@ def _put_aside_record(
             key=key,
             field=error.field,
             line=record.line,
+            column=source.mapper.column_of(record, error.field),
         ),
     )
 

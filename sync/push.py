@@ -16,17 +16,22 @@ import msgspec
 
 from clinicrelay.contracts import Calendar, EventResult, EventWrite, Outcome
 from clinicrelay.model import Appointment, Status, decode
+from sync import outward
+from sync.standing import Rehearse, Stopped
 from sync.store import events
 from sync.store.events import Pending, Written
 from sync.store.leases import lease
 
 if TYPE_CHECKING:
+    from clinicrelay.settings.schema import EventText
     from sync.clinic import Clinic
     from sync.store.leases import Lease
 
 _AT_ONCE = 2000
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(hours=1)
+# A calendar that these keep from being written is as it should be: nobody has to mend anything.
+ON_PURPOSE = frozenset({"rehearsal", "paused"})
 _TENTATIVE = (Status.PENDING, Status.PROPOSED)
 
 
@@ -73,9 +78,12 @@ def _restore_lost(clinic: Clinic) -> None:
 def _push_one(clinic: Clinic, held: Lease, calendar: str, run: CalendarRun) -> None:
     name, _, address = calendar.partition(":")
     plugin = clinic.calendar(name)
-    why = clinic.may_reach_out(plugin)
-    if why:
-        _mark(clinic, calendar, why, "clinicrelay live calendars" if why == "rehearsal" else "")
+    leaving = outward.events(clinic, clinic.standing(), plugin)
+    if isinstance(leaving, Stopped):
+        _mark(clinic, calendar, leaving.reason, "clinicrelay resume")
+        return
+    if isinstance(leaving, Rehearse):
+        _mark(clinic, calendar, "rehearsal", "clinicrelay live calendars")
         return
     after = 0
     while batch := _pending(clinic, calendar, after):
@@ -108,7 +116,7 @@ def _apply(
     """Write a batch; what reads as it was written last time is not written again."""
     todo: dict[str, tuple[Pending, EventWrite, bytes]] = {}
     for event in batch:
-        write = _write(clinic, plugin.kit.name, event)
+        write = _write(clinic, plugin, address, event)
         print_ = _fingerprint(write)
         if write.put and event.written == print_:
             run.unchanged += 1
@@ -127,7 +135,7 @@ def _apply(
         todo = again
 
 
-def _write(clinic: Clinic, name: str, event: Pending) -> EventWrite:
+def _write(clinic: Clinic, plugin: Calendar, address: str, event: Pending) -> EventWrite:
     """Return an event as it should be, at the level of detail that settings allow."""
     from sync.words.titles import event_text
 
@@ -137,7 +145,7 @@ def _write(clinic: Clinic, name: str, event: Pending) -> EventWrite:
         return EventWrite(event.ref, put=False, memo=event.memo, sequence=event.sequence + 1)
     settings = clinic.settings
     title, description, location = event_text(
-        settings.calendars[name].event.detail,
+        _detail(settings.calendars[plugin.kit.name].event, plugin, address),
         visit,
         settings.clinic.facts(),
         settings.clinic.language,
@@ -156,6 +164,13 @@ def _write(clinic: Clinic, name: str, event: Pending) -> EventWrite:
         written_at=datetime.fromtimestamp(event.changed_at, UTC),
         memo=event.memo,
     )
+
+
+def _detail(event: EventText, plugin: Calendar, address: str) -> str:
+    """Return how much an event may give away: personal data only to the domains that are named."""
+    domain = address.rpartition("@")[2].casefold()
+    strange = plugin.outside and domain not in {one.casefold() for one in event.domains}
+    return "minimal" if strange and event.detail in ("initials", "full") else event.detail
 
 
 def _end(visit: Appointment) -> datetime:
@@ -225,5 +240,5 @@ def _count_open(clinic: Clinic, runs: dict[str, CalendarRun]) -> None:
         if name in runs:
             runs[name].pending += number
             _, reason, fix = known.get(calendar, ("", "", ""))
-            if reason:
+            if reason and reason not in ON_PURPOSE:
                 runs[name].blocked.append({"calendar": address, "reason": reason, "fix": fix})

@@ -133,6 +133,7 @@ class Reading:
     first: int | None = None
     last: int | None = None
     mended: list[str] = field(default_factory=list)  # keys that were set aside before this read
+    answered: list[str] = field(default_factory=list)  # entries set aside that this read mends
     coming: int = 0  # visits met that are still to take place, those that are new included
     booked: int = 0  # how many of those are new
 

@@ -141,7 +141,7 @@ REASONS: dict[str, Reason] = {
     ),
     "source_stale": Reason(
         _M,
-        "the source was not read for too long, so the visit may have changed",
+        "the source was not read for too long; not given yet: reminders go on, status is red",
         "Mend the source: clinicrelay status",
         "sources.NAME.stale_after",
         ours=True,
@@ -156,16 +156,9 @@ REASONS: dict[str, Reason] = {
     "rejected": Reason(_M, "a person decided not to send it", _NOTHING, "clinicrelay held reject"),
     "rehearsal": Reason(
         _M,
-        "the clinic is still in rehearsal: nothing leaves this machine",
+        "the clinic was in rehearsal: it was only written to the rehearsal folder",
         "clinicrelay live patients",
         "clinicrelay live patients",
-        ours=True,
-    ),
-    "now_given": Reason(
-        _M,
-        "the run was given its time by hand, so nothing may leave this machine",
-        "Run without --now.",
-        "--now",
         ours=True,
     ),
     # --- the provider ------------------------------------------------------------------------
@@ -176,6 +169,87 @@ REASONS: dict[str, Reason] = {
         ours=True,
     ),
     "address_invalid": Reason(_M, "the notifier cannot write to this address", _SOURCE),
+    "address_unsupported": Reason(
+        _M,
+        "the address has letters that the mail server cannot handle",
+        "Enter another address in the source, or use a mail server that knows SMTPUTF8.",
+    ),
+    "address_refused": Reason(_M, "the mail server knows no such recipient", _SOURCE),
+    "mailbox_full": Reason(_M, "the recipient's mailbox is full", "Reach the person another way."),
+    "content_refused": Reason(
+        _M,
+        "the mail server refused the text, as spam or by a rule of its own",
+        "Ask whoever runs the mail server which rule it was.",
+    ),
+    "too_large": Reason(
+        _M, "the message is larger than the mail server allows", "Shorten the clinic's own texts."
+    ),
+    "unreachable": Reason(
+        _M,
+        "the notifier's server cannot be reached or does not answer; it is tried again",
+        "Nothing, unless it lasts: clinicrelay check --connect",
+        "notifiers.NAME.host",
+    ),
+    "server_busy": Reason(
+        _M,
+        "the notifier's server asked to come back later; it is tried again",
+        "Nothing, unless it lasts: clinicrelay check --connect",
+    ),
+    "rate": Reason(
+        _M,
+        "no more messages may leave for now",
+        "Nothing: it leaves by itself.",
+        "notifiers.NAME.rate",
+    ),
+    "tls_refused": Reason(
+        _M,
+        "the mail server offers no encryption as the settings want it",
+        "clinicrelay check --connect",
+        "notifiers.NAME.security",
+        ours=True,
+    ),
+    "certificate_refused": Reason(
+        _M,
+        "the mail server's certificate cannot be trusted",
+        "clinicrelay check --connect",
+        "notifiers.NAME.ca",
+        ours=True,
+    ),
+    "credentials_refused": Reason(
+        _M,
+        "the notifier's server does not take the login",
+        "clinicrelay check --connect",
+        "notifiers.NAME.password",
+        ours=True,
+    ),
+    "sender_refused": Reason(
+        _M,
+        "the login may not send from this address",
+        "Write an address under from that the login may use, or have it allowed.",
+        "notifiers.NAME.from",
+        ours=True,
+    ),
+    "account_refused": Reason(
+        _M,
+        "the notifier's server does not let this machine or login send",
+        "clinicrelay check --connect",
+        "notifiers.NAME",
+        ours=True,
+    ),
+    "quota_used_up": Reason(
+        _M,
+        "the account may send no more for now; it is tried again every hour",
+        "Ask whoever runs the mail server for a higher limit; `rate` keeps to one.",
+        "notifiers.NAME.rate",
+        ours=True,
+    ),
+    "refuses_everyone": Reason(
+        _M,
+        "the notifier's server refuses everyone, several people in a row with one and the same answer",
+        "Ask whoever runs the mail server; `clinicrelay why` shows its answer. It is tried again.",
+        "notifiers.NAME",
+        ours=True,
+    ),
     "not_sent": Reason(
         _M, "the provider could not be reached; it is tried again", "Nothing, unless it lasts."
     ),
@@ -191,6 +265,21 @@ REASONS: dict[str, Reason] = {
         _M,
         "nobody knows yet whether it arrived; the provider is asked",
         "Nothing: it is found out by itself.",
+    ),
+    "unproven_repeated": Reason(
+        _M,
+        "the answer was lost and nobody can say whether it arrived, so it was sent once more",
+        "Nothing: the person has it now, perhaps twice.",
+    ),
+    "unproven_not_repeated": Reason(
+        _M,
+        "the answer was lost and nobody can say whether it arrived; it is not sent twice",
+        "Call the person if it matters; a later reminder leaves as usual.",
+    ),
+    "unproven_twice": Reason(
+        _M,
+        "it was sent twice, and both times the answer was lost",
+        "Call the person.",
     ),
     # --- calendars ---------------------------------------------------------------------------
     "folder_not_writable": Reason(
@@ -213,7 +302,7 @@ REASONS: dict[str, Reason] = {
     ),
     "imported": Reason(
         _V,
-        "it was there at the first read, so everybody counts as told of it",
+        "it was there at the first read or when the clinic went live, so everybody counts as told of it",
         "Nothing: later changes are told, and reminders fall due as usual.",
     ),
     "held": Reason(
@@ -259,6 +348,11 @@ REASONS: dict[str, Reason] = {
     "truncated": Reason(_R, "the file ends within this record", "Export the file again."),
     "unknown_op": Reason(
         _R, "the row's operation is unknown", "Write insert, update or delete in the source."
+    ),
+    "older_file": Reason(
+        _R,
+        "changes that were written before those that were read last",
+        "Export these visits again.",
     ),
     "no_operation": Reason(
         _R,

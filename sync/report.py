@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from clinicrelay.times import iso
 from sync.push import CalendarRun
+from sync.reasons import in_words
 from sync.send import MessageRun
 
 DONE, BUG, SETTINGS, NEEDS_PERSON, HELD, TRY_AGAIN = 0, 1, 2, 3, 4, 75
@@ -31,6 +33,13 @@ class SourceReport:
     idle: str | None = None
     notes: list[str] = field(default_factory=list)
     held: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Need(NamedTuple):
+    """Something that asks for a person, and the command that helps."""
+
+    what: str
+    command: str
 
 
 @dataclass(slots=True)
@@ -58,12 +67,35 @@ class RunReport:
         return NEEDS_PERSON if self._needs_a_person(states) else DONE
 
     def _needs_a_person(self, states: set[str]) -> bool:
-        return bool(
-            states & {"failed", "partial"}
-            or any(report.set_aside for report in self.sources.values())
-            or any(c.blocked for c in self.calendars.values())
-            or self.messages.failed
-        )
+        return bool(states & {"failed", "partial"} or self.needs or self.messages.failed)
+
+    @property
+    def needs(self) -> list[Need]:
+        """What asks for a person, and the command that helps."""
+        return [*self._needs()]
+
+    def _needs(self) -> Iterator[Need]:
+        for name, calendar in self.calendars.items():
+            for blocked in calendar.blocked:
+                what = f"calendar {name}:{blocked['calendar']} {blocked['reason']}"
+                yield Need(what, blocked["fix"])
+        for name, one in self.sources.items():
+            if one.set_aside:
+                yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
+            if one.error:
+                yield Need(f"{name} could not be read", one.fix)
+        for name, barred in sorted(self.messages.barred.items()):
+            if barred.needs_person:
+                what = f"{name} sends nothing: {in_words(barred.reason)}"
+                yield Need(what, "clinicrelay check --connect")
+        for attempt in self.messages.unproven:
+            what = f"message {attempt}: nobody can find out whether it arrived"
+            yield Need(what, f"clinicrelay why {attempt}")
+        for text in sorted(self.messages.broken_texts):
+            what = f"text {text} cannot be filled in, ours was sent"
+            yield Need(what, "clinicrelay check")
+        if self.open_holds:
+            yield Need(f"{self.open_holds} held", "clinicrelay held list")
 
     @property
     def changed(self) -> bool:
@@ -72,6 +104,7 @@ class RunReport:
             any(r.changes or r.set_aside_new or r.held for r in self.sources.values())
             or any(c.written or c.removed for c in self.calendars.values())
             or self.messages.sent
+            or self.messages.rehearsed
             or self.messages.failed
         )
 
@@ -90,7 +123,9 @@ class RunReport:
                 "unknown": self.messages.unknown,
                 "due_later": self.due_later,
                 "skipped": dict(sorted(self.messages.skipped.items())),
+                "broken_texts": sorted(self.messages.broken_texts),
             },
+            "needs": [need._asdict() for need in self.needs],
         }
 
 

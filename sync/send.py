@@ -8,25 +8,28 @@ not known is found out by `sync.settle`, never guessed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from clinicrelay.actions import MessageKind, Role, Say, Told
-from clinicrelay.contracts import Attachment, Message, Outcome, SendResult
-from clinicrelay.model import Appointment, Channel, Patient, Practitioner
-from sync import planner
-from sync.gate import Drop, Go, Verdict, Wait, gate, options_for
+from clinicrelay.actions import Told
+from clinicrelay.contracts import Found, Message, Outcome, SendResult
+from clinicrelay.model import Channel, Patient, Practitioner
+from sync import breaker, outward, planner
+from sync.breaker import Barred, Breaker
+from sync.compose import Fresh, message_of, person_of
+from sync.gate import Drop, Go, Verdict, Wait, gate
 from sync.guard import Hold, messages_allowed
-from sync.store import flood, incoming, said, wakes
+from sync.standing import PART_OF, NotNamed, Rehearse, Standing, Stopped
+from sync.store import flood, high_water, incoming, said, unproven, wakes
 from sync.store.said import Due
-from sync.store.wakes import Woken
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sync.clinic import Clinic
     from sync.store.leases import Lease
-    from sync.words import Rendered
 
 _AT_ONCE = 100
 _FIRST_RETRY = timedelta(minutes=1)
@@ -40,9 +43,14 @@ class MessageRun:
     sent: int = 0
     failed: int = 0
     unknown: int = 0
+    rehearsed: int = 0
     by_channel: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    unproven: list[str] = field(default_factory=list)  # nobody will ever know whether they arrived
+    barred: Mapping[str, Barred] = field(default_factory=dict)
+    breaker: Breaker | None = None  # None: not looked up yet
     holds: list[dict[str, object]] = field(default_factory=list)
+    broken_texts: set[str] = field(default_factory=set)  # the clinic's own; ours were sent instead
 
 
 def send(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
@@ -52,11 +60,19 @@ def send(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
         known = _look_up(clinic, batch)
         for due in batch:
             _one(clinic, lease, due, known.get(due.appointment or 0), run)
+        run.broken_texts |= clinic.words.passed_over
 
 
 def _due(clinic: Clinic) -> list[Due]:
     with clinic.store.read() as connection:
         return said.due(connection, clinic.store.clinic, now=clinic.now, limit=_AT_ONCE)
+
+
+def _hand_over(clinic: Clinic, lease: Lease, attempt: str, *, patience: timedelta) -> None:
+    """Write down that the provider may have an attempt from now on. Raises LeaseLost."""
+    with clinic.store.write() as connection:
+        lease.fence(connection, patience)
+        unproven.hand_over(connection, attempt)
 
 
 def _hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
@@ -67,12 +83,13 @@ def _hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
         if due == 0:
             return
         hours = flood.sent_by_hour(connection, clinic.store.clinic, now=clinic.now)
+        held = flood.count_held(connection, clinic.store.clinic)
     allowed = messages_allowed(hours, most=safety.max_messages_per_run, times=safety.hold_if.storm)
     if due <= allowed:
         return
-    storm = Hold(
-        "storm", due - allowed, due, f"{due} messages are due at once, {allowed} may leave now"
-    )
+    summary = f"{due} messages are due at once, {allowed} may leave now"
+    summary += f"; {held} were held before" if held else ""
+    storm = Hold("storm", held + due - allowed, held + due, summary)
     with clinic.store.write() as connection:
         lease.fence(connection)
         number = incoming.hold(connection, clinic.store.clinic, "", [], storm, now=clinic.now)
@@ -80,72 +97,43 @@ def _hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
     run.holds.append(storm.told_as(number))
 
 
-@dataclass(frozen=True, slots=True)
-class _Fresh:
-    """A visit as it stands at this moment, and who was told what of it."""
-
-    woken: Woken
-    visit: Appointment
-    told: dict[str, Told]
-
-
-def _look_up(clinic: Clinic, batch: Sequence[Due]) -> dict[int, _Fresh]:
+def _look_up(clinic: Clinic, batch: Sequence[Due]) -> dict[int, Fresh]:
     ids = [due.appointment for due in batch if due.appointment]
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, ids)
         told = planner.told_of(connection, list(found.values()))
-    return {n: _Fresh(one, one.visit, dict(told.get(n, {}))) for n, one in found.items()}
+    return {n: Fresh(one, one.visit, dict(told.get(n, {}))) for n, one in found.items()}
 
 
-def _one(clinic: Clinic, lease: Lease, due: Due, fresh: _Fresh | None, run: MessageRun) -> None:
-    person = _person(clinic, due.say, fresh)
-    verdict = _ask_gate(clinic, due.say, fresh, person)
-    if isinstance(verdict, Go):
-        verdict = _allowed_out(clinic, verdict)
-    if isinstance(verdict, Go):
-        _send_one(clinic, lease, due, fresh, person, verdict, run)
-    else:
+def _one(clinic: Clinic, lease: Lease, due: Due, fresh: Fresh | None, run: MessageRun) -> None:
+    person = person_of(clinic, due.say, fresh)
+    standing = clinic.standing()  # a pause holds from the next message on
+    verdict = _ask_gate(clinic, standing, due, fresh, person)
+    if not isinstance(verdict, Go):
         _put_off(clinic, lease, due, verdict, run)
-
-
-def _person(clinic: Clinic, say: Say, fresh: _Fresh | None) -> Patient | Practitioner | None:
-    key = say.recipient.partition("/")[2]
-    if say.role is Role.PATIENT:
-        patients = fresh.visit.patients if fresh else ()
-        return next((p for p in patients if p.key == key), None)
-    visits = [fresh.visit] if fresh else [w.visit for w in _digest_visits(clinic, say)]
-    return next(
-        (
-            clinic.as_named(visit.source, p)
-            for visit in visits
-            for p in visit.practitioners
-            if p.key == key
-        ),
-        None,
-    )
-
-
-def _digest_visits(clinic: Clinic, say: Say) -> list[Woken]:
-    """Return the visits that a doctor's digest is about."""
-    assert say.facts.start is not None
-    with clinic.store.read() as connection:
-        visits = wakes.of_day(
-            connection,
-            clinic.store.clinic,
-            first=say.facts.start,
-            end=say.facts.start + timedelta(days=1),
-        )
-    key = say.facts.practitioner
-    return [
-        w
-        for w in visits
-        if w.visit.status.on_calendar and any(p.key == key for p in w.visit.practitioners)
-    ]
+        return
+    visit = fresh.visit if fresh else None
+    leaving = outward.message(clinic, standing, due.say, visit, verdict)
+    if isinstance(leaving, Stopped):
+        _put_off(clinic, lease, due, Wait(leaving.until, leaving.reason), run)
+    elif isinstance(leaving, NotNamed):
+        _put_off(clinic, lease, due, Drop(leaving.reason, "safety.only_recipients"), run)
+    elif isinstance(leaving, Rehearse):
+        _rehearse(clinic, lease, due, message_of(clinic, due, fresh, person, verdict), run)
+    elif isinstance(working := _working(clinic, verdict, run), Go):
+        _send_one(clinic, lease, due, fresh, person, working, run)
+    else:
+        _put_off(clinic, lease, due, working, run)
 
 
 def _ask_gate(
-    clinic: Clinic, say: Say, fresh: _Fresh | None, person: Patient | Practitioner | None
+    clinic: Clinic,
+    standing: Standing,
+    due: Due,
+    fresh: Fresh | None,
+    person: Patient | Practitioner | None,
 ) -> Verdict:
+    say = due.say
     addresses = {
         Channel.EMAIL: person.email if person else None,
         Channel.SMS: person.phone if person else None,
@@ -155,18 +143,66 @@ def _ask_gate(
         say,
         fresh=fresh.visit if fresh else None,
         gone=fresh is not None and fresh.woken.gone_at is not None,
-        told=fresh.told.get(say.recipient) if fresh else None,
+        told=_told_by_another(clinic, due, fresh),
         person=person,
         addresses=addresses,
-        options=options_for(say, clinic.settings, clinic.senders),
+        options=outward.options(clinic, standing, say, fresh.visit if fresh else None),
         now=clinic.now,
     )
 
 
-def _allowed_out(clinic: Clinic, go: Go) -> Verdict:
-    """Nothing leaves this machine in rehearsal, or under a clock that was set by hand."""
-    why = clinic.may_reach_out(clinic.notifier(go.notifiers[0]))
-    return Drop(why, "clinicrelay live patients" if why == "rehearsal" else "--now") if why else go
+def _rehearse(clinic: Clinic, lease: Lease, due: Due, message: Message, run: MessageRun) -> None:
+    """Write a message where a person can read it, and count the recipient as told.
+
+    So a rehearsal goes on as the real thing would: a move of what was confirmed is told as a move.
+    """
+    if not isinstance(clinic.rehearsal.lookup(message), Found):  # from before a kill
+        clinic.rehearsal.send(message)
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        _tell(connection, clinic, due, message)
+        said.settle(
+            connection,
+            due.id,
+            "skipped",
+            now=clinic.now,
+            reason="rehearsal",
+            setting=f"clinicrelay live {PART_OF[due.say.role]}",
+        )
+    run.rehearsed += 1
+    run.skipped["rehearsal"] += 1
+
+
+def _tell(connection: Connection, clinic: Clinic, due: Due, message: Message) -> None:
+    if due.appointment is not None:
+        said.tell(
+            connection,
+            clinic.store.clinic,
+            due.appointment,
+            due.say,
+            by=message.id,
+            kind=due.say.kind,
+            channel=message.channel,
+            now=clinic.now,
+        )
+
+
+def _told_by_another(clinic: Clinic, due: Due, fresh: Fresh | None) -> Told | None:
+    """Return what was last told, but for what a message that is repeated may itself have told."""
+    told = fresh.told.get(due.say.recipient) if fresh else None
+    if told is None or not due.say.repeated:
+        return told
+    own = {clinic.opaque("message", due.dedupe, channel) for channel in Channel}
+    return None if told.by in own else told
+
+
+def _working(clinic: Clinic, go: Go, run: MessageRun) -> Verdict:
+    """Nothing is tried with a notifier that could send nothing a moment ago."""
+    if run.breaker is None:
+        with clinic.store.read() as connection:
+            run.breaker = breaker.known(connection, clinic.store.clinic)
+    barred = run.breaker.barred.get(go.notifiers[0])
+    return Wait(barred.until, barred.reason) if barred and clinic.now < barred.until else go
 
 
 def _put_off(clinic: Clinic, lease: Lease, due: Due, verdict: Drop | Wait, run: MessageRun) -> None:
@@ -197,15 +233,18 @@ def _send_one(
     clinic: Clinic,
     lease: Lease,
     due: Due,
-    fresh: _Fresh | None,
+    fresh: Fresh | None,
     person: Patient | Practitioner | None,
     go: Go,
     run: MessageRun,
 ) -> None:
-    message = _message(clinic, due, fresh, person, go)
+    message = message_of(clinic, due, fresh, person, go)
     name = go.notifiers[0]
+    notifier = clinic.notifier(name)
+    patience = notifier.patience
+    clinic.hand_over = lambda attempt: _hand_over(clinic, lease, attempt, patience=patience)
     with clinic.store.write() as connection:
-        lease.fence(connection)
+        lease.fence(connection, patience)
         said.begin_attempt(
             connection,
             clinic.store.clinic,
@@ -215,7 +254,11 @@ def _send_one(
             run=clinic.run,
             now=clinic.now,
         )
-    result = clinic.notifier(name).send(message)
+    if not clinic.dry:
+        high_water.note(clinic.settings.data, lease.token)
+    result = notifier.send(message)
+    before = run.breaker or Breaker()
+    run.breaker = breaker.note(clinic, lease, before, name, due.say.recipient, result)
     conclude(clinic, lease, due, message, result, run)
 
 
@@ -227,17 +270,9 @@ def conclude(
         lease.fence(connection)
         said.end_attempt(connection, message.id, result, now=clinic.now)
         if result.outcome is Outcome.ACCEPTED:
-            said.settle(connection, due.id, "sent", now=clinic.now)
-            if due.appointment is not None:
-                said.tell(
-                    connection,
-                    clinic.store.clinic,
-                    due.appointment,
-                    due.say,
-                    by=message.id,
-                    channel=message.channel,
-                    now=clinic.now,
-                )
+            reason = "unproven_repeated" if due.say.repeated else None
+            said.settle(connection, due.id, "sent", now=clinic.now, reason=reason)
+            _tell(connection, clinic, due, message)
             run.sent += 1
             run.by_channel[message.channel.value] += 1
         elif result.outcome is Outcome.REJECTED:
@@ -274,41 +309,3 @@ def pause(tries: int) -> timedelta:
     """Return how long to wait before the next try."""
     doubled: timedelta = _FIRST_RETRY * (1 << min(tries, 10))
     return min(doubled, _LAST_RETRY)
-
-
-def _message(
-    clinic: Clinic,
-    due: Due,
-    fresh: _Fresh | None,
-    person: Patient | Practitioner | None,
-    go: Go,
-) -> Message:
-    from sync.wording import invitation, text_facts
-
-    say = due.say
-    visits = [] if fresh else _digest_visits(clinic, say)
-    patient = person if isinstance(person, Patient) else None
-    facts = text_facts(clinic, say, fresh.visit if fresh else None, person, visits)
-    language = patient.language if patient else None
-    words: Rendered = clinic.words.render(say.kind, say.role, go.channel, language, facts)
-    attached: tuple[Attachment, ...] = ()
-    if (
-        say.invite
-        and go.channel is Channel.EMAIL
-        and fresh
-        and say.kind is not MessageKind.REMINDER
-    ):
-        attached = (invitation(clinic, say, fresh.woken, fresh.visit, go.address, words),)
-    return Message(
-        id=clinic.opaque("message", due.dedupe, go.channel),
-        channel=go.channel,
-        to=go.address,
-        text=words.text,
-        html=words.html,
-        subject=words.subject,
-        language=words.language,
-        kind=say.kind.value,
-        attachments=attached,
-        useless_after=say.useless_after,
-        written_at=clinic.now,
-    )

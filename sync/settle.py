@@ -1,40 +1,136 @@
-"""settle: finds out what became of attempts whose end nobody knows, before anything is sent again."""
+"""settle: finds out what became of attempts whose end nobody knows, before anything is sent again.
+
+Proof of acceptance counts as sent; proof of absence lets a message go again. Where no proof can be
+had it depends on which harm is worse: a reminder is left alone, as the next one covers it, but a
+patient must not stand in front of a closed door. What is left unproven stays visible as such, and
+whoever may have got it is told of whatever changes afterwards.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from clinicrelay.contracts import Absent, Found, Outcome, SendResult
-from sync.send import MessageRun, conclude, pause
-from sync.store import said
+from clinicrelay.actions import MessageKind, Say
+from clinicrelay.contracts import Absent, CannotTell, Found, Outcome, Proof, SendResult
+from clinicrelay.model import Channel
+from sync import planner
+from sync.send import MessageRun, conclude
+from sync.store import said, unproven, wakes
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sync.clinic import Clinic
     from sync.store.leases import Lease
     from sync.store.said import Open
 
+_AT_ONCE = timedelta(0)
+
 
 def settle(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
-    """Ask each notifier about its open attempts.
+    """Ask each notifier about its open attempts, and decide where there is no answer to be had.
 
-    Called under the lease of sending, so an attempt that is open here has no living sender. Proof
-    of acceptance counts as sent, proof of absence lets it go again; without proof nothing is sent.
+    Called under the lease of sending, so an attempt that is open here has no living sender.
     """
     with clinic.store.read() as connection:
         attempts = said.open_attempts(connection, clinic.store.clinic, now=clinic.now)
     for attempt in attempts:
-        if attempt.notifier in clinic.settings.notifiers:
-            conclude(clinic, lease, attempt.due, attempt.body, _found_out(clinic, attempt), run)
+        proof = _proof(clinic, attempt)
+        if isinstance(proof, CannotTell) and _is_final(proof, attempt.due.say, clinic.now):
+            if not _leave_or_repeat(clinic, lease, attempt):
+                run.unproven.append(attempt.id)
+            run.unknown += 1
+        else:
+            conclude(clinic, lease, attempt.due, attempt.body, _as_result(proof), run)
+            if isinstance(proof, Found):
+                _wake(clinic, lease, attempt)
 
 
-def _found_out(clinic: Clinic, attempt: Open) -> SendResult:
-    proof = clinic.notifier(attempt.notifier).lookup(attempt.body)
+def repeats(say: Say, channel: Channel, *, now: datetime) -> bool:
+    """Return whether a message that may or may not have arrived is sent once more, and no oftener.
+
+    A mail carries its Message-ID again, so that programs can know it as the same; of a confirmation
+    by SMS the patient would only see two.
+    """
+    if say.repeated or now >= say.useless_after:
+        return False
+    if say.kind is MessageKind.CONFIRMATION:
+        return channel is Channel.EMAIL
+    return say.kind in (MessageKind.CHANGE, MessageKind.CANCELLATION)
+
+
+# --- what can be found out ------------------------------------------------------------------------
+
+
+def _proof(clinic: Clinic, attempt: Open) -> Proof:
+    if attempt.notifier not in clinic.settings.notifiers:
+        return CannotTell()  # nobody is left to be asked
+    notifier = clinic.notifier(attempt.notifier)
+    if attempt.state == "sending" and notifier.hands_over:
+        return Absent()  # its process died before the provider could have accepted it
+    return notifier.lookup(attempt.body)
+
+
+def _is_final(proof: CannotTell, say: Say, now: datetime) -> bool:
+    return proof.retry_after is None or now >= say.useless_after
+
+
+def _as_result(proof: Proof) -> SendResult:
     if isinstance(proof, Found):
         return SendResult(Outcome.ACCEPTED, provider_id=proof.provider_id)
     if isinstance(proof, Absent):
-        at_once = timedelta(0)  # it never left
-        return SendResult(Outcome.NOT_SENT, "absence_proven", retry_after=at_once)
-    return SendResult(
-        Outcome.UNKNOWN, "answer_lost", retry_after=proof.retry_after or pause(attempt.due.tries)
-    )
+        return SendResult(Outcome.NOT_SENT, "absence_proven", retry_after=_AT_ONCE)
+    return SendResult(Outcome.UNKNOWN, "answer_lost", retry_after=proof.retry_after)
+
+
+# --- where there is no proof -----------------------------------------------------------------------
+
+
+def _leave_or_repeat(clinic: Clinic, lease: Lease, attempt: Open) -> bool:
+    """Return whether the message leaves once more."""
+    say, channel = attempt.due.say, attempt.body.channel
+    again = repeats(say, channel, now=clinic.now)
+    reason = "unproven_repeated" if again else _why_left(say)
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        unproven.abandon(connection, attempt.id, reason, now=clinic.now)
+        if again:
+            unproven.repeat(connection, attempt.message, say, reason)
+        else:
+            said.settle(connection, attempt.message, "unproven", now=clinic.now, reason=reason)
+        _may_know(clinic, connection, attempt)
+    return again
+
+
+def _why_left(say: Say) -> str:
+    return "unproven_twice" if say.repeated else "unproven_not_repeated"
+
+
+def _may_know(clinic: Clinic, connection: Connection, attempt: Open) -> None:
+    """Measure later news by what the person may have read: a cancellation must reach them too."""
+    say, visit = attempt.due.say, attempt.due.appointment
+    if visit is None:
+        return
+    woken = wakes.by_ids(connection, [visit])
+    told = planner.told_of(connection, list(woken.values())).get(visit, {}).get(say.recipient)
+    if told is None or told.facts.hash != say.facts.hash:
+        said.tell(
+            connection,
+            clinic.store.clinic,
+            visit,
+            say,
+            by=attempt.id,
+            kind=None,
+            channel=attempt.body.channel,
+            now=clinic.now,
+        )
+        wakes.look_again(connection, visit)
+
+
+def _wake(clinic: Clinic, lease: Lease, attempt: Open) -> None:
+    """Let plan look at a visit that may have changed before anybody knew of what was told."""
+    if attempt.due.appointment is not None:
+        with clinic.store.write() as connection:
+            lease.fence(connection)
+            wakes.look_again(connection, attempt.due.appointment)

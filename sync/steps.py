@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clinicrelay.errors import Refused, SettingsError, TryLater
+from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
 from sync import keep, planner, push, send
 from sync import pull as pulling
 from sync import settle as settling
 from sync.pull import SourceRun
 from sync.report import SourceReport
 from sync.store import progress, quarantine
+from sync.store.high_water import SENDING
 from sync.store.leases import lease
 
 if TYPE_CHECKING:
@@ -34,8 +35,18 @@ def pull(clinic: Clinic, name: str) -> SourceReport:
             return _failed(clinic, name, str(error), "the next run tries again by itself")
         except Refused as error:
             return _failed(clinic, name, str(error), error.fix)
+        except StoreRefused:
+            raise
         except SettingsError as error:
-            return _failed(clinic, name, str(error), "clinicrelay check")
+            return _failed(clinic, name, _placed(error), "clinicrelay check")
+
+
+def _placed(error: SettingsError) -> str:
+    """Return what is wrong, and in which line of which file."""
+    return "; ".join(
+        f"{one.file}:{one.line}: {one.message}" if one.file and one.line else one.message
+        for one in error.findings
+    )
 
 
 def _nothing_waits(clinic: Clinic, name: str, why: str | None) -> SourceReport:
@@ -89,7 +100,8 @@ def _report(source: SourceRun, read_anything: bool) -> SourceReport:
     with source.store.read() as connection:
         known = progress.progress(connection, source.clinic, source.name)
         fresh = quarantine.new_in(connection, source.clinic, source.name, source.run)
-    state = known.state if read_anything else "held" if known.state == "held" else "ok"
+    told = read_anything and source.complete is not None  # corrections tell nothing of the whole
+    state = known.state if told else "held" if known.state == "held" else "ok"
     return SourceReport(
         state="held" if source.holds else state,
         strategy=getattr(source.connector, "strategy", None),
@@ -123,22 +135,35 @@ def deliver_events(clinic: Clinic) -> dict[str, CalendarRun]:
     return push.push(clinic)
 
 
+def settle(clinic: Clinic, run: MessageRun) -> None:
+    """Find out what became of attempts without an end; before `plan`, which goes by what was told."""
+    from sync.store import said
+
+    with clinic.store.read() as connection:
+        if not said.open_attempts(connection, clinic.store.clinic, now=clinic.now):
+            return
+    with lease(clinic.store, SENDING, clinic.settings.store.lease) as held:
+        if held is not None:  # else they have a living sender
+            settling.settle(clinic, held, run)
+
+
 def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
-    """Settle what is unknown, then send what is due; False when another run is at it."""
-    with lease(clinic.store, "send", clinic.settings.store.lease) as held:
+    """Send what is due; False when another run is at it."""
+    with lease(clinic.store, SENDING, clinic.settings.store.lease) as held:
         if held is None:
             return False
-        settling.settle(clinic, held, run)
         send.send(clinic, held, run)
         return True
 
 
 def counts(clinic: Clinic) -> dict[str, Any]:
-    """Return what is still open: holds, and messages due later."""
+    """Return what is still open: holds, messages due later, and notifiers that cannot send."""
+    from sync.breaker import barred
     from sync.store import incoming, said
 
     with clinic.store.read() as connection:
         return {
             "holds": len(incoming.open_holds(connection, clinic.store.clinic)),
             "later": said.count_later(connection, clinic.store.clinic, now=clinic.now),
+            "barred": barred(connection, clinic.store.clinic),
         }

@@ -16,6 +16,7 @@ from sync.words.titles import initials
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
+    from sync.gate import Go
     from sync.words import Rendered
 
 
@@ -56,10 +57,12 @@ def invitation(
     say: Say,
     woken: Woken,
     visit: Appointment,
-    address: str,
+    go: Go,
     words: Rendered,
 ) -> Attachment:
     """Return the calendar part of a mail: the same UID for ever, a sequence that only grows.
+
+    Its organizer is whom people answer: the clinic, else the address that the mail is from.
 
     RFC 5546: a CANCEL carries the UID of the REQUEST and a higher SEQUENCE.
     """
@@ -84,9 +87,10 @@ def invitation(
         written_at=clinic.now,
     )
     uid = f"{clinic.opaque('invitation', woken.source, woken.source_key)}@{facts.id}.clinicrelay"
-    organizer = ical.Person(facts.email or f"noreply@{facts.id}.example", facts.name)
+    mailbox = facts.email or clinic.notifier(go.notifiers[0]).mailbox
+    organizer = ical.Person(mailbox or f"noreply@{facts.id}.invalid", facts.name)
     content = ical.invite(
-        event, uid, organizer=organizer, attendee=ical.Person(address), method=method
+        event, uid, organizer=organizer, attendee=ical.Person(go.address), method=method
     )
     return Attachment("invite.ics", f"text/calendar; method={method.value}", content)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from clinicrelay import plugins
 from clinicrelay.contracts import Notifier
 from clinicrelay.model import Channel
+from clinicrelay.settings.folders import inboxes, outboxes
 from clinicrelay.settings.plugged import Plugged
 from clinicrelay.settings.schema import Settings
 from clinicrelay.settings.telling import PatientReminders, Step
@@ -17,6 +19,8 @@ from clinicrelay.settings.tree import Tree, Where
 def check_all(tree: Tree, settings: Settings, plugged: Plugged) -> None:
     """Report what does not fit together. Settings may lack parts that were reported already."""
     _sources(tree, settings)
+    _calendars(tree, settings)
+    _idle_keys(tree, plugged)
     _doctors(tree, settings)
     _quiet_hours(tree, settings)
     if not any(where[0] == "notifiers" for where in plugged.unknown):
@@ -37,25 +41,22 @@ def _sources(tree: Tree, settings: Settings) -> None:
             "no source is named, so there is nothing to read",
             "add `sources: {reception: {type: csv, contents: snapshot}}`",
         )
+    _apart(tree, inboxes(settings), "same_inbox", "read the same folder and would take")
+
+
+def _calendars(tree: Tree, settings: Settings) -> None:
+    _apart(tree, outboxes(settings, "calendars"), "same_folder", "share a folder and would mend")
+
+
+def _apart(tree: Tree, named: Iterable[tuple[Where, Path]], code: str, verb: str) -> None:
     first: dict[Path, str] = {}
-    for name, inbox in _inboxes(settings):
-        other = first.setdefault(inbox, name)
+    for where, folder in named:
+        section, name, _ = map(str, where)
+        other = first.setdefault(folder, name)
         if other != name:
-            where: Where = ("sources", name, "inbox")
-            tree.report(
-                tree.mark(where),
-                where,
-                "same_inbox",
-                f"{name} and {other} read the same folder and would take each other's files",
-                "give each source a folder of its own",
-            )
-
-
-def _inboxes(settings: Settings) -> Iterator[tuple[str, Path]]:
-    for name, source in settings.sources.items():
-        if "inbox" in getattr(type(source.options), "model_fields", ()):
-            inbox = source.options.inbox or Path("drops", name)
-            yield name, (settings.folder / Path(inbox).expanduser()).resolve()
+            message = f"{name} and {other} {verb} each other's files"
+            fix = f"give each {section.removesuffix('s')} a folder of its own"
+            tree.report(tree.mark(where), where, code, message, fix)
 
 
 def _doctors(tree: Tree, settings: Settings) -> None:
@@ -74,12 +75,13 @@ def _links(
     tree: Tree,
     where: Where,
     link: dict[str, str] | str | None,
-    named: Iterable[str] | None,
+    named: Any,
     thing: str,
 ) -> None:
+    known = list(named) if isinstance(named, dict) else []
     for name in link if isinstance(link, dict) else ():
-        if name not in (named or ()):
-            fix = _nearest(name, named or (), thing)
+        if name not in known:
+            fix = _nearest(name, known, thing)
             place = (*where, name)
             message = f"there is no {thing} {name!r}"
             tree.report(tree.key_mark(place), place, f"no_such_{thing}", message, fix)
@@ -104,6 +106,20 @@ def _quiet_hours(tree: Tree, settings: Settings) -> None:
             'delete the line, or write {from: "21:00", to: "08:00"}',
             "warning",
         )
+
+
+def _idle_keys(tree: Tree, plugged: Plugged) -> None:
+    """Warn of keys that every entry may have and this one's plugin makes nothing of."""
+    for place, plugin in plugged.found.items():
+        for key in ("timeout", "rate", "budget", "gone_after"):
+            where: Where = (*place, key)
+            paced = key == "rate" and issubclass(plugin, Notifier) and plugin.outside
+            if where in tree.values and not paced and key not in plugin.Options.model_fields:
+                kind = tree.data[place[0]][place[1]]["type"]
+                message = f"`{key}` changes nothing here: {kind} has no use for it"
+                tree.report(
+                    tree.key_mark(where), where, "no_effect", message, "delete it", "warning"
+                )
 
 
 # --- messages --------------------------------------------------------------------------------

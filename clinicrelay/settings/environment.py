@@ -11,9 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clinicrelay.settings.tree import Mark, Tree, Where, parse
+from clinicrelay.settings.tree import Mark, Tree, Where, dotted, parse
 
 PREFIX = "CLINICRELAY__"
+
+# What makes a clinic this clinic and no other: one value for several would mix their visits, their
+# files, or the ids of their events.
+_OWN: tuple[Where, ...] = (
+    ("clinic",),
+    ("data",),
+    ("sources",),
+    ("doctors",),
+    ("store", "instance_key"),
+)
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 _QUOTED = re.compile(r"""(["'])(.*?)\1\s*(?:#.*)?""")
@@ -34,11 +44,33 @@ def _unquote(value: str) -> str:
     return quoted[2] if quoted else re.split(r"\s#", value, maxsplit=1)[0].rstrip()
 
 
-def apply(tree: Tree, environ: Mapping[str, str]) -> None:
-    """Set the keys that variables name; their values are never repeated in a message."""
+def apply(tree: Tree, environ: Mapping[str, str], *, among_others: bool = False) -> None:
+    """Set the keys that variables name; their values are never repeated in a message.
+
+    `among_others`: the file is one clinic of several, and what would mix them is refused.
+    """
     for variable in sorted(environ):
-        if variable.startswith(PREFIX) and len(variable) > len(PREFIX):
+        if not variable.startswith(PREFIX) or len(variable) == len(PREFIX):
+            continue
+        if among_others and (own := _own(variable)):
+            _refuse(tree, variable, own)
+        else:
             _set(tree, variable, environ[variable])
+
+
+def _own(variable: str) -> Where:
+    names = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+    return next((own for own in _OWN if names[: len(own)] == own), ())
+
+
+def _refuse(tree: Tree, variable: str, own: Where) -> None:
+    tree.report(
+        Mark(0, 0, variable=variable),
+        own,
+        "mixes_clinics",
+        f"`{dotted(own)}` is each clinic's own, and this would give all of them the same",
+        "take the variable away and write the key into each file, as ${NAME} if it is a secret",
+    )
 
 
 def _set(tree: Tree, variable: str, text: str) -> None:

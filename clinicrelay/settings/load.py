@@ -1,12 +1,11 @@
-"""Finds, reads and checks settings.yaml: all of it is right, or every mistake is told at once."""
+"""Reads and checks settings: all of a file is right, or every mistake in it is told at once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,83 +14,92 @@ from pydantic import ValidationError
 from clinicrelay.contracts import Finding
 from clinicrelay.errors import SettingsError
 from clinicrelay.settings import agreement, environment, plugged, references, secrecy
-from clinicrelay.settings.mistakes import report_all
+from clinicrelay.settings.mending import mended, present
+from clinicrelay.settings.mistakes import place_of, report_all
+from clinicrelay.settings.places import clinics_in, find_file, refusal
 from clinicrelay.settings.schema import Settings
 from clinicrelay.settings.shape import Shape
-from clinicrelay.settings.tree import Mark, Tree, Where, parse
+from clinicrelay.settings.tree import Mark, Tree, dotted, parse
 
-SYSTEM_FILE = Path("/etc/clinicrelay/settings.yaml")
+TEXTS = "templates"
 
-# An empty value means the default, which protects; here the default would let everything through.
-_NEVER_EMPTY: Where = ("safety", "only_recipients")
+# A section is mended by its keys first, then as a whole, then with what is around it.
+_MOST_MENDS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings that hold, the warnings about them, and the file (with its digest) they came from."""
+    """Settings that hold, the warnings about them, and the file (with its digest) they came from.
+
+    `opaque` are the paths whose references were left alone, where that was asked for.
+    """
 
     settings: Settings
     findings: tuple[Finding, ...]
     file: Path
     digest: str
+    opaque: frozenset[str] = frozenset()
 
 
-def find_file(
-    explicit: Path | None = None,
-    environ: Mapping[str, str] = os.environ,
-    cwd: Path | None = None,
-) -> Path:
-    """Return the settings file: the explicit one, $CLINICRELAY_SETTINGS, ./settings.yaml, or /etc.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file as it was read, right or wrong; `settings` are there as far as they could be mended."""
 
-    Raises SettingsError when there is none.
-    """
-    if explicit or environ.get("CLINICRELAY_SETTINGS"):
-        return _expected(Path(explicit or environ["CLINICRELAY_SETTINGS"]).expanduser())
-    here = (cwd or Path.cwd()) / "settings.yaml"
-    for file in (here, SYSTEM_FILE):
-        if file.is_file():
-            return file
-    raise _failure(
-        "no_settings",
-        f"there is no settings file: neither {here} nor {SYSTEM_FILE}",
-        "run `clinicrelay init`, or name the file with --settings or CLINICRELAY_SETTINGS",
-    )
+    file: Path
+    tree: Tree
+    settings: Settings | None
+    digest: str
+    references: references.References | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every mistake and warning in the file's order, without anything secret."""
+        return secrecy.redacted(self.tree)
+
+    def loaded(self) -> Loaded:
+        """Return the settings. Raises SettingsError with every mistake and warning."""
+        findings = self.findings
+        if self.settings is None or any(f.severity == "error" for f in findings):
+            raise SettingsError(findings)
+        opaque = frozenset(dotted(where) for where in self.tree.opaque)
+        return Loaded(self.settings, findings, self.file, self.digest, opaque)
 
 
-def load(path: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Loaded:
-    """Read the settings and check them, plugins' options and agreement of the parts included.
+def load(
+    path: Path | None = None, *, environ: Mapping[str, str] = os.environ, secrets: bool = True
+) -> Loaded:
+    """Read one clinic's settings and check them, plugins' options and agreement of the parts too.
 
+    Without `secrets`, what `${NAME}` and `${file:…}` lead to is neither read nor missed.
     Raises SettingsError with every mistake and warning, in the file's order.
     """
-    file = find_file(path, environ)
+    return read(find_file(path, environ), environ, secrets=secrets).loaded()
+
+
+def read(
+    file: Path,
+    environ: Mapping[str, str],
+    *,
+    among_others: bool = False,
+    secrets: bool = True,
+) -> Reading:
+    """Read a file and note what is wrong in it; `among_others`: it is one clinic of several.
+
+    Raises SettingsError where the file cannot be read at all.
+    """
     text = _text(file)
+    digest = sha256(text.encode()).hexdigest()
     tree = parse(text, str(file))
-    settings = _checked(tree, file.absolute().parent, environ) if _has_keys(tree) else None
-    findings = secrecy.redacted(tree)
-    if settings is None or any(f.severity == "error" for f in findings):
-        raise SettingsError(findings)
-    return Loaded(settings, findings, file, sha256(text.encode()).hexdigest())
+    if not _has_keys(tree):
+        return Reading(file, tree, None, digest)
+    folder = file.absolute().parent
+    dotenv = _dotenv(tree, folder / ".env") if secrets else {}
+    sources = references.References(folder, environ, dotenv, opaque=not secrets)
+    environment.apply(tree, sources.known, among_others=among_others)
+    return Reading(file, tree, _checked(tree, sources, among_others=among_others), digest, sources)
 
 
 # --- the file --------------------------------------------------------------------------------
-
-
-def _failure(
-    code: str, message: str, fix: str, *, file: str = "", line: int = 0, column: int = 0
-) -> SettingsError:
-    finding = Finding("error", code, message, fix, file=file, line=line, column=column)
-    return SettingsError([finding])
-
-
-def _expected(file: Path) -> Path:
-    if file.is_file():
-        return file
-    if file.is_dir():
-        inside = file / "settings.yaml"
-        fix = f"name {inside}" if inside.is_file() else "name a file"
-        raise _failure("no_settings", f"{file} is a folder", fix, file=str(file))
-    fix = "correct the path, or run `clinicrelay init`"
-    raise _failure("no_settings", f"there is no file {file}", fix, file=str(file))
 
 
 def _text(file: Path) -> str:
@@ -100,16 +108,16 @@ def _text(file: Path) -> str:
     except OSError as error:
         message = f"{file} cannot be read: {error.strerror}"
         fix = "let the user that runs clinicrelay read it"
-        raise _failure("unreadable_file", message, fix, file=str(file)) from error
+        raise refusal("unreadable_file", message, fix, file=file) from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start]
-        raise _failure(
+        raise refusal(
             "encoding",
             "the file is not UTF-8" + (", but UTF-16" if content[:1] in b"\xff\xfe" else ""),
             "save it as UTF-8 (in Notepad: Save as, Encoding)",
-            file=str(file),
+            file=file,
             line=before.count(b"\n") + 1,
             column=error.start - before.rfind(b"\n"),
         ) from None
@@ -129,17 +137,15 @@ def _has_keys(tree: Tree) -> bool:
 # --- its content -----------------------------------------------------------------------------
 
 
-def _checked(tree: Tree, folder: Path, environ: Mapping[str, str]) -> Settings | None:
-    dotenv = folder / ".env"
-    known = {**_dotenv(tree, dotenv), **environ}
-    environment.apply(tree, known)
-    sources = references.References(folder, known)
+def _checked(tree: Tree, sources: references.References, *, among_others: bool) -> Settings | None:
     references.fill_all(tree, sources)
     plugins = plugged.find_all(tree)
     shape = Shape(Settings, plugins.options)
+    references.fill_homes(tree, shape)
     literal = secrecy.hide_secrets(tree, shape)
-    _warn_of_open_files(tree, sources, literal=literal)
-    return _validated(tree, shape, plugins, folder)
+    if not sources.opaque:
+        _warn_of_open_files(tree, sources, literal=literal)
+    return _validated(tree, shape, plugins, sources.folder, among_others=among_others)
 
 
 def _dotenv(tree: Tree, file: Path) -> dict[str, str]:
@@ -163,53 +169,52 @@ def _warn_of_open_files(tree: Tree, read: references.References, *, literal: boo
     secrecy.warn_of_open_files(tree, files)
 
 
-def _validated(tree: Tree, shape: Shape, plugins: plugged.Plugged, folder: Path) -> Settings | None:
+def _validated(
+    tree: Tree, shape: Shape, plugins: plugged.Plugged, folder: Path, *, among_others: bool
+) -> Settings | None:
     clinic = tree.data.get("clinic")
     country = clinic.get("country") if isinstance(clinic, dict) else None
     context = {"folder": folder, "country": country if isinstance(country, str) else None}
-    data = _present(tree.data, shape, ())
+    data = present(tree.data, shape)
+    if "templates" not in data and not among_others:
+        data |= _texts_beside(tree, folder)
     broken = plugged.validate_all(tree, data, plugins, shape, context)
     try:
-        settings = Settings.model_validate(data, context=context)
+        settings: Settings | None = Settings.model_validate(data, context=context)
     except ValidationError as error:
         broken += report_all(tree, shape, error.errors(include_url=False))
-        mended = _mended(data, broken, shape)
-        try:
-            settings = Settings.model_validate(mended, context=context)
-        except ValidationError:
-            return None
-    agreement.check_all(tree, settings, plugins)
+        settings = _as_far_as_possible(mended(data, broken, shape), tree, shape, context)
+    if settings is not None:
+        agreement.check_all(tree, settings, plugins)
     return settings
 
 
-def _present(value: Any, shape: Shape, where: Where) -> Any:
-    """Copy data without the keys that are known and empty: those mean their default."""
-    if isinstance(value, dict):
-        return {
-            key: _present(item, shape, (*where, key))
-            for key, item in value.items()
-            if item is not None or (*where, key) == _NEVER_EMPTY or not shape.knows((*where, key))
-        }
-    if isinstance(value, list):
-        return [_present(item, shape, (*where, i)) for i, item in enumerate(value)]
-    return [] if where == _NEVER_EMPTY and value is None else value
+def _texts_beside(tree: Tree, folder: Path) -> dict[str, Any]:
+    """Take the folder `templates` for the clinic's own texts, if they can be no other clinic's."""
+    if not (folder / TEXTS).is_dir():
+        return {}
+    if len(clinics_in(folder)[0]) > 1:
+        tell_of_texts(tree)
+        return {}
+    return {"templates": TEXTS}
 
 
-def _mended(data: Any, broken: Iterable[Where], shape: Shape) -> Any:
-    """Put examples in place of wrong values, or drop them, so that the rest can still be checked."""
-    for where in broken:
-        # Without one item the others would be told of under their neighbour's place: drop the list.
-        keys = tuple(takewhile(lambda step: isinstance(step, str), where))
-        _mend(data, keys, shape)
-    return data
+def tell_of_texts(tree: Tree) -> None:
+    """Warn of a folder of texts that nobody uses."""
+    message = (
+        f"the folder {TEXTS} lies beside several .yaml files, so it is not used unless one names it"
+    )
+    fix = f"write `templates: {TEXTS}` where these are the clinic's texts, else rename the folder"
+    tree.report(Mark(1, 1), ("templates",), "templates_not_used", message, fix, "warning")
 
 
-def _mend(data: Any, where: Where, shape: Shape) -> None:
-    holder = data
-    for step in where[:-1]:
-        holder = holder.get(step) if isinstance(holder, dict) else None
-    if isinstance(holder, dict) and where:
-        holder.pop(where[-1], None)
-        info = shape.fields(where[:-1]).get(str(where[-1]))
-        if info and info.is_required() and info.examples:
-            holder[where[-1]] = info.examples[0]
+def _as_far_as_possible(
+    data: Any, tree: Tree, shape: Shape, context: dict[str, Any]
+) -> Settings | None:
+    """Check mended data, mending what disagrees with the mends: nobody is told of that."""
+    for _ in range(_MOST_MENDS):
+        try:
+            return Settings.model_validate(data, context=context)
+        except ValidationError as error:
+            mended(data, (place_of(e, tree) for e in error.errors(include_url=False)), shape)
+    return None

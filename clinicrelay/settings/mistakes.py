@@ -11,6 +11,9 @@ from pydantic_core import ErrorDetails
 from clinicrelay.settings.shape import Shape, sections
 from clinicrelay.settings.tree import Mark, Tree, Where
 
+# Promised, and not there yet. Taking them in silence would be a lie: nobody would be alerted.
+_LATER = ("monitoring", "runner")
+
 # Follow from another mistake, which is reported itself.
 _CONSEQUENCES = ("default_factory_not_called",)
 
@@ -46,10 +49,14 @@ def report_all(
     for error in errors:
         if error["type"] in _CONSEQUENCES:
             continue
-        where = _settle((*below, *error["loc"]), tree.data, missing=error["type"] == "missing")
+        where = place_of(error, tree, below=below)
+        places.append(where)
+        if error["type"] == "extra_forbidden":
+            tree.opaque.discard(where)  # there is no such key, whatever its value may be
+        elif _unknowable(tree, error, where):
+            continue
         before = len(tree.findings)
         _report(tree, shape, error, where)
-        places.append(where)
         told = tree.findings[before:]
         if told and told[0].path in reported:
             del tree.findings[before:]
@@ -58,9 +65,18 @@ def report_all(
     return places
 
 
-def _settle(loc: Where, data: Any, *, missing: bool) -> Where:
-    """Drop what is not in the file (names of union members) from pydantic's place."""
-    return _alignment(loc, data, missing=missing)[1]
+def _unknowable(tree: Tree, error: ErrorDetails, where: Where) -> bool:
+    """Whether a section's parts disagree that hold a reference nobody followed."""
+    if error["type"] == "missing":
+        return False
+    return any(opaque[: len(where)] == where for opaque in tree.opaque)
+
+
+def place_of(error: ErrorDetails, tree: Tree, *, below: Where = ()) -> Where:
+    """Return pydantic's place without what is not in the file: names of union members."""
+    # A default that cannot stand either is that of a key which is not there.
+    missing = error["type"] == "missing" or error["input"] is None
+    return _alignment((*below, *error["loc"]), tree.data, missing=missing)[1]
 
 
 def _alignment(loc: Where, data: Any, *, missing: bool) -> tuple[bool, Where]:
@@ -106,7 +122,10 @@ def _sentence(mistake: Mistake, shape: Shape, tree: Tree) -> Sentence:
         return _unquoted(mistake, shape)
     if plain := _PLAIN.get(kind):
         return plain(mistake)
-    return "wrong_value", _lower(mistake.error["msg"]), mistake.limits.get("fix", "")
+    message, fix = _lower(mistake.error["msg"]), mistake.limits.get("fix", "")
+    if not fix:  # a plugin's own: `what is wrong: what would be right`
+        message, _, fix = message.partition(": ")
+    return "wrong_value", message, fix or "write something else"
 
 
 def _lower(text: str) -> str:
@@ -145,8 +164,13 @@ def _unknown(mistake: Mistake, shape: Shape) -> Sentence:
     from difflib import get_close_matches
 
     known = shape.fields(mistake.where[:-1])
+    later = _LATER if len(mistake.where) == 1 else ()
     message = f"unknown key {mistake.key!r}"
-    if near := get_close_matches(mistake.key.lower(), known, n=1):
+    near = get_close_matches(mistake.key.lower(), [*known, *later], n=1)
+    if near and near[0] in later:
+        message = f"`{near[0]}` comes with a later version, this one would do nothing with it"
+        return "not_yet", message, "delete it, or put # before its lines, until then"
+    if near:
         return "unknown_key", message, f"did you mean {near[0]!r}?"
     if home := _home_of(mistake.key, shape):
         return "unknown_key", message, f"{mistake.key!r} belongs under {home!r}: move it there"

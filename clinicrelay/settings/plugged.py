@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from clinicrelay import plugins
+from clinicrelay.settings.mending import mended
 from clinicrelay.settings.mistakes import report_all
 from clinicrelay.settings.schema import CalendarSettings, NotifierSettings, Source
 from clinicrelay.settings.shape import Shape, names_of
@@ -19,6 +20,13 @@ ROOMS: Mapping[str, tuple[str, type[Section]]] = {
     "sources": ("connectors", Source),
     "calendars": ("calendars", CalendarSettings),
     "notifiers": ("notifiers", NotifierSettings),
+}
+
+# Promised, and told of as long as they are not there.
+_LATER = {
+    "sources": ("fhir", "rest", "sql"),
+    "calendars": ("google",),
+    "notifiers": ("smtp", "sendgrid", "twilio_sms", "twilio_whatsapp", "aws_sms"),
 }
 
 
@@ -37,10 +45,15 @@ class Plugged:
 def entries(data: Any) -> Iterator[tuple[Where, dict[str, Any]]]:
     """Yield each source, calendar and notifier with its place, as far as they are sections."""
     for section in ROOMS:
-        named = data.get(section)
+        named = data.get(section) if isinstance(data, dict) else None
         for name, entry in named.items() if isinstance(named, dict) else ():
             if isinstance(entry, dict):
                 yield (section, name), entry
+
+
+def options_of(tree: Tree) -> dict[Where, type[BaseModel]]:
+    """Return the options' models of the plugins that a tree names, as far as they exist."""
+    return find_all(Tree(tree.file, tree.data)).options
 
 
 def find_all(tree: Tree) -> Plugged:
@@ -63,6 +76,11 @@ def _find(tree: Tree, where: Where, kind: Any) -> plugins.Plugin | None:
     try:
         return plugins.find(room, kind)
     except plugins.NoSuchPlugin as error:
+        if kind in _LATER[str(where[0])]:
+            message = f"`type: {kind}` comes with a later version"
+            fix = f"the types of this one are {', '.join(plugins.names(room))}"
+            tree.report(tree.mark(at), at, "not_yet", message, fix)
+            return None
         offered = error.suggestion or ", ".join(plugins.names(room))
         fix = f"write {offered}" if error.suggestion else f"the types are {offered}"
         tree.report(tree.mark(at), at, "unknown_type", str(error), fix)
@@ -85,6 +103,9 @@ def validate_all(
         if plugin := plugged.found.get(where):
             shared["options"], places = _options(tree, where, entry, plugin, shape, context)
             wrong += places
+            if places and tree.opaque:  # a second look, without what nobody can know
+                mended(data, places, shape)
+                shared["options"], _ = _options(tree, where, entry, plugin, shape, context)
         data[section][name] = shared
     return wrong
 
@@ -111,3 +132,10 @@ def _options(
 def _keys(model: type[BaseModel]) -> Iterator[str]:
     for name, info in model.model_fields.items():
         yield from names_of(name, info)
+
+
+def installed() -> Iterator[tuple[str, str, type[BaseModel]]]:
+    """Yield section, type and options of each plugin there is."""
+    for section, (room, _) in ROOMS.items():
+        for name in plugins.names(room):
+            yield section, name, plugins.find(room, name).Options

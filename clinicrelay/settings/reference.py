@@ -6,27 +6,21 @@ up to date.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from datetime import time, timedelta
-from enum import Enum
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticUndefined
 
-from clinicrelay import plugins
 from clinicrelay.pages import generate
-from clinicrelay.settings import values
+from clinicrelay.settings import json_schema
 from clinicrelay.settings.mistakes import as_yaml
-from clinicrelay.settings.plugged import ROOMS
+from clinicrelay.settings.plugged import installed
 from clinicrelay.settings.schema import Settings
-from clinicrelay.settings.shape import names_of, parts, sections
-from clinicrelay.times import Span
+from clinicrelay.settings.shape import item_type, names_of, parts, sections
+from clinicrelay.settings.writing import default_of, type_of
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -42,40 +36,6 @@ value in quotes. A variable such as `CLINICRELAY__STORE__URL` sets the key `stor
 file says. Durations are written `15m`, `6h`, `30d`; times of day `"21:00"` and phone numbers
 `"+493012345678"` stand in quotes.
 """
-
-_WORDS = {
-    values.read_span: "duration",
-    values.read_duration: "duration",
-    values.read_clock: "time of day",
-    values.read_share: "share",
-    values.read_factor: "factor",
-    values.read_rate: "rate",
-    values.read_number: "phone",
-    values.read_name: "short name",
-    values.read_email: "e-mail address",
-    values.read_zone: "time zone",
-    values.read_country: "country code",
-    values.read_language: "language tag",
-}
-_TYPES = {
-    bool: "true or false",
-    int: "whole number",
-    float: "number",
-    str: "text",
-    Path: "path",
-    SecretStr: "secret",
-    timedelta: "duration",
-    dict: "section",
-    Any: "any value",
-}
-
-
-def installed() -> Iterator[tuple[str, str, type[BaseModel]]]:
-    """Yield section, type and options of each plugin there is."""
-    for section, (room, _) in ROOMS.items():
-        for name in plugins.names(room):
-            yield section, name, plugins.find(room, name).Options
-
 
 # --- the page ----------------------------------------------------------------------------------
 
@@ -113,14 +73,14 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
             yield names_of(name, info)[0], info
 
 
-def item_type(annotation: Any) -> Any:
-    """Return what a list's items or a section's named entries are; else the type itself."""
-    for part in parts(annotation):
-        if get_origin(part) is dict:
-            return get_args(part)[1]
-        if get_origin(part) in (tuple, list):
-            return get_args(part)[0]
-    return annotation
+def example_of(info: FieldInfo) -> str:
+    """Return how a field may be written: its example, its default, or its first word."""
+    if info.examples:
+        return as_yaml(info.examples[0])
+    if default_of(info) not in ("", "required"):
+        return default_of(info)
+    words = [part for part in parts(info.annotation) if get_origin(part) is Literal]
+    return as_yaml(get_args(words[0])[0]) if words else ""
 
 
 def _below(annotation: Any) -> str:
@@ -129,150 +89,16 @@ def _below(annotation: Any) -> str:
 
 
 def _row(path: str, info: FieldInfo) -> str:
-    example = f"`{as_yaml(info.examples[0])}`" if info.examples else ""
+    example = example_of(info)
     default = default_of(info)
     cells = [
         f"`{path}`",
         type_of(info),
         f"`{default}`" if default not in ("", "required") else default,
         info.description or "",
-        example,
+        f"`{example}`" if example else "",
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def type_of(info: FieldInfo) -> str:
-    """Return the type of a field in a person's words."""
-    return _word(info.annotation, info.metadata)
-
-
-def _word(annotation: Any, metadata: Sequence[Any] = ()) -> str:
-    for note in metadata:
-        if word := _WORDS.get(getattr(note, "func", note)):
-            return word
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _word(arguments[0], arguments[1:])
-    if origin is Literal:
-        return " | ".join(str(a) for a in arguments)
-    if origin in (tuple, list):
-        return f"list of {_word(arguments[0])}"
-    if arguments and origin is not dict:
-        return " or ".join(dict.fromkeys(_word(a) for a in arguments if a is not type(None)))
-    return _name(origin or annotation)
-
-
-def _name(kind: Any) -> str:
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return " | ".join(str(member.value) for member in kind)
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return "section"
-    return _TYPES.get(kind, "text")
-
-
-def default_of(info: FieldInfo) -> str:
-    """Return a field's default as it would be written, or `required`; empty where it is none."""
-    if info.is_required():
-        return "required"
-    value = info.default
-    if value is PydanticUndefined or value is None or isinstance(value, BaseModel | dict):
-        return ""
-    if type_of(info) == "share":
-        return f"{value * 100:g}%"
-    return f"{value:g}x" if type_of(info) == "factor" else as_yaml(plain(value))
-
-
-def plain(value: Any) -> Any:
-    """Return a default as the text, number or list that one would write in YAML."""
-    if isinstance(value, BaseModel):
-        given = (
-            (names_of(n, i)[0], getattr(value, n)) for n, i in type(value).model_fields.items()
-        )
-        return {key: plain(v) for key, v in given if v is not None and key != "options"}
-    if isinstance(value, dict):
-        return {str(plain(k)): plain(v) for k, v in value.items()}
-    if isinstance(value, tuple | list) and not isinstance(value, Span):
-        return [plain(v) for v in value]
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return _written(value)
-    if isinstance(value, time):
-        return f"{value:%H:%M}"
-    if isinstance(value, Enum):
-        return value.value
-    return value if isinstance(value, bool | int | float | None) else str(value)
-
-
-def _written(stretch: timedelta) -> str:
-    seconds = round(stretch.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0 and seconds > size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
-# --- the JSON Schema ---------------------------------------------------------------------------
-
-
-class _Writer(GenerateJsonSchema):
-    def encode_default(self, dft: Any) -> Any:
-        return plain(dft)
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of settings.yaml, with the options of every plugin there is."""
-    schema = Settings.model_json_schema(schema_generator=_Writer)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "clinicrelay settings"
-    definitions = schema["$defs"]
-    for section, (_, model) in ROOMS.items():
-        common = definitions.pop(model.__name__)
-        common["properties"].pop("options")
-        kinds = {n: o for s, n, o in installed() if s == section}
-        for name, options in kinds.items():
-            definitions[f"{section}.{name}"] = _plugged(common, options, section, name, definitions)
-        schema["properties"][section]["additionalProperties"] = _by_type(section, list(kinds))
-    schema["properties"]["quiet_hours"]["anyOf"].append({"const": "off"})
-    return schema
-
-
-def _plugged(
-    common: dict[str, Any],
-    options: type[BaseModel],
-    section: str,
-    name: str,
-    definitions: dict[str, Any],
-) -> dict[str, Any]:
-    """Return the common part and a plugin's own as one section; nested ones join `definitions`."""
-    template = f"#/$defs/{section}.{name}.{{model}}"
-    own = options.model_json_schema(schema_generator=_Writer, ref_template=template)
-    for key, nested in own.pop("$defs", {}).items():
-        definitions[f"{section}.{name}.{key}"] = nested
-    return {
-        "type": "object",
-        "description": own.get("description", ""),
-        "additionalProperties": False,
-        "properties": {**own.get("properties", {}), **common["properties"]},
-        "required": sorted({*own.get("required", []), *common["required"]}),
-    }
-
-
-def _by_type(section: str, kinds: list[str]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["type"],
-        "properties": {"type": {"enum": kinds}},
-        "allOf": [
-            {
-                "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
-                "then": {"$ref": f"#/$defs/{section}.{kind}"},
-            }
-            for kind in kinds
-        ],
-    }
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -280,8 +106,10 @@ def _by_type(section: str, kinds: list[str]) -> dict[str, Any]:
 
 def files() -> dict[Path, str]:
     """Return what the generated files are to hold."""
-    schema = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
-    return {FOLDER / "settings.md": page(), FOLDER / "settings.schema.json": schema}
+    return {
+        FOLDER / "settings.md": page(),
+        FOLDER / json_schema.FILE_NAME: json_schema.text(),
+    }
 
 
 if __name__ == "__main__":

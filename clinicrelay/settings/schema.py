@@ -28,6 +28,7 @@ from clinicrelay.settings.telling import (
     Reminders,
     Step,
     none_if_off,
+    with_off,
 )
 from clinicrelay.settings.upkeep import HoldIf, Logging, Retention, Safety, Store
 from clinicrelay.settings.values import (
@@ -290,7 +291,7 @@ class Doctor(Section):
 
 def _from_the_settings_file(value: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder")
-    return Path(folder, value.expanduser()) if folder else value
+    return Path(folder, value) if folder else value
 
 
 LocalPath: TypeAlias = Annotated[Path, AfterValidator(_from_the_settings_file)]
@@ -300,7 +301,18 @@ class Settings(Section):
     """One clinic's settings, read and checked; all paths in it that are its own are absolute."""
 
     version: Literal[1] = Field(description="The version of this format.", examples=[1])
-    clinic: Clinic = Field(description="Whose appointments these are.")
+    clinic: Clinic = Field(
+        description="Whose appointments these are.",
+        examples=[
+            {
+                "id": "riverside",
+                "name": "Riverside Family Clinic",
+                "timezone": "Europe/Berlin",
+                "country": "DE",
+                "language": "de",
+            }
+        ],
+    )
     data: LocalPath = Field(
         default=Path("var"),
         validate_default=True,
@@ -309,19 +321,24 @@ class Settings(Section):
     )
     store: Store = Field(default=Store(), description="Where the store is.")
     sources: dict[Name, Source] = Field(
-        default={}, description="Where appointments come from, each under a name of your choice."
+        default={},
+        description="Where appointments come from, each under a name of your choice.",
+        examples=[{"reception": {"type": "csv", "contents": "snapshot"}}],
     )
     calendars: dict[Name, CalendarSettings] = Field(
         default={},
         description="Where doctors see them, each under a name of your choice. Absent: nowhere.",
+        examples=[{"files": {"type": "ics"}}],
     )
     doctors: tuple[Doctor, ...] = Field(
         default=(),
         description="Links practitioners to calendars. Absent: their e-mail is the calendar.",
+        examples=[[{"id": "acar", "match": "17", "calendar": "acar@riverside.example"}]],
     )
     notifiers: dict[Name, NotifierSettings] = Field(
         default={},
         description="What sends messages, each under a name of your choice. Absent: nothing.",
+        examples=[{"outbox": {"type": "outbox"}}],
     )
     channels: Channels = Field(
         default=Channels(), description="Which way people are reached first, and consent."
@@ -331,11 +348,15 @@ class Settings(Section):
     )
     quiet_hours: Annotated[QuietHours | None, BeforeValidator(none_if_off)] = Field(
         default=QuietHours(),
+        json_schema_extra=with_off,
         description="When nobody is disturbed; `off` switches it off, with a warning.",
         examples=[{"from": "21:00", "to": "08:00"}],
     )
     templates: LocalPath | None = Field(
-        default=None, description="Folder of the clinic's own texts.", examples=["templates"]
+        default=None,
+        description="Folder of the clinic's own texts. Absent: `templates` beside the settings file, if "
+        "there is one and no other clinic's file.",
+        examples=["templates"],
     )
     safety: Safety = Field(default=Safety(), description="What stops a disaster.")
     logging: Logging = Field(default=Logging(), description="What is written down.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,6 +18,13 @@ from clinicrelay.settings.tree import Mark, Tree, Where, dotted
 # Shorter texts (`de`, `info`) also occur in honest words about other places.
 _TELLTALE = 6
 
+# To the last @: one that should be written as %40 must not show what stands behind it. Before the
+# colon of a database's URL anything may be meant as the user's name.
+_WITH_PASSWORD = re.compile(
+    r"((?:(?:postgres|mysql|mariadb)[\w+]*://[^:\n]*|[a-z][\w+.-]*://[^/?#\s:]*):)(.+)@",
+    re.IGNORECASE,
+)
+
 
 def hide_secrets(tree: Tree, shape: Shape) -> bool:
     """Mark the texts of secret keys as hidden; warn of those that stand in the file themselves.
@@ -25,23 +33,35 @@ def hide_secrets(tree: Tree, shape: Shape) -> bool:
     """
     literal = False
     for where, mark in list(tree.values.items()):
-        if mark.text and not mark.variable and shape.is_secret(where):
-            if not mark.hidden:
+        if not mark.text or mark.variable:
+            continue
+        if shape.is_secret(where):
+            if not mark.hidden and where not in tree.opaque:
                 literal = True
-                _warn_of_literal(tree, mark, where)
+                _warn_of_literal(tree, mark, where, "a secret stands in the settings file itself")
             tree.values[where] = replace(mark, hidden=(*mark.hidden, mark.text))
+        elif (password := password_in(mark.text)) and not password.startswith("${"):
+            literal = True
+            _warn_of_literal(tree, mark, where, "a password stands in the settings file itself")
+            tree.values[where] = replace(mark, hidden=(*mark.hidden, password))
     return literal
 
 
-def _warn_of_literal(tree: Tree, mark: Mark, where: Where) -> None:
-    tree.report(
-        mark,
-        where,
-        "literal_secret",
-        "a secret stands in the settings file itself",
-        f"write ${{{str(where[-1]).upper()}}} and set that variable, or ${{file:secrets/…}}",
-        "warning",
-    )
+def password_in(url: str) -> str | None:
+    """Return the password that stands in an address, if it is one and holds one."""
+    found = _WITH_PASSWORD.match(url)
+    return found[2] if found else None
+
+
+def without_password(url: str) -> str:
+    """Return an address as it may be shown; what is none stays as it is."""
+    return _WITH_PASSWORD.sub(r"\1…@", url)
+
+
+def _warn_of_literal(tree: Tree, mark: Mark, where: Where, message: str) -> None:
+    name = "PASSWORD" if password_in(mark.text) else str(where[-1]).upper()
+    fix = f"write ${{{name}}} and set that variable, or ${{file:secrets/…}}"
+    tree.report(mark, where, "literal_secret", message, fix, "warning")
 
 
 def warn_of_open_files(tree: Tree, files: Iterable[Path]) -> None:
@@ -68,5 +88,7 @@ def redacted(tree: Tree) -> tuple[Finding, ...]:
 def _strike(finding: Finding, hidden: set[str]) -> Finding:
     message, fix = finding.message, finding.fix
     for text in sorted(hidden, key=len, reverse=True):
-        message, fix = message.replace(text, "…"), fix.replace(text, "…")
+        # A short one is also a part of honest words: `x` of `inbox`.
+        whole = re.escape(text) if len(text) >= _TELLTALE else rf"(?<!\w){re.escape(text)}(?!\w)"
+        message, fix = re.sub(whole, "…", message), re.sub(whole, "…", fix)
     return msgspec.structs.replace(finding, message=message, fix=fix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
@@ -38,6 +39,16 @@ def sections(annotation: Any) -> Iterator[type[BaseModel]]:
             yield part
 
 
+def item_type(annotation: Any) -> Any:
+    """Return what a list's items or a section's named entries are; else the type itself."""
+    for part in parts(annotation):
+        if get_origin(part) is dict:
+            return get_args(part)[1]
+        if get_origin(part) in (tuple, list):
+            return get_args(part)[0]
+    return annotation
+
+
 @dataclass(slots=True)
 class Shape:
     """The settings' model, and at some places the model of a plugin's options beside it."""
@@ -68,6 +79,10 @@ class Shape:
     def is_secret(self, where: Where) -> bool:
         """Whether a value at this place must never be shown."""
         return any(part is SecretStr for kind in self.types(where) for part in parts(kind))
+
+    def is_path(self, where: Where) -> bool:
+        """Whether a value at this place names a file or folder."""
+        return any(part is Path for kind in self.types(where) for part in parts(kind))
 
     def knows(self, where: Where) -> bool:
         """Whether anything may stand at this place at all."""

@@ -16,7 +16,14 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from clinicrelay.model import Channel
-from clinicrelay.settings.values import CalendarSpan, ClockTime, Section, SomeTime, wrong
+from clinicrelay.settings.values import (
+    SPAN_PATTERN,
+    CalendarSpan,
+    ClockTime,
+    Section,
+    SomeTime,
+    wrong,
+)
 from clinicrelay.times import Span
 
 Consent: TypeAlias = Literal["recorded", "implied", "off"]
@@ -110,7 +117,8 @@ class Step(Section):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string", "examples": ["1d"]}, handler(core_schema)]}
+        word = {"type": "string", "pattern": SPAN_PATTERN, "examples": ["1d"]}
+        return {"anyOf": [word, handler(core_schema)]}
 
     @model_validator(mode="before")
     @classmethod
@@ -257,3 +265,8 @@ def none_if_off(value: Any) -> Any:
     """Read `off` (also `no` and `false`, which YAML 1.1 makes of it) as None."""
     off = value is False or (isinstance(value, str) and value.lower() in ("off", "no", "false"))
     return None if off else value
+
+
+def with_off(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema of quiet hours take what `none_if_off` reads as none."""
+    schema["anyOf"] += [{"enum": ["off", "no"]}, {"const": False}]

@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec.structs import replace
+
 from clinicrelay.contracts import Finding
 from clinicrelay.settings.values import Plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.nodes import Node, ScalarNode
 
@@ -22,6 +26,7 @@ Where: TypeAlias = tuple[str | int, ...]
 
 # Aliases can blow a small file up to billions of values.
 _MOST_VALUES = 20_000
+_TOO_MUCH = "the file is nested too deeply, or holds far too much"
 
 
 @dataclass(slots=True)
@@ -49,6 +54,7 @@ class Tree:
     keys: dict[Where, Mark] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     unquoted: set[tuple[int, int]] = field(default_factory=set)  # places filled in to read on
+    opaque: set[Where] = field(default_factory=set)  # references that are not followed
 
     def mark(self, where: Where) -> Mark:
         """Return the place of a value, or of the nearest thing around it."""
@@ -67,9 +73,10 @@ class Tree:
     ) -> None:
         """Note something a person has to know about one place.
 
-        What stands where a reference was not in quotes is ours, and nothing is said about it.
+        What stands where a reference was not in quotes is ours, and what a reference leads to that
+        is not followed is unknown: nothing is said about either.
         """
-        if (mark.line, mark.column) in self.unquoted:
+        if (mark.line, mark.column) in self.unquoted or where in self.opaque:
             return
         origin = f" (from the environment variable {mark.variable})" if mark.variable else ""
         self.findings.append(
@@ -92,6 +99,18 @@ def dotted(where: Where) -> str:
     return text.removeprefix(".")
 
 
+def placed(finding: Finding, file: Path) -> Finding:
+    """Return what was found out later with its place in the settings file, if its key stands there."""
+    where = tuple(finding.path.split("."))
+    try:
+        mark = parse(file.read_text("utf-8-sig"), str(file)).values.get(where)
+    except (OSError, UnicodeDecodeError):  # it was read a moment ago, and is gone now
+        mark = None
+    if mark is None or finding.file:
+        return finding
+    return replace(finding, file=str(file), line=mark.line, column=mark.column)
+
+
 def parse(text: str, file: str) -> Tree:
     """Read YAML; mistakes are in the tree's findings, and `data` is None if there is nothing to use."""
     from ruamel.yaml import YAML
@@ -111,7 +130,7 @@ def parse(text: str, file: str) -> Tree:
         except MarkedYAMLError as error:
             readable = _syntax(tree, error, text)
         except RecursionError:
-            _whole_file(tree, "syntax", "the file is nested too deeply", "settings need six levels")
+            _whole_file(tree, "syntax", _TOO_MUCH, "settings need six levels and few lines")
     return tree
 
 

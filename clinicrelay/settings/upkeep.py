@@ -6,8 +6,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, PlainValidator, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
+from clinicrelay.settings import databases
 from clinicrelay.settings.values import (
     CalendarSpan,
     Factor,
@@ -21,20 +30,12 @@ from clinicrelay.settings.values import (
 )
 from clinicrelay.times import Span
 
-DRIVERS = {
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-}
-_DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
-
 
 class Store(Section):
     """Where clinicrelay keeps its own copy and its memory."""
 
     # No repr: the address of a database server holds its password.
-    url: str = Field(
+    url: Annotated[str, AfterValidator(databases.read_database)] = Field(
         default="sqlite:///clinicrelay.db",
         repr=False,
         description="SQLAlchemy URL of the store; a relative SQLite file lies in `data`.",
@@ -42,7 +43,8 @@ class Store(Section):
     )
     lease: SomeTime = Field(
         default=timedelta(seconds=60),
-        description="How long a killed run blocks the next one at most.",
+        description="How long a killed run blocks the next one at most; one on another machine that "
+        "was waiting for a mail server's answer, as long as that may take.",
         examples=["60s"],
     )
     instance_key: SecretStr | None = Field(
@@ -52,26 +54,9 @@ class Store(Section):
         examples=["${INSTANCE_KEY}"],
     )
 
-    @field_validator("url")
-    @classmethod
-    def _known_database(cls, value: str) -> str:
-        scheme, separator, _ = value.partition("://")
-        if not separator or DRIVERS.get(scheme, scheme).split("+")[0] not in _DIALECTS:
-            raise wrong(
-                "this is not the URL of a database that can be the store",
-                "write sqlite:///clinicrelay.db or postgresql+psycopg://user:password@host/name",
-            )
-        return value
-
     def resolved_url(self, data: Path) -> str:
-        """Return the URL for SQLAlchemy: driver named, a relative SQLite file placed in `data`."""
-        scheme, _, rest = self.url.partition("://")
-        if scheme.split("+")[0] != "sqlite":
-            return f"{DRIVERS.get(scheme, scheme)}://{rest}"
-        name = rest.removeprefix("/")
-        if not name or name.startswith((":memory:", "file:")):
-            return self.url
-        return f"{scheme}:///{data / name}"
+        """Return the URL as SQLAlchemy wants it; it may hold a password."""
+        return databases.resolved(self.url, data)
 
 
 class HoldIf(Section):
@@ -85,6 +70,17 @@ class HoldIf(Section):
     )
     cancelled: Share = Field(
         default=0.30, description="Share of visits cancelled in one read.", examples=["30%"]
+    )
+    reassigned: Share = Field(
+        default=0.30,
+        description="Share of visits given to another practitioner or patient in one read.",
+        examples=["30%"],
+    )
+    reinstated: Share = Field(
+        default=0.30,
+        description="Share of visits, of those still to come, that are back after they were "
+        "cancelled or gone.",
+        examples=["30%"],
     )
     shifted: Whole = Field(
         default=10,
@@ -116,7 +112,23 @@ def read_recipient(value: Any, info: ValidationInfo) -> str:
     return read_number(value, info)
 
 
-Recipient: TypeAlias = Annotated[str, PlainValidator(read_recipient)]
+Recipient: TypeAlias = Annotated[
+    str,
+    PlainValidator(read_recipient),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\+[1-9]\d{7,14}$|^[^@\s]+@[^@\s]+\.[^@\s]+$",
+            "examples": ["*@riverside.example"],
+        }
+    ),
+]
+
+
+def _never_empty(schema: dict[str, Any]) -> None:
+    """An empty list would let everybody through who thinks it lets nobody."""
+    items = schema.pop("anyOf")[0]["items"]
+    schema |= {"type": "array", "items": items, "minItems": 1, "never_empty": True}
 
 
 class Safety(Section):
@@ -135,6 +147,7 @@ class Safety(Section):
     )
     only_recipients: tuple[Recipient, ...] | None = Field(
         default=None,
+        json_schema_extra=_never_empty,
         description="Messages to patients and doctors reach nobody else; `*@domain` means a whole "
         "domain. Absent: no restriction.",
         examples=[["+4915100000000", "*@riverside.example"]],

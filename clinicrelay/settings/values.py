@@ -69,8 +69,9 @@ def read_span(value: Any) -> Span:
         raise wrong("this is not a duration", "write 15m, 6h, 30d or 1h30m")
     try:
         return parse_span(value)
-    except ValueError:
-        raise wrong(f"{value!r} is not a duration", "write 15m, 6h, 30d or 1h30m") from None
+    except ValueError as error:
+        reason = str(error).partition(";")[0]
+        raise wrong(reason, "write 15m, 6h, 30d or 1h30m") from None
 
 
 def read_duration(value: Any) -> timedelta:
@@ -295,31 +296,65 @@ def read_language(value: str) -> str:
     raise wrong(f"{value!r} is not a language tag", f"write {near}")
 
 
-def _text_schema(pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+# --- types, each with what JSON Schema can say of it ---------------------------------------------
 
 
-_SPAN_SCHEMA = _text_schema(r"^(\d+(\.\d+)?\s*[smhdw]\s*)+$|\$\{", "15m")
-_SHARE_SCHEMA = WithJsonSchema({"type": ["string", "number"], "examples": ["5%"]})
-_FACTOR_SCHEMA = WithJsonSchema({"type": ["string", "number"], "examples": ["5x"]})
+SPAN_PATTERN = r"^\s*(\d+(\.\d+)?\s*[smhdwSMHDW]\s*)+$"
+
+
+def _text_schema(pattern: str, example: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example], **more})
+
+
+def _number_schema(pattern: str, example: str, **limits: float) -> WithJsonSchema:
+    text = {"type": "string", "pattern": pattern}
+    return WithJsonSchema({"anyOf": [text, {"type": "number", **limits}], "examples": [example]})
+
+
+_SPAN_SCHEMA = _text_schema(SPAN_PATTERN, "15m")
+_SHARE_SCHEMA = _number_schema(
+    r"^\s*((100(\.0+)?|\d{1,2}(\.\d+)?)\s*%|0(\.\d+)?|\.\d+)\s*$",
+    "5%",
+    minimum=0,
+    exclusiveMaximum=1,
+)
+_FACTOR_SCHEMA = _number_schema(
+    r"^\s*(1\.\d*[1-9]\d*|[2-9](\.\d+)?|[1-9]\d+(\.\d+)?)\s*[xX]?\s*$", "5x", exclusiveMinimum=1
+)
 
 CalendarSpan: TypeAlias = Annotated[Span, PlainValidator(read_span), _SPAN_SCHEMA]
 Duration: TypeAlias = Annotated[timedelta, PlainValidator(read_duration), _SPAN_SCHEMA]
 SomeTime: TypeAlias = Annotated[Duration, AfterValidator(_above_zero)]
 ClockTime: TypeAlias = Annotated[
-    time, PlainValidator(read_clock), _text_schema(r"^\d{1,2}:\d\d$|\$\{", "21:00")
+    time,
+    PlainValidator(read_clock),
+    _text_schema(r"^\s*([01]?\d|2[0-3]):[0-5]\d\s*$", "21:00", quoted=True),
 ]
 Share: TypeAlias = Annotated[float, PlainValidator(read_share), _SHARE_SCHEMA]
 Factor: TypeAlias = Annotated[float, PlainValidator(read_factor), _FACTOR_SCHEMA]
 RateLimit: TypeAlias = Annotated[
-    Rate, PlainValidator(read_rate), _text_schema(r"^\d+\s*/\s*(s|m|h|d|run)$|\$\{", "5/s")
+    Rate, PlainValidator(read_rate), _text_schema(r"^\s*0*[1-9]\d*\s*/\s*(s|m|h|d|run)\s*$", "5/s")
 ]
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
-Name: TypeAlias = Annotated[str, AfterValidator(read_name)]
-Email: TypeAlias = Annotated[str, AfterValidator(read_email)]
-Zone: TypeAlias = Annotated[str, AfterValidator(read_zone)]
-Country: TypeAlias = Annotated[str, AfterValidator(read_country)]
-Language: TypeAlias = Annotated[str, AfterValidator(read_language)]
+Name: TypeAlias = Annotated[
+    str, AfterValidator(read_name), _text_schema(f"^{_NAME.pattern}$", "main_ehr")
+]
+Email: TypeAlias = Annotated[
+    str, AfterValidator(read_email), _text_schema(f"^{_EMAIL.pattern}$", "name@clinic.example")
+]
+Zone: TypeAlias = Annotated[
+    str,
+    AfterValidator(read_zone),
+    _text_schema(r"^(UTC|(?!Etc/|posix/|right/)[A-Za-z_]+(/[A-Za-z0-9_+-]+)+)$", "Europe/Berlin"),
+]
+Country: TypeAlias = Annotated[
+    str, AfterValidator(read_country), _text_schema(r"^\s*[A-Za-z]{2}\s*$", "DE")
+]
+Language: TypeAlias = Annotated[
+    str, AfterValidator(read_language), _text_schema(f"^{_TAG.pattern}$", "de")
+]
 Phone: TypeAlias = Annotated[
-    str, PlainValidator(read_number), _text_schema(r"^\+[1-9]\d{7,14}$|\$\{", "+493012345678")
+    str,
+    PlainValidator(read_number),
+    _text_schema(r"^\+[1-9]\d{7,14}$", "+493012345678", quoted=True),
 ]

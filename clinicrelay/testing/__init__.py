@@ -21,7 +21,12 @@ from clinicrelay.testing.calendars import CalendarContract, SeenEvent  # noqa: E
 from clinicrelay.testing.connectors import Booking, ConnectorContract  # noqa: E402
 from clinicrelay.testing.fakes import FakeCalendar, FakeConnector, FakeNotifier  # noqa: E402
 from clinicrelay.testing.kits import CANARIES, CLINIC, NOW, WINDOW, kit  # noqa: E402
-from clinicrelay.testing.notifiers import Arrived, NotifierContract  # noqa: E402
+from clinicrelay.testing.notifiers import (  # noqa: E402
+    Arrived,
+    Fault,
+    NotifierContract,
+    ProviderContract,
+)
 
 __all__ = [
     "CANARIES",
@@ -35,7 +40,9 @@ __all__ = [
     "FakeCalendar",
     "FakeConnector",
     "FakeNotifier",
+    "Fault",
     "NotifierContract",
+    "ProviderContract",
     "SeenEvent",
     "kit",
 ]

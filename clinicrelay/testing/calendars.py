@@ -80,6 +80,16 @@ class CalendarContract(OptionsContract):
         assert (seen.title, seen.start, seen.end) == (write.title, write.start, write.end)
         assert (seen.description.rstrip(), seen.location) == (write.description, write.location)
 
+    def test_the_calendar_itself_shows_what_was_put_until_it_is_removed(self, folder: Path) -> None:
+        write = self.write()
+        (put,) = apply_all(self.make(folder), self.ours, [write])
+        assert self.make(folder).shows(self.ours, write.ref, put.memo)
+        assert not self.make(folder).shows(self.ours, "another", {})
+        assert not self.make(folder).shows(self.other, write.ref, put.memo)
+        gone = EventWrite(write.ref, put=False, memo=put.memo)
+        apply_all(self.make(folder), self.ours, [gone])
+        assert not self.make(folder).shows(self.ours, write.ref, put.memo)
+
     def test_the_same_put_again_changes_nothing_at_all(self, folder: Path) -> None:
         writes = [self.write("r1"), self.write("r2")]
         apply_all(self.make(folder), self.ours, writes)

@@ -169,6 +169,22 @@ class ConnectorContract(OptionsContract):
         nameless = [bad for bad in read.unreadable if bad.key is None]
         assert not nameless or not all(p.complete for p in read.pages if p.last)
 
+    def test_telling_twice_what_was_set_aside_changes_nothing_more(self, folder: Path) -> None:
+        if not self.spoil(folder, BOOKINGS):
+            pytest.skip("this source has no unreadable records")
+        connector = self.make(folder)
+        connector.claim()
+        pages = list(connector.pull(None, WINDOW))
+        bad = [one for page in pages for one in page.unreadable]
+        connector.rejected(pages[-1].cursor, iter(bad))
+        told = _tree(folder)
+        connector.rejected(pages[-1].cursor, iter(bad))  # a run that was killed in between
+        assert _tree(folder) == told
+        connector.kept(pages[-1].cursor)
+        after = _tree(folder)
+        connector.rejected(pages[-1].cursor, iter(bad))
+        assert _tree(folder) == after
+
     def test_looking_without_claiming_changes_nothing(self, folder: Path) -> None:
         self.fill(folder, BOOKINGS)
         before = _tree(folder)
@@ -220,12 +236,13 @@ class ConnectorContract(OptionsContract):
 
 
 def cycle(connector: Connector, cursor: Cursor | None) -> Read:
-    """Read as `sync` does: claim, pull, and after each last page say that it was kept."""
+    """Read as `sync` does: claim, pull, and after each last page say what was kept and what not."""
     connector.claim()
     read = Read()
     for page in connector.pull(cursor, WINDOW):
         read.pages.append(page)
         if page.last:
+            connector.rejected(page.cursor, read.unreadable)
             connector.kept(page.cursor)
     return read
 

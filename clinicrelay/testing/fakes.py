@@ -20,6 +20,7 @@ from clinicrelay.contracts import (
     EventWrite,
     Found,
     Kit,
+    Memo,
     Message,
     Notifier,
     Outcome,
@@ -121,6 +122,7 @@ class FakeCalendar(Calendar):
 
     Options = NoOptions
     outside = False
+    connects = False
 
     def __init__(self, kit: Kit | None = None, *, faults: Iterable[Outcome] = ()) -> None:
         super().__init__(NoOptions(), kit or sample_kit(Path()))
@@ -137,6 +139,9 @@ class FakeCalendar(Calendar):
 
     def lost(self, calendar: str) -> bool:
         return calendar in self.gone
+
+    def shows(self, calendar: str, ref: str, memo: Memo) -> bool:
+        return ref in self.events.get(calendar, {})
 
     def _one(self, calendar: str, write: EventWrite) -> EventResult:
         if calendar in self.broken:
@@ -168,6 +173,7 @@ class FakeNotifier(Notifier):
     Options = NoOptions
     channels = (Channel.EMAIL, Channel.SMS, Channel.WHATSAPP)
     outside = False
+    connects = False
 
     def __init__(
         self,

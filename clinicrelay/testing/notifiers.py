@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +33,31 @@ ODD_TEXTS = (
     "\"quoted\", 'single', \\back\\ <b>&amp;</b> %s {name}",
     "line one\nline two\n\nline four",
     ".\n.a line that begins with a dot\nFrom here on",
+    "ends with a dot alone\n.",
+    "tab\there, a = sign, =20 =_x, and a space before the line's end \nü" + "ß" * 999,
+    "\n".join(f"line {n} of a long letter, zażółć gęślą jaźń" for n in range(3000)),
 )
+
+
+class Fault(StrEnum):
+    """What a provider may do to a message; see `ProviderContract.play`."""
+
+    REFUSED = "it refuses this message for good"
+    BUSY = "it takes nothing for now"
+    GONE = "it ends the connection before it can have taken anything"
+    ANSWER_LOST = "it takes the message and ends the connection without a word"
+    ANSWER_LATE = "it takes the message and answers after the notifier's timeout"
+    LOCKED_OUT = "it does not know the password"
+
+
+EXPECTED = {
+    Fault.REFUSED: Outcome.REJECTED,
+    Fault.BUSY: Outcome.NOT_SENT,
+    Fault.GONE: Outcome.NOT_SENT,
+    Fault.ANSWER_LOST: Outcome.UNKNOWN,
+    Fault.ANSWER_LATE: Outcome.UNKNOWN,
+    Fault.LOCKED_OUT: Outcome.NOT_SENT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +71,17 @@ class Arrived:
 
 
 class NotifierContract(OptionsContract):
-    """Inherit, say how to make the plugin and how to see what arrived; ten promises are kept.
+    """Inherit, say how to make the plugin and how to see what arrived; the rest is kept for you.
 
     `answers_lookups` is false where the provider cannot be asked; `repeats_are_harmless` is false
-    where nothing at the provider's side makes a second identical attempt one message.
+    where nothing at the provider's side makes a second identical attempt one message. `secrets`
+    are the passwords and keys that `make` puts into the options. Whoever speaks to a provider
+    inherits `ProviderContract`.
     """
 
     answers_lookups: ClassVar[bool] = True
     repeats_are_harmless: ClassVar[bool] = True
+    secrets: ClassVar[tuple[str, ...]] = ()
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
@@ -120,11 +148,12 @@ class NotifierContract(OptionsContract):
         assert len(self.arrived(folder)) == len(notifier.channels)
 
     def test_the_same_attempt_by_another_process_is_no_second_message(self, folder: Path) -> None:
-        if not self.repeats_are_harmless:
-            pytest.skip("this provider cannot know an attempt again")
         first = self.make(folder)
         assert first.send(self.message(first)).outcome is Outcome.ACCEPTED
         again = self.make(folder)
+        if not self.repeats_are_harmless:  # then it must never say that it may be tried again
+            assert not isinstance(again.lookup(self.message(again)), Absent)
+            return
         again.send(self.message(again))
         assert len(self.arrived(folder)) == 1
 
@@ -156,8 +185,8 @@ class NotifierContract(OptionsContract):
 
     def test_no_line_end_in_a_subject_begins_a_header(self, folder: Path) -> None:
         notifier = self.make(folder)
-        if Channel.EMAIL not in notifier.channels:
-            pytest.skip("no e-mail")
+        if Channel.EMAIL not in notifier.channels:  # a subject has no place in it
+            return
         evil = "Visit\r\nBcc: thief@evil.example\n\nbody\u2028X: y"
         notifier.send(self.message(notifier, channel=Channel.EMAIL, to=CANARY_EMAIL, subject=evil))
         (seen,) = self.arrived(folder)
@@ -185,8 +214,8 @@ class NotifierContract(OptionsContract):
 
     def test_an_attachment_does_not_hide_the_text(self, folder: Path) -> None:
         notifier = self.make(folder)
-        if Channel.EMAIL not in notifier.channels:
-            pytest.skip("no e-mail")
+        if Channel.EMAIL not in notifier.channels:  # nor has an attachment
+            return
         note = Attachment("note.txt", "text/plain", "see you")
         message = self.message(
             notifier, channel=Channel.EMAIL, to=CANARY_EMAIL, html="<p>x</p>", attachments=(note,)
@@ -210,7 +239,44 @@ class NotifierContract(OptionsContract):
         traces = self.traces(folder)
         self.break_destination(folder)
         failed = notifier.send(self.message(notifier, id="at-2"))
-        assert not canaries_in(sent, failed, *traces, *notifier.check())
+        said = (sent, failed, *traces, *notifier.advise(), *notifier.check())
+        assert not canaries_in(*said)
+        assert not self.secrets_in(*said, vars(notifier), notifier.options)
+
+    def secrets_in(self, *things: object) -> list[str]:
+        """Return the secrets that somebody reading these would see."""
+        shown = "\n".join(repr(thing) for thing in things)
+        return [secret for secret in self.secrets if secret in shown]
+
+    def test_what_is_handed_over_is_noted_just_before(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        noted: list[tuple[str, int]] = []
+
+        def note(attempt: str) -> None:
+            noted.append((attempt, len(self.arrived(folder))))
+
+        notifier.kit = replace(notifier.kit, handing_over=note)
+        notifier.send(self.message(notifier, id="at-1"))
+        notifier.send(self.message(notifier, id="at-2"))
+        assert noted == ([("at-1", 0), ("at-2", 1)] if notifier.hands_over else [])
+
+    def test_closing_is_harmless_at_any_time(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        notifier.close()
+        for number in range(2):
+            message = self.message(notifier, id=f"at-{number}")
+            assert notifier.send(message).outcome is Outcome.ACCEPTED
+            notifier.close()
+            notifier.close()
+        assert len(self.arrived(folder)) == 2
+
+    def test_it_knows_whether_messages_leave_the_machine(self, folder: Path) -> None:
+        assert isinstance(self.make(folder).outside, bool)
+
+    def test_what_it_advises_can_be_followed(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        assert all(f.message and f.fix for f in notifier.advise())
+        assert not self.arrived(folder)
 
     def test_check_says_what_is_wrong_and_sends_nothing(self, folder: Path) -> None:
         notifier = self.make(folder)
@@ -220,3 +286,62 @@ class NotifierContract(OptionsContract):
         errors: list[Finding] = [f for f in notifier.check() if f.severity == "error"]
         assert errors
         assert all(f.message and f.fix for f in errors)
+
+
+class ProviderContract(NotifierContract):
+    """What holds besides for a notifier that speaks to a provider: every fault is what it is."""
+
+    def play(self, folder: Path, fault: Fault) -> None:
+        """Make the provider do this to the next message, and only to that one."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("fault", Fault)
+    def test_each_fault_of_the_provider_is_the_outcome_that_it_is(
+        self, folder: Path, fault: Fault, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        notifier = self.make(folder)
+        self.play(folder, fault)
+        caplog.set_level(0)
+        result = notifier.send(self.message(notifier))
+        assert result.outcome is EXPECTED[fault], result
+        assert result.reason
+        assert result.detail
+        assert not canaries_in(result, caplog.text)
+        assert not self.secrets_in(result, caplog.text)
+        taken = 1 if result.outcome is Outcome.UNKNOWN else 0
+        assert len(self.arrived(folder)) == taken, "one attempt is one attempt"
+        # Only what is nobody's own fault may keep the others waiting.
+        assert not (result.pause and result.outcome in (Outcome.REJECTED, Outcome.ACCEPTED))
+        assert result.pause is not None or fault is not Fault.LOCKED_OUT
+
+    @pytest.mark.parametrize("fault", Fault)
+    def test_after_a_fault_the_next_message_leaves(self, folder: Path, fault: Fault) -> None:
+        notifier = self.make(folder)
+        notifier.send(self.message(notifier, id="at-0"))
+        self.play(folder, fault)
+        notifier.send(self.message(notifier, id="at-1"))
+        before = len(self.arrived(folder))
+        assert notifier.send(self.message(notifier, id="at-2")).outcome is Outcome.ACCEPTED
+        assert len(self.arrived(folder)) == before + 1
+
+    def test_a_process_that_may_no_longer_send_does_not(self, folder: Path) -> None:
+        notifier = self.make(folder)
+        if not notifier.hands_over:  # it is proven otherwise what became of its attempts
+            assert self.answers_lookups
+            return
+        kit = notifier.kit
+        notifier.kit = replace(kit, handing_over=_refuse)
+        with pytest.raises(NoLongerOurs):
+            notifier.send(self.message(notifier, id="at-1"))
+        assert not self.arrived(folder)
+        notifier.kit = kit
+        assert notifier.send(self.message(notifier, id="at-2")).outcome is Outcome.ACCEPTED
+        assert len(self.arrived(folder)) == 1
+
+
+class NoLongerOurs(Exception):
+    """What handing over raises in a process that has lost its leave to send."""
+
+
+def _refuse(attempt: str) -> None:
+    raise NoLongerOurs

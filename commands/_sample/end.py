@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clinicrelay.times import local
-from commands._frame import Call, clinic
+from commands._call import Call
+from commands._frame import clinic
 from commands._sample import found
 from commands._sample.found import Said
 from commands._sample.people import ZONE

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clinicrelay.times import iso
-from commands._frame import Call, clinic, log_of
+from commands._call import Call
+from commands._frame import clinic, log_of
 from commands._sample import found
 from commands._sample.folder import drop
 from commands._sample.week import Moment

@@ -7,26 +7,43 @@ so a crash anywhere leaves it where the next run finds it and finishes.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from clinicrelay.contracts import Connector, Cursor, Finding, Kit, Page, Unreadable, Window
 from clinicrelay.errors import Refused
+from connectors.csv.folders import folder_findings, left_lying
+from connectors.csv.giving_back import encodings, give_back
 from connectors.csv.inbox import Drop, Inbox, Look, manifest_fits
 from connectors.csv.options import Options
-from connectors.csv.pages import counted, ended, identity, is_older, paged, set_aside
-from connectors.csv.reading import Form, ends_without_newline, form_of
+from connectors.csv.pages import (
+    End,
+    corrected,
+    counted,
+    end_of,
+    ended,
+    identity,
+    is_older,
+    is_outdated,
+    paged,
+    set_aside,
+    standing,
+    without_its_end,
+)
+from connectors.csv.reading import Form, form_of, plan_of
+from connectors.csv.rejects import is_named
 from connectors.csv.text import Survey, survey, trait_of
 
 CsvOptions: TypeAlias = Options
 
 _REMEMBERED = 50  # delta and append files whose bytes are known again
+_LOOKED_AT = 5  # waiting files that `check` looks into
 _LONGEST_WAIT = 2  # times the settle time: a file that still grows then is left to the next run
 
 
@@ -76,10 +93,12 @@ class Csv(Connector):
         Raises Refused when a person has to say how dates are written, or files cannot be reached.
         """
         known = cursor or {}
+        note = self.inbox.strangers().note
         for drop in self._drops():
             try:
                 for page in self._pages(drop, known):
-                    yield page
+                    yield replace(page, notes=[note, *page.notes]) if note else page
+                    note = ""
                     known = page.cursor
             except FileNotFoundError:
                 continue  # taken by another run between our look and our reading
@@ -89,42 +108,48 @@ class Csv(Connector):
                     fix="let the user that runs clinicrelay read it",
                 ) from error
 
+    def rejected(self, cursor: Cursor, set_aside: Iterable[Unreadable]) -> None:
+        """Write the rows of the file that could not be used beside where it will lie."""
+        if end := self._end(cursor):
+            give_back(self.inbox, self.options, self.kit, end, [*set_aside])
+
     def kept(self, cursor: Cursor) -> None:
         """Move the file that this cursor ended with to where it belongs."""
-        if aside := cursor.get("aside"):
-            self.inbox.archive(aside["name"], aside["sha256"], "quarantine")
-        elif "name" in cursor:
-            month = f"{self.kit.now:%Y-%m}"
-            self.inbox.archive(cursor["name"], cursor["sha256"], f"processed/{month}")
+        if end := self._end(cursor):
+            self.inbox.archive(end.name, end.sha256, end.place)
+
+    def _end(self, cursor: Cursor) -> End | None:
+        return end_of(cursor, month=f"{self.kit.now:%Y-%m}")
 
     def nothing_to_read(self) -> str | None:
         looks = self.inbox.looks()
         waiting = [look.why for look in looks if look.why]
         if waiting:
             return "; ".join(waiting[:3])
+        if looks:
+            return None
         pattern, folder = self.options.pattern, self._shown_folder()
-        if not looks and (strangers := self.inbox.strangers()):
-            files = "1 file" if strangers == 1 else f"{strangers} files"
+        strangers = self.inbox.strangers()
+        if strangers.odd:
+            return f"no file in {folder}: {strangers.note}"
+        if strangers.others:
+            files = "1 file" if strangers.others == 1 else f"{strangers.others} files"
             return f"{files} in {folder}, but none is a {pattern}: set pattern, or drop one there"
-        return None if looks else f"no file in {folder}: drop a {pattern} export there"
+        return f"no file in {folder}: drop a {pattern} export there"
 
     def check(self) -> Iterator[Finding]:
-        folder = self.inbox.folder
-        if blocked := _first_unwritable(folder, self.inbox.processing):
-            yield Finding(
-                "error",
-                "inbox_not_writable",
-                f"files cannot be moved in {folder}: {blocked}",
-                "let the user that runs clinicrelay write there, or set inbox to another folder",
-            )
-        elif strays := _other_file_systems(folder):
-            yield Finding(
-                "error",
-                "inbox_on_two_file_systems",
-                f"{', '.join(strays)} in {folder} lies elsewhere (a link, or another file system), "
-                "so files cannot be moved there in one step",
-                "make it a plain folder inside the inbox",
-            )
+        blocked = [*folder_findings(self.inbox)]
+        yield from blocked or left_lying(self.inbox)
+        for drop in [] if blocked else self._waiting()[:_LOOKED_AT]:
+            yield from self._findings_of(drop)
+
+    def _findings_of(self, drop: Drop) -> Iterator[Finding]:
+        """Yield why a waiting file will go to quarantine."""
+        with suppress(OSError):  # taken away, or not to be read: the next run says so
+            seen = survey(drop.path, *encodings(drop.name, self.options))
+            plan = plan_of(drop, seen, self.options, self.kit.columns)
+            if isinstance(plan, Unreadable):
+                yield Finding("warning", plan.reason, f"{drop.name}: {plan.detail}")
 
     def _now(self) -> float:
         return self.clock()
@@ -132,10 +157,10 @@ class Csv(Connector):
     # --- which files ---------------------------------------------------------------------------
 
     def _drops(self) -> list[Drop]:
-        inside = self.inbox.waiting_inside()
-        if self._claimed:
-            return inside
-        drops = [*inside, *self._ready()]
+        return self.inbox.waiting_inside() if self._claimed else self._waiting()
+
+    def _waiting(self) -> list[Drop]:
+        drops = [*self.inbox.waiting_inside(), *self._ready()]
         return sorted(drops, key=lambda drop: (drop.stamp, drop.modified, drop.name))
 
     def _ready(self) -> list[Drop]:
@@ -165,16 +190,22 @@ class Csv(Connector):
     # --- one file ------------------------------------------------------------------------------
 
     def _pages(self, drop: Drop, known: Cursor) -> Iterator[Page]:
-        known = {key: value for key, value in known.items() if key != "aside"}
+        known = standing(known)
         before = trait_of(drop.path)
-        seen = survey(drop.path, self.options.encoding, self.options.fallback_encoding)
+        seen = survey(drop.path, *encodings(drop.name, self.options))
         manifest = self.inbox.manifest_of(drop.path)
-        if page := self._without_reading(drop, seen, known, manifest):
+        # What a person mended is read, whatever was read before.
+        mended = is_named(drop.name)
+        if not mended and (page := self._without_reading(drop, seen, known, manifest)):
             yield page
             return
         form = self._form(drop, seen)
         if isinstance(form, Unreadable):
             yield set_aside(drop, seen, known, unreadable=[form])
+            return
+        if form.remarks and self.lists_everything and is_outdated(drop, known):
+            note = f"{drop.name} is of an older export than {known['name']}: not applied"
+            yield set_aside(drop, seen, known, notes=[note])
             return
         pages = paged(form, known)
         last = next(pages)
@@ -183,12 +214,21 @@ class Csv(Connector):
             count, whole = counted(last, count, whole)
             yield last
             last = page
+        if not seen.ended and known.get("ended") and not form.remarks:
+            last = without_its_end(last)
         count, whole = counted(last, count, whole)
         yield self._last(form, last, known, manifest, count, whole, trait_of(drop.path) == before)
 
     def _form(self, drop: Drop, seen: Survey) -> Form | Unreadable:
         try:
-            return form_of(drop, seen, self.options, self.kit.columns, source=self.kit.name)
+            return form_of(
+                drop,
+                seen,
+                self.options,
+                self.kit.columns,
+                source=self.kit.name,
+                usual=self.kit.memory.get("dates"),
+            )
         except Refused:
             if self._claimed:
                 self.inbox.give_back(drop)
@@ -205,13 +245,24 @@ class Csv(Connector):
         if not self.lists_everything:
             if known and seen.sha256 in self.kit.memory.get("taken", []):
                 return self._same(drop, seen, known, complete=False)
-            return None
+            return self._late(drop, seen, known)
         if known.get("sha256") == seen.sha256 and known.get("context") == self._context():
             return self._same(drop, seen, known, complete=True) if known.get("complete") else None
         if is_older(drop, known):
             note = f"{drop.name} is older than {known['name']}, which was read already: not applied"
             return set_aside(drop, seen, known, notes=[note])
         return None
+
+    def _late(self, drop: Drop, seen: Survey, known: Cursor) -> Page | None:
+        """Changes that come after newer ones would put back what those said."""
+        if self.options.contents != "delta" or not is_older(drop, known):
+            return None
+        detail = (
+            f"{known['name']}, which is newer, was read already: what this file says of a visit may "
+            "be long changed. Export its visits again"
+        )
+        bad = Unreadable(drop.name, "older_file", "(the whole file)", detail)
+        return set_aside(drop, seen, known, unreadable=[bad])
 
     def _same(self, drop: Drop, seen: Survey, known: Cursor, *, complete: bool) -> Page:
         note = f"{drop.name} holds the same bytes as a file that was read before"
@@ -236,7 +287,10 @@ class Csv(Connector):
             # A stalled transfer went on after we took the file: the next run reads it whole.
             notes.append(f"{drop.name} was still being written; it is read again in the next run")
             return ended(page, known, notes)
-        if ends_without_newline(form):
+        if form.remarks:
+            notes.append(f"{drop.name} is a reject file that came back: only its rows were read")
+            return ended(page, corrected(drop, form.survey, known, count), notes)
+        if not form.survey.ended:
             notes.append(f"{drop.name} has no line end after its last row; it may be cut off")
         said = (manifest or {}).get("rows")
         if said is not None and said != count:
@@ -248,13 +302,17 @@ class Csv(Connector):
             "complete": complete,
             "context": self._context(),
         }
-        self._remember(form.survey.sha256)
+        self._remember(form)
         return ended(page, cursor, notes, complete=complete)
 
-    def _remember(self, sha256: str) -> None:
-        if self._claimed and not self.lists_everything:
-            taken = [*self.kit.memory.get("taken", []), sha256]
-            self.kit.memory["taken"] = taken[-_REMEMBERED:]
+    def _remember(self, form: Form) -> None:
+        memory = self.kit.memory
+        if not self._claimed:
+            return
+        if form.order and self.options.dates == "auto":
+            memory["dates"] = form.order  # the few rows of a reject file may not tell it
+        if not self.lists_everything:
+            memory["taken"] = [*memory.get("taken", []), form.survey.sha256][-_REMEMBERED:]
 
     def _context(self) -> str:
         """Return what of the settings decides how bytes are read: other settings, another reading.
@@ -265,19 +323,3 @@ class Csv(Connector):
             include={"contents", "encoding", "fallback_encoding", "delimiter", "dates"}
         )
         return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def _first_unwritable(*folders: Path) -> str | None:
-    from clinicrelay.files import why_not_writable
-
-    return next((why for folder in folders if (why := why_not_writable(folder))), None)
-
-
-def _other_file_systems(folder: Path) -> list[str]:
-    strays = []
-    for name in ("processing", "processed", "quarantine"):
-        with suppress(FileNotFoundError):
-            inside = os.lstat(folder / name)  # a link counts as what it is
-            if inside.st_dev != folder.stat().st_dev or (folder / name).is_symlink():
-                strays.append(name)
-    return strays

@@ -11,20 +11,23 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clinicrelay.errors import Refused
 from connectors.csv.options import Options
+from connectors.csv.rejects import is_named
 from connectors.csv.text import sha256_of
 
 # Names that transfer programs, browsers and office programs give to what is not finished (C-02).
 _UNFINISHED = ("*.tmp", "*.part", "*.filepart", "*.crdownload", "~$*", ".*", "*.inprogress")
+_INSIDE = ("processing", "processed", "quarantine")
 # After this long an empty file stays empty, and a manifest that does not fit never will.
 GIVEN_UP_SECONDS = 3600
+_BY_HAND = timedelta(seconds=60)  # what a person drops settles, where the rule is another
 
 _NAME_DATE = re.compile(
     r"(?<!\d)(20\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])"
@@ -54,6 +57,23 @@ class Look(NamedTuple):
     seconds: float | None = None
 
 
+class Strangers(NamedTuple):
+    """What lies in an inbox and is not taken: `others` are files whose names do not fit the pattern,
+    `odd` what has such a name and is no file of its own."""
+
+    others: int
+    odd: list[str]
+
+    @property
+    def note(self) -> str:
+        """What is said of the odd ones; links are not followed, wherever they point (C-21)."""
+        if not self.odd:
+            return ""
+        names = ", ".join(self.odd[:3]) + (" …" if len(self.odd) > 3 else "")
+        be = "is a link, a folder" if len(self.odd) == 1 else "are links, folders"
+        return f"{names} {be} or no file at all: not taken"
+
+
 class Inbox:
     """One inbox with its three folders; `clock` is the real one, as files carry real times."""
 
@@ -67,10 +87,15 @@ class Inbox:
         """Return every file that matches the pattern, ready or not."""
         return [self._look(path, info) for path, info in self._files(self.folder)]
 
-    def strangers(self) -> int:
-        """Count the plain files that nobody will take, as the pattern does not match them."""
-        taken = sum(1 for _ in self._files(self.folder))
-        return sum(1 for _ in _plain_files(self.folder)) - taken
+    def strangers(self) -> Strangers:
+        """Return what nobody will take: the scan of the folder knows, no file is looked at."""
+        others, odd = 0, []
+        for entry in _finished(self.folder):
+            plain, ours = entry.is_file(follow_symlinks=False), self._is_ours(entry.name)
+            others += plain and not ours
+            if ours and not plain and entry.name not in _INSIDE:
+                odd.append(entry.name)
+        return Strangers(others, odd)
 
     def waiting_inside(self) -> list[Drop]:
         """Return what lies in processing: claimed now, or by a run that did not end."""
@@ -83,7 +108,7 @@ class Inbox:
     def claim(self, drops: Iterable[Drop]) -> None:
         """Move files into processing. Raises Refused."""
         with _refusing(self.folder):
-            for name in ("processing", "processed", "quarantine"):
+            for name in _INSIDE:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             self._fetch_left_behind()
             for drop in drops:
@@ -99,20 +124,34 @@ class Inbox:
                 self._move_beside(drop.name, self.processing, self.folder)
                 _move(drop.path, self.folder / drop.name)
 
+    def claimed(self, name: str, sha256: str) -> Drop | None:
+        """Return a claimed file if it is still there and still that one. Raises Refused."""
+        source = self.processing / Path(name).name
+        with _refusing(self.folder):
+            return _drop(source) if source.is_file() and sha256_of(source) == sha256 else None
+
+    def target(self, name: str, place: str) -> Path:
+        """Return where `archive` will put a file: nothing that lies there is overwritten."""
+        return _free(self.folder / place / Path(name).name)
+
     def archive(self, name: str, sha256: str, place: str) -> None:
         """Move a claimed file to `place` (processed/2026-11, quarantine) if it is still that one.
 
         What lies beside it goes first: a done file left in the inbox would call the next file of
-        that name finished while it is being written. Does nothing the second time.
+        that name finished while it is being written. Does nothing the second time. Raises Refused.
         """
-        source = self.processing / Path(name).name
+        drop = self.claimed(name, sha256)
+        if drop is None:
+            return
         with _refusing(self.folder):
-            if not source.is_file() or sha256_of(source) != sha256:
-                return
             target = self.folder / place
             target.mkdir(parents=True, exist_ok=True)
-            self._move_beside(name, self.processing, target)
-            _move(source, _free(target / name))
+            self._move_beside(drop.name, self.processing, target)
+            _move(drop.path, self.target(name, place))
+
+    def refusing(self) -> AbstractContextManager[None]:
+        """Turn what the file system says no to into a Refused that names this folder."""
+        return _refusing(self.folder)
 
     def manifest_of(self, path: Path) -> dict[str, Any] | None:
         """Return the manifest beside a file, {} for one that cannot be read, None without one."""
@@ -147,10 +186,14 @@ class Inbox:
                 self._move_beside(path.name, self.folder, self.processing)
 
     def _files(self, folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-        pattern = self._options.pattern.lower()
         for path, info in _plain_files(folder):
-            if fnmatch(path.name.lower(), pattern) and not self._is_beside(path.name):
+            if self._is_ours(path.name):
                 yield path, info
+
+    def _is_ours(self, name: str) -> bool:
+        # A reject file comes back under the name we gave it, whatever the pattern.
+        ours = is_named(name) or _fits(name.lower(), self._options.pattern.lower())
+        return ours and not self._is_beside(name)
 
     def _is_beside(self, name: str) -> bool:
         """Whether a name is that of a done file or manifest, should the pattern match those too."""
@@ -162,25 +205,30 @@ class Inbox:
 
     def _look(self, path: Path, info: os.stat_result) -> Look:
         ready, age = self._options.ready, _age(info, self._clock())
+        if is_named(path.name):  # a person drops it, without a done file or manifest
+            settle = _BY_HAND if ready.settle is None else ready.settle
+            return _settled(path, info, age, settle)
         if self._has_beside() and not self._beside(path).is_file():
             return Look(path, f"{path.name} waits for {self._beside(path).name}")
         if ready.manifest and age < GIVEN_UP_SECONDS and not self._fits(path):
             return Look(path, f"{path.name} does not match its manifest, so it is still waited for")
-        if ready.settle is None:
-            return Look(path)
-        if not info.st_size and age < GIVEN_UP_SECONDS:
-            return Look(path, f"{path.name} is empty, so it is still waited for")
-        settle = ready.settle.total_seconds()
-        if age < settle:
-            why = f"{path.name} is {age:.0f} s old, taken once it is {settle:.0f} s old"
-            return Look(path, why, settle - age)
-        return Look(path)
+        return Look(path) if ready.settle is None else _settled(path, info, age, ready.settle)
 
     def _fits(self, path: Path) -> bool:
         try:
             return manifest_fits(self.manifest_of(path) or {}, sha256_of(path))
         except FileNotFoundError:
             return False  # taken away between two looks
+
+
+def _settled(path: Path, info: os.stat_result, age: float, settle: timedelta) -> Look:
+    if not info.st_size and age < GIVEN_UP_SECONDS:
+        return Look(path, f"{path.name} is empty, so it is still waited for")
+    seconds = settle.total_seconds()
+    if age < seconds:
+        why = f"{path.name} is {age:.0f} s old, taken once it is {seconds:.0f} s old"
+        return Look(path, why, seconds - age)
+    return Look(path)
 
 
 def manifest_fits(manifest: dict[str, Any], sha256: str) -> bool:
@@ -196,19 +244,35 @@ def manifest_fits(manifest: dict[str, Any], sha256: str) -> bool:
 
 def _plain_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield plain finished files; links are not followed, wherever they point (C-21)."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _refused(folder, error) from error
-    for entry in entries:
-        if any(fnmatch(entry.name.lower(), pattern) for pattern in _UNFINISHED):
-            continue
+    for entry in _finished(folder):
         with suppress(FileNotFoundError):  # taken away between two looks
             info = entry.stat(follow_symlinks=False)
             if stat.S_ISREG(info.st_mode):
                 yield Path(entry.path), info
+
+
+def _finished(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, in the order of its names, but for what is still being sent."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _refused(folder, error) from error
+    return [
+        entry
+        for entry in entries
+        if not any(fnmatch(entry.name.lower(), pattern) for pattern in _UNFINISHED)
+    ]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a file is taken: by its own name, or by that of the one that is packed in it (C-20)."""
+    if fnmatch(name, pattern):
+        return True
+    bare, end = Path(name).stem, Path(name).suffix
+    forms = {".gz": (bare,), ".zip": (bare, f"{bare}.csv")}.get(end, ())
+    return any(fnmatch(form, pattern) for form in forms)
 
 
 def _age(info: os.stat_result, now: float) -> float:
@@ -257,7 +321,7 @@ def _move(source: Path, target: Path) -> None:
         source.rename(target)
 
 
-class _refusing:  # noqa: N801  # reads as the word it is: with _refusing(folder)
+class _refusing(AbstractContextManager[None]):  # noqa: N801  # reads as the word it is: with _refusing(folder)
     """Turn what the file system says no to into a Refused that names the folder."""
 
     def __init__(self, folder: Path) -> None:

@@ -54,8 +54,15 @@ def _encoding(value: Any) -> Any:
 
 def _delimiter(value: Any) -> Any:
     value = DELIMITER_NAMES.get(value, value) if isinstance(value, str) else value
-    if isinstance(value, str) and value != "auto" and (len(value) != 1 or value in '"\r\n\0'):
+    if value == "auto" or not isinstance(value, str):
+        return value
+    if len(value) != 1 or value.isalnum() or value in "\"'\r\n\0":
         raise ValueError('a delimiter is one character: auto, ",", ";", "|" or tab')
+    if value == " ":
+        raise ValueError(
+            "a space between cells cannot be told from one inside a cell: export with a comma, a "
+            "semicolon or tabs"
+        )
     return value
 
 
@@ -77,12 +84,15 @@ class Ready(BaseModel):
     model_config = _STRICT
 
     settle: Duration | None = Field(
-        default=None, description="Take a file once it has not been changed for this long."
+        default=None,
+        description="Take a file once it has not been changed for this long.",
+        examples=["60s"],
     )
     done_file: PlainName | None = Field(
         default=None,
         description="Take a file once this second file lies beside it; {name} is visits.csv, "
         "{stem} is visits.",
+        examples=["{name}.done"],
     )
     manifest: Literal[True] | None = Field(
         default=None,
@@ -115,9 +125,12 @@ class Options(BaseModel):
         default=None,
         description="The folder watched for files, relative to the settings file; "
         "drops/NAME unless given.",
+        examples=["drops/reception"],
     )
     pattern: PlainName = Field(
-        default="*.csv", description="Which files in the inbox are taken, upper or lower case."
+        default="*.csv",
+        description="Which files in the inbox are taken, upper or lower case; packed as NAME.csv.gz "
+        "or NAME.zip as well.",
     )
     contents: Contents = Field(
         default=None,

@@ -39,14 +39,17 @@ def refusal(doubt: Doubt, *, file: str, source: str) -> Refused:
     return Refused(said, fix=f"set dates: dmy or dates: mdy on source {source}")
 
 
-def splitter(shape: Shape, order: DateOrder | None) -> Callable[[str], list[str]]:
+def splitter(
+    shape: Shape, order: DateOrder | None, cells: Callable[[str], list[str]] | None = None
+) -> Callable[[str], list[str]]:
     """Return what turns a raw record into cells, dates with slashes or hyphens made ISO.
 
-    The function raises BadRecord for a date that does not go with the order.
+    `cells` is what splits one otherwise than usual. The function raises BadRecord for a date that
+    does not go with the order.
     """
+    plain = cells or cells_splitter(shape)
     if order is None or not shape.dates:
-        return cells_splitter(shape)
-    plain = cells_splitter(shape)
+        return plain
 
     def split(raw: str) -> list[str]:
         cells = plain(raw)

@@ -10,15 +10,17 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from clinicrelay.contracts import Columns, Unreadable
-from clinicrelay.dates import Doubt
+from clinicrelay.dates import DateOrder, Doubt
 from clinicrelay.paths import fold
-from connectors.csv import operations
+from connectors.csv import operations, rejects
+from connectors.csv.archives import opened
 from connectors.csv.header import LINES, Head, NoHead, find_head
 from connectors.csv.inbox import Drop
 from connectors.csv.options import Options
 from connectors.csv.order import SAMPLE, refusal, settled_order, splitter
 from connectors.csv.records import Lines, Piece, Run, Shape, cells_splitter, pieces, runs
-from connectors.csv.text import Survey, disguise_of, open_text
+from connectors.csv.rejects import Remarks, shown
+from connectors.csv.text import Survey, open_text
 
 _HEAD_LINES = 2 * LINES  # a header may have line breaks in its cells
 
@@ -32,67 +34,121 @@ _DETAILS = {
 }
 
 
+class Plan(NamedTuple):
+    """Where the records of a file are and what they look like."""
+
+    drop: Drop
+    survey: Survey
+    shape: Shape
+    begins: int  # lines before the first record
+    remarks: Remarks | None  # of a reject file that came back
+    notes: tuple[str, ...]
+
+
 class Form(NamedTuple):
     """How a file is to be read, all decided before its first record."""
 
     drop: Drop
     survey: Survey
     shape: Shape
-    begins: int  # lines before the first record
+    begins: int
+    names: tuple[str, ...]  # of the cells that `split` returns
+    remarks: Remarks | None
     operation: int | None
     split: Callable[[str], list[str]]
+    order: DateOrder | None
     person: bytes  # what decides how a record is read, in the 16 bytes that BLAKE2 has for it
     notes: tuple[str, ...]
 
 
-def form_of(
-    drop: Drop, survey: Survey, options: Options, columns: Columns | None, *, source: str
-) -> Form | Unreadable:
-    """Decide how to read a file, or say why it cannot be read at all.
-
-    Raises Refused when the order of day and month cannot be told, and OSError.
-    """
-    disguise = disguise_of(drop.path)
-    if disguise:
-        return _hopeless(drop, NoHead("not_csv", f"this is {disguise}; export it as CSV"), "")
+def plan_of(
+    drop: Drop, survey: Survey, options: Options, columns: Columns | None
+) -> Plan | Unreadable:
+    """Find the header of a file, or say why it cannot be read at all. Raises OSError."""
+    if survey.trouble:
+        return _hopeless(drop, NoHead("not_csv", survey.trouble), "")
     with _lines(drop, survey) as lines:
         first = [text for n in range(_HEAD_LINES) if (text := lines.ahead(n)) is not None]
     head = find_head(first, options.delimiter, columns)
     if isinstance(head, NoHead):
         return _hopeless(drop, head, "".join(first[:LINES]))
     shape = _shape(head, first[head.ends - 1], columns)
-    operation = operations.column_of(shape.folded) if options.contents == "delta" else None
-    if options.contents == "delta" and operation is None:
-        wanted = ", ".join(operations.COLUMNS)
-        detail = f"contents: delta needs a column that says insert, update or delete ({wanted})"
-        return _hopeless(drop, NoHead("no_operation", detail), "".join(first[:LINES]))
-    return _form(drop, survey, options, head, shape, operation, source)
+    at = rejects.remarks_in(shape.folded)
+    if at is not None or rejects.is_named(drop.name):
+        return Plan(drop, survey, shape, head.ends, rejects.Remarks(at), survey.notes)
+    return Plan(drop, survey, shape, head.ends, None, (*survey.notes, *head.notes))
 
 
-def _form(
+def form_of(
     drop: Drop,
     survey: Survey,
     options: Options,
-    head: Head,
-    shape: Shape,
-    operation: int | None,
+    columns: Columns | None,
+    *,
     source: str,
-) -> Form:
-    def raws(limit: int | None = None) -> Iterator[str]:
-        with _lines(drop, survey, head.ends) as lines:
-            yield from (p.raw for p in islice(pieces(lines, shape), limit) if not p.reason)
+    usual: DateOrder | None = None,
+) -> Form | Unreadable:
+    """Decide how to read a file, or say why it cannot be read at all.
 
-    order = settled_order(options.dates, raws(SAMPLE), raws, shape)
+    `usual` is the order of dates in a reject file that is too short to tell it. Raises Refused when
+    the order of day and month cannot be told, and OSError.
+    """
+    plan = plan_of(drop, survey, options, columns)
+    if isinstance(plan, Unreadable):
+        return plan
+    operation = operations.column_of(plan.shape.folded) if options.contents == "delta" else None
+    if options.contents == "delta" and operation is None:
+        wanted = ", ".join(operations.COLUMNS)
+        detail = f"contents: delta needs a column that says insert, update or delete ({wanted})"
+        return _hopeless(drop, NoHead("no_operation", detail), plan.shape.header)
+    order = _order(plan, options, source, usual if plan.remarks else None)
+    return _form(plan, options, operation, order)
+
+
+def _order(plan: Plan, options: Options, source: str, usual: DateOrder | None) -> DateOrder | None:
+    def raws(limit: int | None = None) -> Iterator[str]:
+        with _lines(plan.drop, plan.survey, plan.begins) as lines:
+            yield from (p.raw for p in islice(pieces(lines, plan.shape), limit) if not p.reason)
+
+    order = settled_order(options.dates, raws(SAMPLE), raws, plan.shape)
+    if order is Doubt.UNDECIDED and usual:
+        return usual
     if isinstance(order, Doubt):
-        raise refusal(order, file=drop.name, source=source)
+        raise refusal(order, file=plan.drop.name, source=source)
+    return order
+
+
+def _form(plan: Plan, options: Options, operation: int | None, order: DateOrder | None) -> Form:
+    shape, remarks = plan.shape, plan.remarks
     decided = (f"dates are read as {order}, which the whole column decided",)
-    notes = (*survey.notes, *head.notes, *(decided if order and options.dates == "auto" else ()))
+    notes = (*plan.notes, *(decided if order and options.dates == "auto" else ()))
     # The encoding is not part of it: digests are of the decoded text, so a file that is plain ASCII
     # one day and has an umlaut the next keeps the digests of its other rows.
     context = (shape.folded, shape.delimiter, order, options.contents)
     person = hashlib.blake2b(json.dumps(context).encode(), digest_size=16).digest()
-    split = splitter(shape, order)
-    return Form(drop, survey, shape, head.ends, operation, split, person, notes)
+    return Form(
+        plan.drop,
+        plan.survey,
+        shape,
+        plan.begins,
+        remarks.names(shape.names) if remarks else shape.names,
+        remarks,
+        operation,
+        splitter(shape, order, remarks.mended(cells_splitter(shape)) if remarks else None),
+        order,
+        person,
+        notes,
+    )
+
+
+def reject_file(
+    plan: Plan, things: Sequence[Unreadable], columns: Columns | None
+) -> tuple[bytes | None, list[Unreadable]]:
+    """Return the reject file of a file, and what of `things` is in it. Raises OSError."""
+    with _lines(plan.drop, plan.survey, plan.begins, binary=plan.survey.plain) as lines:
+        asides = list(rejects.rows_of(lines, plan.shape, things, plan.drop.name))
+    content = rejects.table(asides, plan.shape, plan.remarks, columns) if asides else None
+    return content, [aside.thing for aside in asides]
 
 
 class Stretch(NamedTuple):
@@ -158,17 +214,9 @@ def _judged(form: Form, piece: Piece) -> Stretch | Unreadable:
     return alone._replace(gone=gone)
 
 
-def ends_without_newline(form: Form) -> bool:
-    """Whether the last line lacks its end, as that of a file cut off does. Raises OSError."""
-    with form.drop.path.open("rb") as file:
-        file.seek(0, 2)
-        file.seek(-min(file.tell(), 4), 2)
-        return b"\n" not in (tail := file.read()) and b"\r" not in tail
-
-
 @contextmanager
 def _lines(drop: Drop, survey: Survey, begins: int = 0, *, binary: bool = False) -> Iterator[Lines]:
-    with drop.path.open("rb") if binary else open_text(drop.path, survey.encoding) as file:
+    with opened(drop.path) if binary else open_text(drop.path, survey.encoding) as file:
         lines = Lines(file, nul=survey.nul)
         if begins and lines.ahead(begins - 1) is not None:
             lines.at = begins
@@ -187,7 +235,7 @@ def _unreadable(form: Form, piece: Piece) -> Unreadable:
     return Unreadable(
         f"{form.drop.name}:{piece.line}",
         piece.reason,
-        _shown(piece.raw),
+        shown(piece.raw),
         _DETAILS[piece.reason].format(encoding=form.survey.encoding),
         field=names[column - 1] if column and column <= len(names) else None,
         column=column,
@@ -196,9 +244,4 @@ def _unreadable(form: Form, piece: Piece) -> Unreadable:
 
 
 def _hopeless(drop: Drop, why: NoHead, raw: str) -> Unreadable:
-    return Unreadable(drop.name, why.reason, _shown(raw) or "(not text)", why.detail)
-
-
-def _shown(raw: str) -> str:
-    """Return text that a store can hold: no lone surrogates, where bytes could not be decoded."""
-    return raw.encode("utf-8", "replace").decode()
+    return Unreadable(drop.name, why.reason, shown(raw) or "(not text)", why.detail)

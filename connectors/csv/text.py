@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+from collections.abc import Iterator
 from functools import lru_cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
+from connectors.csv import archives
+
 BLOCK = 1 << 18  # bytes; a megabyte, decoded, is more than a processor's cache holds
 
 # First bytes of what is not text, and what people call it.
 _SIGNATURES = (
-    (b"PK\x03\x04", "a zip archive or an Excel workbook (.xlsx)"),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Office file (.xls)"),
     (b"%PDF", "a PDF"),
-    (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
 )
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -34,6 +37,8 @@ class Survey(NamedTuple):
     nul: bool
     notes: tuple[str, ...]
     plain: bool = False  # UTF-8 from end to end: may be read as bytes
+    ended: bool = True  # the last line has its end, as that of a file cut off has not
+    trouble: str = ""  # why there is nothing to read in it: a sentence for a person
 
 
 class Trait(NamedTuple):
@@ -69,7 +74,8 @@ def survey(path: Path, encoding: str, fallback: str) -> Survey:
         notes.append("NUL bytes were removed")
     # Without a line feed up to here the lines may end in CR alone, which a text file knows how to read.
     plain = seen.utf8 and name.startswith("utf-8") and not seen.nul and b"\n" in seen.head
-    return Survey(seen.sha256, name, stray_nul, tuple(notes), plain)
+    ended = b"\n" in seen.tail or b"\r" in seen.tail
+    return Survey(seen.sha256, name, stray_nul, tuple(notes), plain, ended, seen.trouble)
 
 
 def open_text(path: Path, encoding: str) -> TextIOWrapper:
@@ -79,36 +85,53 @@ def open_text(path: Path, encoding: str) -> TextIOWrapper:
     is lost (UTF-16 has no such way: there they become U+FFFD). Raises OSError.
     """
     errors = "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
-    return path.open(encoding=encoding, errors=errors, newline="")
-
-
-def disguise_of(path: Path) -> str | None:
-    """Name the well-known format a file has instead of CSV, or None. Raises OSError."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    return next((name for mark, name in _SIGNATURES if head.startswith(mark)), None)
+    return TextIOWrapper(archives.opened(path), encoding=encoding, errors=errors, newline="")
 
 
 class _Pass(NamedTuple):
     sha256: str
     head: bytes
+    tail: bytes
     nul: bool
     utf8: bool
+    trouble: str = ""
 
 
 @lru_cache(maxsize=64)
 def _pass(path: Path, trait: Trait) -> _Pass:
-    """Hash a file and try it as UTF-8; `trait` is there for the cache."""
-    digest = hashlib.sha256()
+    """Hash a file and try what it holds as UTF-8; `trait` is there for the cache."""
+    packed = archives.is_packed(path)
+    digest = _digest(path) if packed else hashlib.sha256()
     decoder = codecs.getincrementaldecoder("utf-8")()
-    head, nul, utf8 = b"", False, True
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            head = head or block[:4096]
-            digest.update(block)
+    head, tail, nul, utf8 = b"", b"", False, True
+    try:
+        for block in archives.blocks(path) if packed else _blocks(path, digest):
+            head, tail = head or block[:4096], (tail + block[-4:])[-4:]
             nul = nul or b"\0" in block
             utf8 = utf8 and _decodes(decoder, block)
-    return _Pass(digest.hexdigest(), head, nul, utf8 and _decodes(decoder, b"", final=True))
+    except archives.Sealed as why:
+        return _Pass(digest.hexdigest(), b"", b"", False, False, str(why))
+    utf8 = utf8 and _decodes(decoder, b"", final=True)
+    return _Pass(digest.hexdigest(), head, tail, nul, utf8, _disguise(head))
+
+
+def _digest(path: Path) -> hashlib._Hash:
+    """Hash an archive as it lies there: a file is known again by its own bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256")
+
+
+def _blocks(path: Path, digest: hashlib._Hash) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            yield block
+
+
+def _disguise(head: bytes) -> str:
+    """Say what well-known format this is instead of CSV."""
+    names = (name for mark, name in _SIGNATURES if head.startswith(mark))
+    return next((f"this is {name}; export it as CSV" for name in names), "")
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, final: bool = False) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     """Pull every source (or those named), then plan and deliver; record the run."""
-    report = RunReport(clinic.run, clinic.now, clinic.store.mode)
+    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, "sync")
     for name in sources or clinic.settings.sources:
         report.sources[name] = steps.pull(clinic, name)
@@ -30,8 +30,9 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
 
 def send(clinic: Clinic) -> RunReport:
     """Send what is due now: planned messages, retries, unknowns; pull nothing."""
-    report = RunReport(clinic.run, clinic.now, clinic.store.mode)
+    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, "send")
+    steps.settle(clinic, report.messages)
     if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
         report.busy = True
     _finished(clinic, report)
@@ -40,7 +41,7 @@ def send(clinic: Clinic) -> RunReport:
 
 def deliver(clinic: Clinic, command: str) -> RunReport:
     """Plan and deliver what a person has just released."""
-    report = RunReport(clinic.run, clinic.now, clinic.store.mode)
+    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, command)
     _deliver(clinic, report)
     _finished(clinic, report)
@@ -48,6 +49,7 @@ def deliver(clinic: Clinic, command: str) -> RunReport:
 
 
 def _deliver(clinic: Clinic, report: RunReport) -> None:
+    steps.settle(clinic, report.messages)
     steps.plan(clinic)
     report.calendars = steps.deliver_events(clinic)
     steps.deliver_messages(clinic, report.messages)
@@ -69,6 +71,7 @@ def _finished(clinic: Clinic, report: RunReport) -> None:
     open_things = steps.counts(clinic)
     report.open_holds = open_things["holds"]
     report.due_later = open_things["later"]
+    report.messages.barred = open_things["barred"]
     with clinic.store.write() as connection:
         progress.run_finished(
             connection,

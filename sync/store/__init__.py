@@ -6,87 +6,122 @@ a connection; transactions are opened here, by the step that knows what belongs 
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
-from clinicrelay.errors import SettingsError, StoreBusy
-from sync.store import dialects, schema
+from clinicrelay.errors import ClinicrelayError
+from sync.store import dialects, schema, troubles
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import Connection, Engine
 
 
 class Store:
-    """One clinic's rows. Use `write()` for a transaction, `read()` for a look."""
+    """One clinic's rows. Use `write()` for a transaction, `read()` for a look.
+
+    `made` says that there was no store before this one was opened.
+    """
 
     def __init__(self, engine: Engine, clinic: str, scratch: Connection | None = None) -> None:
         self.engine = engine
         self.clinic = clinic
         self._scratch = scratch
         self.instance_key = b""
-        self.mode = "rehearsal"
+        self.made = False
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction; what it did is there afterwards, all of it or nothing.
 
-        Raises StoreBusy when the database does not answer or stays locked.
+        Raises StoreBusy when the database does not answer or stays locked, StoreRefused when it
+        never will until a person mends something.
         """
-        try:
+        with troubles.understood(self.engine):
             if self._scratch is not None:
                 with self._scratch.begin_nested():
                     yield self._scratch
             else:
                 with self.engine.begin() as connection:
                     yield connection
-        except DBAPIError as error:
-            raise _busy(error) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a consistent look at the store that changes nothing."""
-        try:
+        with troubles.understood(self.engine):
             if self._scratch is not None:
                 yield self._scratch
             else:
                 with self.engine.connect().execution_options(reading=True) as connection:
                     yield connection
-        except DBAPIError as error:
-            raise _busy(error) from error
 
     def close(self) -> None:
         self.engine.dispose()
 
 
-def open_store(url: str, clinic: str, *, now: datetime) -> Store:
+def open_store(
+    url: str,
+    clinic: str,
+    *,
+    now: datetime,
+    key: bytes | None = None,
+    tell: Callable[[str], None] = lambda _sentence: None,
+) -> Store:
     """Open (and if need be create) the store and introduce the clinic to it.
 
-    Raises StoreBusy when the database does not answer, SettingsError when it is newer than we are.
+    `key` is the instance key of a clinic that the store does not know yet, else a new one. `tell`
+    hears in a sentence when a store in a file was upgraded. Raises StoreBusy when the database does
+    not answer, SettingsError when it is newer than we are, or older on a server.
     """
+    with _opening(url) as engine:
+        made = schema.prepare(engine, now=now, tell=tell)
+        store = Store(engine, clinic)
+        store.made = made
+        _introduce(store, now, key)
+    return store
+
+
+def refuse_absent(url: str) -> None:
+    """Raise SettingsError where there is no store yet; looking does not make one."""
+    if not exists(url):
+        raise troubles.refused(
+            "no_store", "there is no store yet", "the first clinicrelay sync makes it"
+        )
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """Connect to a database for a while. Raises StoreBusy and StoreRefused."""
+    with _opening(url) as engine:
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _opening(url: str) -> Iterator[Engine]:
+    """Connect to a database, and stay so unless something goes wrong; its file is for us alone."""
     file = dialects.file_of(url)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(file)
     engine = dialects.connect(url)
     try:
-        schema.prepare(engine)
-        store = Store(engine, clinic)
-        _introduce(store, now)
-    except DBAPIError as error:
-        engine.dispose()
-        raise _busy(error) from error
-    except SettingsError:
+        with troubles.understood(engine):
+            yield engine
+    except ClinicrelayError:
         engine.dispose()
         raise
     if file is not None and os.name == "posix":
         _keep_private(str(file))
-    return store
 
 
 def exists(url: str) -> bool:
@@ -96,9 +131,8 @@ def exists(url: str) -> bool:
         return False
     engine = dialects.connect(url)
     try:
-        return schema.version_of(engine) is not None
-    except DBAPIError as error:
-        raise _busy(error) from error
+        with troubles.understood(engine):
+            return schema.version_of(engine) is not None
     finally:
         engine.dispose()
 
@@ -110,44 +144,62 @@ def scratch(url: str, clinic: str, *, now: datetime) -> Iterator[Store]:
     A SQLite file is copied into memory; on a server all happens in one transaction that is rolled
     back. A store that does not exist yet is not created.
     """
-    if dialects.file_of(url) is not None or not exists(url):
-        engine = dialects.copy_in_memory(url if exists(url) else None)
-        schema.prepare(engine)
+    there = exists(url)
+    engine = dialects.connect(url)
+    try:
+        if dialects.file_of(url) is None and there:
+            with _rolled_back(engine, clinic, now=now) as store:
+                yield store
+            return
+        with troubles.understood(engine):
+            copy = dialects.copy_in_memory(url if there else None)
+        with _in_memory(copy, clinic, now=now) as store:
+            yield store
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _in_memory(engine: Engine, clinic: str, *, now: datetime) -> Iterator[Store]:
+    try:
+        schema.prepare(engine, now=now, tell=lambda _sentence: None)
         store = Store(engine, clinic)
         _introduce(store, now)
-        try:
-            yield store
-        finally:
-            engine.dispose()
-        return
-    engine = dialects.connect(url)
-    with engine.connect() as connection:
-        transaction = connection.begin()
-        dialects.may_take_long(connection)
-        try:
-            store = Store(engine, clinic, scratch=connection)
-            _introduce(store, now)
-            yield store
-        finally:
-            transaction.rollback()
-    engine.dispose()
+        yield store
+    finally:
+        engine.dispose()
 
 
-def _introduce(store: Store, now: datetime) -> None:
-    known = "SELECT instance_key, mode FROM clinics WHERE clinic = :clinic"
+@contextmanager
+def _rolled_back(engine: Engine, clinic: str, *, now: datetime) -> Iterator[Store]:
+    with troubles.understood(engine):
+        schema.refuse_other(schema.version_of(engine))
+        with engine.connect() as connection:
+            transaction = connection.begin()
+            dialects.may_take_long(connection)
+            try:
+                store = Store(engine, clinic, scratch=connection)
+                _introduce(store, now)
+                yield store
+            finally:
+                transaction.rollback()
+
+
+def _introduce(store: Store, now: datetime, key: bytes | None = None) -> None:
+    known = "SELECT instance_key FROM clinics WHERE clinic = :clinic"
     with store.read() as connection:
         row = connection.execute(text(known), {"clinic": store.clinic}).fetchone()
     if row is None:
         with store.write() as connection:
-            connection.execute(
-                text(
-                    "INSERT INTO clinics (clinic, mode, instance_key, created_at, policy) "
-                    "VALUES (:clinic, 'rehearsal', :key, :now, '') ON CONFLICT DO NOTHING"
-                ),
-                {"clinic": store.clinic, "key": secrets.token_bytes(32), "now": seconds(now)},
-            )
+            new = {
+                "clinic": store.clinic,
+                "instance_key": key or secrets.token_bytes(32),
+                "created_at": seconds(now),
+                "policy": "",
+            }
+            dialects.insert_once(connection, "clinics", new)
             row = connection.execute(text(known), {"clinic": store.clinic}).one()
-    store.instance_key, store.mode = bytes(row[0]), row[1]
+    store.instance_key = bytes(row[0])
 
 
 def _keep_private(file: str) -> None:
@@ -157,12 +209,12 @@ def _keep_private(file: str) -> None:
             os.chmod(name, 0o600)  # noqa: PTH101 - plain os: this runs at every start
 
 
-def _busy(error: DBAPIError) -> Exception:
-    """Turn "locked" and "no answer" into StoreBusy; anything else is a bug and stays what it is."""
-    reason = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
-    if error.connection_invalidated or type(error).__name__ in ("OperationalError",):
-        return StoreBusy(f"the store does not answer: {reason}")
-    return error
+def _make_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        raise troubles.as_error(troubles.FULL if full else troubles.unwritable(file)) from error
 
 
 def seconds(instant: datetime) -> int:

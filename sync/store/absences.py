@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def of(connection: Connection, clinic: str, source: str) -> dict[int, int]:
     """Return how many reads in a row did not name each visit that the last one did not name."""
     rows = connection.execute(
-        text("SELECT appointment, reads FROM absences WHERE clinic = :clinic AND source = :source"),
+        text(  # with its table before it, because `reads` alone is a word of MySQL's own
+            "SELECT appointment, absences.reads FROM absences "
+            "WHERE clinic = :clinic AND source = :source"
+        ),
         {"clinic": clinic, "source": source},
     )
     return {row.appointment: row.reads for row in rows}

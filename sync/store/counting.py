@@ -34,15 +34,16 @@ def set_aside_by_source(connection: Connection, clinic: str) -> dict[str, int]:
 
 
 def messages_by_state(connection: Connection, clinic: str, *, now: datetime) -> Mapping[str, int]:
-    """Return how many messages are due, unknown, and sent or failed within a day.
+    """Return how many messages are due, unknown, and sent, failed or left unproven within a day.
 
+    What is due and has to wait (for the end of a pause or a night, for another try) counts as due.
     A message is settled within days of falling due, so the index by due time bounds the look back.
     """
     day = seconds(now) - 86400
     at = {"clinic": clinic, "now": seconds(now), "day": day, "week": day - 7 * 86400}
     due = (
         "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = 'planned' "
-        "AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now)"
+        "AND due_at <= :now"
     )
     settled = (
         "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = '{}' "
@@ -56,6 +57,7 @@ def messages_by_state(connection: Connection, clinic: str, *, now: datetime) -> 
         "sent_24h": settled.format("sent"),
         "unknown": open_,
         "failed": settled.format("failed"),
+        "unproven": settled.format("unproven"),
     }
     return {
         name: int(connection.execute(text(statement), at).scalar_one())

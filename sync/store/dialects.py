@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from clinicrelay.errors import StoreBusy
+from sync.store import troubles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -20,12 +25,27 @@ _COPY_FROM = 64  # rows; below this the copy's set-up costs more than it saves
 CLOCK = {
     "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
     "postgresql": "SELECT extract(epoch from clock_timestamp())::float8",
+    "mysql": "SELECT UNIX_TIMESTAMP(SYSDATE(6))",
 }
 
 _WAITING = "SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '60s'"
 
-# Two runs that both find an empty database: the second waits and then finds the tables.
-CREATION_LOCK = {"postgresql": "SELECT pg_advisory_xact_lock(7061417)"}
+# READ COMMITTED, as on PostgreSQL: under MySQL's own REPEATABLE READ a transaction that waited for
+# another does not see what that one wrote, and inserts lock the gaps between rows, hence deadlocks.
+# Whatever the server's sql_mode says, a value that does not fit is an error here, never cut.
+# UTC: the local clock names an hour of autumn twice, and a lease would seem to run again.
+# The server ends a connection that is idle for a minute: a frozen run must not hold its locks.
+_MYSQL_SESSION = (
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY', "
+    f"time_zone = '+00:00', innodb_lock_wait_timeout = {_BUSY_SECONDS}, "
+    f"lock_wait_timeout = {_BUSY_SECONDS}, wait_timeout = 60",
+)
+
+_MYSQL_DUPLICATE = 1062
+
+# What drivers make of an option in a URL that they do not know, or cannot use.
+_OF_AN_OPTION = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def connect(url: str) -> Engine:
@@ -33,15 +53,43 @@ def connect(url: str) -> Engine:
 
     SQLite: WAL, and every transaction that `begin()` opens is BEGIN IMMEDIATE: a deferred one that
     reads and then writes fails at once with "database is locked" however long it may wait.
+    Raises StoreRefused where an option in the URL is none.
     """
-    if make_url(url).get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_pre_ping=True)
+    backend = make_url(url).get_backend_name()
+    if backend in ("mysql", "mariadb"):
+        # One driver and one dialect for both: which of them it is, the server says itself.
+        url = url.replace("mariadb", "mysql", 1)
+        told = {"charset": "utf8mb4", "connect_timeout": _BUSY_SECONDS}
+        engine = _of_server(url, connect_args=told)
+        event.listen(engine, "connect", _prepare_mysql)
+        return engine
+    if backend != "sqlite":
+        engine = _of_server(url)
         event.listen(engine, "connect", _prepare_server)
         return engine
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _of_server(url: str, **more: Any) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=True, **more)
+    except _OF_AN_OPTION as error:
+        raise troubles.as_error(troubles.OPTION) from error
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def _connect(dialect: Any, _record: object, args: Any, options: Any) -> Any:
+    """Connect to a server. Raises StoreRefused where the driver cannot make use of an option."""
+    try:
+        return dialect.connect(*args, **options)
+    except dialect.loaded_dbapi.Error:
+        raise
+    except _OF_AN_OPTION as error:
+        raise troubles.as_error(troubles.OPTION) from error
 
 
 def _prepare_server(connection: Any, _record: object) -> None:
@@ -51,9 +99,44 @@ def _prepare_server(connection: Any, _record: object) -> None:
     connection.autocommit = False
 
 
+def _prepare_mysql(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        for statement in _MYSQL_SESSION:
+            cursor.execute(statement)
+
+
 def may_take_long(connection: Connection) -> None:
     """Let this one transaction be idle while sources are read: it holds nothing others need."""
-    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+    if connection.dialect.name == "mysql":
+        connection.exec_driver_sql("SET SESSION wait_timeout = 28800")
+    elif connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
+@contextmanager
+def alone(connection: Connection) -> Iterator[None]:
+    """Let nobody else create or upgrade this store meanwhile; whoever comes second waits.
+
+    SQLite needs nothing: the transaction itself keeps others out. Raises StoreBusy.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7061417)")
+    elif connection.dialect.name == "mysql":
+        # By name, and for the whole server, hence the database in it. Their DDL commits at once, so
+        # that a lock of the transaction would be gone with the first table.
+        name = "CONCAT('clinicrelay ', MD5(DATABASE()))"
+        taken = connection.exec_driver_sql(f"SELECT GET_LOCK({name}, {_BUSY_SECONDS})")
+        if taken.scalar_one() != 1:
+            raise StoreBusy("another program is creating or upgrading the store")
+        try:
+            yield
+            # Before the lock goes: whoever waits for it must find what was done.
+            connection.exec_driver_sql("COMMIT")
+        finally:
+            if not connection.invalidated:
+                connection.exec_driver_sql(f"SELECT RELEASE_LOCK({name})")
+        return
+    yield
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -80,6 +163,31 @@ def file_of(url: str) -> Path | None:
     return Path(str(parsed.database))
 
 
+_IDENTITY = {
+    "postgresql": "SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database "
+    "WHERE datname = current_database()) FROM pg_control_system()",
+    "mysql": "SELECT CONCAT(@@hostname, ':', @@port, '/', DATABASE())",
+}
+
+
+# Where a server keeps the first from its users; a copy under the same name is then taken for it.
+_NAME = {
+    "postgresql": "SELECT current_database() || '/' || oid::text FROM pg_database "
+    "WHERE datname = current_database()",
+    "mysql": "SELECT DATABASE()",
+}
+
+
+def identity(connection: Connection) -> str:
+    """Return what tells a server's database from every other, copies of it included."""
+    try:
+        with connection.begin_nested():
+            found = connection.exec_driver_sql(_IDENTITY[connection.dialect.name])
+            return str(found.scalar_one())
+    except DBAPIError:
+        return str(connection.exec_driver_sql(_NAME[connection.dialect.name]).scalar_one())
+
+
 def marks(connection: Connection, number: int) -> str:
     """Return n placeholders for `exec_driver_sql`, comma between them."""
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
@@ -90,7 +198,8 @@ def learn(connection: Connection, table: str) -> None:
     """Let the database look at the first rows of a table.
 
     PostgreSQL does so by itself, a minute later; until then it takes a query for a page of keys for
-    one that wants them all, and reads the whole table.
+    one that wants them all, and reads the whole table. MySQL looks by itself, at once, and its
+    ANALYZE would commit.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"ANALYZE {table}")
@@ -107,12 +216,34 @@ def unindexed(column: str) -> str:
 
 def fetch(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """Return the rows of a query as plain tuples, for queries that run once for every record."""
+    driver = connection.dialect.loaded_dbapi
     cursor = connection.connection.cursor()
     try:
         cursor.execute(statement, values)
         return cast("list[tuple[Any, ...]]", cursor.fetchall())
+    except driver.Error as error:
+        raise _as_told(connection, error) from error
     finally:
         cursor.close()
+
+
+@contextmanager
+def cursor_of(connection: Connection) -> Iterator[Any]:
+    """Give the driver's own cursor; what goes wrong with it looks as if SQLAlchemy had been asked."""
+    driver = connection.dialect.loaded_dbapi
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except driver.Error as error:
+        raise _as_told(connection, error) from error
+    finally:
+        cursor.close()
+
+
+def _as_told(connection: Connection, error: Exception) -> Exception:
+    lost = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
+    driver = connection.dialect.loaded_dbapi
+    return DBAPIError.instance(None, None, error, driver.Error, connection_invalidated=lost)
 
 
 def upsert(
@@ -120,11 +251,40 @@ def upsert(
 ) -> str:
     """Return an INSERT that updates `update` where the row is already there, or leaves it be."""
     key = _conflict(table, columns)
+    if connection.dialect.name == "mysql":
+        return _mysql_upsert(table, columns, update, key[0])
     action = ", ".join(f"{c}=excluded.{c}" for c in update)
     return (
         f"INSERT INTO {table.name} ({', '.join(columns)}) {{rows}} "
         f"ON CONFLICT ({', '.join(key)}) " + (f"DO UPDATE SET {action}" if update else "DO NOTHING")
     )
+
+
+def _mysql_upsert(table: Table, columns: Sequence[str], update: Sequence[str], same: str) -> str:
+    """The same for MySQL and MariaDB.
+
+    Not INSERT IGNORE, which would also ignore a value that does not fit. MySQL 8 would rather have
+    a row alias than VALUES(), which MariaDB does not know; both take VALUES().
+    """
+    action = ", ".join(f"`{c}`=VALUES(`{c}`)" for c in update) or f"`{same}`=`{same}`"
+    listed = ", ".join(f"`{c}`" for c in columns)
+    return f"INSERT INTO `{table.name}` ({listed}) {{rows}} ON DUPLICATE KEY UPDATE {action}"
+
+
+def insert_once(connection: Connection, table: str, values: Mapping[str, Any]) -> bool:
+    """Insert a row, or leave the one that is there; return whether it was inserted."""
+    names = ", ".join(values)
+    insert = f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in values)})"
+    if connection.dialect.name != "mysql":
+        insert += " ON CONFLICT DO NOTHING"
+        return connection.execute(text(insert), dict(values)).rowcount == 1
+    try:
+        connection.execute(text(insert), dict(values))
+    except IntegrityError as error:
+        if error.orig is None or error.orig.args[0] != _MYSQL_DUPLICATE:
+            raise
+        return False
+    return True
 
 
 def _conflict(table: Table, columns: Sequence[str]) -> list[str]:
@@ -166,15 +326,23 @@ def _copy(
         f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS "
         f"AS SELECT {listed} FROM {table.name} WITH NO DATA"
     )
-    cursor = connection.connection.cursor()
-    try:
-        with cursor.copy(f"COPY {staging} ({listed}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-    finally:
-        cursor.close()
+    with (
+        cursor_of(connection) as cursor,
+        cursor.copy(f"COPY {staging} ({listed}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
     connection.exec_driver_sql(statement.format(rows=f"SELECT {listed} FROM {staging}"))
     connection.exec_driver_sql(f"TRUNCATE {staging}")
+
+
+def copy_file(source: Path, target: sqlite3.Connection) -> None:
+    """Copy a SQLite file that may be in use into a database that is open."""
+    try:
+        with closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as opened:
+            opened.backup(target)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
 
 
 def copy_in_memory(url: str | None) -> Engine:
@@ -183,10 +351,7 @@ def copy_in_memory(url: str | None) -> Engine:
 
     target = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     if url is not None:
-        source = sqlite3.connect(f"file:{file_of(url)}?mode=ro", uri=True)
-        with target:
-            source.backup(target)
-        source.close()
+        copy_file(cast(Path, file_of(url)), target)
     engine = create_engine("sqlite://", creator=lambda: target, poolclass=StaticPool)
     event.listen(engine, "begin", _begin_immediate)
     return engine

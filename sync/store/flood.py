@@ -22,17 +22,24 @@ def count_due(connection: Connection, clinic: str, *, now: datetime) -> int:
     return int(connection.execute(counted, {"clinic": clinic, "now": seconds(now)}).scalar_one())
 
 
+def count_held(connection: Connection, clinic: str) -> int:
+    """Return how many messages wait for a person to let them go."""
+    counted = text("SELECT count(*) FROM messages WHERE clinic = :clinic AND state = 'held'")
+    return int(connection.execute(counted, {"clinic": clinic}).scalar_one())
+
+
 def sent_by_hour(connection: Connection, clinic: str, *, now: datetime) -> list[int]:
     """Return how many left in the last 60 minutes, and in each earlier hour (of 14 days) with any."""
     rows = connection.execute(
         text(
-            "SELECT (:now - settled_at) / 3600 AS hour, count(*) AS number FROM messages "
-            "WHERE clinic = :clinic AND state = 'sent' AND settled_at > :since "
-            "GROUP BY (:now - settled_at) / 3600"
+            # Without a division: some databases give whole numbers, others fractions.
+            "SELECT hour, count(*) AS number FROM ("
+            "SELECT (:now - settled_at) - (:now - settled_at) % 3600 AS hour FROM messages "
+            "WHERE clinic = :clinic AND state = 'sent' AND settled_at > :since) sent GROUP BY hour"
         ),
         {"clinic": clinic, "now": seconds(now), "since": seconds(now) - 14 * 86400},
     )
-    hours = {int(row.hour): row.number for row in rows}
+    hours = {int(row.hour) // 3600: row.number for row in rows}
     return [hours.pop(0, 0), *hours.values()]
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class LeaseLost(StoreBusy):
     """Somebody else has taken over: what this owner still wanted to write is void, the rest stands."""
 
+    so_far = "What was done until then stands"
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -37,8 +39,8 @@ class Lease:
     token: int
     length: timedelta
 
-    def fence(self, connection: Connection) -> None:
-        """Renew the lease in this transaction.
+    def fence(self, connection: Connection, patience: timedelta = timedelta(0)) -> None:
+        """Renew the lease in this transaction, for `patience` at least until the next one.
 
         Raises LeaseLost when it is no longer ours, so that the transaction is rolled back.
         """
@@ -48,7 +50,7 @@ class Lease:
                 "WHERE clinic = :clinic AND name = :name AND token = :token"
             ),
             {
-                "until": _clock(connection) + self.length.total_seconds(),
+                "until": _clock(connection) + max(self.length, patience).total_seconds(),
                 "clinic": self.clinic,
                 "name": self.name,
                 "token": self.token,
@@ -62,7 +64,8 @@ class Lease:
 def lease(store: Store, name: str, length: timedelta) -> Iterator[Lease | None]:
     """Hold the lease `name`, or give None at once when another owner has it.
 
-    A killed owner blocks for `length` at most; one of this host whose process is gone, not at all.
+    A killed owner blocks for `length` at most, or as long as it had patience with somebody's answer;
+    one of this host whose process is gone, not at all.
     """
     with store.write() as connection:
         held = _take(connection, store.clinic, name, length)
@@ -76,6 +79,22 @@ def lease(store: Store, name: str, length: timedelta) -> Iterator[Lease | None]:
             _release(connection, held)
 
 
+def anyone_at_work(connection: Connection) -> bool:
+    """Whether anybody alive holds any lease of any clinic of this store."""
+    return any(not _is_dead(owner) for _, _, owner in _held(connection))
+
+
+def of_the_dead(connection: Connection) -> list[tuple[str, str]]:
+    """Return the leases (clinic, name) that processes of this machine held when they were killed."""
+    return [(clinic, name) for clinic, name, owner in _held(connection) if _is_dead(owner)]
+
+
+def _held(connection: Connection) -> list[tuple[str, str, str]]:
+    held = text("SELECT clinic, name, owner FROM leases WHERE until > :now")
+    rows = connection.execute(held, {"now": _clock(connection)})
+    return [(row.clinic, row.name, row.owner) for row in rows]
+
+
 def _take(connection: Connection, clinic: str, name: str, length: timedelta) -> Lease | None:
     now = _clock(connection)
     at = {"clinic": clinic, "name": name}
@@ -87,22 +106,17 @@ def _take(connection: Connection, clinic: str, name: str, length: timedelta) -> 
     token = row.token + 1 if row is not None else 1
     values = {**at, "owner": _owner(), "token": token, "until": now + length.total_seconds()}
     if row is None:
-        taken = connection.execute(
-            text(
-                "INSERT INTO leases (clinic, name, owner, token, until) "
-                "VALUES (:clinic, :name, :owner, :token, :until) ON CONFLICT DO NOTHING"
-            ),
-            values,
-        )
+        taken = dialects.insert_once(connection, "leases", values)
     else:
-        taken = connection.execute(
+        renewed = connection.execute(
             text(
                 "UPDATE leases SET owner = :owner, token = :token, until = :until "
                 "WHERE clinic = :clinic AND name = :name AND token = :seen"
             ),
             {**values, "seen": row.token},
         )
-    return Lease(clinic, name, token, length) if taken.rowcount == 1 else None
+        taken = renewed.rowcount == 1
+    return Lease(clinic, name, token, length) if taken else None
 
 
 def _release(connection: Connection, held: Lease) -> None:

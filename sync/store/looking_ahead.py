@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from sqlalchemy import text
 
 from clinicrelay.actions import facts_of
@@ -37,7 +38,8 @@ def changes_of(connection: Connection, clinic: str, run: str) -> list[dict[str, 
     booked = connection.execute(
         text(
             "SELECT source, source_key, content FROM appointments "
-            "WHERE clinic = :clinic AND first_run = :run ORDER BY id"
+            "WHERE clinic = :clinic AND first_run = :run "
+            "AND status NOT IN ('cancelled', 'entered_in_error') ORDER BY id"
         ),
         {"clinic": clinic, "run": run},
     )
@@ -102,6 +104,41 @@ def sent_by(connection: Connection, clinic: str, run: str) -> list[dict[str, Any
             "channel": row.channel,
             "appointment": f"{row.source}/{row.source_key}" if row.source else None,
         }
+        for row in rows
+    ]
+
+
+class Said(NamedTuple):
+    """A message of a run as it left; `appointment` is None for a digest."""
+
+    at: datetime
+    kind: str
+    recipient: str
+    channel: str
+    appointment: int | None
+    text: str
+
+
+def said_by(connection: Connection, clinic: str, run: str, role: str) -> list[Said]:
+    """Return what a run said to patients or doctors, in its order."""
+    rows = connection.execute(
+        text(
+            "SELECT m.settled_at, m.kind, m.recipient, m.channel, m.appointment, t.body "
+            "FROM attempts t JOIN messages m ON m.id = t.message "
+            "WHERE t.clinic = :clinic AND t.run = :run AND m.state = 'sent' AND m.role = :role "
+            "ORDER BY m.settled_at, m.id"
+        ),
+        {"clinic": clinic, "run": run, "role": role},
+    )
+    return [
+        Said(
+            datetime.fromtimestamp(row.settled_at, UTC),
+            row.kind,
+            row.recipient,
+            row.channel,
+            row.appointment,
+            msgspec.json.decode(row.body)["text"],
+        )
         for row in rows
     ]
 

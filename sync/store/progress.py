@@ -29,6 +29,11 @@ class Progress(NamedTuple):
     state: str
     error: str | None
 
+    @property
+    def believed_at(self) -> int:
+        """When the source was last read and believed, in seconds; 0 for never."""
+        return self.last_complete_at or self.last_read_at or 0
+
 
 _UNREAD = Progress(None, None, None, None, None, None, None, None, "new", None)
 
@@ -104,6 +109,19 @@ def run_finished(
         ),
         {"id": run, "exit_code": exit_code, "report": json.dumps(report), "at": seconds(at)},
     )
+
+
+def report_before(connection: Connection, clinic: str, run: str) -> dict[str, Any]:
+    """Return what the run of the same command before this one reported; empty: there was none."""
+    found = connection.execute(
+        text(
+            "SELECT b.report FROM runs a JOIN runs b ON b.clinic = a.clinic "
+            "AND b.command = a.command AND b.id < a.id AND b.report IS NOT NULL "
+            "WHERE a.clinic = :clinic AND a.id = :run ORDER BY b.started_at DESC, b.id DESC LIMIT 1"
+        ),
+        {"clinic": clinic, "run": run},
+    ).scalar()
+    return dict(json.loads(found)) if found else {}
 
 
 def policy(connection: Connection, clinic: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
+from clinicrelay.contracts import Unreadable
 from sync.store import bulk, seconds
 
 if TYPE_CHECKING:
@@ -129,6 +130,33 @@ def forget_mended(
     )
 
 
+def forget_answered(
+    connection: Connection, clinic: str, source: str, fingerprints: Iterable[str], *, run: str
+) -> None:
+    """Drop the records that corrected ones have come for; one that is wrong again has an own entry."""
+    for fingerprint in fingerprints:
+        connection.execute(
+            text(
+                "DELETE FROM quarantine WHERE clinic = :clinic AND fingerprint = :fingerprint "
+                "AND source = :source AND kind = 'record' AND run <> :run"
+            ),
+            {"clinic": clinic, "source": source, "fingerprint": fingerprint, "run": run},
+        )
+
+
+def records(connection: Connection, clinic: str, source: str) -> Iterator[Unreadable]:
+    """Yield a source's records that are set aside, as connectors know such, the oldest first."""
+    rows = connection.execute(
+        text(
+            "SELECT place, reason, raw, detail, field, column_no, line_no, source_key, fingerprint "
+            "FROM quarantine WHERE clinic = :clinic AND source = :source AND kind = 'record' "
+            "ORDER BY last_seen_at, id"
+        ),
+        {"clinic": clinic, "source": source},
+    )
+    yield from (Unreadable(*row) for row in rows)
+
+
 def new_in(connection: Connection, clinic: str, source: str, run: str) -> int:
     """Return how many were set aside for the first time in this run."""
     return int(
@@ -148,7 +176,7 @@ def listed(connection: Connection, clinic: str, run: str | None = None) -> list[
         text(
             "SELECT id, kind, source, source_key, place, line_no, column_no, field, reason, detail, "
             "first_seen_at, last_seen_at, times FROM quarantine "
-            "WHERE clinic = :clinic AND (CAST(:run AS VARCHAR(26)) IS NULL OR run = :run) "
+            "WHERE clinic = :clinic AND (CAST(:run AS CHAR(26)) IS NULL OR run = :run) "
             "ORDER BY first_seen_at, id"
         ),
         {"clinic": clinic, "run": run},

@@ -42,11 +42,22 @@ _decode_facts = msgspec.json.Decoder(Facts).decode
 
 
 class Owed(NamedTuple):
-    """Something to be said (or explained as unsaid), with the key that makes it unique."""
+    """Something to be said (or explained as unsaid), with the key that makes it unique.
+
+    `anew`: it is decided because something changed, so what ended unsent may be taken up again.
+    """
 
     dedupe: str
     appointment: int | None
     say: Say
+    anew: bool = True
+
+
+class Ended(NamedTuple):
+    """A message that reached nobody: why, and the address that a provider refused, if one did."""
+
+    reason: str
+    refused: str | None = None
 
 
 class Due(NamedTuple):
@@ -66,7 +77,7 @@ def owe(
     *,
     run: str,
     now: datetime,
-    reopens: Callable[[MessageKind, str], bool],
+    reopens: Callable[[Owed, Ended], bool],
 ) -> None:
     """Enter what is owed into the ledger; what stands there already stays as it is.
 
@@ -105,18 +116,25 @@ def _reopen(
     things: Sequence[Owed],
     *,
     run: str,
-    reopens: Callable[[MessageKind, str], bool],
+    reopens: Callable[[Owed, Ended], bool],
 ) -> None:
-    wanted = {thing.dedupe: thing.say for thing in things if thing.say.skip is None}
-    again = []
+    wanted = {thing.dedupe: thing for thing in things if thing.anew and not thing.say.skip}
+    again: list[tuple[int, Say]] = []
     for start in range(0, len(wanted), 900):
         some = tuple(wanted)[start : start + 900]
         rows = connection.exec_driver_sql(
-            f"SELECT id, dedupe, reason FROM messages WHERE clinic = {dialects.marks(connection, 1)} "
-            f"AND dedupe IN ({dialects.marks(connection, len(some))}) AND state = 'skipped'",
+            f"SELECT id, dedupe, reason, state FROM messages "
+            f"WHERE clinic = {dialects.marks(connection, 1)} "
+            f"AND dedupe IN ({dialects.marks(connection, len(some))}) "
+            "AND state IN ('skipped', 'failed')",
             (clinic, *some),
         ).fetchall()
-        again += [(number, wanted[d]) for number, d, why in rows if reopens(wanted[d].kind, why)]
+        refused = _refused(connection, [row[0] for row in rows if row[3] == "failed"])
+        for number, dedupe, reason, state in rows:
+            if state == "failed" and number not in refused:
+                continue
+            if reopens(wanted[dedupe], Ended(reason, refused.get(number))):
+                again.append((number, wanted[dedupe].say))
     if again:
         connection.execute(
             text(
@@ -138,14 +156,35 @@ def _reopen(
         )
 
 
+def _refused(connection: Connection, messages: Sequence[int]) -> dict[int, str]:
+    """Return the address to which each message was last tried, where a provider refused it."""
+    if not messages:
+        return {}
+    rows = connection.exec_driver_sql(
+        "SELECT message, state, body FROM attempts "
+        f"WHERE message IN ({dialects.marks(connection, len(messages))}) ORDER BY started_at",
+        tuple(messages),
+    )
+    last = {message: (state, body) for message, state, body in rows}
+    return {
+        message: msgspec.json.decode(body)["to"]
+        for message, (state, body) in last.items()
+        if state == "rejected" and body
+    }
+
+
 def due(connection: Connection, clinic: str, *, now: datetime, limit: int) -> list[Due]:
-    """Return planned messages whose time has come, the oldest first."""
+    """Return planned messages whose time has come, the oldest first.
+
+    What was tried goes after what was not: one that makes a server refuse everything would else be
+    the first of every run, and the last.
+    """
     rows = connection.execute(
         text(
             "SELECT id, dedupe, appointment, say, tries FROM messages "
             "WHERE clinic = :clinic AND state = 'planned' AND due_at <= :now "
             "AND (next_try_at IS NULL OR next_try_at <= :now) "
-            "ORDER BY CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END, due_at, id LIMIT :limit"
+            "ORDER BY tries, CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END, due_at, id LIMIT :limit"
         ),
         {"clinic": clinic, "now": seconds(now), "limit": limit},
     )
@@ -264,6 +303,7 @@ class Open(NamedTuple):
     id: str
     message: int
     notifier: str
+    state: str
     body: Message
     due: Due
 
@@ -272,9 +312,10 @@ def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list
     """Return attempts that were begun and never ended: their sender was killed, or got no answer."""
     rows = connection.execute(
         text(
-            "SELECT a.id, a.message, a.notifier, a.body, m.dedupe, m.appointment, m.say, m.tries "
+            "SELECT a.id, a.message, a.notifier, a.state, a.body, "
+            "m.dedupe, m.appointment, m.say, m.tries "
             "FROM attempts a JOIN messages m ON m.id = a.message "
-            "WHERE a.clinic = :clinic AND a.state IN ('sending', 'unknown') "
+            "WHERE a.clinic = :clinic AND a.state IN ('sending', 'handed_over', 'unknown') "
             "AND (m.next_try_at IS NULL OR m.next_try_at <= :now) ORDER BY a.started_at, a.id"
         ),
         {"clinic": clinic, "now": seconds(now)},
@@ -284,6 +325,7 @@ def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list
             row.id,
             row.message,
             row.notifier,
+            row.state,
             msgspec.json.decode(row.body, type=Message),
             Due(row.message, row.dedupe, row.appointment, _decode_say(row.say), row.tries),
         )
@@ -298,10 +340,15 @@ def tell(
     say: Say,
     *,
     by: str,
+    kind: MessageKind | None,
     channel: Channel,
     now: datetime,
 ) -> None:
-    """Note what a person knows from now on."""
+    """Note what a person knows from now on; `kind` None: what they may know, where nothing proves it.
+
+    That is what later news are measured by, but it is no kind of message, so no reminder is spared
+    for its sake.
+    """
     bulk.write(
         connection,
         "told",
@@ -315,7 +362,7 @@ def tell(
                 seconds(now),
                 by,
                 channel.value,
-                say.kind.value,
+                kind.value if kind else None,
             )
         ],
         update=("facts", "told_at", "told_by", "channel", "kind"),

@@ -5,7 +5,7 @@ SQL, and bulk writes learn columns and keys from here the first time something h
 
 Every table carries `clinic`; what a source names is unique by (clinic, source, key). Instants are
 whole seconds since 1970 UTC in one column type. No name here is a reserved word of any database, so that
-plain SQL needs no quotes.
+plain SQL needs no quotes; but for `absences.reads`, which MySQL takes only with its table before it.
 """
 
 from __future__ import annotations
@@ -60,14 +60,37 @@ def _number() -> Column[int]:
 
 
 class Clinic(SQLModel, table=True):
-    """What is known of a clinic as a whole: its mode and the key its opaque ids are made with."""
+    """What is known of a clinic as a whole: the key its opaque ids are made with."""
 
     __tablename__ = "clinics"
     clinic: str = Field(primary_key=True, max_length=64)
-    mode: str = Field(max_length=16)
     instance_key: bytes
     created_at: datetime = Field(sa_column=_instant())
     policy: str = Field(default="", max_length=64)  # fingerprint of what plan decides by
+
+
+class Live(SQLModel, table=True):
+    """A part of a clinic that reaches people; without any it is in rehearsal."""
+
+    __tablename__ = "live"
+    clinic: str = Field(primary_key=True, max_length=64)
+    part: str = Field(primary_key=True, max_length=16)  # calendars | doctors | patients
+    doctor: str = Field(primary_key=True, max_length=255)  # "": all; else that doctor's patients
+    since_at: datetime = Field(sa_column=_instant())
+    place: str = Field(sa_type=Text)  # where the store was then: see `sync.store.places`
+    who: str = Field(max_length=120)
+
+
+class Pause(SQLModel, table=True):
+    """What a person stopped."""
+
+    __tablename__ = "pauses"
+    clinic: str = Field(primary_key=True, max_length=64)
+    scope: str = Field(primary_key=True, max_length=64)  # a part, a plugin's name; "": everything
+    reason: str = Field(sa_type=Text)
+    until_at: datetime | None = Field(default=None, sa_column=_maybe())
+    since_at: datetime = Field(sa_column=_instant())
+    who: str = Field(max_length=120)
 
 
 class Source(SQLModel, table=True):
@@ -103,8 +126,9 @@ class Memory(SQLModel, table=True):
 class Appointment(SQLModel, table=True):
     """A visit as it stands. `content` is its canonical JSON, the other columns are what is searched.
 
-    `wake_at` is when plan has to look at it next (0: at once; null: never again), `baseline` the
-    version that everybody counts as told of because it came with an import or at going live.
+    `wake_at` is when plan has to look at it next (0: at once, for it changed; 1: at once; null:
+    never again), `baseline` the version that everybody counts as told of because it came with an
+    import or at going live.
     """
 
     __tablename__ = "appointments"
@@ -315,7 +339,7 @@ class Message(SQLModel, table=True):
     setting: str = Field(max_length=80)
     state: str = Field(
         max_length=12
-    )  # planned | sending | sent | skipped | failed | unknown | held
+    )  # planned | sending | sent | skipped | failed | unknown | unproven | held
     reason: str | None = Field(default=None, max_length=60)
     due_at: datetime = Field(sa_column=_instant())
     useless_after: datetime = Field(sa_column=_instant())
@@ -338,7 +362,9 @@ class Attempt(SQLModel, table=True):
     clinic: str = Field(max_length=64)
     message: int = Field(sa_type=BigInteger, index=True)
     notifier: str = Field(max_length=64)
-    state: str = Field(max_length=12)  # sending | accepted | rejected | not_sent | unknown
+    state: str = Field(
+        max_length=12
+    )  # sending | handed_over | accepted | rejected | not_sent | unknown | abandoned
     reason: str = Field(default="", max_length=60)
     detail: str = Field(default="", sa_type=Text)
     provider_id: str | None = Field(default=None, max_length=255)

@@ -299,6 +299,26 @@ def pair(connection: Connection, old: int, new: int) -> None:
     )
 
 
+def unpair(connection: Connection, ids: Sequence[int]) -> None:
+    """Let visits that are back stand for themselves, though another had taken their place.
+
+    Where people were told of that other one, they believe that these are off: they are told anew.
+    """
+    for start in range(0, len(ids), _AT_ONCE):
+        some = tuple(ids[start : start + _AT_ONCE])
+        rows = connection.exec_driver_sql(
+            "SELECT id, EXISTS (SELECT 1 FROM told WHERE told.appointment = a.replaced_by) "
+            "FROM appointments a WHERE a.replaced_by IS NOT NULL "
+            f"AND a.id IN ({dialects.marks(connection, len(some))})",
+            some,
+        ).fetchall()
+        told = [(row[0],) for row in rows if row[1]]
+        _many(connection, "UPDATE appointments SET replaced_by = NULL WHERE id = {}",
+              [(row[0],) for row in rows])  # fmt: skip
+        _many(connection, "UPDATE appointments SET baseline = NULL WHERE id = {}", told)
+        _many(connection, "DELETE FROM told WHERE appointment = {}", told)
+
+
 def _many(connection: Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
     if rows:
         mark = dialects.marks(connection, 1)

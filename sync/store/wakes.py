@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +14,11 @@ from sync.store import dialects, seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+# When a visit is awake without having to wait for an hour: it (or what is decided about it) changed,
+# or only what is owed to its people is to be looked at, which leaves every calendar as it is.
+CHANGED, OWED = 0, 1
+UNLESS_CHANGED = f"CASE WHEN wake_at = {CHANGED} THEN {CHANGED} ELSE {OWED} END"
 
 _SELECT = (
     "SELECT id, source, source_key, content, version, baseline, gone_at, gone_reason, "
@@ -71,6 +76,16 @@ def by_ids(connection: Connection, ids: Sequence[int]) -> dict[int, Woken]:
     return found
 
 
+def coming(connection: Connection, clinic: str, *, now: datetime) -> Iterator[Woken]:
+    """Yield the visits that are still to begin."""
+    rows = connection.execute(
+        text(_SELECT + "WHERE clinic = :clinic AND start_at > :now"),
+        {"clinic": clinic, "now": seconds(now)},
+    )
+    for row in rows:
+        yield Woken(*row)
+
+
 class Past(NamedTuple):
     """A superseded version of a visit."""
 
@@ -107,6 +122,14 @@ def sleep(connection: Connection, rows: Iterable[tuple[int | None, int, int]]) -
         connection.exec_driver_sql(
             f"UPDATE appointments SET wake_at = {mark} WHERE id = {mark} AND version = {mark}", todo
         )
+
+
+def look_again(connection: Connection, visit: int) -> None:
+    """Let plan see what is owed about a visit, at once; one that changed stays as it is."""
+    connection.execute(
+        text(f"UPDATE appointments SET wake_at = {UNLESS_CHANGED} WHERE id = :id"),
+        {"id": visit},
+    )
 
 
 def of_day(connection: Connection, clinic: str, *, first: datetime, end: datetime) -> list[Woken]:

@@ -1,42 +1,46 @@
-"""Proves every text before it is needed: all kinds, channels and languages, in all their turns."""
+"""Proves the texts of a clinic before they are needed: its own, and ours in its language."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clinicrelay.actions import MessageKind
 from clinicrelay.contracts import Finding
-from clinicrelay.model import Channel, Modality
-from sync.words.facts import DigestLine, TextFacts, variables
-from sync.words.templates import OURS, TEXTS, Text, broken, name_of
+from clinicrelay.model import Channel
+from sync.words.facts import variables
+from sync.words.forbidden import forbidden
+from sync.words.samples import samples
+from sync.words.templates import FILE, TEXTS, Text, broken, languages, name_of
 from sync.words.texts import MOST_SEGMENTS, Rendered, Words
 
-# A carrier takes these words in a reply for an opt-out, and nobody would hear the reply (N26).
-_KEYWORDS = re.compile(r"\b(CANCEL|STOP|STOPALL|END|QUIT|UNSUBSCRIBE|REVOKE)\b")
-_REPLY = re.compile(
-    r"(?<!not )\b(reply|respond|text back)\b|\bantworten Sie (?!nicht)|\bAntwort(e|en)? mit\b", re.I
-)
-_START = datetime(2026, 9, 30, 8, 30, tzinfo=UTC)  # a Wednesday in September: the longest names
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jinja2 import TemplateSyntaxError
+
+_TAG = re.compile(r"(?P<language>[a-z]{2,3})(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?", re.IGNORECASE)
 
 
 def check_words(words: Words) -> list[Finding]:
     """Return what is wrong with a clinic's templates, and with ours for this clinic."""
-    findings = [*_misnamed(words), *_missing(words)]
+    findings = [*_no_folder(words), *_misnamed(words), *_twice(words), *_missing(words)]
     for kind, channel, text in _texts(words):
-        faults = list(_undefined(words, kind, channel, text))
+        faults = list(_faults(kind, channel, text, words))
         findings += faults or _turns(words, kind, channel, text)
     return list(dict.fromkeys(findings))
 
 
 def _texts(words: Words) -> Iterator[tuple[MessageKind, Channel, Text]]:
+    """Yield the texts to prove; our other languages are proven by our own tests."""
+    spoken = {language.lower() for language in words.languages_for(words.default)}
     for (kind, role), channels in TEXTS.items():
         for texts in words.templates.texts.values():
             for text in texts:
-                if text.name == name_of(kind, role) and text.channel in _channels(channels):
+                named = text.name == name_of(kind, role) and text.channel in _channels(channels)
+                if named and (text.own or text.language in spoken):
                     yield kind, Channel(text.channel), text
 
 
@@ -44,26 +48,64 @@ def _channels(channels: tuple[Channel, ...]) -> set[str]:
     return {c.value for c in channels} | {Channel.WHATSAPP.value}
 
 
+# --- the folder and the names in it --------------------------------------------------------------
+
+
+def _no_folder(words: Words) -> Iterator[Finding]:
+    if words.templates.missing:
+        yield Finding(
+            "error",
+            "templates_missing",
+            f"there is no folder {words.templates.missing}; people get our texts instead",
+            "make the folder, or take `templates` out of the settings",
+            path="templates",
+        )
+
+
 def _misnamed(words: Words) -> Iterator[Finding]:
     """A file whose name fits nothing would be passed over without a word."""
     folder = words.templates.folder
     known = {f"{name_of(k, r)}.{c}" for (k, r), cs in TEXTS.items() for c in _channels(cs)}
     for path in sorted(folder.iterdir()) if folder else ():
-        name = ".".join(path.name.split(".")[:2])
-        if path.is_file() and not path.name.startswith(".") and _unknown(path.name, known):
-            near = get_close_matches(name, known, n=1)
-            yield Finding(
-                "error",
-                "template_not_used",
-                f"{path.name} is the name of no text",
-                f"Did you mean {near[0]}.j2?" if near else "Write KIND.CHANNEL[.LANGUAGE].j2.",
-                file=str(path),
-            )
+        if path.is_file() and not path.name.startswith("."):
+            yield from _misnamed_file(path, known)
 
 
-def _unknown(file: str, known: set[str]) -> bool:
-    parts = file.split(".")
-    return parts[-1] != "j2" or len(parts) not in (3, 4) or ".".join(parts[:2]) not in known
+def _misnamed_file(path: Path, known: set[str]) -> Iterator[Finding]:
+    name = ".".join(path.name.split(".")[:2])
+    parts = FILE.fullmatch(path.name)
+    if name not in known or not path.name.endswith(".j2"):
+        near = get_close_matches(name, known, n=1)
+        fix = f"Did you mean {near[0]}.j2?" if near else "Write KIND.CHANNEL[.LANGUAGE].j2."
+        yield _in_file(path, 0, "template_not_used", f"{path.name} is the name of no text", fix)
+    elif parts is None or not _is_language(parts["language"]):
+        tag = path.name.removeprefix(f"{name}.").removesuffix(".j2")
+        fix = f"Write a language tag such as {_near_tag(tag)}: {name}.{_near_tag(tag)}.j2"
+        yield _in_file(path, 0, "unknown_language", f"{tag!r} in {path.name} is no language", fix)
+
+
+def _is_language(tag: str | None) -> bool:
+    if tag is None:
+        return True
+    from babel import Locale
+
+    parts = _TAG.fullmatch(tag)
+    return parts is not None and parts["language"].lower() in Locale("en").languages
+
+
+def _near_tag(tag: str) -> str:
+    tidy = tag.replace("_", "-")
+    near = get_close_matches(tag[:2].lower(), languages(), n=1, cutoff=1)
+    return tidy if _is_language(tidy) else near[0] if near else "de"
+
+
+def _twice(words: Words) -> Iterator[Finding]:
+    for texts in words.templates.texts.values():
+        own = [text for text in texts if text.own]
+        for text in own[1:]:
+            message = f"{text.path.name} says what {own[0].path.name} says, and is never used"
+            fix = "Delete one of the two: a file without a language is in the clinic's."
+            yield _in_file(text.path, 0, "template_twice", message, fix, severity="warning")
 
 
 def _missing(words: Words) -> Iterator[Finding]:
@@ -76,13 +118,9 @@ def _missing(words: Words) -> Iterator[Finding]:
             found = next(words.templates.candidates(name, [channel], default), None)
             if found is None or found.language.lower().split("-")[0] != primary:
                 yield _no_text(words.default, f"{name}.{channel.value}")
-            for language in _our_languages():
+            for language in languages():
                 if (name, channel.value, language) not in texts:
                     yield _no_text(language, f"{name}.{channel.value}")
-
-
-def _our_languages() -> list[str]:
-    return sorted(p.parent.name for p in OURS.glob("*/when.j2"))
 
 
 def _no_text(language: str, name: str) -> Finding:
@@ -95,26 +133,59 @@ def _no_text(language: str, name: str) -> Finding:
     )
 
 
-def _undefined(words: Words, kind: MessageKind, channel: Channel, text: Text) -> Iterator[Finding]:
-    """Find names that are not on the list, in branches that no sample takes, too."""
-    from jinja2 import TemplateSyntaxError, meta, nodes
+# --- what stands in a file -----------------------------------------------------------------------
+
+
+def _faults(kind: MessageKind, channel: Channel, text: Text, words: Words) -> Iterator[Finding]:
+    """Find what can be seen without filling the text in, in branches that no sample takes, too."""
+    from jinja2 import TemplateSyntaxError
 
     try:
-        tree = words.templates.sandbox.parse(text.path.read_text("utf-8"))
-    except TemplateSyntaxError as error:
-        yield _fault(
-            text, error.lineno, "template_syntax", f"{error.message}", "Mend the template."
-        )
-        return
+        source = text.path.read_text("utf-8")
+        words.templates.sandbox.parse(source)
     except UnicodeDecodeError:
-        yield _fault(text, 0, "template_not_utf8", "not UTF-8", "Save the file as UTF-8.")
-        return
+        yield _fault(text, 1, "template_not_utf8", "not UTF-8", "Save the file as UTF-8.")
+    except OSError as error:
+        fix = "Let the user that runs clinicrelay read it."
+        yield _fault(text, 0, "template_unreadable", f"{error.strerror}", fix)
+    except RecursionError:
+        yield _fault(text, 1, "template_syntax", "nested too deep", "Mend the template.")
+    except TemplateSyntaxError as error:
+        yield _not_a_template(text, error)
+    else:
+        yield from _undefined(kind, channel, text, words)
+        yield from _not_to_be_said(text, source)
+
+
+def _not_a_template(text: Text, error: TemplateSyntaxError) -> Finding:
+    from jinja2 import TemplateAssertionError
+
+    if isinstance(error, TemplateAssertionError):
+        fix = "A text can only name, choose with if and repeat with for."
+        return _fault(text, error.lineno, "template_not_allowed", f"{error.message}", fix)
+    return _fault(text, error.lineno, "template_syntax", f"{error.message}", "Mend the template.")
+
+
+def _undefined(kind: MessageKind, channel: Channel, text: Text, words: Words) -> Iterator[Finding]:
+    from jinja2 import meta, nodes
+
+    tree = words.templates.sandbox.parse(text.path.read_text("utf-8"))
     known = variables(kind, channel)
     for name in sorted(meta.find_undeclared_variables(tree) - known):
         line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == name), 0)
         near = get_close_matches(name, known, n=1)
         fix = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
         yield _fault(text, line, "unknown_variable", f"{name} cannot be used here", fix)
+
+
+def _not_to_be_said(text: Text, source: str) -> Iterator[Finding]:
+    found = forbidden(source)
+    if found:
+        fix = "Offer a telephone call: replies are not read, and this word may opt the patient out."
+        yield _fault(text, found[0], "forbidden_word", f"{found[1]!r} asks for a reply", fix)
+
+
+# --- what becomes of it --------------------------------------------------------------------------
 
 
 def _turns(words: Words, kind: MessageKind, channel: Channel, text: Text) -> list[Finding]:
@@ -131,12 +202,6 @@ def _turns(words: Words, kind: MessageKind, channel: Channel, text: Text) -> lis
 
 
 def _judge(text: Text, made: Rendered) -> Iterator[Finding]:
-    shown = f"{made.subject or ''}\n{made.text}"
-    word = _KEYWORDS.search(shown) or _REPLY.search(shown)
-    if word:
-        fix = "Offer a telephone call: replies are not read, and this word may opt the patient out."
-        line = _line_with(text, word.group())
-        yield _fault(text, line, "forbidden_word", f"{word.group()!r} asks for a reply", fix)
     if made.segments > MOST_SEGMENTS:
         most = f"can take {made.segments} SMS; more than {MOST_SEGMENTS} is too long"
         yield _fault(text, 1, "sms_too_long", most, "Shorten it.", severity="warning")
@@ -150,8 +215,14 @@ def _judge(text: Text, made: Rendered) -> Iterator[Finding]:
 def _fault(
     text: Text, line: int, code: str, message: str, fix: str, *, severity: str = "error"
 ) -> Finding:
-    message = f"{text.path.name}: {message}"
-    return Finding(severity, code, message, fix, path="templates", file=str(text.path), line=line)
+    said = f"{text.path.name}: {message}"
+    return _in_file(text.path, line, code, said, fix, severity=severity)
+
+
+def _in_file(
+    path: Path, line: int, code: str, message: str, fix: str, *, severity: str = "error"
+) -> Finding:
+    return Finding(severity, code, message, fix, "templates", str(path), line, int(line > 0))
 
 
 def _said(error: Exception) -> str:
@@ -166,51 +237,3 @@ def _line_of(error: BaseException, text: Text) -> int:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
-
-
-def _line_with(text: Text, words: str) -> int:
-    lines = text.path.read_text("utf-8").splitlines()
-    return next((n for n, line in enumerate(lines, 1) if words in line), 1)
-
-
-def samples(kind: MessageKind) -> Iterator[TextFacts]:
-    """Yield facts that take every turn of a text, and the longest words it can meet."""
-    if kind is MessageKind.DIGEST:
-        line = DigestLine(_START, Modality.VIDEO, "J.R.")
-        for visits in ((), (line,), (line,) * 20):
-            yield _sample(visits=visits)
-        return
-    for changes in _CHANGES if kind is MessageKind.CHANGE else ((),):
-        for facts in (
-            {},
-            {"place": None, "practitioner_name": None, "first_name": None},
-            {"modality": Modality.VIDEO, "join_url": "https://meet.example/" + "x" * 60},
-            {"modality": Modality.PHONE},
-            {"recipient_timezone": "America/Argentina/Buenos_Aires"},
-        ):
-            yield _sample(kind_of_change=frozenset(changes), **facts)
-
-
-_CHANGES = (
-    ("time",),
-    ("place",),
-    ("practitioner",),
-    ("time", "place"),
-    ("time", "practitioner"),
-    ("reinstated",),
-)
-
-
-def _sample(**changes: Any) -> TextFacts:
-    facts: dict[str, Any] = {
-        "at": _START - timedelta(hours=20),
-        "start": _START,
-        "end": _START + timedelta(minutes=30),
-        "timezone": "Europe/Berlin",
-        "place": "Main site, second floor",
-        "practitioner_name": "Dr. Elif Acar",
-        "first_name": "Maximiliane",
-        "before_start": _START - timedelta(days=7),
-        "before_place": "Branch at the river",
-    }
-    return TextFacts(**facts | changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -21,7 +22,8 @@ def day(instant: datetime, zone: str, language: str, country: str) -> str:
     """Return `Dienstag, 1. Dezember 2026`, for an e-mail."""
     from babel.dates import format_date
 
-    return plain(format_date(local(instant, zone), "full", locale_of(language, country)))
+    there, locale = local(instant, zone), locale_of(language, country)
+    return _first(plain(format_date(there, "full", locale)), locale)
 
 
 @lru_cache(maxsize=4096)
@@ -30,10 +32,13 @@ def short_day(instant: datetime, zone: str, language: str, country: str, *, year
     from babel.dates import format_skeleton
 
     skeleton = "yMMMEd" if year else "MMMEd"
-    there = local(instant, zone)
-    return plain(
-        format_skeleton(skeleton, there, there.tzinfo, locale=locale_of(language, country))
-    )
+    there, locale = local(instant, zone), locale_of(language, country)
+    return _first(plain(format_skeleton(skeleton, there, there.tzinfo, locale=locale)), locale)
+
+
+def _first(text: str, locale: Locale) -> str:
+    """Write `1er décembre`, as French does for this one day; CLDR's patterns cannot."""
+    return re.sub(r"\b1 (?=\w)", "1er ", text) if locale.language == "fr" else text
 
 
 def far(instant: datetime, at: datetime) -> bool:

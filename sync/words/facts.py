@@ -13,13 +13,41 @@ from clinicrelay.model import Channel, Modality
 # A reminder a calendar day ahead is 25 hours ahead in the night when clocks go back.
 _LINK_AHEAD = timedelta(hours=25)
 
-_VISIT = frozenset(
-    {"clinic", "phone", "day", "time", "city", "modality", "place", "join_url", "changes"}
-    | {"before_day", "before_time", "before_place", "when", "before", "visit", "call"}
-)
-_DIGEST = frozenset({"clinic", "phone", "day", "count", "first", "last", "days"})
+# The closed list, each with what it says. `call`, `visit`, `when` and `before` are made of the others
+# by the small files beside the texts, in the text's language.
+VISIT_NAMES = {
+    "clinic": "the clinic's name",
+    "phone": "the clinic's telephone, or nothing",
+    "when": "day, time and, where it matters, the zone: what most texts need",
+    "visit": "what it is: an appointment, a video visit, a phone visit",
+    "call": "the sentence whom to call if one cannot come",
+    "day": "the day; short in an SMS, with its year only when that is far",
+    "time": "the time, as people write it there",
+    "city": "the city whose time it is, where the reader's clocks may differ, else nothing",
+    "modality": "`in_person`, `video`, `phone` or `unknown`: to choose by, not to print",
+    "place": "the site's name, or nothing; never for a video or phone visit",
+    "join_url": "the link to a video visit, from a day before it on, else nothing",
+    "changes": "in a change: which of `time`, `place`, `practitioner`, `reinstated` it holds",
+    "before": "in a change: day and time before it",
+    "before_day": "in a change: the day before it",
+    "before_time": "in a change: the time before it",
+    "before_place": "in a change: the site before it, or nothing",
+}
+DIGEST_NAMES = {
+    "clinic": "the clinic's name",
+    "phone": "the clinic's telephone, or nothing",
+    "day": "the day that the digest is of",
+    "count": "how many visits there are",
+    "first": "the time of the first visit",
+    "last": "the time of the last visit",
+    "days": "a list to go over with `for`: each has a `.day` and `.visits`, and each of those "
+    "`.time`, `.initials`, `.modality` and `.day`",
+}
 # Who is meant and who is visited stand in no text that shows on a locked telephone.
-_ONLY_EMAIL = frozenset({"first_name", "practitioner"})
+EMAIL_NAMES = {
+    "first_name": "the patient's first name, or nothing; never in a digest",
+    "practitioner": "who is visited, or nothing",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +98,8 @@ class TextFacts:
 
 def variables(kind: MessageKind, channel: Channel) -> frozenset[str]:
     """Return the names that a template of this kind may use on this channel."""
-    names = _DIGEST if kind is MessageKind.DIGEST else _VISIT
-    return names | _ONLY_EMAIL if channel is Channel.EMAIL else names
+    names = DIGEST_NAMES if kind is MessageKind.DIGEST else VISIT_NAMES
+    return frozenset(names | EMAIL_NAMES if channel is Channel.EMAIL else names)
 
 
 def one_line(text: str | None) -> str:

@@ -13,12 +13,13 @@ from clinicrelay.actions import MessageKind, Role
 from clinicrelay.model import Channel
 
 if TYPE_CHECKING:
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from sync.words.sandbox import Sandbox
 
 OURS = Path(__file__).parent
 PARTS = ("when", "visit", "call")
 
-_FILE = re.compile(r"(?P<name>[a-z_]+)\.(?P<channel>[a-z]+)(?:\.(?P<language>[A-Za-z-]+))?\.j2")
+FILE = re.compile(r"(?P<name>[a-z_]+)\.(?P<channel>[a-z]+)(?:\.(?P<language>[A-Za-z0-9-]+))?\.j2")
+_MOST_OUTPUT = 50_000  # letters; the digest of a day with a thousand visits is shorter
 _BOTH = (Channel.EMAIL, Channel.SMS)
 
 # Everything we say: a text that stands here has a template in every language.
@@ -42,6 +43,11 @@ class Text:
     key: str
     path: Path
 
+    @property
+    def own(self) -> bool:
+        """Whether it is the clinic's own."""
+        return self.key.startswith("clinic/")
+
 
 def name_of(kind: MessageKind, role: Role) -> str:
     """Return the first part of a text's file name: `reminder`, or `doctor_reminder`."""
@@ -54,7 +60,8 @@ class Templates:
     without a language is in the clinic's."""
 
     def __init__(self, folder: Path | None, default: str) -> None:
-        self.folder = folder if folder and folder.is_dir() else None
+        self.missing = folder if folder and not folder.is_dir() else None
+        self.folder = None if self.missing else folder
         self.default = default
 
     @cached_property
@@ -81,33 +88,30 @@ class Templates:
 
     def render(self, text: Text, variables: Mapping[str, Any]) -> str:
         """Fill in a template. Raises what `broken()` lists where it cannot be."""
-        return self.sandbox.get_template(text.key).render(variables)
+        filled = self.sandbox.get_template(text.key).render(variables)
+        if len(filled) > _MOST_OUTPUT:
+            raise ValueError(f"it becomes longer than {_MOST_OUTPUT} letters")
+        return filled
 
     def layout(self, variables: Mapping[str, Any]) -> str:
         """Return the HTML page around a text; everything in it is escaped."""
         return self.sandbox.get_template("ours/layout.html.j2").render(variables)
 
     @cached_property
-    def sandbox(self) -> ImmutableSandboxedEnvironment:
+    def sandbox(self) -> Sandbox:
         """Templates are a clinic's own text: they reach nothing but their closed list of names."""
-        from jinja2 import FileSystemLoader, PrefixLoader, StrictUndefined
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+        from jinja2 import FileSystemLoader, PrefixLoader
+
+        from sync.words.sandbox import Sandbox
 
         roots = {"ours": FileSystemLoader(OURS)}
         if self.folder:
             roots["clinic"] = FileSystemLoader(self.folder)
-        return ImmutableSandboxedEnvironment(
-            loader=PrefixLoader(roots),
-            undefined=StrictUndefined,
-            autoescape=lambda name: bool(name and name.endswith(".html.j2")),
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        return Sandbox(PrefixLoader(roots))
 
     def _own(self) -> Iterator[Text]:
         for path in sorted(self.folder.glob("*.j2")) if self.folder else ():
-            found = _FILE.fullmatch(path.name)
+            found = FILE.fullmatch(path.name)
             if found:
                 language = found["language"] or self.default
                 yield Text(found["name"], found["channel"], language, f"clinic/{path.name}", path)
@@ -120,8 +124,14 @@ def _ours() -> Iterator[Text]:
         yield Text(name, channel, language, f"ours/{language}/{path.name}", path)
 
 
+def languages() -> list[str]:
+    """Return the languages that we speak: those of the folders beside this file."""
+    return sorted(path.parent.name for path in OURS.glob("*/when.j2"))
+
+
 def broken() -> tuple[type[Exception], ...]:
-    """Return what a faulty template raises: its own errors, and those of its expressions."""
+    """Return what a faulty template raises: its own errors, its expressions', and its file's."""
     from jinja2 import TemplateError
 
-    return (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError)
+    ours = (TypeError, ValueError, LookupError, ArithmeticError, RecursionError, OSError)
+    return (TemplateError, *ours)

@@ -21,9 +21,16 @@ from sync.words.templates import PARTS, Templates, Text, broken, name_of
 MOST_SEGMENTS = 2
 _MOST_LETTERS = 40  # of a name or a place in an SMS
 
-# Languages that GSM-7 can write: there, an accent can only come from a name and is not worth
-# twice the price. In others accents are part of the words and stay.
-_GSM7_LANGUAGES = frozenset({"en", "de", "da", "fi", "it", "nb", "nl", "no", "sv"})
+# Languages whose SMS are written in GSM-7: an accent there would double the price (70 letters to a
+# message instead of 160). The first row needs none but in names. The second drops some (á í ó ú, â ê
+# î ô û ë ï œ, ã õ ç, ą ć ę ł ń ś ź ż), as banks and clinics do in those languages: nobody misreads it.
+_GSM7_LANGUAGES = frozenset(
+    {"en", "de", "da", "fi", "it", "nb", "nl", "no", "sv"} | {"es", "fr", "pt", "pl"}
+)
+# Turkish is no such language: without their dots and tails words become others, obscene ones among
+# them (ı is not i). They stay as long as the text then costs no more than it may at most.
+_WHILE_IT_FITS = frozenset({"tr"})
+_TWO_STOPS = re.compile(r"(?<=[^.])\.\.(?=\s|$)", re.MULTILINE)  # `10:30 a.m.` ends a sentence
 _SUBJECT = re.compile(r"\s*Subject:[ \t]*(?P<subject>[^\n]*)\n(?P<text>.*)", re.DOTALL)
 
 
@@ -46,6 +53,7 @@ class Words:
         self.default = language_default
         self.clinic = clinic
         self.templates = Templates(folder, language_default)
+        self.passed_over: set[str] = set()  # the clinic's own files that failed, ours were used
 
     def render(
         self,
@@ -68,6 +76,7 @@ class Words:
             try:
                 return self.fill(text, kind, channel, facts, wanted=wanted, issues=faults)
             except broken():
+                self.passed_over.add(text.path.name)
                 faults.append(Issue("template_broken", detail=text.path.name))
         raise LookupError(f"there is no text {name!r} for {channel.value}")
 
@@ -94,13 +103,19 @@ class Words:
         found = list(issues) + ([] if same else [_other_language(text)])
         if channel is Channel.EMAIL:
             return self._mail(filled, text.language, facts, found)
-        return _short(filled, text.language, found)
+        if channel is Channel.SMS:
+            return _sms(filled, text.language, found)
+        return Rendered(None, plain(_tidy(filled)), None, text.language, issues=tuple(found))
+
+    def names(self, kind: MessageKind, channel: Channel, facts: TextFacts) -> dict[str, Any]:
+        """Return what a template's names say, in the clinic's language."""
+        return self._variables(kind, channel, facts, self.default, self.default)
 
     def _mail(self, filled: str, language: str, facts: TextFacts, issues: list[Issue]) -> Rendered:
         parts = _SUBJECT.fullmatch(filled)
         if parts is None:
             issues.append(Issue("no_subject"))
-        subject = parts["subject"].strip() if parts else one_line(self.clinic.name)
+        subject = _tidy(parts["subject"]) if parts else one_line(self.clinic.name)
         body = _tidy(parts["text"] if parts else filled)
         html = page(self.templates, body, subject, language, facts.link)
         return Rendered(subject, body, html, language, issues=tuple(issues))
@@ -200,14 +215,18 @@ class _Values:
         return dates.clock(instant, self.facts.timezone, *self.locale)
 
 
-def _short(filled: str, language: str, issues: list[Issue]) -> Rendered:
-    text = plain(_tidy(filled))
-    if _primary(language) in _GSM7_LANGUAGES:
-        text = to_gsm7(text)
+def _sms(filled: str, language: str, issues: list[Issue]) -> Rendered:
+    text = _cheap(plain(_tidy(filled)), _primary(language))
     count = segments(text).messages
     if count > MOST_SEGMENTS:
         issues.append(Issue("sms_too_long", detail=f"{count} segments"))
     return Rendered(None, text, None, language, count, tuple(issues))
+
+
+def _cheap(text: str, language: str) -> str:
+    if language in _WHILE_IT_FITS:
+        return text if segments(text).messages <= MOST_SEGMENTS else to_gsm7(text)
+    return to_gsm7(text) if language in _GSM7_LANGUAGES else text
 
 
 def _when(names: dict[str, Any]) -> str:
@@ -217,7 +236,8 @@ def _when(names: dict[str, Any]) -> str:
 
 def _tidy(text: str) -> str:
     lines = (re.sub(r" {2,}", " ", line).strip() for line in text.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    text = _TWO_STOPS.sub(".", "\n".join(lines))
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def _other_language(text: Text) -> Issue:

@@ -29,7 +29,7 @@ class _Language(NamedTuple):
     call: str
 
 
-_LANGUAGES = {
+LANGUAGES = {
     "en": _Language(
         "Busy",
         "Appointment",
@@ -47,6 +47,69 @@ _LANGUAGES = {
         "Gebucht über {}. Änderungen hier ändern den Termin nicht.",
         "Beitreten:",
         "Bitte rufen Sie {} an, falls Sie verhindert sind.",
+    ),
+    "es": _Language(
+        "Ocupado",
+        "Cita",
+        "Cita por videollamada",
+        "Cita por teléfono",
+        "Reserva de {}. Los cambios hechos aquí no cambian la cita.",
+        "Entrar:",
+        "Si no puede asistir, por favor llame al {}.",
+    ),
+    "fr": _Language(
+        "Occupé",
+        "Rendez-vous",
+        "Rendez-vous en vidéo",
+        "Rendez-vous par téléphone",
+        "Réservé par {}. Les modifications faites ici ne changent pas le rendez-vous.",
+        "Se connecter :",
+        "Si vous ne pouvez pas venir, merci d'appeler le {}.",
+    ),
+    "it": _Language(
+        "Occupato",
+        "Appuntamento",
+        "Appuntamento in videochiamata",
+        "Appuntamento telefonico",
+        "Prenotato tramite {}. Le modifiche fatte qui non cambiano l'appuntamento.",
+        "Per collegarsi:",
+        "Se non può venire, La preghiamo di chiamare il {}.",
+    ),
+    "pt": _Language(
+        "Ocupado",
+        "Consulta",
+        "Consulta por videochamada",
+        "Consulta por telefone",
+        "Marcação de {}. As alterações feitas aqui não alteram a consulta.",
+        "Entrar:",
+        "Se tiver algum impedimento, por favor, ligue para {}.",
+    ),
+    "nl": _Language(
+        "Bezet",
+        "Afspraak",
+        "Videoafspraak",
+        "Telefonische afspraak",
+        "Geboekt via {}. Wijzigingen hier veranderen de afspraak niet.",
+        "Deelnemen:",
+        "Kunt u niet komen? Bel dan alstublieft {}.",
+    ),
+    "pl": _Language(
+        "Termin zajęty",
+        "Wizyta",
+        "Wizyta wideo",
+        "Wizyta telefoniczna",
+        "Rezerwacja: {}. Zmiany wprowadzone tutaj nie zmieniają terminu wizyty.",
+        "Link do wizyty wideo:",
+        "W razie rezygnacji prosimy o telefon: {}.",
+    ),
+    "tr": _Language(
+        "Meşgul",
+        "Randevu",
+        "Görüntülü randevu",
+        "Telefon randevusu",
+        "Randevuyu veren: {}. Burada yapılan değişiklikler randevuyu değiştirmez.",
+        "Katılmak için:",
+        "Gelemezseniz lütfen arayınız: {}.",
     ),
 }
 
@@ -90,7 +153,7 @@ def initials(name: str | None) -> str:
 
 
 def _words(language: str) -> _Language:
-    return _LANGUAGES.get(language.lower().split("-")[0], _LANGUAGES["en"])
+    return LANGUAGES.get(language.lower().split("-")[0], LANGUAGES["en"])
 
 
 def _title(detail: str, visit: Appointment, words: _Language) -> str:

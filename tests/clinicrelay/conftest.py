@@ -54,6 +54,13 @@ class Post(Notifier):
         sender: str = Field("Riverside <noreply@riverside.example>", alias="from")
 
 
+class PatientPost(Notifier):
+    channels = (Channel.EMAIL,)
+
+    class Options(Section):
+        timeout: Duration | None = None
+
+
 class Texts(Notifier):
     channels = (Channel.SMS,)
 
@@ -63,6 +70,7 @@ class Texts(Notifier):
 
 class Anything(Notifier):
     channels = tuple(Channel)
+    outside = False
 
     class Options(BaseModel):
         folder: Path = Path("outbox")
@@ -71,7 +79,12 @@ class Anything(Notifier):
 PLUGINS: dict[str, dict[str, plugins.Plugin]] = {
     "connectors": {"csv": Drops},
     "calendars": {"ics": Folder},
-    "notifiers": {"smtp": Post, "twilio_sms": Texts, "outbox": Anything},
+    "notifiers": {
+        "smtp": Post,
+        "twilio_sms": Texts,
+        "patient_post": PatientPost,
+        "outbox": Anything,
+    },
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from clinicrelay import Channel, SettingsError
 from clinicrelay.settings import Loaded, find_file, load
-from clinicrelay.settings.load import SYSTEM_FILE
+from clinicrelay.settings.places import SYSTEM_FILE
 from clinicrelay.settings.schema import Store
 
 Read = Callable[..., Loaded]
@@ -56,7 +56,7 @@ def test_without_any_file_it_is_said_where_one_was_looked_for(tmp_path: Path) ->
         (b"just words\n", "wrong_type", (1, 1)),
         (b"version: 1\nclinic: {name: Pr\xe9\n", "encoding", (2, 18)),
         ("version: 1\n".encode("utf-16"), "encoding", (1, 1)),
-        (b"[" * 5000, "syntax", (1, 1)),
+        (b"[\n" * 1500, "syntax", (1, 1)),
     ],
 )
 def test_a_file_that_is_no_settings_is_named_for_what_it_is(
@@ -187,6 +187,23 @@ def test_own_paths_are_absolute_and_relative_ones_lie_where_they_belong(
 )
 def test_a_store_url_is_made_ready_for_its_driver(url: str, resolved: str) -> None:
     assert Store(url=url).resolved_url(Path("/d")) == resolved
+
+
+def test_a_common_key_that_a_plugin_makes_nothing_of_is_a_warning(read: Read) -> None:
+    loaded = read(
+        "version: 1\nclinic: {id: a, name: A, timezone: UTC, country: DE, language: de}\n"
+        "sources: {a: {type: csv, contents: delta, budget: 5/run}}\n"
+        "notifiers: {a: {type: outbox, timeout: 5s, rate: 1/s}, "
+        "b: {type: patient_post, timeout: 5s, rate: 1/s}}"
+    )
+
+    told = [(f.severity, f.code, f.path, f.line, f.column) for f in loaded.findings]
+    assert told == [
+        ("warning", "no_effect", "sources.a.budget", 3, 43),
+        ("warning", "no_effect", "notifiers.a.timeout", 4, 31),
+        ("warning", "no_effect", "notifiers.a.rate", 4, 44),
+    ]
+    assert loaded.settings.notifiers["b"].options.timeout == timedelta(seconds=5)
 
 
 # --- the environment and references --------------------------------------------------------------

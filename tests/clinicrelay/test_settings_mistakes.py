@@ -32,6 +32,9 @@ GOLDEN = [
     ),
     ("data: !!binary aGk=", 4, 7, "data", "tags", "quotes"),
     ("<<: {data: x}", 4, 1, "", "merge keys", "write the keys out"),
+    ("monitoring: {metrics: x}", 4, 1, "monitoring", "later version", "delete it"),
+    ("runner: {broker: x}", 4, 1, "runner", "later version", "delete it"),
+    ("runners: {broker: x}", 4, 1, "runners", "later version", "delete it"),
     # the clinic
     (
         CLINIC + GOOD.replace("  name: A\n", ""),
@@ -107,6 +110,7 @@ GOLDEN = [
     ),
     ("store: {lease: 15x}", 4, 16, "store.lease", "'15x' is not a duration", "15m"),
     ("store: {lease: 15}", 4, 16, "store.lease", "15 has no unit", "15s, 15m"),
+    ("retention: {bodies: 9999999h}", 4, 21, "retention.bodies", "hundred years", "30d"),
     ("store: {url: oracle://x}", 4, 14, "store.url", "database", "sqlite:///"),
     ("safety: {hold_if: {gone: 10}}", 4, 26, "safety.hold_if.gone", "share", "sign"),
     ("safety: {hold_if: {storm: often}}", 4, 27, "safety.hold_if.storm", "factor", "5x"),
@@ -175,6 +179,7 @@ GOLDEN = [
     # plugins
     ("notifiers: {a: {type: smpt}}", 4, 23, "notifiers.a.type", "'smpt'", "write smtp"),
     ("notifiers: {a: {type: pigeon}}", 4, 23, "notifiers.a.type", "'pigeon'", "types are outbox"),
+    ("calendars: {a: {type: google}}", 4, 23, "calendars.a.type", "later version", "are ics"),
     ("notifiers: {a: {host: x}}", 4, 13, "notifiers.a.type", "'type' is missing", "type: smtp"),
     ("notifiers: {a: {type: smtp}}", 4, 13, "notifiers.a.host", "'host' is missing", "add"),
     (

@@ -46,6 +46,9 @@ def test_values_are_read_as_people_write_them(read: Any, text: Any, value: Any) 
     [
         (values.read_duration, "15"),
         (values.read_duration, True),
+        (values.read_duration, "9999999999999999h"),
+        (values.read_duration, "999999999999999999999d"),
+        (values.read_span, "101000w"),
         (values.read_clock, "24:00"),
         (values.read_clock, values.Plain("08:00")),
         (values.read_clock, 99999),

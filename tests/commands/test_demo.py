@@ -1,14 +1,11 @@
-"""The first thing anyone types, the page that leads on from there, and an inbox with nothing in it."""
+"""The first thing anyone types, and an inbox with nothing in it."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
 import shlex
 import shutil
-import time
-from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +15,6 @@ from typing import NamedTuple
 import pytest
 
 import commands
-from clinicrelay import times
 from clinicrelay.phones import read_phone
 from commands._sample import week as weeks
 from commands._sample.diary import Diary
@@ -27,7 +23,6 @@ from commands._sample.folder import rebuild
 from commands._sample.play import play
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICKSTART = ROOT / "docs" / "quickstart.md"
 MONDAY = date(2026, 11, 16)
 SATURDAY = "2026-11-21T10:00"
 
@@ -258,54 +253,6 @@ def test_a_sync_with_an_empty_inbox_says_which_file_to_drop_where(elsewhere: Pat
     assert ran.code == 0
     assert "drops/reception" in ran.out
     assert "*.csv" in ran.out
-
-
-# --- the quickstart ----------------------------------------------------------------------------
-
-
-class Block(NamedTuple):
-    """A fenced block of a page: its language, the word after it, and its text."""
-
-    language: str
-    name: str
-    text: str
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    fences = re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return (Block(*fence) for fence in fences)
-
-
-def test_every_command_of_the_quickstart_works_in_the_order_of_the_page(elsewhere: Path) -> None:
-    ran = []
-    for block in blocks(QUICKSTART):
-        if block.language == "csv":
-            _drop(elsewhere / block.name, block.text)
-        elif block.language == "console":
-            ran += [(line, run(*shlex.split(line)[2:])) for line in block.text.splitlines()]
-
-    assert len(ran) >= 7
-    assert {line: r.err for line, r in ran if r.code != 0} == {}
-    events = [p.read_text().count("BEGIN:VEVENT") for p in (elsewhere / "var/calendars").glob("*")]
-    assert events == [2]
-
-
-def test_the_quickstart_has_no_command_but_those_that_are_tried() -> None:
-    by_language = {block.language: block.text for block in blocks(QUICKSTART)}
-    shell = [b.text.strip() for b in blocks(QUICKSTART) if b.language == "sh"]
-    console = [b.text for b in blocks(QUICKSTART) if b.language == "console"]
-
-    assert set(by_language) == {"sh", "console", "csv"}
-    assert shell == ["make demo", ". .venv/bin/activate"]  # tried in a fresh clone by .ci/run
-    assert all(line.startswith("$ clinicrelay ") for text in console for line in text.splitlines())
-
-
-def _drop(file: Path, text: str) -> None:
-    """Write the page's example with dates that are still to come, long enough ago to be taken."""
-    coming = times.day_of(datetime.now(UTC), "Europe/Berlin") + timedelta(days=30)
-    file.parent.mkdir(parents=True)
-    file.write_text(re.sub(r"\d{4}-\d\d-\d\d", coming.isoformat(), text))
-    os.utime(file, (time.time() - 300, time.time() - 300))
 
 
 def _without_ids(out: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clinicrelay.testing.kits import canaries_in
-from commands._frame import Call
+from commands._call import Call
 
 Row = Callable[..., dict[str, Any]]
 NOON = "2026-11-23T11:00:00Z"
@@ -205,7 +205,7 @@ def test_the_list_of_what_was_set_aside_has_exactly_its_keys(aside: Any) -> None
         "key": "10",
         "place": "visits-001.csv:11",
         "line": 11,
-        "column": None,
+        "column": 4,
         "field": "status",
         "reason": "unknown_status",
         "first_seen": "2026-11-23T08:00:00Z",
@@ -226,6 +226,20 @@ def test_the_text_of_a_record_stays_out_of_a_pipe_unless_asked_for(aside: Any) -
 
 def test_masked_in_json_too(aside: Any) -> None:
     assert json.loads(aside.run("quarantine", "show", "1", "--json").out)["raw"] is None
+
+
+def test_a_word_in_the_wrong_column_stays_out_of_a_pipe_unless_asked_for(
+    desk: Any, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.sync(row(1), row(2, status="Quenby Zephyrine"))
+    for words in (["list"], ["show", "1"], ["list", "--json"], ["show", "1", "--json"]):
+        ran = desk.run("quarantine", *words)
+        assert ran.code == 0
+        assert "Quenby" not in ran.out + ran.err
+        assert "does not know" in ran.out
+    assert 'know "Quenby Zephyrine" yet' in desk.run("quarantine", "show", "1", "--raw").out
+    monkeypatch.setattr(Call, "on_terminal", property(lambda call: True))
+    assert "Quenby" in desk.run("quarantine", "list").out
 
 
 def test_retry_has_the_next_read_look_at_every_record_afresh(aside: Any, row: Row) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from clinicrelay.contracts import Finding
 from clinicrelay.pages import outdated
 from clinicrelay.testing.kits import canaries_in
 from commands import GROUPS, _reference
-from commands._frame import Call
+from commands._call import Call
 from connectors.csv import Csv
 from notifiers.outbox import Outbox
 
@@ -319,7 +321,7 @@ def test_nothing_outside_is_asked_unless_connect_says_so(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(Outbox, "outside", True)
+    monkeypatch.setattr(Outbox, "connects", True)
     monkeypatch.setattr(Outbox, "check", lambda self: iter(asked.append("outbox") or ()))
 
     assert desk.run("check").code == 0
@@ -346,6 +348,34 @@ def test_a_sample_is_mapped_and_stays_where_it_is(desk: Any, row: Row) -> None:
     assert found["set_aside"][0]["line"] == 3
     assert sample.exists()
     assert not (desk.folder / "var").exists()
+
+
+def test_a_sample_without_a_known_status_column_is_told_of(desk: Any, tmp_path: Path) -> None:
+    sample = tmp_path / "ours.csv"
+    sample.write_text("id,date,time,mobile,Buchungslage\n1,2026-12-01,09:30,,storniert\n")
+
+    ran = desk.run("map", "clinic_csv", str(sample), now=None)
+
+    assert "ours.csv: no column is known as status: every visit counts as booked" in ran.out
+    assert "Columns not read: Buchungslage" in ran.out
+    assert "phone or e-mail" not in ran.out
+
+
+def test_a_sample_is_read_as_its_source_would_be(desk: Any, tmp_path: Path) -> None:
+    sample = tmp_path / "ours.csv"
+    sample.write_bytes("id;date;time;status\n1;2026-12-01;09:30;odwołana\n".encode("cp1250"))
+    in_vain = told(desk.run("map", "clinic_csv", str(sample), "--json", now=None))
+    assert in_vain["set_aside"][0]["reason"] == "unknown_status"
+
+    words = ("map", "clinic_csv", str(sample), "--json")
+    by_option = told(desk.run(*words, "--encoding", "cp1250", now=None))
+    assert by_option["appointments"][0]["status"] == "cancelled"
+
+    desk.write(desk.settings.read_text().replace("type: csv", "type: csv, encoding: cp1250", 1))
+    assert told(desk.run(*words, now=None)) == by_option
+    assert told(desk.run(*words, "--source", "reception", now=None)) == by_option
+    assert desk.run(*words, "--source", "nowhere", now=None).code == 2
+    assert desk.run(*words, "--encoding", "cp9", now=None).code == 2
 
 
 def test_a_json_sample_is_mapped_too(desk: Any, row: Row, tmp_path: Path) -> None:
@@ -441,3 +471,26 @@ def test_every_command_and_option_says_what_it_is_for() -> None:
     ] == []
     assert "| `--without-messages` | Apply it, but tell nobody. |" in page
     assert "` |  |" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "told"),
+    [
+        (
+            "shutil.disk_usage",
+            lambda _folder: SimpleNamespace(free=1 << 20, total=1 << 30),
+            "is full, or nearly",
+        ),
+        ("os.access", lambda _file, mode: mode != os.W_OK, "cannot be written"),
+    ],
+)
+def test_status_is_red_when_the_next_run_could_keep_nothing(
+    desk: Any, row: Row, monkeypatch: pytest.MonkeyPatch, name: str, found: Any, told: str
+) -> None:
+    desk.sync(row(1))
+    assert desk.run("status").code == 0
+    monkeypatch.setattr(f"sync.store.troubles.{name}", found)
+    ran = desk.run("status")
+
+    assert ran.code == 3
+    assert told in ran.out

@@ -218,3 +218,15 @@ def test_a_dash_asks_so_that_a_number_stays_out_of_the_history(
 
     assert ran.code == 0
     assert "10 visits ahead" in ran.out
+
+
+def test_only_visits_that_still_take_place_are_ahead(lived: Any, row: Row) -> None:
+    lived.write(lived.settings.read_text() + "safety: {hold_if: {reassigned: 100%}}\n")
+    rows = {n: row(n, patient_id="p1") for n in range(1, 11)}
+    lived.sync(*rows.values(), now=NOON)
+    rows[3]["status"] = "cancelled"
+    del rows[4]
+    lived.sync(*rows.values(), now=EVENING)
+    assert "1 patient, 8 visits ahead of 10:" in lived.run("why", "p1", now=EVENING).out
+    ran = lived.run("why", "reception/3", now=EVENING)
+    assert "1 patient, 0 visits ahead of 1: reception/3" in ran.out

@@ -20,6 +20,8 @@ COLUMNS = Columns(
     names=frozenset({"id", "date", "time", "patient", "notes", "datum", "uhrzeit", "status"}),
     required=(frozenset({"date", "datum"}), frozenset({"id", "patient"})),
     dates=frozenset({"date", "datum"}),
+    fields=(("start",), ("key", "patient.name")),
+    private=frozenset({"patient", "notes", "phone"}),
 )
 
 

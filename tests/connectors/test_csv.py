@@ -86,6 +86,8 @@ def test_contents_has_no_default_and_the_error_says_why() -> None:
         ({"encoding": "latin-99"}, "cp1252"),
         ({"encoding": "base64"}, "cp1252"),
         ({"delimiter": ",,"}, "one character"),
+        ({"delimiter": "x"}, "one character"),
+        ({"delimiter": " "}, "a space between cells"),
         ({"pattern": "in/*.csv"}, "slashes"),
     ],
 )

@@ -112,7 +112,11 @@ class TestReady:
         drops.now += 3601
         read = drops.read(ready=MANIFEST)
         assert [bad.reason for bad in read.unreadable] == ["manifest_mismatch"]
-        assert drops.tree() == ["quarantine/visits.csv", "quarantine/visits.csv.manifest.json"]
+        assert drops.tree() == [
+            "quarantine/visits.csv",
+            "quarantine/visits.csv.manifest.json",
+            "quarantine/visits.summary.json",
+        ]
 
     def test_fewer_rows_than_the_manifest_says_are_not_everything(self, drops: Drops) -> None:
         drops.put("visits.csv", TWO)
@@ -176,11 +180,57 @@ class TestOrder:
         drops.put("visits_20261123.csv", TWO, age=100)
         assert ids(drops.read(known)) == ["1", "2"]
 
-    def test_deltas_are_applied_however_old(self, drops: Drops) -> None:
+    def test_a_delta_older_than_one_read_before_is_set_aside(self, drops: Drops) -> None:
+        changes = "op,id,date,patient\n"
+        drops.put("c_2026-11-22.csv", f"{changes}update,1,2026-12-02,p\n")
+        known = drops.read(contents="delta").cursor
+        drops.put("c_2026-11-21.csv", f"{changes}update,1,2026-12-01,p\n")
+        read = drops.read(known, contents="delta")
+        assert not read.records
+        assert [(one.reason, one.place) for one in read.unreadable] == [
+            ("older_file", "c_2026-11-21.csv")
+        ]
+        assert "quarantine/c_2026-11-21.csv" in drops.tree()
+        drops.put("c_2026-11-23.csv", f"{changes}update,1,2026-12-03,p\n")
+        assert ids(drops.read(read.cursor, contents="delta")) == ["1"]
+
+    def test_what_is_appended_counts_however_old(self, drops: Drops) -> None:
         drops.put("b.csv", TWO, age=100)
         known = drops.read(contents="append").cursor
         drops.put("a.csv", ONE, age=500)
         assert ids(drops.read(known, contents="append")) == ["1"]
+
+
+class TestTheEnd:
+    def test_a_last_row_without_a_line_end_is_set_aside_where_files_had_one(
+        self, drops: Drops
+    ) -> None:
+        drops.put("a.csv", TWO, age=500)
+        known = drops.read().cursor
+        drops.put("b.csv", TWO[:-2])
+        read = drops.read(known)
+        assert ids(read) == ["1"]
+        assert [(one.reason, one.line) for one in read.unreadable] == [("truncated", 3)]
+        assert not read.pages[-1].complete
+        drops.put("c.csv", TWO, age=0)
+        drops.now += 100
+        assert ids(drops.read(read.cursor)) == ["1", "2"]
+
+    def test_a_row_before_one_that_is_set_aside_anyway_stays(self, drops: Drops) -> None:
+        drops.put("a.csv", TWO, age=500)
+        known = drops.read().cursor
+        drops.put("b.csv", TWO + "3,2026")
+        read = drops.read(known)
+        assert ids(read) == ["1", "2"]
+        assert [(one.reason, one.line) for one in read.unreadable] == [("truncated", 4)]
+
+    def test_files_that_never_had_one_are_whole(self, drops: Drops) -> None:
+        drops.put("a.csv", TWO[:-1], age=500)
+        known = drops.read().cursor
+        drops.put("b.csv", TWO[:-1] + "x")
+        read = drops.read(known)
+        assert ids(read) == ["1", "2"]
+        assert read.pages[-1].complete
 
 
 class TestSameBytes:
@@ -398,4 +448,40 @@ class TestKilled:
         (page,) = connector.pull(None, WINDOW)
         read = drops.read(page.cursor, ready=DONE)
         assert [bad.reason for bad in read.unreadable] == ["not_csv"]
-        assert drops.tree() == ["quarantine/visits.csv", "quarantine/visits.csv.done"]
+        assert drops.tree() == [
+            "quarantine/visits.csv",
+            "quarantine/visits.csv.done",
+            "quarantine/visits.summary.json",
+        ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes are POSIX's")
+class TestWhatIsNoFile:
+    SAID = "link.csv is a link, a folder or no file at all: not taken"
+
+    def test_it_is_told_when_there_is_nothing_else(self, drops: Drops) -> None:
+        drops.inbox.mkdir(parents=True)
+        (drops.inbox / "link.csv").symlink_to(drops.root / "elsewhere.csv")
+        connector = drops.connector()
+
+        assert not connector.waiting()
+        assert connector.nothing_to_read() == f"no file in drops/test: {self.SAID}"
+        [found] = connector.check()
+        assert (found.severity, found.code) == ("warning", "not_a_file")
+        assert self.SAID in found.message
+
+    def test_it_is_told_once_beside_what_is_read(self, drops: Drops) -> None:
+        drops.put("visits.csv", ONE)
+        drops.put("more.csv", TWO)
+        (drops.inbox / "dead.csv").symlink_to(drops.inbox / "gone.csv")
+        (drops.inbox / "dir.csv").mkdir()
+        (drops.inbox / "other").mkdir()
+        (drops.inbox / "link.csv").symlink_to("/etc/hostname")
+        os.mkfifo(drops.inbox / "pipe.csv")
+        read = drops.read()
+
+        said = "dead.csv, dir.csv, link.csv … are links, folders or no file at all: not taken"
+        assert notes(read).count("not taken") == 1
+        assert said in notes(read)
+        assert (drops.inbox / "processing").is_dir()
+        assert "processing" not in drops.connector(pattern="*").inbox.strangers().odd

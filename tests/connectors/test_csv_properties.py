@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinicrelay.contracts import Columns
+from clinicrelay.contracts import Columns, Record, Unreadable
 from clinicrelay.testing.connectors import Read, preview
-from clinicrelay.testing.kits import kit
+from clinicrelay.testing.kits import WINDOW, kit
 from connectors.csv import Csv, Options
 
 HEAD = ["id", "date", "patient", "notes"]
@@ -24,6 +25,7 @@ COLUMNS = Columns(
 # No surrogates (no file holds them) and no NUL (taken out on purpose).
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
 NASTY = st.text(st.sampled_from('a,;|"\n\r\t 1'), max_size=8)
+FORMULAS = st.text(st.sampled_from("=+-@'1a"), max_size=4)
 CELLS = st.tuples(TEXT | NASTY, NASTY | TEXT)
 
 
@@ -133,3 +135,42 @@ def test_no_bytes_make_it_raise_or_lie_about_being_whole(content: bytes) -> None
         pages = preview(Csv(Options.model_validate(said), made), None).pages
     assert pages[-1].last or not content.strip()
     assert not (pages and pages[-1].complete and any(p.unreadable for p in pages))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    cells=st.lists(
+        st.tuples(TEXT | NASTY | FORMULAS, NASTY | TEXT | FORMULAS), min_size=1, max_size=6
+    ),
+    delimiter=st.sampled_from(",;\t|"),
+)
+def test_a_reject_file_brings_back_the_very_cells_that_went_out(
+    cells: list[tuple[str, str]], delimiter: str
+) -> None:
+    rows = [[f"k{n}", "2026-12-01", *pair] for n, pair in enumerate(cells)]
+    content = written(rows, delimiter, csv.QUOTE_ALL, "\r\n")
+    with tempfile.TemporaryDirectory() as folder:
+        inbox = Path(folder) / "drops" / "test"
+        inbox.mkdir(parents=True)
+        (inbox / "visits.csv").write_bytes(content.encode())
+        first = connector(folder)
+        first.claim()
+        pages = list(first.pull(None, WINDOW))
+        first.rejected(pages[-1].cursor, [set_aside(r) for page in pages for r in page.records])
+        first.kept(pages[-1].cursor)
+        (back,) = inbox.glob("processed/*/*.rejects.csv")
+        back.rename(inbox / back.name)
+        again = [record for page in connector(folder).pull(None, WINDOW) for record in page.records]
+        found = [list(record.data.values())[:4] for record in again]
+    assert found == [[re.sub(r"\r+\n|\r", "\n", cell) for cell in row] for row in rows]
+
+
+def connector(folder: str) -> Csv:
+    options = Options.model_validate({"contents": "snapshot", "ready": {"settle": "0s"}})
+    return Csv(options, kit(Path(folder), columns=COLUMNS))
+
+
+def set_aside(record: Record) -> Unreadable:
+    return Unreadable(
+        f"{record.place}:{record.line}", "bad_time", record.raw or "", line=record.line
+    )

@@ -109,6 +109,41 @@ class TestHeader:
         drops.put("visits.csv", "sep=^\r\n" + (HEAD + ROWS).replace(",", "^"))
         assert ids(drops.read()) == ["1", "2"]
 
+    def test_a_sep_line_in_quotes_is_believed_too(self, drops: Drops) -> None:
+        drops.put("visits.csv", '"sep=;"\r\n' + (HEAD + ROWS).replace(",", ";"))
+        assert ids(drops.read()) == ["1", "2"]
+
+    def test_the_settings_win_over_a_sep_line(self, drops: Drops) -> None:
+        drops.put("visits.csv", "sep=,\n" + (HEAD + ROWS).replace(",", ";"))
+        assert ids(drops.read(delimiter="semicolon")) == ["1", "2"]
+
+    def test_a_sep_line_with_more_than_one_character_is_answered(self, drops: Drops) -> None:
+        drops.put("visits.csv", "sep=||\n" + (HEAD + ROWS).replace(",", "||"))
+        detail = drops.read().unreadable[0].detail
+        assert "sep=||" in detail
+        assert "one character" in detail
+
+    def test_a_delimiter_that_the_file_does_not_have_is_answered_with_the_one_it_has(
+        self, drops: Drops
+    ) -> None:
+        drops.put("visits.csv", (HEAD + ROWS).replace(",", ";"))
+        detail = drops.read(delimiter=",").unreadable[0].detail
+        assert detail == "its cells are parted by a semicolon: set delimiter to that"
+
+    def test_semicolons_and_decimal_commas_inside_cells_are_no_delimiters(
+        self, drops: Drops
+    ) -> None:
+        row = '1;2026-12-01;09:00;"Sample; Ada";0,5 h, then x\n'
+        drops.put("visits.csv", HEAD.replace(",", ";") + row)
+        (record,) = drops.read().records
+        assert record.data["patient"] == "Sample; Ada"
+        assert record.data["notes"] == "0,5 h, then x"
+
+    def test_where_two_delimiters_make_a_header_the_rows_decide(self, drops: Drops) -> None:
+        drops.put("visits.csv", "id;b,date\n1;2\n4;5\n7;8,9\n")
+        (head, *_rest) = drops.read(columns=None).records
+        assert list(head.data) == ["id", "b,date"]
+
     def test_lines_before_the_header_are_passed_over(self, drops: Drops) -> None:
         preamble = 'Riverside, Berlin\nPrinted, 23.11.2026, by "desk\n\n'
         drops.put("visits.csv", preamble + HEAD + ROWS)
@@ -135,6 +170,21 @@ class TestHeader:
         read = drops.read()
         assert read.records[0].data["notes"] == "a"
         assert "notes" in notes(read)
+
+    def test_a_column_that_is_hoped_for_and_lacking_is_told_with_those_not_read(
+        self, drops: Drops
+    ) -> None:
+        hoped = ((frozenset({"status"}), "every visit counts as booked"),)
+        columns = Columns(
+            names=frozenset({"id", "date", "status"}),
+            required=(frozenset({"date"}), frozenset({"id"})),
+            hoped=hoped,
+        )
+        drops.put("visits.csv", "id,date,Buchungs Lage,Farbe\n1,2026-12-01,storniert,rot\n")
+        told = "visits.csv: every visit counts as booked. Columns not read: Buchungs Lage, Farbe"
+        assert told in notes(drops.read(columns=columns))
+        drops.put("visits.csv", "id,date,Status,Farbe\n1,2026-12-01,storniert,rot\n")
+        assert "counts as booked" not in notes(drops.read(columns=columns))
 
     def test_without_a_mapping_the_first_line_with_columns_is_the_header(
         self, drops: Drops
@@ -421,11 +471,61 @@ class TestHopelessFiles:
         assert read.unreadable[0].detail
         assert ids(read) == ["1", "2"]
         assert [p.complete for p in read.pages if p.last] == [False, True]
-        assert drops.tree() == ["processed/2026-11/b.csv", "quarantine/a.csv"]
+        assert drops.tree() == [
+            "processed/2026-11/b.csv",
+            "quarantine/a.csv",
+            "quarantine/a.summary.json",
+        ]
+
+    def test_a_header_of_unknown_names_is_shown_where_it_can_be_nothing_else(
+        self, drops: Drops
+    ) -> None:
+        drops.put("a.csv", "Kennung;Am;Um;Wer\nT1;24.03.2027;09:00;A B\n")
+        assert "line 1 names the columns Kennung, Am, Um, Wer" in drops.read().unreadable[0].detail
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "T1;24.03.2027;09:00;Ada B\nT2;24.03.2027;09:00;Bo C\n",  # no header at all
+            "Ada B;Dr Who;open;today\nCleo D;Dr Who;open;today\n",
+            "List;Ada B;Dr Who;x\n\nT1;24.03.2027;09:00;A B\n",
+        ],
+    )
+    def test_a_line_that_may_be_somebodys_visit_is_not_shown(
+        self, drops: Drops, content: str
+    ) -> None:
+        drops.put("a.csv", content)
+        detail = drops.read().unreadable[0].detail
+        assert "known as start" in detail
+        assert "Ada" not in detail
 
     def test_the_missing_columns_are_named(self, drops: Drops) -> None:
         drops.put("a.csv", "kunde,ort,summe\n1,Berlin,3\n")
-        assert "date or datum" in drops.read().unreadable[0].detail
+        assert "known as start; and key or patient.name" in drops.read().unreadable[0].detail
+
+    def test_a_header_that_lacks_something_is_shown_with_the_lines_for_a_mapping(
+        self, drops: Drops
+    ) -> None:
+        drops.put("a.csv", "Report of Monday\nDate,Time,Subject,Room\n2026-12-01,09:30,Ada,1\n")
+        detail = drops.read().unreadable[0].detail
+        assert detail == (
+            "line 2 names the columns Date, Time, Subject, Room; none of them is known as key or "
+            'patient.name. In a mapping of your own say which it is (patient.name: {path: "…"})'
+        )
+
+    def test_check_and_the_run_say_it_too(self, drops: Drops) -> None:
+        drops.put("a.csv", "Date,Time,Subject,Room\n2026-12-01,09:30,Ada,1\n")
+        (finding,) = drops.connector().check()
+        assert (finding.severity, finding.code) == ("warning", "no_header")
+        assert finding.message.startswith("a.csv: line 1 names the columns Date, Time, Subject")
+        note = drops.read().pages[-1].notes[-1]
+        assert note.startswith("a.csv was moved to quarantine: line 1 names the columns Date")
+
+    def test_a_first_line_that_may_be_a_visit_is_not_shown(self, drops: Drops) -> None:
+        drops.put("a.csv", "date,2026-12-01,09:30,Ada Sample,time\n")
+        assert "Ada" not in drops.read().unreadable[0].detail
+        drops.put("b.csv", "Sample,Ada,Dr Example,2. Etage\nMuster,Jo,Dr Example,Keller\n")
+        assert "Sample" not in drops.read().unreadable[0].detail
 
     def test_a_hopeless_file_changes_nothing_of_what_is_known(self, drops: Drops) -> None:
         drops.put("a.csv", HEAD + ROWS, age=300)

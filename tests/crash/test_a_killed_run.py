@@ -29,7 +29,7 @@ def test_a_run_killed_at_any_commit_or_file_move_ends_as_if_it_had_not_been(
     points, expected = scenes.undisturbed
     chosen = one_of_each_site(points)
     assert len(chosen) > 40
-    for point in chosen[part::PARTS]:
+    for point in scenes.sample(chosen)[part::PARTS]:
         killed_there(scenes.copied(), CHANGED, point, expected)
 
 
@@ -40,7 +40,8 @@ def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(
     points, expected = scenes.undisturbed
     sites = set(one_of_each_site(points))
     others = [point for point in points if point not in sites]
-    for point in Random(9).sample(others, min(RANDOM_POINTS, len(others)))[part::2]:
+    chosen = Random(9).sample(others, min(RANDOM_POINTS, len(others)))
+    for point in scenes.sample(chosen)[part::2]:
         killed_there(scenes.copied(), CHANGED, point, expected)
 
 
@@ -63,7 +64,7 @@ def test_the_very_first_run_killed_anywhere_ends_as_if_it_had_not_been(
     # Nothing lasts between the end of one of them and the beginning of the next.
     chosen = [p for p in one_of_each_site(points) if p.when == "before" or p == points[-1]]
     assert len(chosen) > 15
-    for point in chosen[part::2]:
+    for point in scenes.sample(chosen)[part::2]:
         killed_there(scenes.empty(), IMPORTED, point, expected, without_ids)
 
 

@@ -28,7 +28,8 @@ from clinicrelay.contracts import EventResult, EventWrite, Message, SendResult
 from clinicrelay.model import decode
 from clinicrelay.settings import Loaded, load
 from clinicrelay.times import iso, local, parse_instant
-from commands._frame import Call, clinic, log_of
+from commands._call import Call
+from commands._frame import clinic, log_of
 from commands._visits import visit_json
 from commands.sync import write_log
 from notifiers.outbox import Outbox
@@ -115,6 +116,7 @@ class Line:
     calls: list[Message] = field(default_factory=list)
     writes: list[EventWrite] = field(default_factory=list)
     drops: int = 0
+    real_clock: bool = False  # as if nobody had set the time by hand
     _read: int = 0
     _loaded: Loaded | None = None
     _engine: Engine | None = None
@@ -202,6 +204,7 @@ class Line:
         loaded = self.loaded
         self._introduce()
         with clinic(self.call, loaded, scratch=scratch) as at_work:
+            at_work.rehearsed = not self.real_clock
             return work(at_work)
 
     @property
@@ -261,6 +264,11 @@ class Line:
         before = self.outbox()
         self.sync(when)
         return self.said_since(before)
+
+    def rehearsed(self) -> list[Sent]:
+        """Return all messages that were only rehearsed, the oldest first."""
+        files = sorted((self.data / "rehearsal").glob("*.*"))
+        return sorted((_sent(path) for path in files), key=lambda sent: (sent.at, sent))
 
     def events(self, doctor: str = "acar") -> list[Event]:
         """Return a doctor's events by their start."""
@@ -344,7 +352,9 @@ class Line:
         fresh = {"last_read_at", "last_complete_at", "cursor_json"}
         tables = {
             name: ", ".join(
-                c.name for c in table.columns if name != "sources" or c.name not in fresh
+                f"{name}.{c.name}"
+                for c in table.columns
+                if name != "sources" or c.name not in fresh
             )
             for name, table in metadata.tables.items()
             if name not in ("runs", "leases")
@@ -415,7 +425,8 @@ def _count_calls(monkeypatch: pytest.MonkeyPatch, made: list[Line]) -> None:
         return next(one for one in made if one.data == plugin.kit.folder)
 
     def counted(self: Outbox, message: Message) -> SendResult:
-        line_of(self).calls.append(message)
+        if self.kit.name != "rehearsal":
+            line_of(self).calls.append(message)
         return send(self, message)
 
     def noted(self: Ics, calendar: str, writes: list[EventWrite]) -> Iterator[EventResult]:

@@ -37,6 +37,23 @@ def test_a_booking_made_after_the_import_is_confirmed_once_with_an_invitation(kn
     assert "2026-12-09 09:00" in known.starts()
 
 
+def test_an_invitation_of_a_clinic_without_an_address_is_answered_to_the_sender_of_the_mail(
+    known: Line,
+) -> None:
+    post = {"type": "smtp", "host": "127.0.0.1", "port": 9, "security": "none"}
+    facts = known.settings["clinic"]
+    facts.pop("email", None)
+    known.set(clinic=facts, notifiers={"post": {**post, "from": "R <noreply@riverside.example>"}})
+    known.book(2, "2026-12-09 09:00")
+    known.drop()
+    known.sync()
+    ((body,),) = known.query("SELECT body FROM attempts")
+    body = body.replace("\\r\\n ", "")  # lines of an invitation are folded
+    assert "ORGANIZER" in body
+    assert "mailto:noreply@riverside.example" in body
+    assert ".invalid" not in body
+
+
 def test_a_booking_for_the_same_week_is_confirmed_and_shown_at_once(known: Line) -> None:
     known.book(2, "2026-11-24 09:00")
     assert known.after("2026-11-23 11:00") == [("confirmation", "p2@mail.example")]
@@ -164,6 +181,19 @@ def test_vanished_and_booked_anew_under_another_id_is_one_message_of_a_move(know
     assert known.after() == [("change", P1[1])]
     assert len(known.events()) == 13
     assert known.after() == []
+
+
+def test_who_was_told_of_a_move_under_another_id_hears_that_the_old_visit_is_back(
+    known: Line,
+) -> None:
+    known.cancel(1)
+    known.book(900, "2026-12-09 14:00", patient_id="P1", mobile=P1[1], email=P1[0])
+    assert known.after() == [("change", P1[1])]
+    known.change(1, status="scheduled")
+    assert known.after() == [("confirmation", P1[0])]
+    assert {"2026-12-09 14:00", "2026-12-07 10:00"} <= {*known.starts()}
+    reminded = known.quietly("2026-12-06 12:00")
+    assert ("reminder", P1[1]) in reminded
 
 
 def test_edits_that_change_nothing_for_the_patient_are_not_told(known: Line) -> None:

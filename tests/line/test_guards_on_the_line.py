@@ -153,6 +153,84 @@ def test_a_small_true_change_goes_through(known: Line) -> None:
     assert len(known.events()) == COUNT - 4
 
 
+def renumbered(known: Line) -> dict[str, dict[str, str]]:
+    return {f"9{key}": {**row, "appointment_id": f"9{key}"} for key, row in known.rows.items()}
+
+
+def test_ids_that_all_changed_harm_nothing_and_tell_nobody(known: Line) -> None:
+    known.rows = renumbered(known)
+    known.drop()
+    report = known.sync()
+    assert report.exit == DONE
+    assert report.messages.sent == 0
+    assert report.sources["reception"].changes == {"booked": COUNT, "gone": COUNT}
+    assert any("under other ids" in note for note in report.sources["reception"].notes)
+    assert len(known.events()) == COUNT
+    assert known.after() == []
+    first = min(known.rows.values(), key=lambda row: row["start"])
+    reminded = known.after("2026-12-04 08:30")
+    assert reminded.count(("reminder", first["mobile"])) == 1
+    assert len(reminded) == len(set(reminded))
+
+
+def test_ids_that_came_back_tell_nobody_either(known: Line) -> None:
+    before = dict(known.rows)
+    known.rows = renumbered(known)
+    assert known.after() == []
+    known.rows = before
+    known.change(100, start="2026-12-20 11:11")
+    assert known.after() == [("change", known.rows["100"]["mobile"])]
+    assert len(known.events()) == COUNT
+    assert known.after() == []
+
+
+def test_an_export_that_lost_its_column_of_ids_tells_nobody(known: Line) -> None:
+    known.drop(whole(known).replace("appointment_id", "Vorgang", 1))
+    report = known.sync()
+    assert report.exit == DONE
+    assert report.messages.sent == 0
+    assert len(known.events()) == COUNT
+
+
+def test_one_of_a_patients_visits_is_renumbered_and_the_other_moved_none_is_mixed_up(
+    known: Line,
+) -> None:
+    same = {name: known.rows["100"][name] for name in ("patient_id", "mobile", "email")}
+    known.book(200, "2026-12-15 10:00", **same)
+    known.after()
+    known.rows = renumbered(known)
+    known.change("9100", start="2026-12-16 10:00")
+    assert known.after() == [("change", same["mobile"])]
+    assert len(known.events()) == COUNT + 1
+
+
+def test_doctors_that_all_have_another_name_are_held(known: Line) -> None:
+    for key in known.rows:
+        known.change(key, doctor_id="", doctor="Dr. Ann Acar-Kelly", doctor_email="")
+    report = held(known, whole(known), name="visits.csv")
+    assert report.exit == HELD
+    assert sentence(report) == "40 of 40 visits reassigned (limit 30%)"
+
+
+def test_a_doctor_who_takes_over_a_day_is_no_alarm(known: Line) -> None:
+    for key in list(known.rows)[:4]:
+        known.change(key, doctor_id="braun", doctor="Dr. Braun", doctor_email="b@riverside.example")
+    assert len(known.after()) == 4
+
+
+def test_cancelled_visits_that_are_all_back_are_held(line: Line) -> None:
+    line.book_many(COUNT)
+    for key in list(line.rows)[:15]:
+        line.cancel(key)
+    line.after()
+    line.drop(whole(line).replace("status", "Buchungslage", 1))
+    report = line.sync()
+    assert report.exit == HELD
+    assert sentence(report) == "15 of 25 visits reinstated (limit 30%)"
+    assert len(line.events()) == COUNT - 15
+    assert report.messages.sent == 0
+
+
 def test_the_next_good_export_dissolves_the_hold(known: Line) -> None:
     good = dict(known.rows)
     for key in list(known.rows)[:20]:
@@ -243,6 +321,17 @@ def test_a_flood_of_messages_is_held_and_the_rest_released_once(known: Line) -> 
     assert len(known.quietly()) == 3
     assert len({sent.to for sent in known.outbox()}) == 8
     assert known.quietly() == []
+
+
+def test_a_flood_that_goes_on_is_held_with_all_that_was_held_before(known: Line) -> None:
+    known.set(safety={"max_messages_per_run": 5})
+    for key in range(100, 108):
+        known.change(key, location="Seeblick")
+    known.after()
+    known.change(108, location="Seeblick")
+    assert known.after() == []
+    ((guard, count, of, state),) = known.state()["held"]
+    assert (guard, count, of, state) == ("storm", 4, 4, "open")
 
 
 def test_holds_of_one_source_do_not_stop_another(line: Line) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+
+from clinicrelay.times import parse_instant
+from sync import live, steps
+from sync.health import health
+from sync.runners import once
+from tests.line.conftest import ZONE, export
 
 if TYPE_CHECKING:
     from tests.line.conftest import Line
@@ -22,6 +29,41 @@ def settled(line: Line) -> Line:
     line.rows["106"]["status"] = "XQ"  # set aside, and stays so
     assert len(line.after()) == 3
     return line
+
+
+def pending(line: Line) -> int:
+    found = line.at_work(health)
+    return found.calendars["files"].pending
+
+
+def test_what_the_calendars_show_is_not_wanted_again_when_a_reminder_is_due(settled: Line) -> None:
+    since = settled.query("SELECT appointment, changed_at FROM events")
+    settled.now = parse_instant("2026-12-06 09:00", ZONE)
+    assert settled.at_work(once.send).messages.sent > 0
+    assert pending(settled) == 0
+    assert settled.query("SELECT appointment, changed_at FROM events") == since
+
+
+def test_what_the_calendars_show_is_not_wanted_again_when_patients_go_live(settled: Line) -> None:
+    settled.at_work(lambda at_work: live.go(at_work, "patients", who="it@desk.example"))
+    settled.now += timedelta(minutes=5)
+    settled.real_clock = True
+    settled.at_work(once.send)
+    assert pending(settled) == 0
+
+
+def test_a_change_that_is_not_yet_planned_when_patients_go_live_still_reaches_the_calendars(
+    settled: Line,
+) -> None:
+    settled.change(1, start="2026-12-11 09:00")
+    settled.drop()
+    settled.now += timedelta(minutes=5)
+    settled.at_work(lambda at_work: steps.pull(at_work, "reception"))
+    settled.at_work(lambda at_work: live.go(at_work, "patients", who="it@desk.example"))
+    settled.at_work(once.send)
+    assert pending(settled) == 1
+    settled.sync()
+    assert "2026-12-11 09:00" in settled.starts()
 
 
 def test_a_second_run_writes_no_row_no_file_and_no_message(settled: Line) -> None:
@@ -84,3 +126,13 @@ def test_an_older_export_that_comes_late_is_not_applied(settled: Line) -> None:
     os.utime(late, (1_700_000_000, 1_700_000_000))
     assert settled.quietly() == []
     assert settled.visits() == before
+
+
+def test_an_import_that_could_not_be_read_at_first_tells_nobody_either(line: Line) -> None:
+    for key in range(3):
+        line.book(key, "2026-12-07 10:00")
+    line.drop(export(line.rows.values()).replace("start", "when it is"))
+    assert line.sync("2026-11-23 09:00").exit == 3
+    assert line.after() == []
+    line.book(9, "2026-12-08 10:00")
+    assert line.after() == [("confirmation", "p9@mail.example")]

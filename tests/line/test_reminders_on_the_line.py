@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinicrelay.times import local
+from sync.runners import once
 
 if TYPE_CHECKING:
     from tests.line.conftest import Line
@@ -103,6 +104,17 @@ def test_a_late_booking_is_confirmed_and_then_reminded_only_of_steps_ahead(line:
     assert len(times) <= 2
 
 
+def test_what_was_only_asked_for_is_confirmed_when_booked_and_not_reminded_in_one_breath(
+    line: Line,
+) -> None:
+    line.book(1, "2026-11-26 10:00", status="requested")
+    line.after("2026-11-23 09:00")
+    line.change(1, status="scheduled")  # the step of 3d was an hour ago
+    assert line.after("2026-11-23 11:00") == [("confirmation", "p1@mail.example")]
+    said = to(pass_hours(line, "2026-11-26 11:00"), P1)
+    assert said == [("2026-11-25 10:00", "reminder"), ("2026-11-26 09:00", "reminder")]
+
+
 def test_a_move_after_a_reminder_is_reminded_of_anew_at_its_own_times(line: Line) -> None:
     line.book(1, "2026-11-26 10:00")
     line.after("2026-11-23 09:00")
@@ -170,3 +182,24 @@ def test_running_every_ten_minutes_says_no_more_than_running_every_hour(line: Li
         (sent.kind, sent.to) for sent in before
     )
     assert said == {("reminder", P1): 1, ("reminder", "+4915155500002"): 1}
+
+
+def test_a_missing_contact_is_told_once_and_dated_when_it_was_first_missed(line: Line) -> None:
+    line.after("2026-11-23 09:00")
+    line.book(1, "2026-11-24 11:00", email="")  # looked at again for its reminder, at 11:00
+    line.drop()
+    first = line.sync("2026-11-23 10:00")
+    assert first.messages.skipped == {"no_contact": 1}
+    line.now += HOUR
+    later = line.at_work(once.send)
+    assert later.messages.skipped == {}
+    rows = "SELECT reason, settled_at FROM messages WHERE kind = 'confirmation'"
+    assert line.query(rows) == [("no_contact", int(first.now.timestamp()))]
+
+
+def test_a_contact_that_is_mended_gets_what_could_not_be_sent(line: Line) -> None:
+    line.after("2026-11-23 09:00")
+    line.book(1, "2026-12-20 10:00", email="")
+    assert line.after("2026-11-23 10:00") == []
+    line.change(1, email="p1@mail.example")
+    assert line.after("2026-11-23 11:00") == [("confirmation", "p1@mail.example")]

@@ -43,12 +43,17 @@ def visit(load: Load) -> Apply:
 
 
 @pytest.fixture
-def csv() -> Apply:
+def csv_mapper() -> mappings.Mapper:
+    """The packaged `clinic_csv`, ready to run."""
+    return mappings.load("clinic_csv", Path()).compile(BERLIN)
+
+
+@pytest.fixture
+def csv(csv_mapper: mappings.Mapper) -> Apply:
     """Map one row by the packaged `clinic_csv`; cells are given by column name."""
-    mapper = mappings.load("clinic_csv", Path()).compile(BERLIN)
 
     def mapped(**cells: Any) -> Appointment | None:
         row = Row(Header(list(cells)), tuple(cells.values()), tuple)
-        return mapper(Record(data=row, digest=b""))
+        return csv_mapper(Record(data=row, digest=b""))
 
     return mapped

@@ -131,6 +131,21 @@ def test_columns_tell_a_connector_the_names_the_header_needs_and_the_dates(load:
     assert columns.names > columns.dates | {"what", "visitid"}
 
 
+def test_columns_that_a_person_should_hear_of_when_they_lack_are_status_and_contact(
+    load: Load,
+) -> None:
+    least = "fields:\n  key: {path: id, required: true}\n"
+    assert load(least).columns.hoped == ()
+    full = (
+        "  status: {path: state, also: [lage], default: pending}\n  patient.email: {path: mail}\n"
+    )
+    status, contact = load(least + full).columns.hoped
+    assert status[0] == {"state", "lage"}
+    assert "counts as pending" in status[1]
+    assert contact[0] == {"mail"}
+    assert load(least + "  status: {literal: booked}\n").columns.hoped == ()
+
+
 def test_required_fields_are_required_columns_where_nothing_else_is_said(load: Load) -> None:
     body = "fields:\n  key: {path: id, required: true}\n  service: {path: s}\n"
     assert load(body).columns.required == (frozenset({"id"}),)

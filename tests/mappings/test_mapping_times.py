@@ -100,6 +100,24 @@ def test_a_start_that_cannot_be_read_sets_the_record_aside_with_its_key(
     assert text not in wrong.value.detail
 
 
+@pytest.mark.parametrize(
+    ("day", "time", "said"),
+    [
+        ("2030-02-31", "09:00", "no such day"),
+        ("31.02.2030", "09:00", "no such day"),
+        ("31/02/30 09:00", "", "no such day"),
+        ("0000-00-00", "09:00", "no such day: it stands for none"),
+        ("9999-12-31", "09:00", "no such day: it stands for none"),
+        ("", "09:00", "a time without a date"),
+        ("soon", "09:00", "neither a date nor a time"),
+    ],
+)
+def test_a_day_that_there_is_not_is_called_so(visit: Apply, day: str, time: str, said: str) -> None:
+    with pytest.raises(BadRecord) as wrong:
+        visit("start: {join: [day, time], zone: clinic}", _key="1", day=day, time=time)
+    assert (wrong.value.reason, wrong.value.detail) == ("bad_time", said)
+
+
 def test_an_undecided_day_asks_for_the_setting_that_decides(visit: Apply) -> None:
     with pytest.raises(BadRecord) as wrong:
         visit(START, _key="1", start="03/04/2026 10:00")

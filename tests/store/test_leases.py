@@ -46,14 +46,27 @@ def test_an_owner_whose_time_is_over_is_followed_and_fenced_off(store: Store) ->
             quick.fence(connection)
 
 
+def test_an_owner_that_waits_for_somebodys_answer_is_not_taken_for_dead(store: Store) -> None:
+    with lease(store, "send", timedelta(0)) as patient:
+        assert patient is not None
+        with store.write() as connection:
+            patient.fence(connection, MINUTE)
+        with lease(store, "send", MINUTE) as hasty:
+            assert hasty is None
+        with store.write() as connection:
+            patient.fence(connection)  # the answer came
+        with lease(store, "send", MINUTE) as next_one:
+            assert next_one is not None
+
+
 def test_a_ghost_leaves_nothing_behind(store: Store) -> None:
     with lease(store, "source:a", timedelta(0)) as slow, lease(store, "source:a", MINUTE):
         assert slow is not None
         with pytest.raises(LeaseLost), store.write() as connection:
-            connection.execute(text("UPDATE clinics SET mode = 'live'"))
+            connection.execute(text("UPDATE clinics SET policy = 'ghost'"))
             slow.fence(connection)
     with store.read() as connection:
-        assert connection.execute(text("SELECT mode FROM clinics")).scalar_one() == "rehearsal"
+        assert connection.execute(text("SELECT policy FROM clinics")).scalar_one() == ""
 
 
 def test_an_owner_killed_on_this_host_is_followed_at_once(store: Store, store_url: str) -> None:

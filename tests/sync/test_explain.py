@@ -15,6 +15,7 @@ from sync.answers import Case, answer
 from sync.chronicle import difference
 from sync.explain import Next
 from sync.reasons import REASONS
+from sync.standing import ELSEWHERE, Pause
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 START = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
@@ -62,6 +63,17 @@ TOLD = Told(facts_of(VISIT), NOW - timedelta(days=1), by="cr1")
 PAST = but(VISIT, start=NOW - timedelta(hours=3), end=NOW - timedelta(hours=2))
 HELD = {"held": 12, "what": "gone", "summary": "61 of 412 visits missing from this read"}
 ASIDE = {"id": 3, "reason": "unknown_status", "field": "status"}
+
+NOON = NOW + timedelta(hours=4)
+PAUSE = Pause("", "wrong texts", None, NOW)
+ENDING = PAUSE._replace(until=NOW + timedelta(hours=9))
+COPY = PAUSE._replace(reason=ELSEWHERE)
+LOOKED_AT = {
+    "reason": "paused",
+    "next_try_at": NOW + timedelta(minutes=1),
+    "useless_after": START,
+    "settled_at": None,
+}
 
 SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "told by mail": (
@@ -159,10 +171,31 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "source stale": ({"next": SOON, "source_state": "stale"}, ["reception is stale"]),
     "rehearsal": (
-        {"mode": "rehearsal", "next": replace(SOON, reason="rehearsal")},
-        ["still in rehearsal", "clinicrelay live patients"],
+        {"next": replace(SOON, reason="rehearsal")},
+        ["was in rehearsal", "clinicrelay live patients"],
     ),
-    "paused": ({"mode": "paused", "next": SOON}, ["Messages are paused: clinicrelay resume."]),
+    "paused": (
+        {"next": replace(SOON, pause=PAUSE)},
+        ["reminder (1d), 30 Nov 09:30, leaves as soon as messages are resumed: clinicrelay resume"],
+    ),
+    "paused, and waiting": (
+        {"pause": PAUSE, "messages": [message("planned", **LOOKED_AT)]},
+        ["The reminder 1d leaves as soon as messages are resumed: clinicrelay resume."],
+    ),
+    "paused until": (
+        {"pause": ENDING, "messages": [message("planned", **LOOKED_AT)]},
+        ["The reminder 1d leaves after the pause ends 23 Nov 17:00."],
+    ),
+    "paused for too long": (
+        {"pause": ENDING, "messages": [message("planned", **LOOKED_AT | {"useless_after": NOON})]},
+        [
+            "will not be sent: the pause lasts until 23 Nov 17:00, and it is of use until 23 Nov 12:00"
+        ],
+    ),
+    "a copy": (
+        {"pause": COPY, "messages": [message("planned", **LOOKED_AT)]},
+        ["only where the clinic is live", "clinicrelay live here"],
+    ),
     "only recipients": (
         {"messages": [skipped("only_recipients")]},
         ["not among those that messages are restricted to", "(safety.only_recipients)"],
@@ -174,6 +207,10 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown outcome": (
         {"messages": [message("unknown", next_try_at=NOW + timedelta(minutes=3))]},
         ["Nobody knows yet whether the reminder 1d arrived: smtp is asked again 23 Nov 08:03"],
+    ),
+    "unproven": (
+        {"messages": [message("unproven", reason="unproven_not_repeated")], "next": SOON},
+        ["Nobody can find out whether the reminder 1d of 23 Nov 07:00 arrived", "not sent twice"],
     ),
     "a flood is held": (
         {"messages": [message("held", held=4)]},
@@ -192,6 +229,11 @@ def test_each_situation_has_its_short_answer(situation: str) -> None:
     said = answer(replace(PLAIN, **changes))
 
     assert [part for part in expected if part not in said] == [], said
+
+
+def test_a_pause_that_is_over_holds_nothing_back() -> None:
+    waited = replace(PLAIN, messages=[message("planned", **LOOKED_AT)])
+    assert "is due and leaves with the next run" in answer(waited)
 
 
 def test_no_two_situations_are_answered_alike() -> None:

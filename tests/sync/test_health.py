@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from sync.breaker import Barred
 from sync.health import CalendarHealth, Coverage, Health, SourceHealth, _covered
 from sync.store.counting import Coming
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 QUIET = {"due": 0, "sent_24h": 12, "unknown": 0, "failed": 0}
 SOURCE = SourceHealth("ok", NOW, None, 300, 0, 0)
+LOCKED_OUT = Barred("credentials_refused", NOW, NOW + timedelta(minutes=15))
+AWAY = Barred("unreachable", NOW - timedelta(hours=1), NOW + timedelta(minutes=1))
 
 
 def clinic(**changes: Any) -> Health:
@@ -39,6 +42,9 @@ NEEDS = {
         "calendar google blocked: not_shared",
     ),
     "failed messages": ({"messages": {**QUIET, "failed": 2}}, "2 messages failed"),
+    "unproven messages": ({"messages": {**QUIET, "unproven": 2}}, "2 messages in the last 24 h"),
+    "a notifier locked out": ({"barred": {"post": LOCKED_OUT}}, "post sends nothing since"),
+    "a server away for long": ({"barred": {"post": AWAY}}, "cannot be reached"),
     "uncovered": ({"tomorrow": Coverage(40, 30, 9)}, "1 of 40 visits tomorrow"),
 }
 
@@ -71,6 +77,15 @@ def test_a_calendar_in_rehearsal_and_a_message_being_settled_need_nobody() -> No
     )
 
     assert found.exit == 0
+
+
+def test_a_server_away_for_a_moment_needs_nobody() -> None:
+    assert clinic(barred={"post": AWAY._replace(since=NOW)}).exit == 0
+
+
+def test_what_nobody_can_find_out_is_told_as_unknown() -> None:
+    told = clinic(messages={**QUIET, "unknown": 3, "unproven": 2}).json()["messages"]
+    assert told == {**QUIET, "unknown": 5}
 
 
 def coming(*, wake_in: timedelta | None, reachable: bool = True) -> Coming:

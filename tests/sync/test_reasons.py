@@ -19,9 +19,10 @@ WORD = re.compile(r"[a-z]+(?:_[a-z]+)*")
 OTHERS = {
     *("patient", "practitioner", "doctor", "preferred", "recorded", "confirmation", "cancellation"),
     *("on_change", "on_cancel", "on_gone", "invalid_email", "invalid_phone", "landline"),
+    *("sending", "unproven"),
     *("no_notifier", "off", "live", "planned", "skipped", "sent", "failed", "storm", "message"),
     *("calendars", "connectors", "notifiers", "clinic", "doctors", "channels", "reminders"),
-    *("quiet_hours", "sha", "cr", "none"),
+    *("quiet_hours", "sha", "cr", "none", "outbox", "pace"),
 }
 
 
@@ -96,7 +97,7 @@ def test_a_providers_own_code_stays_visible() -> None:
 
 
 def test_a_code_of_a_plugin_that_nobody_knows_still_says_something() -> None:
-    assert reason("mailbox_full").says == "mailbox full"
+    assert reason("carrier_filtered").says == "carrier filtered"
 
 
 def test_the_setting_of_a_reason_outranks_that_of_the_message() -> None:

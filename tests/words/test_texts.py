@@ -187,17 +187,21 @@ def test_a_moved_visit_that_became_a_video_visit_names_the_new_way() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "used"),
-    [("de-AT", "de"), ("DE", "de"), ("en_US", "en"), ("tr", "de"), (None, "de"), ("es-MX", "de")],
+    [
+        *(("de-AT", "de"), ("DE", "de"), ("en_US", "en"), ("es-MX", "es"), ("pt_BR", "pt")),
+        *(("pt-PT", "pt"), ("fr-CA", "fr"), ("nl-BE", "nl"), ("it-CH", "it"), ("tr", "tr")),
+        *(("zh-Hant-TW", "de"), ("da", "de"), (None, "de")),
+    ],
 )
 def test_a_language_falls_back_to_the_nearest_there_is(wanted: str | None, used: str) -> None:
     made = words().render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, wanted, FACTS)
     assert made.language == used
     fell_back = [i.detail for i in made.issues if i.code == "language_fallback"]
-    assert fell_back == ([used] if wanted in ("tr", "es-MX") else [])
+    assert fell_back == ([used] if wanted in ("zh-Hant-TW", "da") else [])
 
 
 def test_a_clinic_whose_own_language_is_missing_speaks_english_throughout() -> None:
-    made = words(language="tr").render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "tr", FACTS)
+    made = words(language="da").render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "da", FACTS)
     assert made.language == "en"
     assert "Tue" in made.text
 
@@ -273,11 +277,12 @@ def test_a_clinics_own_words_come_first(tmp_path: Path) -> None:
     ours = words(tmp_path)
     made = {
         language: ours.render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, language, FACTS).text
-        for language in ("en", "de-AT", "tr")
+        for language in ("en", "de-AT", "da", "tr")
     }
     assert made["en"].startswith("Hi! ")
     assert made["de-AT"].startswith("Servus! ")
-    assert made["tr"].startswith("Servus! ")
+    assert made["da"].startswith("Servus! ")
+    assert "randevunuz" in made["tr"]
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,13 @@ def test_a_place_without_a_name_shows_neither_key_nor_street() -> None:
     assert text(location=Place("loc-3", None, "Uferstrasse 5"))[2] == ""
 
 
-def test_german_doctors_read_german_and_others_english() -> None:
+def test_doctors_read_their_language_where_we_have_it_and_english_else() -> None:
     assert text(language="de")[:2] == (
         "Termin",
         "Gebucht über Riverside Family Clinic. Änderungen hier ändern den Termin nicht.",
     )
-    assert text(language="tr")[0] == "Appointment"
+    assert text(language="pt-BR")[0] == "Consulta"
+    assert text(language="da")[0] == "Appointment"
 
 
 @pytest.mark.parametrize(

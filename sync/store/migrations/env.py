@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from sync.store import mysql_migrations, mysql_tables  # noqa: F401 - what is different there
 from sync.store.tables import metadata
 
 context.configure(

@@ -3,6 +3,7 @@
 KILLER_LOG names a file that gets a line `number kind when site` before and after each; KILLER_AT is
 `number:before` or `number:after`. Nothing of the program is replaced: SIGKILL leaves no chance to
 clean up, and the database sees a client that is simply gone. KILLER_SIGNAL=STOP freezes instead.
+KILLER_STATEMENTS=1 counts every statement, and every file that gets its name, as well.
 """
 
 from __future__ import annotations
@@ -38,13 +39,19 @@ def watched(kind: str, real: Callable[..., Any]) -> Callable[..., Any]:
         global _count  # noqa: PLW0603 - one counter for the whole process
         number = _count = _count + 1
         where = site()
-        target = f" {Path(arguments[1]).name}" if kind == "move" else ""
+        target = f" {_target(kind, arguments)}"
         reached(number, kind, "before", where, target)
         result = real(*arguments, **named)
         reached(number, kind, "after", where, target)
         return result
 
     return call
+
+
+def _target(kind: str, arguments: Any) -> str:
+    if kind == "statement":
+        return " ".join(str(arguments[2]).split()[:3])
+    return Path(arguments[1]).name if kind == "move" else ""
 
 
 def reached(number: int, kind: str, when: str, where: str, target: str) -> None:
@@ -60,3 +67,6 @@ if "KILLER_LOG" in os.environ:
     DefaultDialect.do_commit = watched("commit", DefaultDialect.do_commit)  # type: ignore[method-assign]
     os.replace = watched("move", os.replace)
     os.rename = watched("move", os.rename)
+    if "KILLER_STATEMENTS" in os.environ:
+        DefaultDialect.do_execute = watched("statement", DefaultDialect.do_execute)  # type: ignore[method-assign]
+        os.link = watched("move", os.link)

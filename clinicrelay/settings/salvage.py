@@ -1,0 +1,80 @@
+"""What a broken settings file still says of its store, so that `pause` works whatever was mistyped."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clinicrelay.settings.tree import parse
+from clinicrelay.settings.upkeep import Store
+
+_DEFAULT_DATA = "var"
+_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
+# Where the file is no YAML at all: the first line that looks like it.
+_LINES = {
+    "id": re.compile(r"(?m)(?:^\s*|[{,]\s*)id:\s*[\"']?([\w-]+)"),
+    "data": re.compile(r"(?m)^data:\s*[\"']?([^\"'#\n]+)"),
+    "url": re.compile(r"(?m)(?:^\s+|[{,]\s*)url:\s*[\"']?(\w+:[^\"'\s,}]+)"),
+}
+
+
+class Salvaged(NamedTuple):
+    """A clinic and where its store is, as SQLAlchemy's URL; it may hold a password."""
+
+    clinic: str
+    store_url: str
+
+
+def salvage(file: Path, environ: Mapping[str, str] = os.environ) -> Salvaged | None:
+    """Return what can be made out of a file that cannot stand; None where that is not enough."""
+    try:
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return None
+    said = dict(_by_line(text)) | dict(_by_key(text, file))
+    said |= dict(_by_environment(environ))
+    try:
+        clinic = _filled(said["id"], environ)
+        data = Path(file.absolute().parent, _filled(said.get("data", _DEFAULT_DATA), environ))
+        store = Store(url=_filled(said["url"], environ)) if "url" in said else Store()
+        return Salvaged(clinic, store.resolved_url(data.expanduser()))
+    except (KeyError, ValueError):
+        return None
+
+
+def _by_line(text: str) -> Iterator[tuple[str, str]]:
+    for name, pattern in _LINES.items():
+        if found := pattern.search(text):
+            yield name, found[1].strip()
+
+
+def _by_key(text: str, file: Path) -> Iterator[tuple[str, str]]:
+    data = parse(text, str(file)).data
+    for name, path in (("id", ("clinic", "id")), ("data", ("data",)), ("url", ("store", "url"))):
+        if isinstance(found := _at(data, path), str):
+            yield name, str(found)
+
+
+def _at(data: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _by_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, variable in (("id", "CLINIC__ID"), ("data", "DATA"), ("url", "STORE__URL")):
+        if found := environ.get(f"CLINICRELAY__{variable}"):
+            yield name, found
+
+
+def _filled(text: str, environ: Mapping[str, str]) -> str:
+    """Put environment variables in. Raises KeyError for one that is not set."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match[1], match[2]
+        return environ[name] if default is None or name in environ else default
+
+    return _REFERENCE.sub(value, text)

@@ -1,0 +1,103 @@
+"""Makes a message that is due: which person it is for, and what it says to them, on fresh data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clinicrelay.actions import MessageKind, Role, Say, Told
+from clinicrelay.contracts import Attachment, Message
+from clinicrelay.model import Appointment, Channel, Patient, Practitioner
+from sync.store import wakes
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+    from sync.gate import Go
+    from sync.store.said import Due
+    from sync.store.wakes import Woken
+    from sync.words import Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A visit as it stands at this moment, and who was told what of it."""
+
+    woken: Woken
+    visit: Appointment
+    told: dict[str, Told]
+
+
+def person_of(clinic: Clinic, say: Say, fresh: Fresh | None) -> Patient | Practitioner | None:
+    """Return whom a message is for, the way settings name and reach them; None: nobody any more."""
+    key = say.recipient.partition("/")[2]
+    if say.role is Role.PATIENT:
+        patients = fresh.visit.patients if fresh else ()
+        return next((p for p in patients if p.key == key), None)
+    visits = [fresh.visit] if fresh else [w.visit for w in _digest_visits(clinic, say)]
+    return next(
+        (
+            clinic.as_named(visit.source, p)
+            for visit in visits
+            for p in visit.practitioners
+            if p.key == key
+        ),
+        None,
+    )
+
+
+def _digest_visits(clinic: Clinic, say: Say) -> list[Woken]:
+    """Return the visits that a doctor's digest is about."""
+    assert say.facts.start is not None
+    with clinic.store.read() as connection:
+        visits = wakes.of_day(
+            connection,
+            clinic.store.clinic,
+            first=say.facts.start,
+            end=say.facts.start + timedelta(days=1),
+        )
+    key = say.facts.practitioner
+    return [
+        w
+        for w in visits
+        if w.visit.status.on_calendar and any(p.key == key for p in w.visit.practitioners)
+    ]
+
+
+def message_of(
+    clinic: Clinic,
+    due: Due,
+    fresh: Fresh | None,
+    person: Patient | Practitioner | None,
+    go: Go,
+) -> Message:
+    """Return the message as it is to leave, in the person's language, on the way it goes."""
+    from sync.wording import invitation, text_facts
+
+    say = due.say
+    visits = [] if fresh else _digest_visits(clinic, say)
+    patient = person if isinstance(person, Patient) else None
+    facts = text_facts(clinic, say, fresh.visit if fresh else None, person, visits)
+    language = patient.language if patient else None
+    words: Rendered = clinic.words.render(say.kind, say.role, go.channel, language, facts)
+    attached: tuple[Attachment, ...] = ()
+    if (
+        say.invite
+        and go.channel is Channel.EMAIL
+        and fresh
+        and say.kind is not MessageKind.REMINDER
+    ):
+        attached = (invitation(clinic, say, fresh.woken, fresh.visit, go, words),)
+    return Message(
+        id=clinic.opaque("message", due.dedupe, go.channel),
+        channel=go.channel,
+        to=go.address,
+        text=words.text,
+        html=words.html,
+        subject=words.subject,
+        language=words.language,
+        kind=say.kind.value,
+        attachments=attached,
+        useless_after=say.useless_after,
+        written_at=clinic.now,
+    )

@@ -1,0 +1,336 @@
+"""What holds in every language there is a folder for; a new one is tested by being there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import pytest
+from jinja2 import meta
+
+from clinicrelay.actions import MessageKind, Role
+from clinicrelay.model import Channel, Modality
+from clinicrelay.sms import plain, segments, to_gsm7
+from clinicrelay.testing import CLINIC
+from sync.words import DigestLine, Rendered, TextFacts, Words
+from sync.words.check import check_words
+from sync.words.forbidden import forbidden
+from sync.words.samples import samples
+from sync.words.templates import OURS, TEXTS, languages
+from sync.words.titles import LANGUAGES
+
+EVERY = pytest.mark.parametrize("language", languages())
+NINE = ["de", "en", "es", "fr", "it", "nl", "pl", "pt", "tr"]
+# Left out on purpose: Polish greets by name only with Pan or Pani, and we guess nobody's gender.
+LEFT_OUT = {"pl": {"first_name"}}
+
+START = datetime(2026, 9, 30, 8, 30, tzinfo=UTC)  # a Wednesday in September: the longest names
+LINK = "https://meet.example/k7x2"
+FACTS = TextFacts(
+    at=START - timedelta(hours=20),
+    start=START,
+    timezone="Europe/Berlin",
+    place="Zzyzx",
+    practitioner_name="Dr. Qwrt",
+    first_name="Xq",
+    before_start=START - timedelta(days=7),
+    before_place="Vvhx",
+)
+NASTY = (
+    "\"quoted\" 'twice' `thrice`",
+    "one\r\nBcc: evil@evil.example\r\n\r\n<script>alert(1)</script>",
+    "\u202ereversed\u202c \u200f",
+    "🦷🏥 ❤️",
+    "W" * 200,
+    "Subject: evil",
+    "{{ clinic }} {% include 'x' %} {{ 7 * 7 }} {#",
+)
+CHANGES = (("time",), ("place",), ("practitioner",), ("time", "place", "practitioner"),
+           ("reinstated",), ())  # fmt: skip
+
+
+def words(language: str, phone: str | None = CLINIC.phone) -> Words:
+    return Words(language, replace(CLINIC, name="Qwx", phone=phone), None)
+
+
+def files(language: str) -> list[Path]:
+    return sorted((OURS / language).glob("*.j2"))
+
+
+def turns(kind: MessageKind) -> Iterator[TextFacts]:
+    """Every modality, with and without place, practitioner, link and zone; every change."""
+    if kind is MessageKind.DIGEST:
+        line = DigestLine(START, Modality.PHONE, "Q.W.")
+        for count, name in product((0, 1, 2, 5, 22), ("Dr. Qwrt", None)):
+            yield replace(FACTS, visits=(line,) * count, practitioner_name=name)
+        return
+    changes = CHANGES if kind is MessageKind.CHANGE else ((),)
+    for modality, place, name, link, zone, changed in product(
+        Modality, ("Zzyzx", None), ("Dr. Qwrt", None), (LINK, None), ("Asia/Tokyo", None), changes
+    ):
+        yield replace(
+            FACTS,
+            modality=modality,
+            place=place,
+            practitioner_name=name,
+            first_name="Xq" if name else None,
+            join_url=link,
+            recipient_timezone=zone,
+            kind_of_change=frozenset(changed),
+        )
+
+
+@cache
+def everything(language: str, phone: str | None = CLINIC.phone) -> list[Rendered]:
+    ours = words(language, phone)
+    return [
+        ours.render(kind, role, channel, language, facts)
+        for (kind, role), channels in TEXTS.items()
+        for channel, facts in product((*channels, Channel.WHATSAPP), turns(kind))
+    ]
+
+
+def names_in(file: Path) -> set[str]:
+    return meta.find_undeclared_variables(
+        words("en").templates.sandbox.parse(file.read_text("utf-8"))
+    )
+
+
+def test_nine_languages_are_spoken() -> None:
+    assert set(NINE) <= set(languages())
+
+
+# --- the same in all -----------------------------------------------------------------------------
+
+
+@EVERY
+def test_a_language_has_the_texts_that_english_has(language: str) -> None:
+    assert [file.name for file in files(language)] == [file.name for file in files("en")]
+
+
+@EVERY
+def test_a_text_says_what_the_english_one_says(language: str) -> None:
+    left_out = LEFT_OUT.get(language, set())
+    for file in files(language):
+        english = names_in(OURS / "en" / file.name)
+        assert names_in(file) == english - left_out, f"{language}/{file.name}"
+
+
+@EVERY
+@pytest.mark.parametrize("phone", [CLINIC.phone, None])
+def test_every_turn_of_every_text_is_a_tidy_sentence(language: str, phone: str | None) -> None:
+    odd = re.compile(r"None|undefined|[{}]|\.\.|  | [,.;](?!\w)|\(\s*\)|:\s*$|: :|, \.")
+    for made in everything(language, phone):
+        for line in f"{made.subject or ''}\n{made.text}".split("\n"):
+            heading = line.endswith(":") and made.html is not None
+            assert not odd.search(line.removesuffix(":") if heading else line), line
+        assert not made.issues
+        assert made.language == language
+
+
+@EVERY
+def test_no_text_is_that_of_another_language(language: str) -> None:
+    others = {made.text for other in languages() if other != language for made in everything(other)}
+    assert not {made.text for made in everything(language)} & others
+
+
+ENGLISH = (
+    r"(?i)\b(your|you|appointment|visits?|please|call|cannot|with|join|here|reminder|booked|moved"
+    r"|cancelled|changed|hello|next|another|team member|phone|the|by)\b"
+)
+GERMAN = r"\b(Ihr(e[nm])?|Termine?|Uhr|[Bb]itte|rufen|falls|wurde|nicht|keine|bei|Guten|Ortszeit)\b"
+
+
+@EVERY
+def test_no_english_or_german_word_is_left_over(language: str) -> None:
+    for made in everything(language):
+        shown = f"{made.subject or ''}\n{made.text}".replace(LINK, "")
+        if language != "en":
+            assert not re.search(ENGLISH, shown), shown
+        if language != "de":
+            assert not re.search(GERMAN, shown), shown
+
+
+# Said to a friend, to a man or to a woman: none of it to a patient.
+TOO_CLOSE = {
+    "de": r"\b(du|dir|dich|dein\w*|Herr|Frau)\b",
+    "es": r"\b(tu|tus|tú|te|ti|estimad[oa]|bienvenid[oa]|señora?|atendid[oa])\b",
+    "fr": r"\b(tu|ton|ta|tes|toi|chère?|Monsieur|Madame|reçue?|empêchée?)\b",
+    "it": r"\b(tu|tuo|tua|ti|tuoi|Signora?|ricevut[oa]|benvenut[oa])\b",
+    "nl": r"\b(je|jij|jou|jouw|meneer|mevrouw)\b",
+    "pl": r"\b(Pana?|Panu|Panem|Panią?|Pani|Twoja|Twój|Ci|Cię|\w+(łeś|łaś|łbyś|łabyś))\b",
+    "pt": r"\b(tu|teu|tua|te|você|prezad[oa]|senhora?|atendid[oa]|telemóvel|celular)\b",
+    "tr": r"\b(sen|seni|sana|senin|randevun|gelemezsen|ara|Bey|Hanım)\b",
+}
+
+
+@EVERY
+def test_a_patient_is_addressed_politely_and_nobodys_gender_is_guessed(language: str) -> None:
+    close = TOO_CLOSE.get(language)
+    for made in everything(language) if close else ():
+        assert not re.search(close, made.text, re.IGNORECASE if language != "pl" else 0), made.text
+
+
+@EVERY
+def test_no_text_offers_a_word_that_opts_out_or_asks_for_a_reply(language: str) -> None:
+    for file in files(language):
+        assert forbidden(file.read_text("utf-8")) is None, file
+    for made in everything(language):
+        assert forbidden(f"{made.subject or ''}\n{made.text}") is None
+
+
+@EVERY
+def test_check_finds_nothing_wrong_with_our_own(language: str) -> None:
+    assert check_words(Words(language, CLINIC, None)) == []
+
+
+# --- what a person's or a clinic's data cannot do ------------------------------------------------
+
+
+@EVERY
+@pytest.mark.parametrize("nasty", NASTY, ids=range(len(NASTY)))
+def test_no_value_leaves_its_place(language: str, nasty: str) -> None:
+    ours = Words(language, replace(CLINIC, name=nasty), None)
+    for (kind, role), channels in TEXTS.items():
+        for channel, modality in product((*channels, Channel.WHATSAPP), Modality):
+            facts = replace(
+                FACTS,
+                modality=modality,
+                place=nasty,
+                before_place=nasty,
+                practitioner_name=nasty,
+                first_name=nasty,
+                join_url=nasty,
+                kind_of_change=frozenset({"place"}),
+                visits=(DigestLine(START, modality, nasty),),
+            )
+            made = ours.render(kind, role, channel, language, facts)
+            shown = f"{made.subject or ''}\n{made.text}"
+            assert {issue.code for issue in made.issues} <= {"sms_too_long"}
+            assert not [c for c in shown if c in "\r\u202e\u202c\u200f"]
+            assert "\n" not in (made.subject or "")
+            assert not re.search(r"(?m)^(Bcc|Subject):", made.text) or nasty == "Subject: evil"
+            assert "evil" not in (made.subject or "")
+            assert "<script" not in (made.html or "")
+            assert "49" not in shown.replace(CLINIC.phone or "", "")
+
+
+# --- how long it is ------------------------------------------------------------------------------
+
+
+@EVERY
+def test_an_sms_of_ordinary_length_costs_two_at_most(language: str) -> None:
+    ours = Words(language, CLINIC, None)
+    for (kind, role), facts in ((text, facts) for text in TEXTS for facts in samples(text[0])):
+        made = ours.render(kind, role, Channel.SMS, language, facts)
+        assert made.segments == segments(made.text).messages <= 2, made.text
+
+
+@EVERY
+def test_an_sms_is_written_in_the_cheap_alphabet_save_for_turkish(language: str) -> None:
+    cheap = {segments(made.text).encoding for made in everything(language) if made.segments}
+    assert cheap == ({"GSM-7", "UCS-2"} if language == "tr" else {"GSM-7"})
+
+
+@pytest.mark.parametrize("language", ["de", "en", "es", "fr", "it", "nl"])
+def test_our_own_sms_lose_no_accent(language: str) -> None:
+    for file in files(language):
+        if file.name.endswith("sms.j2") or file.name.count(".") == 1:
+            said = plain(file.read_text("utf-8"))
+            assert said == to_gsm7(said), file
+
+
+def test_turkish_keeps_its_letters_until_they_cost_a_third_sms() -> None:
+    def sms(place: str) -> Rendered:
+        moved = replace(FACTS, place=place, kind_of_change={"place"})
+        return words("tr").render(MessageKind.CHANGE, Role.PATIENT, Channel.SMS, "tr", moved)
+
+    assert "değişti" in sms("Ş").text
+    assert "degisti" in sms("Ş" * 40).text
+    assert sms("Ş" * 40).segments == 1
+
+
+def test_whatsapp_costs_no_sms_and_keeps_its_accents() -> None:
+    made = words("pl").render(MessageKind.REMINDER, Role.PATIENT, Channel.WHATSAPP, "pl", FACTS)
+    assert "śr., 30 wrz" in made.text
+    assert made.segments == 0
+
+
+@EVERY
+def test_a_subject_can_be_read_in_a_list_of_mails(language: str) -> None:
+    for made in everything(language):
+        if made.subject:
+            assert len(made.subject) <= (110 if "Berl" in made.subject else 78), made.subject
+
+
+@EVERY
+def test_a_patients_mail_has_the_clinic_and_its_telephone(language: str) -> None:
+    ours = words(language)
+    for kind in ("confirmation", "reminder", "change", "cancellation"):
+        for facts in turns(MessageKind(kind)):
+            made = ours.render(MessageKind(kind), Role.PATIENT, Channel.EMAIL, language, facts)
+            assert made.text.endswith(f"\nQwx\n{CLINIC.phone}")
+            assert made.text.count(str(CLINIC.phone)) == 2
+
+
+# --- grammar that depends on a value -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "hour", "said"),
+    [
+        ("es-ES", 11, "a las 13:00"),
+        ("es-MX", 11, "a la 1:00 p.m. Si"),
+        ("es-MX", 8, "a las 10:00 a.m. Si"),
+        ("pt-PT", 11, "às 13:00"),
+        ("pt-BR", 11, "às 13:00"),
+        ("fr-FR", 11, "mer. 30 sept. à 13:00"),
+        ("fr-CA", 11, "à 13 h 00"),
+        ("it", 11, "mer 30 set, ore 13:00"),
+        ("nl", 11, "op wo 30 sep om 13:00 uur"),
+        ("pl", 11, "sr., 30 wrz, godz. 13:00"),
+        ("tr", 11, "30 Eyl Çar, saat 13:00"),
+        ("en-US", 11, "Wed, Sep 30, 1:00 PM. Please"),
+        ("en-AU", 11, "1:00 pm. Please"),
+        ("en-CA", 11, "1:00 p.m. Please"),
+    ],
+)
+def test_a_time_is_said_as_people_say_it_there(language: str, hour: int, said: str) -> None:
+    start = START.replace(hour=hour, minute=0)
+    facts = replace(FACTS, start=start, at=start - timedelta(days=1))
+    made = words("en").render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, language, facts)
+    assert said in made.text
+
+
+@pytest.mark.parametrize("language", ["fr", "fr-CA", "fr-CH"])
+def test_french_says_first_of_the_month(language: str) -> None:
+    first = replace(FACTS, start=datetime(2026, 12, 1, 9, 30, tzinfo=UTC))
+    for channel, said in ((Channel.EMAIL, "1er décembre 2026"), (Channel.SMS, "1er déc")):
+        made = words("en").render(MessageKind.REMINDER, Role.PATIENT, channel, language, first)
+        assert said in made.text
+    made = words("en").render(MessageKind.REMINDER, Role.PATIENT, Channel.EMAIL, language, FACTS)
+    assert "30 septembre" in made.text
+
+
+# --- events in calendars -------------------------------------------------------------------------
+
+
+def test_events_have_words_in_every_language() -> None:
+    assert sorted(LANGUAGES) == languages()
+    for field in LANGUAGES["en"]._fields:
+        said = [getattr(one, field) for one in LANGUAGES.values()]
+        assert all(text.count("{}") == said[0].count("{}") for text in said)
+        assert all(said)
+
+
+@EVERY
+def test_an_invitation_asks_to_call_as_the_messages_do(language: str) -> None:
+    made = words(language).render(
+        MessageKind.REMINDER, Role.PATIENT, Channel.EMAIL, language, FACTS
+    )
+    assert LANGUAGES[language].call.format(CLINIC.phone) in made.text
