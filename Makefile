@@ -20,7 +20,7 @@ demo: .venv/runs
 	@.venv/bin/clinicrelay demo $(ARGS)
 
 test: .venv/checks
-	@$(IN) -m pytest -n auto --maxprocesses=4 $(ARGS)
+	@$(IN) -m pytest -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
 check: .venv/checks
 	$(IN) -m ruff format --check .
