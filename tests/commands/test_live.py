@@ -23,10 +23,11 @@ Row = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def outside(desk: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A desk whose folders stand for the world."""
+    """A desk whose folders stand for the world, and that may write at whatever hour this runs."""
     monkeypatch.setattr(Outbox, "outside", True)
     monkeypatch.setattr(Ics, "outside", True)
     desk.change("notifiers:", "channels: {consent: {sms: implied, email: implied}}\nnotifiers:")
+    desk.write(desk.settings.read_text() + "quiet_hours: off\n")
     return desk
 
 
