@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-_IPV4: IPv4Network = ip_network("127.0.0.0/8")  # type: ignore[assignment]
+_IPV4 = IPv4Network("127.0.0.0/8")
 _IPV6 = IPv6Address("::1")
 # A mail server of this machine passes on what it gets, so the patient would really be written to.
 _MAIL_PORTS = frozenset({25, 465, 587})

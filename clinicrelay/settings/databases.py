@@ -53,7 +53,8 @@ def read_database(value: str) -> str:
 
 
 def _check_server(server: _Server, rest: str) -> None:
-    place, tail = re.fullmatch(r"([^/?#]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    tail = rest[len(place) :]
     if place.count("@") > 1 or "@" in tail or "#" in tail:
         raise wrong(
             "the user's name, the password or an option holds a sign that has to be written otherwise",

@@ -20,7 +20,7 @@ pytest.register_assert_rewrite(
 from clinicrelay.testing.calendars import CalendarContract, SeenEvent  # noqa: E402
 from clinicrelay.testing.connectors import Booking, ConnectorContract  # noqa: E402
 from clinicrelay.testing.fakes import FakeCalendar, FakeConnector, FakeNotifier  # noqa: E402
-from clinicrelay.testing.kits import CANARIES, CLINIC, NOW, WINDOW, kit  # noqa: E402
+from clinicrelay.testing.kits import CANARIES, CLINIC, NOW, WINDOW, an_email, an_sms, kit  # noqa: E402
 from clinicrelay.testing.notifiers import (  # noqa: E402
     Arrived,
     Fault,
@@ -44,5 +44,7 @@ __all__ = [
     "NotifierContract",
     "ProviderContract",
     "SeenEvent",
+    "an_email",
+    "an_sms",
     "kit",
 ]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from clinicrelay.contracts import ClinicFacts, Kit, Window
+from clinicrelay.contracts import ClinicFacts, Kit, Message, Window
+from clinicrelay.model import Channel
 
 CLINIC = ClinicFacts(
     id="riverside",
@@ -33,6 +34,28 @@ def kit(folder: Path, **changes: Any) -> Kit:
     changes |= {"find_columns": lambda: columns}
     fields: dict[str, Any] = {"name": "test", "clinic": CLINIC, "folder": folder, "now": NOW}
     return Kit(**fields | changes)
+
+
+def an_email(**changes: Any) -> Message:
+    """Return a confirmation to a person whose address must not leak; `changes` are its fields."""
+    fields: dict[str, Any] = {
+        "id": "cr0123abcd",
+        "channel": Channel.EMAIL,
+        "to": CANARY_EMAIL,
+        "text": "See you on Tuesday.\n",
+        "language": "en",
+        "kind": "confirmation",
+        "subject": "Your appointment",
+        "html": "<p>See you on Tuesday.</p>",
+        "written_at": NOW,
+    }
+    return Message(**fields | changes)
+
+
+def an_sms(**changes: Any) -> Message:
+    """Return a confirmation by SMS; `changes` are its fields."""
+    fields = {"channel": Channel.SMS, "to": CANARY_PHONE, "subject": None, "html": None}
+    return an_email(**fields | changes)
 
 
 def canaries_in(*texts: object) -> list[str]:

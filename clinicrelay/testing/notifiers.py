@@ -22,7 +22,15 @@ from clinicrelay.contracts import (
     Outcome,
 )
 from clinicrelay.model import Channel
-from clinicrelay.testing.kits import CANARY_EMAIL, CANARY_NAME, CANARY_PHONE, NOW, canaries_in
+from clinicrelay.testing.kits import (
+    CANARY_EMAIL,
+    CANARY_NAME,
+    CANARY_PHONE,
+    NOW,
+    an_email,
+    an_sms,
+    canaries_in,
+)
 from clinicrelay.testing.options import OptionsContract
 
 # What real names and texts bring along: emoji, right to left, a very long line, quotes.
@@ -113,15 +121,11 @@ class NotifierContract(OptionsContract):
         fields: dict[str, Any] = {
             "id": "at-0123456789abcdef",
             "channel": channel,
-            "to": CANARY_EMAIL if channel is Channel.EMAIL else CANARY_PHONE,
             "text": f"Hello {CANARY_NAME}, Tuesday 1 December, 10:30.",
-            "language": "en",
             "kind": "reminder",
-            "subject": "Your appointment" if channel is Channel.EMAIL else None,
             "useless_after": NOW + timedelta(hours=3),
-            "written_at": NOW,
         }
-        return Message(**fields | changes)
+        return (an_email if channel is Channel.EMAIL else an_sms)(**fields | changes)
 
     def test_a_message_that_was_accepted_arrived_once(self, folder: Path) -> None:
         notifier = self.make(folder)

@@ -262,11 +262,12 @@ def acts() -> Any:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Callable[..., Smtp]]:
-    """Make notifiers for a peer; all are closed when the test ends."""
+    """Make notifiers for a peer or a port of this machine; all are closed when the test ends."""
     all_: list[Smtp] = []
 
-    def make(peer: Peer, **options: Any) -> Smtp:
-        server = {"host": "127.0.0.1", "port": peer.port, "security": "none"}
+    def make(peer: Peer | int, **options: Any) -> Smtp:
+        port = peer if isinstance(peer, int) else peer.port
+        server = {"host": "127.0.0.1", "port": port, "security": "none"}
         server |= {"timeout": LATE, "final_timeout": LATE}
         said = {**server, "from": "Riverside <noreply@riverside.example>", **options}
         all_.append(Smtp(Smtp.Options.model_validate(said), kit(tmp_path)))
@@ -354,3 +355,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     )
     (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return Authority(folder, key, certificate)
+
+
+@pytest.fixture
+def secure(authority: Authority) -> dict[str, Any]:
+    """What makes a peer speak TLS when asked, and want a login."""
+    context = authority.context("127.0.0.1")
+    return {"offers": ("STARTTLS", "AUTH LOGIN PLAIN", "SIZE 99999"), "tls": context}
+
+
+@pytest.fixture
+def logged_in(authority: Authority) -> dict[str, Any]:
+    """The options of a notifier for such a peer."""
+    ca = {"security": "starttls", "ca": str(authority.file)}
+    return {**ca, "username": "clinic-login", "password": "open-sesame-päss"}

@@ -5,41 +5,19 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 
 import icalendar
 
-from clinicrelay import Attachment, Channel, EventWrite, Message, Outcome, ical
-from clinicrelay.testing import Arrived, NotifierContract, kit
+from clinicrelay import Attachment, EventWrite, Message, Outcome, ical
+from clinicrelay.testing import NOW, Arrived, NotifierContract, an_email, an_sms, kit
 from clinicrelay.testing.kits import CLINIC
 from notifiers.outbox import Options, Outbox, file_name
-
-AT = datetime(2026, 11, 20, 9, 3, tzinfo=UTC)
 
 
 def outbox(folder: Path) -> Outbox:
     return Outbox(Options(), kit(folder))
-
-
-def mail(**changes: object) -> Message:
-    fields: dict[str, object] = {
-        "id": "0123abcd",
-        "channel": Channel.EMAIL,
-        "to": "jo@patient.example",
-        "text": "See you on Tuesday.\n",
-        "language": "en",
-        "kind": "confirmation",
-        "subject": "Your appointment",
-        "html": "<p>See you on Tuesday.</p>",
-        "written_at": AT,
-    }
-    return Message(**{**fields, **changes})  # type: ignore[arg-type]
-
-
-def sms(**changes: object) -> Message:
-    return mail(channel=Channel.SMS, to="+12025550143", subject=None, html=None, **changes)
 
 
 def read(path: Path) -> EmailMessage:
@@ -86,22 +64,22 @@ def _text(path: Path) -> Arrived:
 
 
 def test_a_mail_has_the_headers_that_well_behaved_machines_send(tmp_path: Path) -> None:
-    seen = sent(tmp_path, mail())
+    seen = sent(tmp_path, an_email())
     assert seen["From"] == "Riverside Family Clinic <frontdesk@riverside.example>"
-    assert seen["Message-ID"] == "<0123abcd@riverside.clinicrelay>"
+    assert seen["Message-ID"] == "<cr0123abcd@riverside.clinicrelay>"
     assert seen["Auto-Submitted"] == "auto-generated"
-    assert seen["Date"].datetime == AT
+    assert seen["Date"].datetime == NOW
     assert seen["Content-Language"] == "en"
 
 
 def test_a_sender_from_the_settings_wins(tmp_path: Path) -> None:
-    seen = sent(tmp_path, mail(sender="Praxis Müller <noreply@riverside.example>"))
+    seen = sent(tmp_path, an_email(sender="Praxis Müller <noreply@riverside.example>"))
     assert seen["From"].addresses[0].display_name == "Praxis Müller"
     assert seen["From"].addresses[0].addr_spec == "noreply@riverside.example"
 
 
 def test_a_sender_that_is_none_is_refused_and_the_setting_named(tmp_path: Path) -> None:
-    result = outbox(tmp_path).send(mail(sender="reception"))
+    result = outbox(tmp_path).send(an_email(sender="reception"))
     assert (result.outcome, result.reason) == (Outcome.REJECTED, "address_invalid")
     assert "`from`" in result.detail
 
@@ -110,7 +88,7 @@ def test_a_clinics_name_with_quotes_and_line_ends_stays_a_name(tmp_path: Path) -
     from dataclasses import replace
 
     odd = replace(CLINIC, name='Clinic "X", <a@evil.example>\r\nBcc: b@evil.example', email=None)
-    result = Outbox(Options(), kit(tmp_path, clinic=odd)).send(mail())
+    result = Outbox(Options(), kit(tmp_path, clinic=odd)).send(an_email())
     assert result.provider_id
     seen = read(tmp_path / "outbox" / result.provider_id)
     assert seen["Bcc"] is None
@@ -119,13 +97,13 @@ def test_a_clinics_name_with_quotes_and_line_ends_stays_a_name(tmp_path: Path) -
 
 def test_an_invitation_is_both_a_part_that_programs_act_on_and_a_file(tmp_path: Path) -> None:
     text = ical.invite(
-        EventWrite("r1", put=True, start=AT, title="Appointment – Riverside"),
+        EventWrite("r1", put=True, start=NOW, title="Appointment – Riverside"),
         "appt-1@riverside.clinicrelay",
         organizer=ical.Person("frontdesk@riverside.example"),
         attendee=ical.Person("jo@patient.example"),
     )
     invite = Attachment("invite.ics", "text/calendar; method=REQUEST", text)
-    seen = sent(tmp_path, mail(attachments=(invite,)))
+    seen = sent(tmp_path, an_email(attachments=(invite,)))
     assert seen.get_content_type() == "multipart/mixed"
     alternative, file = seen.iter_parts()
     kinds = [p.get_content_type() for p in alternative.iter_parts()]
@@ -139,12 +117,12 @@ def test_an_invitation_is_both_a_part_that_programs_act_on_and_a_file(tmp_path: 
 
 
 def test_the_file_name_says_when_what_and_how_but_not_who(tmp_path: Path) -> None:
-    assert file_name(mail()) == "20261120T090300Z-confirmation-email-0123abcd.eml"
-    assert file_name(sms(kind="reminder")) == "20261120T090300Z-reminder-sms-0123abcd.txt"
+    assert file_name(an_email()) == "20261123T080000Z-confirmation-email-cr0123abcd.eml"
+    assert file_name(an_sms(kind="reminder")) == "20261123T080000Z-reminder-sms-cr0123abcd.txt"
 
 
 def test_an_sms_says_what_it_would_cost(tmp_path: Path) -> None:
-    result = outbox(tmp_path).send(sms(text="Olá! 🏥", language="pt"))
+    result = outbox(tmp_path).send(an_sms(text="Olá! 🏥", language="pt"))
     assert result.provider_id
     assert (tmp_path / "outbox" / result.provider_id).read_text() == (
         "To: +12025550143\nChannel: sms\nLanguage: pt\nSegments: 1 (UCS-2)\n\nOlá! 🏥"
@@ -152,15 +130,15 @@ def test_an_sms_says_what_it_would_cost(tmp_path: Path) -> None:
 
 
 def test_messages_are_for_the_owners_eyes(tmp_path: Path) -> None:
-    result = outbox(tmp_path).send(mail())
+    result = outbox(tmp_path).send(an_email())
     assert result.provider_id
     assert (tmp_path / "outbox" / result.provider_id).stat().st_mode & 0o077 == 0
 
 
 def test_an_attempt_written_twice_has_the_same_bytes_but_for_mime_borders(tmp_path: Path) -> None:
-    first = outbox(tmp_path).send(sms())
+    first = outbox(tmp_path).send(an_sms())
     assert first.provider_id
     path = tmp_path / "outbox" / first.provider_id
     before = path.read_bytes()
-    assert outbox(tmp_path).send(sms()) == first
+    assert outbox(tmp_path).send(an_sms()) == first
     assert path.read_bytes() == before

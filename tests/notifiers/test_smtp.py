@@ -7,7 +7,7 @@ import email.policy
 import socket
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-from clinicrelay import Channel, Message, Outcome
-from clinicrelay.testing import Arrived, Fault, NotifierContract, ProviderContract, kit
+from clinicrelay import Outcome
+from clinicrelay.testing import Arrived, Fault, NotifierContract, ProviderContract, an_email, kit
 from clinicrelay.testing.kits import CANARY_EMAIL, canaries_in
 from notifiers.smtp import Smtp
 
@@ -27,27 +27,11 @@ if TYPE_CHECKING:
 PASSWORD = "open-sesame-päss"
 LATE = timedelta(milliseconds=400)
 SENDER = "Riverside <noreply@riverside.example>"
-AT = datetime(2026, 11, 20, 9, 3, tzinfo=UTC)
 
 
 def smtp(folder: Path, port: int, **options: Any) -> Smtp:
     fields = {"host": "127.0.0.1", "port": port, "security": "none", "from": SENDER, **options}
     return Smtp(Smtp.Options.model_validate(fields), kit(folder))
-
-
-def message(**changes: Any) -> Message:
-    fields: dict[str, Any] = {
-        "id": "cr0123abcd",
-        "channel": Channel.EMAIL,
-        "to": CANARY_EMAIL,
-        "text": "See you on Tuesday.\n",
-        "language": "en",
-        "kind": "confirmation",
-        "subject": "Your appointment",
-        "html": "<p>See you on Tuesday.</p>",
-        "written_at": AT,
-    }
-    return Message(**fields | changes)
 
 
 def read(content: bytes) -> EmailMessage:
@@ -303,7 +287,8 @@ def test_a_failure_in_each_phase_is_what_it_is(
     peer: Callable[..., Peer],
     made: Callable[..., Smtp],
     acts: Any,
-    authority: Authority,
+    secure: dict[str, Any],
+    logged_in: dict[str, Any],
     stage: str,
     act: str,
     outcome: Outcome,
@@ -311,8 +296,8 @@ def test_a_failure_in_each_phase_is_what_it_is(
     whom: str,
 ) -> None:
     script = {stage: getattr(acts, act, act.format(to=CANARY_EMAIL))}
-    server = peer(script=script, **secure(authority))
-    result = made(server, **logged_in(authority)).send(message())
+    server = peer(script=script, **secure)
+    result = made(server, **logged_in).send(an_email())
 
     assert (result.outcome, result.reason) == (outcome, reason)
     assert (result.pause is not None) == (whom == ALL)
@@ -321,21 +306,14 @@ def test_a_failure_in_each_phase_is_what_it_is(
     assert len(server.mails) == act.startswith(("TAKE", "250"))
 
 
-def secure(authority: Authority, *names: str) -> dict[str, Any]:
-    context = authority.context(*(names or ("127.0.0.1",)))
-    return {"offers": ("STARTTLS", "AUTH LOGIN PLAIN", "SIZE 99999"), "tls": context}
-
-
-def logged_in(authority: Authority) -> dict[str, Any]:
-    ca = {"security": "starttls", "ca": str(authority.file)}
-    return {**ca, "username": "clinic-login", "password": PASSWORD}
-
-
 def test_a_password_is_tried_once_and_not_with_every_mechanism(
-    peer: Callable[..., Peer], made: Callable[..., Smtp], authority: Authority
+    peer: Callable[..., Peer],
+    made: Callable[..., Smtp],
+    secure: dict[str, Any],
+    logged_in: dict[str, Any],
 ) -> None:
-    server = peer(script={"AUTH": "535 5.7.8 wrong"}, **secure(authority))
-    result = made(server, **logged_in(authority)).send(message())
+    server = peer(script={"AUTH": "535 5.7.8 wrong"}, **secure)
+    result = made(server, **logged_in).send(an_email())
     assert server.verbs.count("AUTH") == 1
     # N38: five tries in an hour, and nobody's message counts as refused.
     assert result.pause is not None
@@ -343,23 +321,30 @@ def test_a_password_is_tried_once_and_not_with_every_mechanism(
 
 
 def test_a_server_that_knows_only_login_by_question_and_answer_is_logged_in_to(
-    peer: Callable[..., Peer], made: Callable[..., Smtp], authority: Authority
+    peer: Callable[..., Peer],
+    made: Callable[..., Smtp],
+    secure: dict[str, Any],
+    logged_in: dict[str, Any],
 ) -> None:
-    name, password = (b64encode(word.encode()).decode() for word in ("clinic-login", PASSWORD))
+    login = (logged_in["username"], logged_in["password"])
+    name, password = (b64encode(word.encode()).decode() for word in login)
     script = {
         "AUTH": "334 VXNlcm5hbWU6",
         name.upper(): "334 UGFzc3dvcmQ6",
         password.upper(): "235 2.7.0 welcome",
     }
-    server = peer(script=script, **{**secure(authority), "offers": ("STARTTLS", "AUTH LOGIN")})
-    assert made(server, **logged_in(authority)).send(message()).outcome is Outcome.ACCEPTED
+    server = peer(script=script, **{**secure, "offers": ("STARTTLS", "AUTH LOGIN")})
+    assert made(server, **logged_in).send(an_email()).outcome is Outcome.ACCEPTED
     assert server.commands[0][3:6] == ["AUTH LOGIN", name, password]
 
 
 def test_a_server_that_wants_another_kind_of_login_is_told_of(
-    peer: Callable[..., Peer], made: Callable[..., Smtp], authority: Authority
+    peer: Callable[..., Peer],
+    made: Callable[..., Smtp],
+    secure: dict[str, Any],
+    logged_in: dict[str, Any],
 ) -> None:
-    server = peer(**{**secure(authority), "offers": ("STARTTLS", "AUTH XOAUTH2")})
-    result = made(server, **logged_in(authority)).send(message())
+    server = peer(**{**secure, "offers": ("STARTTLS", "AUTH XOAUTH2")})
+    result = made(server, **logged_in).send(an_email())
     assert (result.outcome, result.reason) == (Outcome.NOT_SENT, "credentials_refused")
     assert result.detail == "The server offers no login by PLAIN or LOGIN."

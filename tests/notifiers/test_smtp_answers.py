@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clinicrelay import Channel, Message, Outcome
-from clinicrelay.testing.kits import CANARY_EMAIL
+from clinicrelay import Outcome
+from clinicrelay.testing import an_email
 from notifiers.smtp import Smtp
 
 if TYPE_CHECKING:
@@ -17,19 +17,6 @@ if TYPE_CHECKING:
 
 LATE = timedelta(milliseconds=400)
 NOT_SENT, REJECTED, UNKNOWN = Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN
-
-
-def message(**changes: Any) -> Message:
-    fields: dict[str, Any] = {
-        "id": "cr0123abcd",
-        "channel": Channel.EMAIL,
-        "to": CANARY_EMAIL,
-        "text": "See you on Tuesday.\n",
-        "language": "en",
-        "subject": "Your appointment",
-        "written_at": datetime(2026, 11, 20, 9, 3, tzinfo=UTC),
-    }
-    return Message(**fields | changes)
 
 
 ANSWERS = ("connect", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "dot")
@@ -51,7 +38,7 @@ def test_an_answer_without_end_is_none(
         tls=authority.context("127.0.0.1"),
     )
     options = {"security": "starttls", "ca": str(authority.file)}
-    result = made(server, username="login", password="x", **options).send(message())
+    result = made(server, username="login", password="x", **options).send(an_email())
     lost = (UNKNOWN, "answer_lost") if stage == "dot" else (NOT_SENT, "unreachable")
     assert (result.outcome, result.reason) == lost
     assert result.pause is not None
@@ -65,10 +52,10 @@ def test_a_refusal_in_the_middle_of_the_text_is_heard_whatever_its_size(
 ) -> None:
     server = peer(script={"body": ["552 5.3.4 too large"]})
     notifier = made(server)
-    result = notifier.send(message(text="x\n" * size))
+    result = notifier.send(an_email(text="x\n" * size))
     assert (result.outcome, result.reason) == (REJECTED, "too_large")
     assert result.detail == "The server answered 552 5.3.4 to the text of the message."
-    assert notifier.send(message(id="cr2")).outcome is Outcome.ACCEPTED
+    assert notifier.send(an_email(id="cr2")).outcome is Outcome.ACCEPTED
 
 
 def test_the_end_of_a_message_is_given_longer_than_any_other_answer(
@@ -76,7 +63,7 @@ def test_the_end_of_a_message_is_given_longer_than_any_other_answer(
 ) -> None:
     server = peer(script={"dot": [acts.LATE]})
     notifier = made(server, timeout=LATE, final_timeout=4 * LATE)
-    assert notifier.send(message()).outcome is Outcome.ACCEPTED
+    assert notifier.send(an_email()).outcome is Outcome.ACCEPTED
     assert notifier.patience > 4 * LATE
     by_default = Smtp.Options.model_validate({"host": "x.example", "from": "a@b.example"})
     assert by_default.final_timeout == timedelta(minutes=10)  # RFC 5321 section 4.5.3.2.6

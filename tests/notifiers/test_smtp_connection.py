@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clinicrelay import CannotTell, Channel, Message, Outcome
-from clinicrelay.testing import kit
+from clinicrelay import CannotTell, Outcome
+from clinicrelay.testing import an_email
 from clinicrelay.testing.kits import CANARY_EMAIL
 from notifiers.smtp import Smtp
 from notifiers.smtp.session import tls
@@ -19,39 +19,7 @@ from notifiers.smtp.session import tls
 if TYPE_CHECKING:
     from tests.notifiers.conftest import Authority, Peer
 
-PASSWORD = "open-sesame-päss"
 SENDER = "Riverside <noreply@riverside.example>"
-AT = datetime(2026, 11, 20, 9, 3, tzinfo=UTC)
-
-
-def smtp(folder: Path, port: int, **options: Any) -> Smtp:
-    fields = {"host": "127.0.0.1", "port": port, "security": "none", "from": SENDER, **options}
-    return Smtp(Smtp.Options.model_validate(fields), kit(folder))
-
-
-def message(**changes: Any) -> Message:
-    fields: dict[str, Any] = {
-        "id": "cr0123abcd",
-        "channel": Channel.EMAIL,
-        "to": CANARY_EMAIL,
-        "text": "See you on Tuesday.\n",
-        "language": "en",
-        "kind": "confirmation",
-        "subject": "Your appointment",
-        "html": "<p>See you on Tuesday.</p>",
-        "written_at": AT,
-    }
-    return Message(**fields | changes)
-
-
-def secure(authority: Authority, *names: str) -> dict[str, Any]:
-    context = authority.context(*(names or ("127.0.0.1",)))
-    return {"offers": ("STARTTLS", "AUTH LOGIN PLAIN", "SIZE 99999"), "tls": context}
-
-
-def logged_in(authority: Authority) -> dict[str, Any]:
-    ca = {"security": "starttls", "ca": str(authority.file)}
-    return {**ca, "username": "clinic-login", "password": PASSWORD}
 
 
 # --- one connection for many -----------------------------------------------------------------------
@@ -63,7 +31,7 @@ def test_one_connection_serves_all_messages_and_ends_with_goodbye(
     server = peer()
     notifier = made(server)
     for number in range(5):
-        assert notifier.send(message(id=f"cr{number}")).outcome is Outcome.ACCEPTED
+        assert notifier.send(an_email(id=f"cr{number}")).outcome is Outcome.ACCEPTED
     notifier.close()
     assert len(server.commands) == 1
     assert server.commands[0][-1] == "QUIT"
@@ -76,7 +44,7 @@ def test_a_connection_that_the_server_dropped_costs_and_doubles_nothing(
     server = peer()
     notifier = made(server)
     for number in range(4):
-        assert notifier.send(message(id=f"cr{number}")).outcome is Outcome.ACCEPTED
+        assert notifier.send(an_email(id=f"cr{number}")).outcome is Outcome.ACCEPTED
         server.drop_idle()
     assert len(server.mails) == 4
     assert all(f"<cr{n}@".encode() in mail.content for n, mail in enumerate(server.mails))
@@ -102,7 +70,7 @@ def test_a_used_connection_that_fails_before_the_end_is_replaced_within_the_atte
     played = {k: [getattr(acts, str(a), a) for a in v] for k, v in script.items()}
     server = peer(script=played)
     notifier = made(server)
-    results = [notifier.send(message(id=f"cr{n}")).outcome for n in range(3)]
+    results = [notifier.send(an_email(id=f"cr{n}")).outcome for n in range(3)]
     assert results == [Outcome.ACCEPTED] * 3
     assert len(server.mails) == 3
     assert len(server.commands) == 2
@@ -113,7 +81,7 @@ def test_an_answer_lost_on_a_used_connection_is_not_tried_again(
 ) -> None:
     server = peer(script={"dot": [None, acts.TAKE_AND_CUT]})
     notifier = made(server)
-    results = [notifier.send(message(id=f"cr{n}")).outcome for n in range(3)]
+    results = [notifier.send(an_email(id=f"cr{n}")).outcome for n in range(3)]
     assert results == [Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.ACCEPTED]
     assert len(server.mails) == 3
 
@@ -123,7 +91,7 @@ def test_a_refused_message_does_not_spoil_the_connection_for_the_next(
 ) -> None:
     server = peer(script={"RCPT": ["550 5.1.1 unknown"], "DATA": [None, "554 5.6.0 no"]})
     notifier = made(server)
-    results = [notifier.send(message(id=f"cr{n}")).outcome for n in range(4)]
+    results = [notifier.send(an_email(id=f"cr{n}")).outcome for n in range(4)]
     assert results == [Outcome.REJECTED, Outcome.ACCEPTED, Outcome.REJECTED, Outcome.ACCEPTED]
     assert len(server.commands) == 1
     assert server.verbs.count("RSET") == 3
@@ -132,7 +100,7 @@ def test_a_refused_message_does_not_spoil_the_connection_for_the_next(
 def test_nobody_can_be_asked_afterwards(
     peer: Callable[..., Peer], made: Callable[..., Smtp]
 ) -> None:
-    assert made(peer()).lookup(message()) == CannotTell(retry_after=None)
+    assert made(peer()).lookup(an_email()) == CannotTell(retry_after=None)
 
 
 def test_a_rate_that_is_used_up_lets_the_others_wait_without_a_call(
@@ -145,7 +113,7 @@ def test_a_rate_that_is_used_up_lets_the_others_wait_without_a_call(
     server = peer()
     notifier = made(server)
     notifier.kit = replace(notifier.kit, pace=Slow())
-    result = notifier.send(message())
+    result = notifier.send(an_email())
     assert (result.outcome, result.reason, result.pause) == (
         Outcome.NOT_SENT,
         "rate",
@@ -158,19 +126,24 @@ def test_a_rate_that_is_used_up_lets_the_others_wait_without_a_call(
 
 
 def test_a_server_that_hides_starttls_gets_neither_password_nor_mail(
-    peer: Callable[..., Peer], made: Callable[..., Smtp], authority: Authority
+    peer: Callable[..., Peer],
+    made: Callable[..., Smtp],
+    logged_in: dict[str, Any],
 ) -> None:
     server = peer(offers=("AUTH PLAIN LOGIN",))
-    result = made(server, **logged_in(authority)).send(message())
+    result = made(server, **logged_in).send(an_email())
     assert (result.outcome, result.reason) == (Outcome.NOT_SENT, "tls_refused")
     assert server.verbs == ["EHLO"]
 
 
 def test_what_was_offered_before_the_encryption_counts_for_nothing(
-    peer: Callable[..., Peer], made: Callable[..., Smtp], authority: Authority
+    peer: Callable[..., Peer],
+    made: Callable[..., Smtp],
+    secure: dict[str, Any],
+    logged_in: dict[str, Any],
 ) -> None:
-    server = peer(**secure(authority))
-    assert made(server, **logged_in(authority)).send(message()).outcome is Outcome.ACCEPTED
+    server = peer(**secure)
+    assert made(server, **logged_in).send(an_email()).outcome is Outcome.ACCEPTED
     assert server.verbs[:4] == ["EHLO", "STARTTLS", "EHLO", "AUTH"]
 
 
@@ -179,7 +152,7 @@ def test_tls_from_the_first_byte(
 ) -> None:
     server = peer(tls=authority.context("127.0.0.1"), from_the_first_byte=True)
     notifier = made(server, security="tls", ca=str(authority.file))
-    assert notifier.send(message()).outcome is Outcome.ACCEPTED
+    assert notifier.send(an_email()).outcome is Outcome.ACCEPTED
     assert not list(notifier.check())
 
 
@@ -206,6 +179,7 @@ def test_a_certificate_that_proves_nothing_ends_it_and_is_explained(
     peer: Callable[..., Peer],
     made: Callable[..., Smtp],
     authority: Authority,
+    logged_in: dict[str, Any],
     flaw: str,
     security: str,
 ) -> None:
@@ -215,8 +189,8 @@ def test_a_certificate_that_proves_nothing_ends_it_and_is_explained(
         tls=authority.context(name, **how),
         from_the_first_byte=security == "tls",
     )
-    notifier = made(server, **{**logged_in(authority), "security": security, **options})
-    result = notifier.send(message())
+    notifier = made(server, **{**logged_in, "security": security, **options})
+    result = notifier.send(an_email())
     assert (result.outcome, result.reason) == (Outcome.NOT_SENT, "certificate_refused")
     assert said in result.detail
     (finding,) = notifier.check()
@@ -238,10 +212,13 @@ def test_tls_at_a_port_without_it_says_so(
 
 
 def test_a_check_goes_as_far_as_a_message_would_and_sends_none(
-    peer: Callable[..., Peer], made: Callable[..., Smtp], authority: Authority
+    peer: Callable[..., Peer],
+    made: Callable[..., Smtp],
+    secure: dict[str, Any],
+    logged_in: dict[str, Any],
 ) -> None:
-    server = peer(**secure(authority))
-    assert not list(made(server, **logged_in(authority)).check())
+    server = peer(**secure)
+    assert not list(made(server, **logged_in).check())
     assert server.verbs == ["EHLO", "STARTTLS", "EHLO", "AUTH", "NOOP", "QUIT"]
 
 
@@ -259,18 +236,19 @@ def test_a_check_says_in_a_sentence_what_to_mend(
     peer: Callable[..., Peer],
     made: Callable[..., Smtp],
     acts: Any,
-    authority: Authority,
+    secure: dict[str, Any],
+    logged_in: dict[str, Any],
     stage: str,
     act: str,
     code: str,
 ) -> None:
-    server = peer(script={stage: getattr(acts, act, act)}, **secure(authority))
-    notifier = made(server, **logged_in(authority))
+    server = peer(script={stage: getattr(acts, act, act)}, **secure)
+    notifier = made(server, **logged_in)
     (finding,) = notifier.check()
     assert (finding.severity, finding.code) == ("error", code)
     assert finding.message.endswith(".")
     assert finding.fix.endswith(".")
-    assert PASSWORD not in repr(finding)
+    assert logged_in["password"] not in repr(finding)
 
 
 def test_a_server_that_is_not_there_is_told_from_one_that_refuses(
@@ -297,10 +275,13 @@ def test_a_server_that_is_there_and_silent_may_be_encrypted_from_the_first_byte(
 
 
 def test_encryption_that_is_not_there_for_now_is_waited_for(
-    peer: Callable[..., Peer], made: Callable[..., Smtp], authority: Authority
+    peer: Callable[..., Peer],
+    made: Callable[..., Smtp],
+    secure: dict[str, Any],
+    logged_in: dict[str, Any],
 ) -> None:
-    server = peer(script={"STARTTLS": "454 4.7.0 TLS not available"}, **secure(authority))
-    (finding,) = made(server, **logged_in(authority)).check()
+    server = peer(script={"STARTTLS": "454 4.7.0 TLS not available"}, **secure)
+    (finding,) = made(server, **logged_in).check()
     assert finding.code == "server_busy"
     assert finding.fix.startswith("Wait")
 
@@ -314,40 +295,45 @@ def test_encryption_that_is_not_there_for_now_is_waited_for(
     ],
 )
 def test_a_port_known_for_another_way_of_encryption_is_told_of(
-    tmp_path: Path, port: int, security: str, severity: str, fix: str
+    made: Callable[..., Smtp], port: int, security: str, severity: str, fix: str
 ) -> None:
-    (advice,) = smtp(tmp_path, port, security=security).advise()
+    (advice,) = made(port, security=security).advise()
     assert (advice.severity, advice.code, advice.fix) == (severity, "tls_refused", fix)
 
 
 @pytest.mark.parametrize(("port", "security"), [(587, "starttls"), (465, "tls"), (2465, "tls")])
-def test_a_usual_port_needs_no_advice(tmp_path: Path, port: int, security: str) -> None:
-    assert not list(smtp(tmp_path, port, security=security).advise())
+def test_a_usual_port_needs_no_advice(made: Callable[..., Smtp], port: int, security: str) -> None:
+    assert not list(made(port, security=security).advise())
 
 
 def test_a_certificate_about_to_end_is_a_warning(
-    peer: Callable[..., Peer], made: Callable[..., Smtp], authority: Authority
+    peer: Callable[..., Peer],
+    made: Callable[..., Smtp],
+    authority: Authority,
+    logged_in: dict[str, Any],
 ) -> None:
     context = authority.context("127.0.0.1", ends_in=timedelta(days=5, hours=1))
     server = peer(offers=("STARTTLS", "AUTH PLAIN"), tls=context)
-    (finding,) = made(server, **logged_in(authority)).check()
+    (finding,) = made(server, **logged_in).check()
     assert (finding.severity, finding.code) == ("warning", "certificate_ends")
     assert "ends in 5 days" in finding.message
 
 
-def test_an_unencrypted_way_is_a_warning_but_for_this_machine(tmp_path: Path) -> None:
-    away = smtp(tmp_path, 25, host="smtp.riverside.example", username="u", password="p")
+def test_an_unencrypted_way_is_a_warning_but_for_this_machine(made: Callable[..., Smtp]) -> None:
+    away = made(25, host="smtp.riverside.example", username="u", password="p")
     (finding,) = away.advise()
     assert (finding.severity, finding.code) == ("warning", "unencrypted")
     assert "the password" in finding.message
-    assert not list(smtp(tmp_path, 2525).advise())
+    assert not list(made(2525).advise())
 
 
-def test_a_signers_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    notifier = smtp(tmp_path, 2525, security="tls", ca=str(tmp_path / "gone.pem"))
+def test_a_signers_file_that_is_not_there_is_an_error(
+    made: Callable[..., Smtp], tmp_path: Path
+) -> None:
+    notifier = made(2525, security="tls", ca=str(tmp_path / "gone.pem"))
     (advice,) = notifier.advise()
     assert (advice.severity, advice.fix) == ("error", "correct the path under ca")
-    result = notifier.send(message())
+    result = notifier.send(an_email())
     assert (result.outcome, result.reason) == (Outcome.NOT_SENT, "certificate_refused")
 
 
@@ -371,6 +357,6 @@ def test_a_signers_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_only_a_server_of_this_machine_that_passes_nothing_on_is_inside(
-    tmp_path: Path, host: str, port: int, outside: bool
+    made: Callable[..., Smtp], host: str, port: int, outside: bool
 ) -> None:
-    assert smtp(tmp_path, port, host=host).outside is outside
+    assert made(port, host=host).outside is outside

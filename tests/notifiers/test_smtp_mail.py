@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ import icalendar
 import pytest
 from pydantic import ValidationError
 
-from clinicrelay import Attachment, Channel, EventWrite, Message, Outcome, ical
+from clinicrelay import Attachment, EventWrite, Message, Outcome, ical
 from clinicrelay.settings import load
-from clinicrelay.testing import CLINIC
+from clinicrelay.testing import CLINIC, NOW, an_email
 from clinicrelay.testing.kits import CANARY_EMAIL
 from notifiers.smtp import Smtp
 
@@ -25,22 +25,6 @@ if TYPE_CHECKING:
 
 PASSWORD = "open-sesame-päss"
 SENDER = "Riverside <noreply@riverside.example>"
-AT = datetime(2026, 11, 20, 9, 3, tzinfo=UTC)
-
-
-def message(**changes: Any) -> Message:
-    fields: dict[str, Any] = {
-        "id": "cr0123abcd",
-        "channel": Channel.EMAIL,
-        "to": CANARY_EMAIL,
-        "text": "See you on Tuesday.\n",
-        "language": "en",
-        "kind": "confirmation",
-        "subject": "Your appointment",
-        "html": "<p>See you on Tuesday.</p>",
-        "written_at": AT,
-    }
-    return Message(**fields | changes)
 
 
 def read(content: bytes) -> EmailMessage:
@@ -65,13 +49,13 @@ def delivered(
 def test_a_mail_has_what_mail_programs_want(
     peer: Callable[..., Peer], made: Callable[..., Smtp]
 ) -> None:
-    (mail,) = delivered(peer, made, message())
+    (mail,) = delivered(peer, made, an_email())
     assert mail["From"] == SENDER
     assert mail["Message-ID"] == "<cr0123abcd@riverside.example>"
     assert mail["Reply-To"] == f"{CLINIC.name} <{CLINIC.email}>"
     assert mail["List-Unsubscribe"] == f"<mailto:{CLINIC.email}?subject=unsubscribe>"
     assert mail["Auto-Submitted"] == "auto-generated"
-    assert mail["Date"].datetime == AT
+    assert mail["Date"].datetime == NOW
     assert mail.get_content_type() == "multipart/alternative"
     assert [p.get_content_type() for p in mail.iter_parts()] == ["text/plain", "text/html"]
 
@@ -81,7 +65,7 @@ def test_a_repeated_mail_is_the_same_bytes(
 ) -> None:
     server = peer()
     for _ in range(2):
-        assert made(server).send(message()).outcome is Outcome.ACCEPTED
+        assert made(server).send(an_email()).outcome is Outcome.ACCEPTED
     first, second = server.mails
     assert first == second
 
@@ -91,7 +75,7 @@ def test_what_the_server_calls_it_is_kept(
 ) -> None:
     server = peer(script={"dot": [None, "250 2.0.0 thanks", f"250 queued as {CANARY_EMAIL}"]})
     notifier = made(server)
-    ids = [notifier.send(message(id=f"cr{n}")).provider_id for n in range(3)]
+    ids = [notifier.send(an_email(id=f"cr{n}")).provider_id for n in range(3)]
     assert ids == ["4ZQ1x", "<cr1@riverside.example>", "<cr2@riverside.example>"]
 
 
@@ -101,7 +85,7 @@ def test_no_line_is_longer_than_a_server_must_take(
 ) -> None:
     server = peer()
     text = "ß" * length
-    long = message(text=text, html=f"<p>{'x' * length}</p>", subject="ü" * min(length, 998))
+    long = an_email(text=text, html=f"<p>{'x' * length}</p>", subject="ü" * min(length, 998))
     assert made(server).send(long).outcome is Outcome.ACCEPTED
     content = server.mails[0].content
     assert content.isascii()
@@ -118,7 +102,7 @@ def test_names_with_anything_in_them_stay_names(
     server = peer()
     for name in ('Praxis "Süd", Müller & Söhne', "診療所", "a" * 200, "x\r\nBcc: y@evil.example"):
         sender = f"{name} <noreply@riverside.example>"
-        result = made(server).send(message(sender=sender))
+        result = made(server).send(an_email(sender=sender))
         assert result.outcome is Outcome.ACCEPTED
         mail = read(server.mails[-1].content)
         (address,) = mail["From"].addresses
@@ -132,7 +116,7 @@ def test_a_domain_beyond_ascii_travels_as_dns_knows_it(
     peer: Callable[..., Peer], made: Callable[..., Smtp]
 ) -> None:
     server = peer()
-    assert made(server).send(message(to="jo@bücher.example")).outcome is Outcome.ACCEPTED
+    assert made(server).send(an_email(to="jo@bücher.example")).outcome is Outcome.ACCEPTED
     assert server.mails[0].recipient == "jo@xn--bcher-kva.example"
 
 
@@ -140,7 +124,7 @@ def test_a_domain_that_python_would_mistake_for_another_is_refused(
     peer: Callable[..., Peer], made: Callable[..., Smtp]
 ) -> None:
     server = peer()
-    result = made(server).send(message(to="jo@straße.example"))  # not strasse.example
+    result = made(server).send(an_email(to="jo@straße.example"))  # not strasse.example
     assert (result.outcome, result.reason) == (Outcome.REJECTED, "address_invalid")
     assert not server.commands
 
@@ -149,7 +133,7 @@ def test_an_address_beyond_ascii_needs_a_server_that_knows_them(
     peer: Callable[..., Peer], made: Callable[..., Smtp]
 ) -> None:
     knows, not_ = peer(offers=("8BITMIME", "SMTPUTF8")), peer()
-    odd = message(to="jörg@patient.example", subject="Grüße")
+    odd = an_email(to="jörg@patient.example", subject="Grüße")
     assert made(knows).send(odd).outcome is Outcome.ACCEPTED
     assert "SMTPUTF8" in next(line for line in knows.commands[0] if line.startswith("MAIL"))
     assert knows.mails[0].recipient == "jörg@patient.example"
@@ -160,7 +144,7 @@ def test_an_address_beyond_ascii_needs_a_server_that_knows_them(
     refused = notifier.send(odd)
     assert (refused.outcome, refused.reason) == (Outcome.REJECTED, "address_unsupported")
     assert "MAIL" not in not_.verbs
-    assert notifier.send(message()).outcome is Outcome.ACCEPTED
+    assert notifier.send(an_email()).outcome is Outcome.ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -188,7 +172,7 @@ def test_what_is_no_plain_address_never_reaches_the_wire(
     peer: Callable[..., Peer], made: Callable[..., Smtp], to: str
 ) -> None:
     server = peer()
-    result = made(server).send(message(to=to))
+    result = made(server).send(an_email(to=to))
     assert (result.outcome, result.reason) == (Outcome.REJECTED, "address_invalid")
     assert not server.commands
     assert "c.example" not in result.detail
@@ -196,7 +180,7 @@ def test_what_is_no_plain_address_never_reaches_the_wire(
 
 def invitation(method: ical.Method, sequence: int) -> Attachment:
     text = ical.invite(
-        EventWrite("r1", put=True, start=AT, title="Appointment – Riverside", sequence=sequence),
+        EventWrite("r1", put=True, start=NOW, title="Appointment – Riverside", sequence=sequence),
         "appt-1@riverside.clinicrelay",
         organizer=ical.Person("frontdesk@riverside.example", "Praxis Süd"),
         attendee=ical.Person(CANARY_EMAIL),
@@ -210,7 +194,7 @@ def test_a_visit_booked_moved_and_cancelled_is_one_event_of_growing_number(
 ) -> None:
     methods = [ical.Method.REQUEST, ical.Method.REQUEST, ical.Method.CANCEL]
     sent = [
-        message(id=f"cr{n}", attachments=(invitation(method, n),))
+        an_email(id=f"cr{n}", attachments=(invitation(method, n),))
         for n, method in enumerate(methods)
     ]
     found = []
