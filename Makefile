@@ -85,7 +85,7 @@ COMPILE := .venv/lock/bin/python -m piptools compile --quiet --generate-hashes -
 lock: .venv/place
 	@test -x .venv/lock/bin/python || "$(PYTHON)" -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
-	@$(COMPILE) --all-extras --output-file requirements-dev.lock pyproject.toml
+	@$(COMPILE) --extra all --extra dev --output-file requirements-dev.lock pyproject.toml
 	@$(COMPILE) --extra all --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 
 clean:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, overload
 
 import msgspec
 
-from clinicrelay.model import Channel, Practitioner
+from clinicrelay.model import Channel, Issue, Practitioner
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -56,7 +56,10 @@ class Pace(Protocol):
     """Rate limits that survive restarts and are shared by workers; implemented by the store."""
 
     def take(self, key: str, n: int = 1) -> timedelta:
-        """Reserve n calls under `key` and return how long to wait before making them."""
+        """Reserve n calls under `key` and return how long to wait before making them.
+
+        Nothing is reserved where a wait of `timedelta.max` says: not in this run.
+        """
         ...
 
 
@@ -73,7 +76,8 @@ class Kit:
 
     `memory` is a small durable text → JSON mapping of this instance. `folder` is where relative
     paths of this plugin begin (the settings file's folder for sources, `data` for the others).
-    `now` is the business clock; `tell` reports progress worth showing on a terminal.
+    `now` is the business clock; `tell` reports progress worth showing on a terminal. `fresh_options`
+    reads the settings again: a secret in a file may have been renewed since.
 
     `handing_over` is called by a notifier with a message's id right before the bytes that may make
     the provider accept it. It writes that down, so of a process that dies earlier it is proven that
@@ -88,11 +92,11 @@ class Kit:
     pace: Pace = field(default_factory=Unpaced)
     instance_key: bytes = b""
     callback_url: str | None = None
-    http: Callable[[], Any] | None = None  # opens the one shared httpx.Client
     find_columns: Callable[[], Columns] | None = None
     wait: bool = False  # a person is watching: waiting for a file to settle is worth it
     tell: Callable[[str], None] = lambda text: None
     handing_over: Callable[[str], None] = lambda attempt: None
+    fresh_options: Callable[[], Any] | None = None
 
     @property
     def columns(self) -> Columns | None:
@@ -128,7 +132,8 @@ class Record(msgspec.Struct, frozen=True):
     decides how it is read: equal digests mean an equal record. `key` is the source's own id where
     the connector knows it, else the mapping finds it. `gone` says the source deleted it. `raw` is
     the text as it came, for a person to look at should the record be set aside; `place` says in
-    which file or list, and `line` on which line of it.
+    which file or list, and `line` on which line of it. `issues` are oddities that the connector met
+    on the way, such as a reference that leads nowhere; they travel with the visit.
     """
 
     data: Mapping[str, Any]
@@ -138,6 +143,7 @@ class Record(msgspec.Struct, frozen=True):
     raw: str | None = None
     key: str | None = None
     gone: bool = False
+    issues: tuple[Issue, ...] = ()
 
 
 class Unmade(Sequence[Record]):
@@ -183,6 +189,19 @@ class Unreadable(msgspec.Struct, frozen=True):
     ref: str = ""
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """A part of a source that was read to its end: visits that start in [start, end), instants.
+
+    With `by` (practitioner, location or patient) only those of the one whose key is `id`, or ends
+    with `/id`. None stands for no limit.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    by: str = ""
+    id: str = ""
+
+
 class Page(msgspec.Struct, frozen=True):
     """A stretch of a read that is kept in one transaction with its cursor.
 
@@ -193,6 +212,12 @@ class Page(msgspec.Struct, frozen=True):
     `correction` says that the read brings records mended by hand and speaks for no others: it is kept,
     but where the source stands (cursor, count, state) stays as it was. `mends` are the `ref`s of what
     was set aside and is answered by records of this page.
+
+    `changes` says that the read asks only for what changed: that a visit is not in it means nothing.
+    `covers`, on a last page, are the parts that this very run read to their ends, also when the read
+    as a whole is not complete: absence means something inside them and nowhere else. None: the days
+    that the records themselves cover, as of a file. The cursor of a page that is not the last must
+    not lose anything either: a run that is killed after it goes on from there.
 
     Records are in the source's own order, where it has one: what stands where it stood last time is
     found again fastest. A connector with many of them gives them as `Unmade`.
@@ -208,6 +233,8 @@ class Page(msgspec.Struct, frozen=True):
     notes: Sequence[str] = ()
     correction: bool = False
     mends: Sequence[str] = ()
+    changes: bool = False
+    covers: Sequence[Stretch] | None = None
 
     @property
     def record(self) -> Callable[[int], Record]:
@@ -229,15 +256,34 @@ class Window(msgspec.Struct, frozen=True):
     end: datetime
 
 
+class Offer(msgspec.Struct, frozen=True):
+    """A table, list or resource of a source that may hold appointments, for `probe` to choose from.
+
+    `settings` are the keys to write under the source so that it is read; `samples` a few of its
+    records, as a mapping would get them; `notes` sentences on what was found and why it should be
+    read that way; `mapping` names one that fits as it is.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    samples: Sequence[Mapping[str, Any]] = ()
+    notes: Sequence[str] = ()
+    mapping: str | None = None
+
+
 class Connector:
     """Reads one system. Subclass it, name your `Options`, and yield pages.
 
     `lists_everything` is true where a complete read names every coming visit, so that absence can
-    mean a deletion; `gone_after` is how many complete reads must agree before it does.
+    mean a deletion; `gone_after` is how many complete reads must agree before it does. Where
+    `rereads` is true, `reread` settles it at once. `strategy` is how the last pull read, and `watermark`
+    and `strategy` of a cursor are shown to people.
     """
 
     Options: ClassVar[type[BaseModel]]
     mapping: ClassVar[str | None] = None  # the mapping used when settings name none
+    rereads: bool = False
+    strategy: str | None = None
 
     def __init__(self, options: Any, kit: Kit) -> None:
         self.options = options
@@ -270,6 +316,14 @@ class Connector:
         """
         raise NotImplementedError
 
+    def reread(self, keys: Sequence[str]) -> Iterator[Page]:
+        """Ask the source for visits by their keys, and yield what it says of each.
+
+        A record with `gone` proves a deletion, any other that the visit is still there. One about
+        which nothing comes stays as it was. Raises TryLater or Refused.
+        """
+        raise NotImplementedError
+
     def rejected(self, cursor: Cursor, set_aside: Iterable[Unreadable]) -> None:
         """Called before `kept` with all that is set aside of this source, by whomever, with `ref`s.
 
@@ -280,9 +334,23 @@ class Connector:
     def kept(self, cursor: Cursor) -> None:
         """Called after the read that ended with this cursor is committed."""
 
+    def advise(self) -> Iterator[Finding]:
+        """Yield what is missing or unwise in the settings as they stand; connects to nothing."""
+        yield from ()
+
     def check(self) -> Iterator[Finding]:
         """Yield what is wrong with the connection, without changing anything anywhere."""
         yield from ()
+
+    def offers(self) -> Iterator[Offer]:
+        """Yield what the source has that may be appointments, likeliest first; only looks.
+
+        Raises TryLater or Refused.
+        """
+        yield from ()
+
+    def close(self) -> None:
+        """Let go of connections; called when the run is over, and harmless at any time."""
 
     def nothing_to_read(self) -> str | None:
         """Say why a pull that yielded nothing found nothing, and what to do about it."""

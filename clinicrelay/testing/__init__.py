@@ -20,6 +20,7 @@ pytest.register_assert_rewrite(
 from clinicrelay.testing.calendars import CalendarContract, SeenEvent  # noqa: E402
 from clinicrelay.testing.connectors import Booking, ConnectorContract  # noqa: E402
 from clinicrelay.testing.fakes import FakeCalendar, FakeConnector, FakeNotifier  # noqa: E402
+from clinicrelay.testing.http_server import Asked, HttpServer, Reply, serving  # noqa: E402
 from clinicrelay.testing.kits import CANARIES, CLINIC, NOW, WINDOW, an_email, an_sms, kit  # noqa: E402
 from clinicrelay.testing.notifiers import (  # noqa: E402
     Arrived,
@@ -34,6 +35,7 @@ __all__ = [
     "NOW",
     "WINDOW",
     "Arrived",
+    "Asked",
     "Booking",
     "CalendarContract",
     "ConnectorContract",
@@ -41,10 +43,13 @@ __all__ = [
     "FakeConnector",
     "FakeNotifier",
     "Fault",
+    "HttpServer",
     "NotifierContract",
     "ProviderContract",
+    "Reply",
     "SeenEvent",
     "an_email",
     "an_sms",
     "kit",
+    "serving",
 ]

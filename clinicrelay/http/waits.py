@@ -1,0 +1,56 @@
+"""How long a server asks us to leave it alone, in the several ways that servers say so (F-15)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def asked_for(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Return the wait that an answer asks for, None where it asks for none.
+
+    `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3), Microsoft's
+    `x-ms-retry-after-ms`, and `X-RateLimit-Reset` as seconds since 1970 or an ISO instant.
+    """
+    for name, read in (
+        ("x-ms-retry-after-ms", _milliseconds),
+        ("retry-after", _seconds_or_date),
+        ("x-ratelimit-reset", _reset),
+    ):
+        if (text := headers.get(name)) and (wait := read(text.strip(), now)) is not None:
+            return max(timedelta(0), wait)
+    return None
+
+
+def told(wait: timedelta) -> str:
+    """Return a wait in words: 90 s, 12 min, 3 h."""
+    seconds = int(wait.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+
+
+def _milliseconds(text: str, now: datetime) -> timedelta | None:
+    return timedelta(milliseconds=int(text)) if text.isdecimal() else None
+
+
+def _seconds_or_date(text: str, now: datetime) -> timedelta | None:
+    if text.isdecimal():
+        return timedelta(seconds=min(int(text), 10**8))
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC) - now
+    except (ValueError, TypeError):
+        return None
+
+
+def _reset(text: str, now: datetime) -> timedelta | None:
+    try:
+        if text.isdecimal():
+            return datetime.fromtimestamp(int(text), UTC) - now
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
