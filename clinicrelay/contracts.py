@@ -216,8 +216,9 @@ class Page(msgspec.Struct, frozen=True):
     `changes` says that the read asks only for what changed: that a visit is not in it means nothing.
     `covers`, on a last page, are the parts that this very run read to their ends, also when the read
     as a whole is not complete: absence means something inside them and nowhere else. None: the days
-    that the records themselves cover, as of a file. The cursor of a page that is not the last must
-    not lose anything either: a run that is killed after it goes on from there.
+    that the records themselves cover, as of a file. `unfinished` says that the run had to stop (its
+    budget is spent) and that the next one goes on from the cursor. The cursor of a page that is not
+    the last must not lose anything either: after a kill it is where the next run goes on.
 
     Records are in the source's own order, where it has one: what stands where it stood last time is
     found again fastest. A connector with many of them gives them as `Unmade`.
@@ -235,6 +236,7 @@ class Page(msgspec.Struct, frozen=True):
     mends: Sequence[str] = ()
     changes: bool = False
     covers: Sequence[Stretch] | None = None
+    unfinished: bool = False
 
     @property
     def record(self) -> Callable[[int], Record]:

@@ -6,28 +6,25 @@ any point leaves either the read still to be judged, or judged and done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import What
 from clinicrelay.contracts import Page, Unreadable
-from clinicrelay.times import day_of
 from sync import pairing
-from sync.guard import Days, Hold, Limits, Read, days_that_count, judge
+from sync.absence import Absence, absent, days_covered
+from sync.guard import Hold, Limits, Read, judge
 from sync.pull import SourceRun, remember, write_all_but_changes
 from sync.reading import Reading
 from sync.store import absences, incoming, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
-from sync.store.visits import Coming
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from sync.store.progress import Progress
 
 _HOLDS = {  # which changes a guard holds back when it strikes
     "gone": {What.GONE},
@@ -45,15 +42,6 @@ class _Verdict:
     held: list[tuple[Hold, list[Waiting]]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Absence:
-    """What a read did not name: coming visits, those that are gone by that, and those renumbered."""
-
-    visits: int = 0
-    gone: Sequence[Waiting] = ()
-    renumbered: Collection[str] = ()
-
-
 def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits, zone: str) -> None:
     """Judge a whole read and keep what stands; what does not is held for a person."""
     with source.store.write() as connection:
@@ -67,14 +55,14 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         told = write_all_but_changes(connection, source, reading)
         waiting = _waiting(connection, source, told)
         back = [w for w in waiting if What.REINSTATED in w.whats]
-        absence = _absent(connection, source, reading, page, known, coming, zone, back)
+        absence = absent(connection, source, reading, page, known, coming, zone, back)
         waiting += incoming.unlike_rejected(connection, source.clinic, source.name, absence.gone)
         verdict = _judge(reading, source.now, waiting, absence, coming, limits)
         _apply(
             connection, source, verdict.apply, since=known.believed_at, silently=reading.importing
         )
-        _hold(connection, source, verdict, believed=page.complete)
-        if page.complete and not page.same:
+        _hold(connection, source, verdict, believed=page.complete and not page.changes)
+        if page.complete and not page.same and not page.changes:
             sightings.cut(connection, source.clinic, source.name, reading.pages)
         _note_progress(connection, source, reading, page, zone, held=bool(verdict.held))
         if not verdict.held:  # a read that is not believed mends nothing either
@@ -104,93 +92,11 @@ def _waiting(connection: Connection, source: SourceRun, last: Iterable[Waiting])
     return sorted(waiting.values(), key=attrgetter("appointment"))
 
 
-def _absent(
-    connection: Connection,
-    source: SourceRun,
-    reading: Reading,
-    page: Page,
-    known: Progress,
-    coming: Callable[[], int],
-    zone: str,
-    back: Sequence[Waiting],
-) -> _Absence:
-    """Return the known coming visits that the read did not name.
-
-    It counts also those that its days do not cover: a cut file covers fewer days, and must not look
-    harmless for that. One that is there again under a new number is not missing at all.
-    """
-    if not _absence_counts(source, reading, page):
-        return _Absence()
-    before = absences.of(connection, source.clinic, source.name)
-    first, last = days_that_count(_days(known), _covered(reading, zone), day_of(source.now, zone))
-    unmet = [
-        visit
-        for visit in _unmet(connection, source, reading, coming, before if page.same else None)
-        if _day(visit.start_at, zone) >= first
-    ]
-    covered = [visit for visit in unmet if _day(visit.start_at, zone) <= last]
-    if len(covered) < len(unmet):
-        source.notes.append(
-            f"{page.scope} ends on {last}: {len(unmet) - len(covered)} known visits after that day "
-            "are left as they are; should it always be partial, set contents: append or delta"
-        )
-    absent = {visit.id: before.get(visit.id, 0) + 1 for visit in covered}
-    named = before.keys() - {visit.id for visit in unmet}
-    absences.note(connection, source.clinic, source.name, named, absent.items())
-    again: dict[str, str] = {}
-    if covered and reading.records:
-        keys = [v.source_key for v in covered]
-        again = pairing.renumbered(
-            connection, source.clinic, source.name, keys, back, since=known.believed_at
-        )
-    if again:
-        source.notes.append(
-            f"{len(again)} known visits came under other ids than before, with the same patient, "
-            "doctor and start: they count as the same visits, and nobody is told anything"
-        )
-    gone = [
-        Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None)
-        for v in covered
-        if v.source_key in again or absent[v.id] >= source.connector.gone_after
-    ]
-    return _Absence(len(unmet) - len(again), gone, {*again, *again.values()})
-
-
-def _unmet(
-    connection: Connection,
-    source: SourceRun,
-    reading: Reading,
-    coming: Callable[[], int],
-    same: Collection[int] | None,
-) -> list[Coming]:
-    """Return the coming visits that the read did not name; `same`: those of the read before it."""
-
-    def of_store() -> Iterator[Coming]:
-        return visits.coming(connection, source.clinic, source.name, now=source.now)
-
-    if same is not None:
-        return [visit for visit in of_store() if visit.id in same] if same else []
-    # As many met as there are: counting is cheaper than looking.
-    if coming() == reading.coming:
-        return []
-    return [visit for visit in of_store() if visit.id not in reading.met]
-
-
-def _absence_counts(source: SourceRun, reading: Reading, page: Page) -> bool:
-    if not page.complete or not source.connector.lists_everything:
-        return False
-    if reading.nameless:
-        source.notes.append(
-            "a record that was set aside could be any visit: nothing is taken for deleted this time"
-        )
-    return not reading.nameless
-
-
 def _judge(
     reading: Reading,
     now: datetime,
     waiting: Sequence[Waiting],
-    absence: _Absence,
+    absence: Absence,
     coming: Callable[[], int],
     limits: Limits,
 ) -> _Verdict:
@@ -301,7 +207,7 @@ def _note_progress(
     *,
     held: bool,
 ) -> None:
-    """Write where the source stands. A held read moves no cursor: the same bytes are judged again."""
+    """Write where the source stands. A held read moves no cursor: the same is judged again."""
     whole = page.complete or not (source.connector.lists_everything or reading.set_aside)
     values: dict[str, Any] = {
         "state": "held" if held else "ok" if whole else "partial",
@@ -312,18 +218,27 @@ def _note_progress(
         values["last_complete_at"] = source.now
     if page.correction:
         values = {"last_read_at": source.now, **({"state": "held"} if held else {})}
-    elif not held and not page.same:
+    elif held:
+        # Where the read began, and not where its last page was: the whole of it is judged again.
+        values["cursor"] = reading.began
+    elif not page.same:
         values["cursor"] = page.cursor
         values["fingerprint"] = source.mapper.fingerprint
-        values["last_count"] = reading.records
-        covered = _covered(reading, zone)
-        if page.complete and covered:
+        values |= {} if page.changes else {"last_count": reading.records}
+        covered = days_covered(reading, zone)
+        if page.complete and covered and not page.changes:
             values["first_day"] = covered.first.isoformat()
             values["last_day"] = covered.last.isoformat()
-    # A file that nobody could read was no import: what the next one brings is no news either.
-    if reading.importing and (page.complete or reading.records > reading.set_aside):
+    # A file that nobody could read was no import: what the next one brings is no news either. Nor
+    # is the rest of a first read that had to stop half-way.
+    read_some = reading.records > reading.set_aside and not page.unfinished
+    if reading.importing and (page.complete or read_some):
         values["imported_at"] = source.now
     progress.note(connection, source.clinic, source.name, **values)
+
+
+def _names_all(source: SourceRun, page: Page) -> bool:
+    return page.complete and source.connector.lists_everything and not page.changes
 
 
 def _forget_mended(connection: Connection, source: SourceRun, reading: Reading, page: Page) -> None:
@@ -334,24 +249,8 @@ def _forget_mended(connection: Connection, source: SourceRun, reading: Reading, 
         source.clinic,
         source.name,
         run=source.run,
-        keys=None if page.complete and source.connector.lists_everything else reading.mended,
+        keys=None if _names_all(source, page) else reading.mended,
     )
     quarantine.forget_answered(
         connection, source.clinic, source.name, reading.answered, run=source.run
     )
-
-
-def _covered(reading: Reading, zone: str) -> Days | None:
-    if reading.first is None or reading.last is None:
-        return None
-    return Days(_day(reading.first, zone), _day(reading.last, zone))
-
-
-def _days(known: Progress) -> Days | None:
-    if known.first_day is None or known.last_day is None:
-        return None
-    return Days(date.fromisoformat(known.first_day), date.fromisoformat(known.last_day))
-
-
-def _day(start_at: int, zone: str) -> date:
-    return day_of(datetime.fromtimestamp(start_at, UTC), zone)

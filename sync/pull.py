@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import What
-from clinicrelay.contracts import Connector, Page, Record, Unreadable, Window
+from clinicrelay.contracts import Connector, Cursor, Page, Record, Unreadable, Window
 from clinicrelay.errors import BadRecord, Refused, TryLater
 from clinicrelay.model import Appointment, Status, decode, encode
 from sync.changes import changes
@@ -79,20 +79,24 @@ def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
         known = progress.progress(connection, source.clinic, source.name)
         aside = quarantine.keys(connection, source.clinic, source.name)
     trusted = known.fingerprint == source.mapper.fingerprint
-    reading = _reading(source, known, aside)
+    cursor = known.cursor if trusted else None
+    reading = _reading(source, known, cursor, aside)
     try:
-        for page in source.connector.pull(known.cursor if trusted else None, window):
-            _keep_page(source, reading, page)
+        for page in source.connector.pull(cursor, window):
+            _count(source, reading, page)
+            keep_page(source, reading, page)
             source.told(source.read)
             if page.last:
                 yield reading, page
-                reading = _reading(source, known, aside)
+                reading = _reading(source, known, page.cursor, aside)
     except (TryLater, Refused):
         _write(source, reading)
         raise
 
 
-def _reading(source: SourceRun, known: Progress, aside: frozenset[str]) -> Reading:
+def _reading(
+    source: SourceRun, known: Progress, cursor: Cursor | None, aside: frozenset[str]
+) -> Reading:
     def load(page: int) -> Sheet | None:
         with source.store.read() as connection:
             return sightings.load(
@@ -105,20 +109,27 @@ def _reading(source: SourceRun, known: Progress, aside: frozenset[str]) -> Readi
 
     lists = source.connector.lists_everything
     recall = Recall(load if lists else lambda page: None)
-    return Reading(known.imported_at is None, recall, aside)
+    return Reading(known.imported_at is None, recall, cursor, aside)
 
 
-def _keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
-    done = Sorted(page, reading.recall.whose(page.digests))
+def _count(source: SourceRun, reading: Reading, page: Page) -> None:
+    records = len(page.records) + len(page.unreadable)
+    reading.records += records
+    source.read += records
+
+
+def keep_page(source: SourceRun, reading: Reading, page: Page) -> None:
+    """Map what a page tells and keep what is new; what alters a known visit waits for the guard."""
+    # What changed since is in no order of the last read: to look for it there costs and finds nothing.
+    sheet = Sheet.of(b"".join(page.digests)) if page.changes else reading.recall.whose(page.digests)
+    done = Sorted(page, sheet)
     said = _map(source, reading, done)
     _sort(source, reading, said, done)
-    reading.records += len(page.records) + len(page.unreadable)
     reading.set_aside += len(done.aside)
     reading.answered += page.mends
-    source.read += len(page.records) + len(page.unreadable)
     source.set_aside += len(done.aside)
     source.notes.extend(page.notes)
-    number, reading.pages = reading.pages, reading.pages + bool(page.records)
+    number, reading.pages = reading.pages, reading.pages + bool(page.records and not page.changes)
     if _says_otherwise(source, reading, page, done, number):
         reading.unwritten.sheets[number] = done.sheet
     reading.unwritten.add(done)
@@ -159,7 +170,9 @@ def _says_otherwise(
     source: SourceRun, reading: Reading, page: Page, done: Sorted, number: int
 ) -> bool:
     """Whether the page has to be written down for the next read to recall."""
-    if page.correction or not (page.records and source.connector.lists_everything):
+    if page.correction or page.changes:
+        return False
+    if not (page.records and source.connector.lists_everything):
         return False
     return bool(done.new) or done.sheet != reading.recall.sheet(number)
 

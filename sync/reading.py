@@ -122,8 +122,10 @@ class Reading:
 
     importing: bool
     recall: Recall
+    began: Cursor | None = None  # the cursor that the source was asked from
     aside: frozenset[str] = frozenset()  # keys of records that are set aside
     met: Met = field(default_factory=Met)
+    spared: set[int] = field(default_factory=set)  # visits whose absence proves nothing this time
     unwritten: Unwritten = field(default_factory=Unwritten)
     pages: int = 0
     records: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
-from sync import keep, planner, push, send
+from sync import absence, keep, planner, push, send
 from sync import pull as pulling
 from sync import settle as settling
 from sync.pull import SourceRun
@@ -79,9 +79,9 @@ def _read(clinic: Clinic, source: SourceRun) -> SourceReport:
     read_anything = False
     for reading, page in pulling.pull(source, clinic.window(source.name)):
         read_anything = True
-        keep.end_read(
-            source, reading, page, limits=clinic.settings.safety.hold_if, zone=clinic.zone
-        )
+        limits = clinic.settings.safety.hold_if
+        absence.ask_by_key(source, reading, page, limits=limits, zone=clinic.zone)
+        keep.end_read(source, reading, page, limits=limits, zone=clinic.zone)
     return _report(source, read_anything)
 
 
