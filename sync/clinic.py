@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay import plugins
 from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Pace, Unpaced, Window
+from clinicrelay.errors import SettingsError
 from clinicrelay.model import Channel, Practitioner
 from clinicrelay.pace import Counted
+from sync.pacing import pace_of
 from sync.pretend import PretendedCalendar, PretendedNotifier
 from sync.standing import Live, Pause, Standing
 from sync.store import Store, memory, places, standings
@@ -63,9 +65,7 @@ class Clinic:
         """Return a source's connector, to be asked whether anything waits; it knows no mapping."""
         source = self.settings.sources[name]
         plugin: Any = plugins.find("connectors", source.type)
-        found: Connector = plugin(
-            source.options, self._kit("connectors", name, self.settings.folder)
-        )
+        found: Connector = plugin(source.options, self._source_kit(name))
         return found
 
     def source(self, name: str) -> tuple[Connector, Mapper]:
@@ -79,10 +79,29 @@ class Clinic:
         mapper = mapping.compile(
             mappings.Context(name, clinic.timezone, clinic.country, clinic.language)
         )
-        kit = self._kit(
-            "connectors", name, self.settings.folder, find_columns=lambda: mapping.columns
-        )
+        kit = self._source_kit(name, find_columns=lambda: mapping.columns)
         return plugin(source.options, kit), mapper
+
+    def _source_kit(self, name: str, **more: Any) -> Kit:
+        return self._kit(
+            "connectors",
+            name,
+            self.settings.folder,
+            pace=pace_of(self.settings.sources[name], name, self.store),
+            fresh_options=lambda: self._fresh_options(name),
+            **more,
+        )
+
+    def _fresh_options(self, name: str) -> Any:
+        """Read the settings again: a secret in a file may have been changed; None: they are broken."""
+        from clinicrelay.settings import load
+
+        if self.file is None:
+            return None
+        try:
+            return load(self.file).settings.sources[name].options
+        except (SettingsError, KeyError):
+            return None
 
     def window(self, name: str) -> Window:
         """Return the stretch of time that a source is read for."""

@@ -73,6 +73,13 @@ def _source(clinic: Clinic, name: str, held: Lease) -> SourceRun:
 
 
 def _read(clinic: Clinic, source: SourceRun) -> SourceReport:
+    try:
+        return _read_to_its_end(clinic, source)
+    finally:
+        source.connector.close()
+
+
+def _read_to_its_end(clinic: Clinic, source: SourceRun) -> SourceReport:
     if not clinic.dry:
         source.connector.claim()
     _forget_unjudged(source)
@@ -104,7 +111,7 @@ def _report(source: SourceRun, read_anything: bool) -> SourceReport:
     state = known.state if told else "held" if known.state == "held" else "ok"
     return SourceReport(
         state="held" if source.holds else state,
-        strategy=getattr(source.connector, "strategy", None),
+        strategy=source.connector.strategy,
         read=source.read,
         kept=source.read - source.set_aside - source.skipped,
         unchanged=source.unchanged,
