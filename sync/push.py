@@ -7,7 +7,7 @@ that doing it again after a kill is harmless. Nothing is written twice that read
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -44,6 +44,14 @@ class CalendarRun:
     unchanged: int = 0
     pending: int = 0
     blocked: list[dict[str, str]] = field(default_factory=list)
+
+    def after(self, before: CalendarRun | None) -> CalendarRun:
+        """Return what both did in one run; what is still open is as it stands now."""
+        if before is None:
+            return self
+        return replace(
+            self, written=before.written + self.written, removed=before.removed + self.removed
+        )
 
 
 def push(clinic: Clinic) -> dict[str, CalendarRun]:

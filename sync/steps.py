@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
@@ -12,13 +14,15 @@ from sync.pull import SourceRun
 from sync.report import SourceReport
 from sync.store import progress, quarantine
 from sync.store.high_water import SENDING
-from sync.store.leases import lease
+from sync.store.leases import lease, renewed
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.push import CalendarRun
     from sync.send import MessageRun
     from sync.store.leases import Lease
+
+_LONGEST_READ = timedelta(hours=1)
 
 
 def pull(clinic: Clinic, name: str) -> SourceReport:
@@ -30,7 +34,8 @@ def pull(clinic: Clinic, name: str) -> SourceReport:
             connector = clinic.connector(name)
             if not connector.waiting():
                 return _nothing_waits(clinic, name, connector.nothing_to_read())
-            return _read(clinic, _source(clinic, name, held))
+            with _patiently(clinic, held):
+                return _read(clinic, _source(clinic, name, held))
         except TryLater as error:
             return _failed(clinic, name, str(error), "the next run tries again by itself")
         except Refused as error:
@@ -39,6 +44,11 @@ def pull(clinic: Clinic, name: str) -> SourceReport:
             raise
         except SettingsError as error:
             return _failed(clinic, name, _placed(error), "clinicrelay check")
+
+
+def _patiently(clinic: Clinic, held: Lease) -> AbstractContextManager[None]:
+    """Keep the lease up while a source takes its time; a scratch store is for one thread alone."""
+    return nullcontext() if clinic.dry else renewed(clinic.store, held, at_most=_LONGEST_READ)
 
 
 def _placed(error: SettingsError) -> str:

@@ -8,18 +8,30 @@ from typing import TYPE_CHECKING
 
 from sync import steps
 from sync.report import RunReport
+from sync.runners.beside import Reads
 from sync.store import progress
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
 
+TOGETHER = 20.0  # seconds that everybody waits for the slowest source
+
 
 def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
-    """Pull every source (or those named), then plan and deliver; record the run."""
+    """Pull every source (or those named), then plan and deliver; record the run.
+
+    When a source takes long, what the others brought is delivered meanwhile.
+    """
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, "sync")
-    for name in sources or clinic.settings.sources:
-        report.sources[name] = steps.pull(clinic, name)
+    reads = Reads(clinic, [*(sources or clinic.settings.sources)])
+    ended = reads.wait(TOGETHER)
+    while not ended:
+        if len(reads.done) > len(report.sources):
+            report.sources = reads.done
+            _deliver(clinic, report)
+        ended = reads.wait_for_one()
+    report.sources = reads.done
     if all(source.state == "busy" for source in report.sources.values()):
         report.busy = True
     else:
@@ -51,7 +63,8 @@ def deliver(clinic: Clinic, command: str) -> RunReport:
 def _deliver(clinic: Clinic, report: RunReport) -> None:
     steps.settle(clinic, report.messages)
     steps.plan(clinic)
-    report.calendars = steps.deliver_events(clinic)
+    for name, run in steps.deliver_events(clinic).items():
+        report.calendars[name] = run.after(report.calendars.get(name))
     steps.deliver_messages(clinic, report.messages)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from clinicrelay.errors import StoreBusy
+from clinicrelay.errors import ClinicrelayError, StoreBusy
 from sync.store import dialects
 
 if TYPE_CHECKING:
@@ -77,6 +79,32 @@ def lease(store: Store, name: str, length: timedelta) -> Iterator[Lease | None]:
     finally:
         with store.write() as connection:
             _release(connection, held)
+
+
+@contextmanager
+def renewed(store: Store, held: Lease, *, at_most: timedelta) -> Iterator[None]:
+    """Renew a lease in the background, as its owner may wait long for somebody else's answer.
+
+    Not for ever: an owner that hangs must not keep everybody else away.
+    """
+    ended = threading.Event()
+    until = time.monotonic() + at_most.total_seconds()
+
+    def renew() -> None:
+        while not ended.wait(held.length.total_seconds() / 3) and time.monotonic() < until:
+            try:
+                with store.write() as connection:
+                    held.fence(connection)
+            except ClinicrelayError:
+                return  # the owner finds out when it writes
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def anyone_at_work(connection: Connection) -> bool:

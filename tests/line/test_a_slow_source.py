@@ -1,0 +1,113 @@
+"""A source that takes its time: the others are read, kept and told of meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from clinicrelay import plugins
+from clinicrelay.contracts import Connector, Cursor, Page, Window
+from clinicrelay.errors import TryLater
+from clinicrelay.testing.fakes import NoOptions, record
+from sync.runners import once
+from sync.store import leases
+
+if TYPE_CHECKING:
+    from tests.line.conftest import Line
+
+NEEDS_PERSON = 3
+_AT_MOST = 30.0  # seconds
+
+
+class Slow(Connector):
+    """Answers only when it sees what it waits for, or after half a minute."""
+
+    Options = NoOptions
+    mapping = "clinic_csv"
+    waits_for: ClassVar[Any] = None
+    saw: ClassVar[list[bool]] = []
+    error: ClassVar[Exception | None] = None
+
+    def pull(self, cursor: Cursor | None, window: Window) -> Iterator[Page]:
+        until = time.monotonic() + _AT_MOST
+        pause = threading.Event()
+        while not (seen := Slow.waits_for()) and time.monotonic() < until:
+            pause.wait(0.02)
+        Slow.saw.append(seen)
+        if Slow.error:
+            raise Slow.error
+        row = {"appointment_id": "7", "start": "2026-12-08 10:00", "patient_id": "s7"}
+        yield Page("all", [record(row)], last=True, complete=True)
+
+
+@pytest.fixture
+def two(line: Line, monkeypatch: pytest.MonkeyPatch) -> Line:
+    """A clinic with an inbox and a slow system; everybody waits for the slowest but a moment."""
+    find = plugins.find
+
+    def found(room: str, name: str) -> Any:
+        return Slow if name == "slow" else find(room, name)
+
+    monkeypatch.setattr(plugins, "find", found)
+    monkeypatch.setattr(once, "TOGETHER", 0.2)
+    Slow.saw, Slow.error, Slow.waits_for = [], None, lambda: True
+    reception = line.settings["sources"]["reception"]
+    line.set(sources={"slow": {"type": "slow"}, "reception": reception})
+    line.book("1")
+    line.drop()
+    line.sync()
+    Slow.saw.clear()
+    return line
+
+
+def test_messages_of_other_sources_leave_while_one_is_still_read(two: Line) -> None:
+    before = two.outbox()
+    two.book("2")
+    two.drop()
+    Slow.waits_for = lambda: len(two.outbox()) > len(before)
+    report = two.sync()
+    assert Slow.saw == [True]
+    assert list(report.sources) == ["slow", "reception"]
+    assert report.sources["slow"].state == "ok"
+    assert report.calendars["files"].written == 1
+    assert ("confirmation", "p2@mail.example") in two.said_since(before)
+
+
+def test_one_that_fails_in_the_end_takes_nothing_back(two: Line) -> None:
+    before = two.outbox()
+    two.book("2")
+    two.drop()
+    Slow.waits_for = lambda: len(two.outbox()) > len(before)
+    Slow.error = TryLater("the EHR does not answer")
+    report = two.sync()
+    assert report.exit == NEEDS_PERSON
+    assert report.sources["slow"].state == "failed"
+    assert "reception/2" in two.visits()
+
+
+def test_a_bug_in_one_source_is_told_after_the_others_were_served(two: Line) -> None:
+    two.book("2")
+    two.drop()
+    Slow.error = ZeroDivisionError("a bug")
+    with pytest.raises(ZeroDivisionError):
+        two.sync()
+    assert "reception/2" in two.visits()
+
+
+def test_a_lease_outlives_a_long_wait(two: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.set(store={"url": two.store_url, "lease": "0.3s"})
+    renewals: list[str] = []
+    fence = leases.Lease.fence
+
+    def counted(self: leases.Lease, *rest: Any) -> None:
+        renewals.append(self.name)
+        fence(self, *rest)
+
+    monkeypatch.setattr(leases.Lease, "fence", counted)
+    Slow.waits_for = lambda: renewals.count("source:slow") >= 5
+    assert two.sync().sources["slow"].state == "ok"
+    assert Slow.saw == [True]
