@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from clinicrelay.contracts import Finding
-from clinicrelay.errors import SettingsError, StoreRefused
+from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
 from commands._call import Call, shared
 from commands._ending import DONE, SETTINGS, finding_json, finding_text, gravest
 from commands._explain import as_json as values_as_json
 from commands._explain import show_values, values
 from commands._frame import clinic, headline, name_of, placed_in, print_json
+from commands._samples import show_samples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clinicrelay.contracts import Calendar, Notifier
+    from clinicrelay.contracts import Calendar, Connector, Notifier
     from clinicrelay.settings import Broken, Loaded
     from clinicrelay.settings.origins import Told
+    from mappings.compile import Mapper
     from sync.clinic import Clinic
+    from sync.sampling import Sample
 
 
 def add(program: typer.Typer) -> None:
@@ -58,8 +61,8 @@ def check(
     for one in clinics:
         several = len(clinics) > 1
         told = values(one.file, secrets=not no_secrets, among_others=several) if explain else None
-        first, findings = _findings(call, one, connect=connect, secrets=not no_secrets)
-        checked[name_of(one)] = Checked(first, findings, told)
+        found = _findings(call, one, connect=connect, secrets=not no_secrets)
+        checked[name_of(one)] = found._replace(values=told)
     return _tell_all(call, checked)
 
 
@@ -68,6 +71,7 @@ class Checked(NamedTuple):
 
     first: str
     findings: list[Finding]
+    samples: dict[str, Sample] = {}
     values: list[Told] | None = None
 
 
@@ -78,44 +82,47 @@ def _tell_all(call: Call, checked: dict[str, Checked]) -> int:
         codes.append(SETTINGS if wrong else DONE)
         more = {} if one.values is None else {"values": values_as_json(one.values)}
         told[name] = {"ok": not wrong, "findings": [finding_json(f) for f in one.findings], **more}
+        if one.samples:
+            told[name]["samples"] = {source: found.visits for source, found in one.samples.items()}
         if not call.as_json and (one.findings or not call.quiet):
             show_values(call, one.values or [])
-            print("\n".join(_lines(one.first, one.findings, wrong)))
+            if one.first:
+                print(one.first)
+            for source, found in one.samples.items():
+                show_samples(call, source, found)
+            print("\n".join(_lines(one.findings, wrong)))
     if call.as_json:
         print_json(told if len(told) > 1 else next(iter(told.values())))
     return gravest(codes)
 
 
-def _findings(
-    call: Call, loaded: Loaded | Broken, *, connect: bool, secrets: bool
-) -> tuple[str, list[Finding]]:
+def _findings(call: Call, loaded: Loaded | Broken, *, connect: bool, secrets: bool) -> Checked:
     """Return the first line of what is said, and all that is wrong."""
     from clinicrelay.settings import Broken
 
     if isinstance(loaded, Broken):
-        return f"Settings: {loaded.file}", [*loaded.findings]
+        return Checked(f"Settings: {loaded.file}", [*loaded.findings])
     try:
         return _looked_at(call, loaded, connect=connect, secrets=secrets)
     except StoreRefused as error:
-        return f"Settings: {loaded.file}", [*loaded.findings, *error.findings]
+        return Checked(f"Settings: {loaded.file}", [*loaded.findings, *error.findings])
 
 
-def _looked_at(
-    call: Call, loaded: Loaded, *, connect: bool, secrets: bool
-) -> tuple[str, list[Finding]]:
+def _looked_at(call: Call, loaded: Loaded, *, connect: bool, secrets: bool) -> Checked:
     """Look at what only a clinic at work shows. Raises StoreRefused."""
-    found = [*loaded.findings]
+    found, samples = [*loaded.findings], dict[str, "Sample"]()
     with _opened(call, loaded if secrets else _storeless(loaded)) as at_work:
         at_work.dry = False  # the real plugins are to be asked: a check changes nothing anyway
+        at_work.watched = False  # and waits for no file to settle
         mappings = list(_mappings(at_work, loaded.opaque))
         found += [
             *mappings,
             *(() if "templates" in loaded.opaque else _texts(at_work, loaded.file)),
         ]
         if secrets and not any(finding.severity == "error" for finding in mappings):
-            found += _plugins(at_work, connect=connect)
+            found += _plugins(at_work, samples, connect=connect)
         first = headline(at_work) if secrets else f"Settings: {loaded.file}"
-    return first, found
+    return Checked(first, found, samples)
 
 
 def _storeless(loaded: Loaded) -> Loaded:
@@ -192,11 +199,11 @@ def _texts(at_work: Clinic, settings: Path) -> Iterator[Finding]:
 # --- plugins -------------------------------------------------------------------------------------
 
 
-def _plugins(at_work: Clinic, *, connect: bool) -> Iterator[Finding]:
+def _plugins(at_work: Clinic, samples: dict[str, Sample], *, connect: bool) -> Iterator[Finding]:
+    """Yield what plugins find wrong; what sources show goes into `samples`."""
     settings = at_work.settings
-    if connect:
-        for name in settings.sources:
-            yield from _placed(f"sources.{name}", at_work.source(name)[0].check())
+    for name in settings.sources:
+        yield from _placed(f"sources.{name}", _source(at_work, name, samples, connect=connect))
     for name in settings.calendars:
         calendar = at_work.calendar(name)
         if connect or _is_here(calendar):
@@ -206,6 +213,39 @@ def _plugins(at_work: Clinic, *, connect: bool) -> Iterator[Finding]:
         yield from _placed(f"notifiers.{name}", notifier.advise())
         if connect or _is_here(notifier):
             yield from _placed(f"notifiers.{name}", notifier.check())
+
+
+def _source(
+    at_work: Clinic, name: str, samples: dict[str, Sample], *, connect: bool
+) -> Iterator[Finding]:
+    """Ask a source's connector; a source that answers is also asked for a few records."""
+    connector, mapper = at_work.source(name)
+    try:
+        unwise = [*connector.advise()]
+        yield from unwise
+        if not connect or any(finding.severity == "error" for finding in unwise):
+            return
+        found = [*connector.check()]
+        yield from found
+        if not any(finding.severity == "error" for finding in found) and connector.waiting():
+            yield from _sample(at_work, name, connector, mapper, samples)
+    finally:
+        connector.close()
+
+
+def _sample(
+    at_work: Clinic, name: str, connector: Connector, mapper: Mapper, samples: dict[str, Sample]
+) -> Iterator[Finding]:
+    from sync.sampling import sample
+
+    try:
+        found = samples[name] = sample(at_work, name, connector, mapper)
+    except (TryLater, Refused) as error:
+        yield Finding("error", "cannot_read", str(error), getattr(error, "fix", ""))
+        return
+    for reason, number in sorted(found.reasons.items()):
+        message = f"{number} of {found.looked_at} sample records are not understood: {reason}"
+        yield Finding("warning", "not_understood", message, "clinicrelay map shows them one by one")
 
 
 def _is_here(plugin: Calendar | Notifier) -> bool:
@@ -224,9 +264,7 @@ def _placed(path: str, findings: Iterable[Finding]) -> Iterator[Finding]:
 # --- telling -------------------------------------------------------------------------------------
 
 
-def _lines(first: str, findings: list[Finding], wrong: int) -> Iterator[str]:
-    if first:
-        yield first
+def _lines(findings: list[Finding], wrong: int) -> Iterator[str]:
     yield from (finding_text(finding) for finding in findings)
     warnings = len(findings) - wrong
     if not findings:

@@ -38,6 +38,9 @@ def _lines(at_work: Clinic, found: Health) -> Iterator[str]:
     for name, one in found.sources.items():
         last = when(at_work, one.last_complete) if one.last_complete else "never"
         parts = [f"{one.appointments} visits", f"last complete read {last}"]
+        parts += [] if one.complete or not one.last_complete else ["since then not complete"]
+        parts += [f"by {one.strategy}"] if one.strategy else []
+        parts += [f"watermark {one.watermark}"] if one.watermark else []
         parts += [f"set aside {one.set_aside}"] if one.set_aside else []
         yield f"{name:<12}{one.state:<9}{'   '.join(parts)}"
     for name, calendar in found.calendars.items():

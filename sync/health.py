@@ -42,7 +42,11 @@ _RED_SOURCES = {
 
 @dataclass(slots=True)
 class SourceHealth:
-    """One source. `state` is ok, new, partial, failed, held or stale; `appointments` are all kept."""
+    """One source. `state` is ok, new, partial, failed, held or stale; `appointments` are all kept.
+
+    `strategy` is how it was last read; `complete` whether that read left nothing out; `reconciled`
+    when, where reads of changes are the rule, everything was last compared.
+    """
 
     state: str
     last_complete: datetime | None
@@ -51,6 +55,9 @@ class SourceHealth:
     set_aside: int
     held: int
     error: str | None = None
+    strategy: str | None = None
+    complete: bool = False
+    reconciled: str | None = None
 
 
 @dataclass(slots=True)
@@ -165,14 +172,18 @@ def _look_at_sources(
     for name in clinic.settings.sources:
         known = progress.progress(connection, clinic.store.clinic, name)
         held = sum(hold["source"] == name for hold in holds)
+        cursor = known.cursor or {}
         found[name] = SourceHealth(
             "held" if held else _state(clinic, name, known, rhythms.get(name)),
             _instant(known.last_complete_at),
-            (known.cursor or {}).get("watermark"),
+            cursor.get("watermark"),
             counting.kept(connection, clinic.store.clinic, name),
             aside.get(name, 0),
             held,
             known.error,
+            cursor.get("strategy"),
+            known.last_complete_at is not None and known.last_complete_at == known.last_read_at,
+            cursor.get("reconciled"),
         )
     return found
 
@@ -226,7 +237,10 @@ def _source_json(one: SourceHealth) -> dict[str, Any]:
     return {
         "state": one.state,
         "last_complete": iso(one.last_complete) if one.last_complete else None,
+        "strategy": one.strategy,
         "watermark": one.watermark,
+        "complete": one.complete,
+        "reconciled": one.reconciled,
         "appointments": one.appointments,
         "set_aside": one.set_aside,
         "held": one.held,

@@ -211,7 +211,7 @@ def _note_progress(
     whole = page.complete or not (source.connector.lists_everything or reading.set_aside)
     values: dict[str, Any] = {
         "state": "held" if held else "ok" if whole else "partial",
-        "error": None,
+        "error": None if whole or held else next(reversed(page.notes), None),
         "last_read_at": source.now,
     }
     if whole and not held:

@@ -51,7 +51,10 @@ def test_a_clinic_in_order_is_green_with_exactly_the_promised_keys(desk: Any, ro
             "reception": {
                 "state": "ok",
                 "last_complete": "2026-11-23T08:00:00Z",
+                "strategy": None,
                 "watermark": None,
+                "complete": True,
+                "reconciled": None,
                 "appointments": 2,
                 "set_aside": 0,
                 "held": 0,
