@@ -36,7 +36,7 @@ def _sync(call: Call, at_work: Clinic, names: list[str]) -> Answer:
     from commands._shown import progress
     from sync.runners import once
 
-    _check_names(at_work, names)
+    check_names(at_work, names)
     with progress(call, at_work):
         report = once.sync(at_work, names)
     return reported(call, at_work, report)
@@ -51,7 +51,8 @@ def reported(call: Call, at_work: Clinic, report: RunReport) -> Answer:
     return Answer(report.json(), lines, report.exit, new=bool(lines))
 
 
-def _check_names(at_work: Clinic, names: list[str]) -> None:
+def check_names(at_work: Clinic, names: list[str]) -> None:
+    """Raise SettingsError for a source that is not in the settings."""
     unknown = [name for name in names if name not in at_work.settings.sources]
     if unknown:
         there = ", ".join(at_work.settings.sources)
