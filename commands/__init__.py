@@ -22,7 +22,7 @@ GROUPS = {
     "Begin": ("demo", "init", "check", "doctors", "plan", "sync", "try", "live"),
     "Every day": ("status", "why", "appointments", "messages"),
     "Repair": ("quarantine", "held", "pause", "resume", "log"),
-    "Rarely": ("send", "map", "plugins", "schema", "store", "rehearse"),
+    "Rarely": ("send", "map", "plugins", "schema", "keys", "store", "rehearse"),
 }
 
 
