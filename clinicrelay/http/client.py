@@ -6,6 +6,7 @@ sentence what is wrong otherwise. Nothing it says holds a query, a body or a sec
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -164,15 +165,16 @@ class Client:
     ) -> Answer:
         """Try again, later and later, as often as makes sense."""
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-        from tenacity.wait import wait_exponential_jitter
+        from tenacity.wait import wait_exponential, wait_random
 
-        usual = wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)
+        # Jitter, so that all clinics of a server that was down do not come back in one breath.
+        usual = wait_exponential(multiplier=1, max=30) + wait_random(0, 1)
 
         def wait(state: RetryCallState) -> float:
             failed = state.outcome.exception() if state.outcome else None
             return self._pause(failed if isinstance(failed, _Again) else first, usual(state))
 
-        self._sleep(self._pause(first, 0.5))
+        self._sleep(self._pause(first, random.uniform(0.2, 0.8)))  # noqa: S311 - no secret
         retrying = Retrying(
             stop=stop_after_attempt(TRIES),
             wait=wait,

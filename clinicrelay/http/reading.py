@@ -55,17 +55,17 @@ def _unpacked(parts: Iterable[bytes], response: httpx.Response, host: str) -> It
     if packing in ("", "identity"):
         return parts
     if packing in ("gzip", "x-gzip", "deflate"):
-        return _inflated(parts, host)
+        return _inflated(parts, host, perhaps_bare=packing == "deflate")
     shown = packing if packing.isalnum() and len(packing) < 20 else "twice"
     raise Unwelcome(f"{host} packs its answer in a way we did not ask for ({shown})")
 
 
-def _inflated(parts: Iterable[bytes], host: str) -> Iterator[bytes]:
-    """Unpack gzip or zlib, whichever it is; bare deflate, as some servers mean it, too."""
+def _inflated(parts: Iterable[bytes], host: str, *, perhaps_bare: bool) -> Iterator[bytes]:
+    """Unpack gzip or zlib, whichever it is; some servers mean the bare bytes by `deflate`."""
     unpacker, begun = zlib.decompressobj(wbits=47), False
     try:
         for part in parts:
-            if not begun and part[:1] != b"\x1f" and (part[0] & 15) != 8:
+            if perhaps_bare and not begun and (part[0] & 15) != 8:
                 unpacker = zlib.decompressobj(wbits=-15)
             begun, rest = True, part
             while rest:

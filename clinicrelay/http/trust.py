@@ -82,7 +82,7 @@ def _unusable(key: str, file: Path, error: OSError) -> Unwelcome:
             "tls.key does not belong to the certificate in tls.cert",
             fix="name the two that were made together",
         )
-    if "DECRYPT" in reason or "PASSWORD" in reason or "PASS" in reason:
+    if b"ENCRYPTED" in file.read_bytes():  # OpenSSL has many names for that, as for bad ASN.1
         return Unwelcome(
             f"{key} does not open with tls.password",
             fix="write the password that it was made with as tls.password",
