@@ -71,10 +71,10 @@ def _write_new(file: Path, content: bytes) -> None:
             opened.write(content)
             opened.flush()
             os.fsync(descriptor)
-    except FileExistsError as error:
-        message = f"{file} is there already, and a key is never written over"
-        raise refusal("file_exists", message, "name another file with --out") from error
     except OSError as error:
+        if os.path.lexists(file):
+            message = f"{file} is there already, and a key is never written over"
+            raise refusal("file_exists", message, "name another file with --out") from error
         message = f"{file} cannot be written: {error.strerror}"
         raise refusal("not_writable", message, "name a file in a folder of yours") from error
 

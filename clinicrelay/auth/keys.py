@@ -118,9 +118,10 @@ def _of_pem(text: str) -> Private:
             "remove it (openssl pkey -in OLD -out NEW) and guard the file: chmod 600",
         )
     try:
-        return _known(load_pem_private_key(text.encode(), password=None))
+        made = load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyUnusable("is a damaged PEM file", "copy the key again, all of its lines") from None
+    return _known(made)
 
 
 def _of_jwk(text: str, kid: str | None) -> tuple[Private, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -27,6 +28,20 @@ def _one_line(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or any(sign.isspace() for sign in text):
+        raise wrong("this is not an address", "write it whole: https://auth.ehr.example/token")
+    if parts.username or parts.password:
+        raise wrong("credentials do not belong into an address", "write them beside it")
+    return text
+
+
+Address: TypeAlias = Annotated[str, AfterValidator(_address)]
 Line: TypeAlias = Annotated[SecretStr, AfterValidator(_one_line)]
 
 
@@ -77,8 +92,7 @@ class OAuth2(Section):
     """OAuth 2 client credentials (RFC 6749 section 4.4): a secret buys tokens that soon expire."""
 
     type: Literal["oauth2"] = Field(description="Client id and secret for a token.")
-    token_url: str = Field(
-        pattern=r"^https?://\S+$",
+    token_url: Address = Field(
         description="Where tokens are given.",
         examples=["https://auth.ehr.example/token"],
     )
@@ -111,9 +125,8 @@ class SmartBackend(Section):
         description="The key's name there. Absent: its thumbprint (RFC 7638), as `keys jwks` says.",
         examples=["clinicrelay-2026"],
     )
-    token_url: str | None = Field(
+    token_url: Address | None = Field(
         default=None,
-        pattern=r"^https?://\S+$",
         description="Where tokens are given. Absent: asked of the server (.well-known).",
         examples=["https://auth.ehr.example/token"],
     )

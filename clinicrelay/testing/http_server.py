@@ -82,6 +82,7 @@ class HttpServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
             def setup(self) -> None:
                 super().setup()
@@ -118,10 +119,10 @@ class HttpServer:
             def _reply(self, reply: Reply) -> None:
                 body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body)
                 content = body if isinstance(body, bytes) else body.encode()
-                usual = (
-                    {} if isinstance(reply.body, bytes) else {"Content-Type": "application/json"}
-                )
-                self.send_response(reply.status)
+                usual = {"Date": self.date_time_string()}
+                if not isinstance(reply.body, bytes):
+                    usual["Content-Type"] = "application/json"
+                self.send_response_only(reply.status)
                 for name, value in {**usual, **reply.headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))

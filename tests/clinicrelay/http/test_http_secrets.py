@@ -68,7 +68,7 @@ def test_no_error_and_no_log_line_holds_a_secret(
             one(server.url, str(status))
         # Whoever turns the libraries up in the middle of a run sees nothing more.
         for name in ("httpx", "httpcore.http11", "httpcore.connection"):
-            logging.getLogger(name).setLevel(logging.DEBUG)
+            caplog.set_level(logging.DEBUG, logger=name)
         one(server.url, "200")
     one(closed_port, "x")
     one("https://127.0.0.1:1", "x")
