@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay.http import sentences, waits
 from clinicrelay.http.errors import NotAnswered, Unwelcome
 from clinicrelay.http.private import safe_to_send
-from clinicrelay.http.reading import read
+from clinicrelay.http.reading import exchange
 
 if TYPE_CHECKING:
     import httpx
@@ -72,16 +72,22 @@ class Endpoint:
     ) -> Said:
         import httpx
 
-        from clinicrelay.http.opening import open_client
+        from clinicrelay.http.opening import open_line
 
         host = self.host_of(url)
-        until = self._clock() + _LONGEST
+        given = {"data": form} if form else {}
         try:
-            with (
-                open_client(self._options, headers, url=url) as client,
-                client.stream(method, url, data=form) as response,
-            ):
-                content = read(response, host, clock=self._clock, until=until, largest=_LARGEST)
+            with open_line(self._options, headers, url=url) as line:
+                response, content = exchange(
+                    line,
+                    method,
+                    url,
+                    given,
+                    host=host,
+                    clock=self._clock,
+                    seconds=_LONGEST,
+                    largest=_LARGEST,
+                )
                 return _said(response, content)
         except httpx.HTTPError as error:
             raise sentences.no_answer(error, host, self._options) from error

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from clinicrelay.auth.flows import Credentials
+    from clinicrelay.http.opening import Line
 
 TRIES = 5  # more of one request, after the first
 TRIES_OF_A_RUN = 40
 LONGEST_WAIT = timedelta(minutes=5)  # a server that asks for more gets its peace till the next run
 _PATIENCE = timedelta(minutes=1)  # with our own rate; a longer wait is left to the next run
 _REDIRECTS = 3
+_WHOLE = 60.0  # seconds for an answer from its first byte to its last, or four times the timeout
+_READING = ("GET", "POST")  # POST for searches; a source is never written to (X-06)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,9 @@ class Answer:
     """What a server said. `url` is whole and not for people; `where` (GET /r4/Slot) is."""
 
     status: int
-    headers: httpx.Headers
-    content: bytes
-    url: str
+    headers: httpx.Headers = field(repr=False)
+    content: bytes = field(repr=False)
+    url: str = field(repr=False)
     where: str
 
     @property
@@ -90,7 +93,7 @@ class Client:
         self._scope = scope
         self._sleep, self._clock = sleep, clock
         self._tries_left = TRIES_OF_A_RUN
-        self._opened: httpx.Client | None = None
+        self._opened: Line | None = None
         self._credentials: Credentials | None = None
         self._opening = threading.Lock()
 
@@ -126,6 +129,8 @@ class Client:
         `params` are a mapping (a list as a value repeats the name) or pairs; they go beside what the
         address has. Raises Foreign, Unwelcome, NotAnswered and Spent.
         """
+        if method not in _READING:
+            raise ValueError(f"a source is only read, and {method} is for writing")
         more = {"json": json, "data": form, "headers": headers}
         target = with_query(self.resolve(url), params)
         try:
@@ -225,7 +230,7 @@ class Client:
             raise Unwelcome(f"{self.host} sends us to what is no address", answer=answer) from None
         if origin(there) != origin(httpx.URL(self.options.base_url)):
             raise Foreign(
-                f"{self.host} sends us to another host, {sentences.host_of(str(there))}: "
+                f"{self.host} sends us elsewhere, to {there.scheme}://{sentences.host_of(str(there))}: "
                 "nothing was sent there",
                 fix="write the address that it names as base_url, if that is the right one",
                 answer=answer,
@@ -269,19 +274,19 @@ class Client:
         """Return the answer, and whether another try may have a token that is accepted."""
         import httpx
 
-        from clinicrelay.http.reading import read
+        from clinicrelay.http.reading import exchange
 
         self._wait_our_turn()
         where = f"{method} {httpx.URL(url).path}"
         given = {name: value for name, value in more.items() if value is not None}
+        seconds = max(_WHOLE, 4 * self.options.timeout.total_seconds())
         try:
-            opened, credentials = self._open()
-            until = self._clock() + max(60.0, 4 * self.options.timeout.total_seconds())
-            with opened.stream(method, url, **given) as response:
-                content = read(response, self.host, clock=self._clock, until=until)
-                again = credentials.answered(response.request, response.status_code)
-                answer = Answer(response.status_code, response.headers, content, url, where)
-                return answer, again
+            line, credentials = self._open()
+            response, content = exchange(
+                line, method, url, given, host=self.host, clock=self._clock, seconds=seconds
+            )
+            again = credentials.answered(response.request, response.status_code)
+            return Answer(response.status_code, response.headers, content, url, where), again
         except NotAnswered as error:
             raise _Again(str(error), error.after) from error
         except httpx.HTTPError as error:
@@ -302,14 +307,14 @@ class Client:
             self._sleep(wait.total_seconds())
         self.asked += 1
 
-    def _open(self) -> tuple[httpx.Client, Credentials]:
+    def _open(self) -> tuple[Line, Credentials]:
         with self._opening:
             if self._opened is None or self._credentials is None:
                 from clinicrelay.auth.flows import credentials_of
-                from clinicrelay.http.opening import open_client
+                from clinicrelay.http.opening import open_line
 
                 self._credentials = credentials_of(
                     self.options, self._scope, sleep=self._sleep, clock=self._clock
                 )
-                self._opened = open_client(self.options, self._headers, self._credentials)
+                self._opened = open_line(self.options, self._headers, self._credentials)
             return self._opened, self._credentials

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
 
@@ -11,6 +12,7 @@ from clinicrelay import __version__
 from clinicrelay.http.options import HttpOptions
 from clinicrelay.http.reading import ACCEPTED
 from clinicrelay.http.trust import trusted_by
+from clinicrelay.http.watch import Watch
 
 _CONNECT = 10.0  # seconds
 _TALKATIVE = (
@@ -19,13 +21,21 @@ _TALKATIVE = (
 )
 
 
-def open_client(
+class Line(httpx.Client):
+    """A client whose exchanges can be cut off as a whole."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.watch = Watch()
+
+
+def open_line(
     options: HttpOptions,
     headers: Mapping[str, str],
     auth: httpx.Auth | None = None,
     *,
     url: str = "",
-) -> httpx.Client:
+) -> Line:
     """Return a client for one system, or for another `url` by the same certificates and proxy.
 
     Raises Unwelcome where the certificates cannot be used.
@@ -38,7 +48,7 @@ def open_client(
         "Accept-Encoding": ACCEPTED,
         "User-Agent": f"clinicrelay/{__version__}",
     }
-    return httpx.Client(
+    return Line(
         auth=auth,
         headers={**usual, **headers},
         timeout=httpx.Timeout(seconds, connect=min(_CONNECT, seconds)),

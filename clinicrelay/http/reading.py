@@ -3,42 +3,70 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from clinicrelay.http.errors import NotAnswered, Unwelcome
 
 if TYPE_CHECKING:
     import httpx
 
+    from clinicrelay.http.opening import Line
+
 LARGEST = 64 << 20  # bytes of an answer, unpacked (F-30)
 ACCEPTED = "gzip, deflate"
 _AT_ONCE = 1 << 20  # bytes unpacked in one go: a bomb of 64 kB holds 64 MB, and packed twice 64 GB
 
 
-def read(
-    response: httpx.Response,
-    host: str,
+def exchange(
+    line: Line,
+    method: str,
+    url: str,
+    given: Mapping[str, Any],
     *,
+    host: str,
     clock: Callable[[], float],
-    until: float,
+    seconds: float,
     largest: int = LARGEST,
-) -> bytes:
-    """Return the unpacked content.
+) -> tuple[httpx.Response, bytes]:
+    """Send a request and return the answer with its unpacked content, all within so many seconds.
 
-    Raises Unwelcome for one that is too large or cannot be unpacked, and NotAnswered for one that is
-    not whole by `until`. Each piece counts as it arrives: a byte now and then is no answer.
+    Raises Unwelcome for one that is too large or cannot be unpacked, NotAnswered for one that is not
+    whole in time, and httpx's own errors. Each piece counts as it arrives: a byte now and then is no
+    answer.
     """
-    parts, size = [], 0
-    for part in _unpacked(_in_time(response, host, clock, until), response, host):
+    import httpx
+
+    until = clock() + seconds
+    extensions = {"trace": line.watch.trace}
+    try:
+        with (
+            line.watch.over(seconds),
+            line.stream(method, url, extensions=extensions, **given) as response,
+        ):
+            parts = _in_time(response, host, clock, until)
+            return response, _whole(_unpacked(parts, response, host), host, largest)
+    except httpx.HTTPError as error:
+        if line.watch.cut:
+            raise _too_slow(host) from error
+        raise
+
+
+def _whole(parts: Iterable[bytes], host: str, largest: int) -> bytes:
+    kept, size = [], 0
+    for part in parts:
         size += len(part)
         if size > largest:
             raise Unwelcome(
                 f"{host} sent an answer of more than {largest >> 20} MB",
                 fix="ask for less at once: smaller pages, or a shorter window",
             )
-        parts.append(part)
-    return b"".join(parts)
+        kept.append(part)
+    return b"".join(kept)
+
+
+def _too_slow(host: str) -> NotAnswered:
+    return NotAnswered(f"{host} takes too long to finish its answer")
 
 
 def _in_time(
@@ -46,7 +74,7 @@ def _in_time(
 ) -> Iterator[bytes]:
     for part in response.iter_raw():
         if clock() > until:
-            raise NotAnswered(f"{host} takes too long to finish its answer")
+            raise _too_slow(host)
         yield part
 
 

@@ -179,6 +179,22 @@ def test_an_answer_that_drips_is_given_up(client: Make, raw: Any) -> None:
         client(url, clock=lambda: next(hours)).get("x")
 
 
+def test_an_answer_whose_first_lines_drip_is_given_up_too(
+    client: Make, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clinicrelay.http.client._WHOLE", 0.1)
+    heard = threading.Event()
+
+    def dripping(connection: socket.socket) -> None:
+        connection.recv(9999)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while connection.send(b"x"):
+            heard.wait(0.001)
+
+    with raw(dripping) as url, pytest.raises(NotAnswered, match="takes too long to finish"):
+        client(url, timeout=timedelta(milliseconds=25)).get("x")
+
+
 def test_an_endless_answer_is_cut_off(client: Make, raw: Any) -> None:
     def flood(connection: socket.socket) -> None:
         connection.recv(9999)
@@ -222,9 +238,17 @@ def test_a_redirect_to_another_host_gets_nothing(client: Make) -> None:
         ):
             client(server.url, auth={"type": "bearer", "token": "abcdef"}).get("x")
         assert not trap.log
-    assert "leads" not in str(told.value)
     assert trap.url.removeprefix("http://") in str(told.value)
     assert "abc" not in str(told.value)
+
+
+def test_a_redirect_to_the_same_host_encrypted_is_told_as_it_is(client: Make) -> None:
+    with (
+        serving(lambda _: Reply(status=301, headers={"Location": "https://127.0.0.1/x"})) as server,
+        pytest.raises(Foreign, match="elsewhere, to https://127") as told,
+    ):
+        client(server.url).get("x")
+    assert "base_url" in told.value.fix
 
 
 def test_a_search_that_is_redirected_is_not_sent_again(client: Make) -> None:
@@ -309,6 +333,19 @@ def test_no_other_method_than_asked_for_is_ever_used(client: Make, tmp_path: Pat
         one.get("x")
         one.ask("POST", "x/_search", form={"a": "b"})
         assert [asked.method for asked in server.log] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "HEAD", "get"])
+def test_a_source_is_never_written_to(client: Make, method: str) -> None:
+    with serving(lambda _: Reply({})) as server:
+        with pytest.raises(ValueError, match="only read"):
+            client(server.url).ask(method, "x")
+        assert not server.log
+
+
+def test_an_answer_that_is_printed_shows_nothing_of_what_it_holds(client: Make) -> None:
+    with serving(lambda _: Reply({"name": "Quenby"}, headers={"X-Name": "Quenby"})) as server:
+        assert repr(client(server.url).get("x?name=Quenby")) == "Answer(status=200, where='GET /x')"
 
 
 def test_errors_are_those_that_a_connector_may_raise() -> None:
