@@ -35,6 +35,7 @@ LONGEST_WAIT = timedelta(minutes=5)  # a server that asks for more gets its peac
 _PATIENCE = timedelta(minutes=1)  # with our own rate; a longer wait is left to the next run
 _REDIRECTS = 3
 _WHOLE = 60.0  # seconds for an answer from its first byte to its last, or four times the timeout
+_LONGEST_ADDRESS = 65_000  # signs; httpx takes 65,536, and most servers far less
 _READING = ("GET", "POST")  # POST for searches; a source is never written to (X-06)
 
 
@@ -94,6 +95,7 @@ class Client:
         self._sleep, self._clock = sleep, clock
         self._tries_left = TRIES_OF_A_RUN
         self._opened: Line | None = None
+        self._old: list[Line] = []
         self._credentials: Credentials | None = None
         self._opening = threading.Lock()
 
@@ -133,6 +135,11 @@ class Client:
             raise ValueError(f"a source is only read, and {method} is for writing")
         more = {"json": json, "data": form, "headers": headers}
         target = with_query(self.resolve(url), params)
+        if len(target) > _LONGEST_ADDRESS:
+            raise Unwelcome(
+                f"a question to {self.host} is too long for an address",
+                fix="ask for fewer at once: smaller partitions, or fewer ids in a request",
+            )
         try:
             answer = self._once(method, target, more, passing)
         except _Again as first:
@@ -159,9 +166,10 @@ class Client:
 
     def close(self) -> None:
         """Close connections."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+        for line in (*self._old, self._opened):
+            if line is not None:
+                line.close()
+        self._old, self._opened = [], None
 
     # --- one request -----------------------------------------------------------------------------
 
@@ -241,28 +249,37 @@ class Client:
         self, method: str, url: str, more: dict[str, Any], passing: Sequence[int]
     ) -> Answer:
         """Ask; where our credentials are refused, once more with those the settings hold by now."""
+        shown = self.options
         try:
             answer = self._asked(method, url, more)
         except NoToken:
-            if not self._renewed():
+            if not self._renewed(shown):
                 raise
             return self._asked(method, url, more)
-        if answer.status == 401 and 401 not in passing and self._renewed():
+        if answer.status == 401 and 401 not in passing and self._renewed(shown):
             return self._asked(method, url, more)
         return answer
 
-    def _renewed(self) -> bool:
-        """Read the settings again: a secret in a file may have been changed since (A-07)."""
-        try:
-            fresh = self._kit.fresh_options() if self._kit.fresh_options else None
-        except SettingsError:
-            return False  # somebody is editing them; what we hold has to do
-        if fresh is None or (fresh.auth == self.options.auth and fresh.tls == self.options.tls):
-            return False
-        self.close()
-        # Only how we say who we are: what is read, and where, stays as the run began.
-        self.options = self.options.model_copy(update={"auth": fresh.auth, "tls": fresh.tls})
-        return True
+    def _renewed(self, shown: HttpOptions) -> bool:
+        """Read the settings again: a secret in a file may have been changed since (A-07).
+
+        `shown` is what was refused; another thread may have found the new secret meanwhile.
+        """
+        with self._opening:
+            if self.options is not shown:
+                return True
+            try:
+                fresh = self._kit.fresh_options() if self._kit.fresh_options else None
+            except SettingsError:
+                return False  # somebody is editing them; what we hold has to do
+            if fresh is None or (fresh.auth == shown.auth and fresh.tls == shown.tls):
+                return False
+            # Only how we say who we are: what is read, and where, stays as the run began.
+            self.options = shown.model_copy(update={"auth": fresh.auth, "tls": fresh.tls})
+            # Others may be in the middle of an answer on this line.
+            self._old += [self._opened] if self._opened else []
+            self._opened = None
+            return True
 
     def _asked(self, method: str, url: str, more: dict[str, Any]) -> Answer:
         answer, worth_another = self._send(method, url, more)

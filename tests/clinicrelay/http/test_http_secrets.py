@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -165,6 +167,26 @@ def test_a_renewed_secret_is_read_again_after_a_401(client: Make, tmp_path: Path
             "Bearer new",
             "Bearer new",
         ]
+
+
+def test_threads_that_are_refused_together_all_find_the_renewed_secret(
+    client: Make, tmp_path: Path
+) -> None:
+    old, new = ({"type": "bearer", "token": word} for word in ("old", "new"))
+    together = threading.Barrier(4, timeout=10)
+
+    def answer(asked: Asked) -> Reply:
+        if asked.headers["authorization"] == "Bearer old":
+            together.wait()  # nobody is answered before all have asked
+            return Reply(status=401)
+        return Reply({})
+
+    with serving(answer) as server:
+        fresh = HttpOptions.model_validate({"base_url": server.url, "auth": new})
+        asking = client(server.url, kit=kit(tmp_path, fresh_options=lambda: fresh), auth=old)
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda _: asking.get("x").status, range(4)))
+    assert answers == [200] * 4
 
 
 def test_a_secret_that_is_the_same_is_not_sent_a_second_time(client: Make, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_no_answer_within_the_time_that_settings_allow(client: Make, raw: Any) -
 
 
 def test_a_connection_that_died_while_nobody_used_it_is_opened_again(
-    client: Make, raw: Any
+    client: Make, raw: Any, waits: Any
 ) -> None:
     # Keep-alive is promised, and the connection closed right after the answer.
     def forgetful(connection: socket.socket) -> None:
@@ -325,6 +325,11 @@ def test_a_link_of_six_thousand_signs_is_followed(client: Make) -> None:
         client(f"{server.url}/r4").get("?_getpages=" + "x" * 6000)
         assert server.log[0].path == "/r4"
         assert server.log[0].one("_getpages") == "x" * 6000
+
+
+def test_a_question_that_no_address_can_hold_is_told(client: Make) -> None:
+    with pytest.raises(Unwelcome, match="too long for an address"):
+        client("http://127.0.0.1:9").get("Slot", {"_id": ["x" * 36] * 3000})
 
 
 def test_no_other_method_than_asked_for_is_ever_used(client: Make, tmp_path: Path) -> None:
