@@ -6,7 +6,6 @@ sentence what is wrong otherwise. Nothing it says holds a query, a body or a sec
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,17 +20,14 @@ from clinicrelay.http import sentences, waits
 from clinicrelay.http.addresses import origin, under, with_query
 from clinicrelay.http.errors import Foreign, NotAnswered, NoToken, Spent, Unwelcome
 from clinicrelay.http.options import HttpOptions
+from clinicrelay.http.patience import Again, Patience
 
 if TYPE_CHECKING:
     import httpx
-    from tenacity import RetryCallState
 
     from clinicrelay.auth.flows import Credentials
     from clinicrelay.http.opening import Line
 
-TRIES = 5  # more of one request, after the first
-TRIES_OF_A_RUN = 40
-LONGEST_WAIT = timedelta(minutes=5)  # a server that asks for more gets its peace till the next run
 _PATIENCE = timedelta(minutes=1)  # with our own rate; a longer wait is left to the next run
 _REDIRECTS = 3
 _WHOLE = 60.0  # seconds for an answer from its first byte to its last, or four times the timeout
@@ -63,14 +59,6 @@ class Answer:
         return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
-class _Again(Exception):
-    """This try failed in a way that the next may not."""
-
-    def __init__(self, sentence: str, after: timedelta | None = None) -> None:
-        super().__init__(sentence)
-        self.after = after
-
-
 class Client:
     """Asks one system. Made by a connector for one run, closed at its end; opens nothing until asked.
 
@@ -93,7 +81,7 @@ class Client:
         self._headers = {**(headers or {}), **options.headers}
         self._scope = scope
         self._sleep, self._clock = sleep, clock
-        self._tries_left = TRIES_OF_A_RUN
+        self._patience = Patience(sleep)
         self._opened: Line | None = None
         self._old: list[Line] = []
         self._credentials: Credentials | None = None
@@ -140,10 +128,7 @@ class Client:
                 f"a question to {self.host} is too long for an address",
                 fix="ask for fewer at once: smaller partitions, or fewer ids in a request",
             )
-        try:
-            answer = self._once(method, target, more, passing)
-        except _Again as first:
-            answer = self._again(first, method, target, more, passing)
+        answer = self._patience.with_tries(lambda: self._once(method, target, more, passing))
         if answer.status in passing or 200 <= answer.status < 300 or answer.status == 304:
             return answer
         raise sentences.unwelcome(answer, self.host, self.options)
@@ -173,44 +158,6 @@ class Client:
 
     # --- one request -----------------------------------------------------------------------------
 
-    def _again(
-        self, first: _Again, method: str, url: str, more: dict[str, Any], passing: Sequence[int]
-    ) -> Answer:
-        """Try again, later and later, as often as makes sense."""
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-        from tenacity.wait import wait_exponential, wait_random
-
-        # Jitter, so that all clinics of a server that was down do not come back in one breath.
-        usual = wait_exponential(multiplier=1, max=30) + wait_random(0, 1)
-
-        def wait(state: RetryCallState) -> float:
-            failed = state.outcome.exception() if state.outcome else None
-            return self._pause(failed if isinstance(failed, _Again) else first, usual(state))
-
-        self._sleep(self._pause(first, random.uniform(0.2, 0.8)))  # noqa: S311 - no secret
-        retrying = Retrying(
-            stop=stop_after_attempt(TRIES),
-            wait=wait,
-            retry=retry_if_exception_type(_Again),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        try:
-            return retrying(self._once, method, url, more, passing)
-        except _Again as last:
-            raise NotAnswered(str(last), after=last.after) from None
-
-    def _pause(self, failed: _Again, usual: float) -> float:
-        """Return how long to wait before the next try. Raises NotAnswered when it is not worth it."""
-        self._tries_left -= 1
-        if failed.after is not None and failed.after > LONGEST_WAIT:
-            raise NotAnswered(
-                f"{failed}, and asks for {waits.told(failed.after)} of peace", after=failed.after
-            ) from None
-        if self._tries_left < 0:
-            raise NotAnswered(f"{failed}, again and again in this run") from None
-        return max(usual, failed.after.total_seconds() if failed.after else 0.0)
-
     def _once(self, method: str, url: str, more: dict[str, Any], passing: Sequence[int]) -> Answer:
         answer = self._believed(method, url, more, passing)
         hops = 0
@@ -222,7 +169,7 @@ class Client:
         if answer.status in waits.WORTH_ANOTHER_TRY and answer.status not in passing:
             now = answer.date or datetime.now(UTC)
             after = waits.asked_for(answer.headers, now, status=answer.status)
-            raise _Again(sentences.in_trouble(answer, self.host), after)
+            raise Again(sentences.in_trouble(answer, self.host), after)
         return answer
 
     def _onward(self, method: str, answer: Answer) -> str:
@@ -305,11 +252,11 @@ class Client:
             again = credentials.answered(response.request, response.status_code)
             return Answer(response.status_code, response.headers, content, url, where), again
         except NotAnswered as error:
-            raise _Again(str(error), error.after) from error
+            raise Again(str(error), error.after) from error
         except httpx.HTTPError as error:
             found = sentences.no_answer(error, self.host, self.options)
             if isinstance(found, TryLater):
-                raise _Again(str(found)) from error
+                raise Again(str(found)) from error
             raise found from error
 
     def _wait_our_turn(self) -> None:
