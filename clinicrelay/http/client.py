@@ -146,8 +146,7 @@ class Client:
                 f"{self.host} leads to another host, {sentences.host_of(str(target))}: "
                 "nothing was sent there"
             )
-        # Credentials in a link would go before our own.
-        return str(target.copy_with(userinfo=b""))
+        return str(target)
 
     def close(self) -> None:
         """Close connections."""
@@ -190,7 +189,7 @@ class Client:
                 fix="write the address that it names as base_url, if that is the right one",
                 answer=answer,
             )
-        return str(there.copy_with(userinfo=b""))
+        return str(there)
 
     def _believed(
         self, method: str, url: str, more: dict[str, Any], passing: Sequence[int]

@@ -169,24 +169,31 @@ def test_a_renewed_secret_is_read_again_after_a_401(client: Make, tmp_path: Path
         ]
 
 
-def test_threads_that_are_refused_together_all_find_the_renewed_secret(
+def test_a_renewed_secret_cuts_off_nobody_who_is_still_being_answered(
     client: Make, tmp_path: Path
 ) -> None:
     old, new = ({"type": "bearer", "token": word} for word in ("old", "new"))
-    together = threading.Barrier(4, timeout=10)
+    asked_for, renewed = threading.Event(), threading.Event()
 
     def answer(asked: Asked) -> Reply:
-        if asked.headers["authorization"] == "Bearer old":
-            together.wait()  # nobody is answered before all have asked
+        if asked.path == "/slow":
+            asked_for.set()
+            assert renewed.wait(10)
+        elif asked.headers["authorization"] == "Bearer old":
             return Reply(status=401)
+        else:
+            renewed.set()
         return Reply({})
 
     with serving(answer) as server:
         fresh = HttpOptions.model_validate({"base_url": server.url, "auth": new})
         asking = client(server.url, kit=kit(tmp_path, fresh_options=lambda: fresh), auth=old)
-        with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: asking.get("x").status, range(4)))
-    assert answers == [200] * 4
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(asking.get, "slow")
+            assert asked_for.wait(10)
+            assert asking.get("quick").status == 200
+            assert slow.result().status == 200
+    assert [asked.path for asked in server.log] == ["/slow", "/quick", "/quick"]
 
 
 def test_a_secret_that_is_the_same_is_not_sent_a_second_time(client: Make, tmp_path: Path) -> None:

@@ -196,6 +196,17 @@ def test_a_name_is_private_where_all_its_addresses_are(monkeypatch: pytest.Monke
     assert not is_private("both.example", resolve=True)
 
 
+def test_where_tokens_are_given_has_to_prove_who_it_is_all_the_same(
+    client: Make, authority: Any
+) -> None:
+    context = authority.serving(authority.sign(host="localhost", by_itself=True))
+    with serving(ok, tls=context) as tokens, serving(ok, tls=context) as server:
+        auth = {**TOKEN_IN_CLEAR, "token_url": tokens.url.replace("127.0.0.1", "localhost")}
+        with pytest.raises(Unwelcome, match=r"certificate of localhost:[0-9]+ is signed by itself"):
+            client(server.url, tls={"insecure": True}, auth=auth).get("x")
+        assert not tokens.log
+
+
 # --- advice ------------------------------------------------------------------------------------
 
 BEARER = {"type": "bearer", "token": "abcdef"}
