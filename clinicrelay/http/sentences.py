@@ -52,7 +52,7 @@ _SAID = {
 
 def _unauthorised(kind: str) -> tuple[str, str]:
     if kind == "none":
-        return "wants to know who we are", "write credentials under auth"
+        return "wants credentials, and there are none", "write them under auth"
     if kind in ("oauth2", "smart_backend"):
         return (
             "does not accept the tokens that we are given for it",

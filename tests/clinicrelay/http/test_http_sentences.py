@@ -21,7 +21,7 @@ Make = Callable[..., Client]
 # status | a word of the sentence | a word of the remedy
 ANSWERS = [
     (400, "finds our request wrong", "params"),
-    (401, "wants to know who we are", "under auth"),
+    (401, "wants credentials, and there are none", "under auth"),
     (403, "does not let us read this", "let our account read GET /r4/Slot"),
     (404, "has nothing there", "base_url"),
     (405, "does not allow this kind", "base_url"),
@@ -57,7 +57,7 @@ def test_all_sentences_differ() -> None:
 @pytest.mark.parametrize(
     ("auth", "what"),
     [
-        ({"type": "none"}, "wants to know who we are"),
+        ({"type": "none"}, "wants credentials, and there are none"),
         ({"type": "bearer", "token": "abcdef"}, "does not accept our credentials"),
     ],
     ids=["none", "bearer"],
