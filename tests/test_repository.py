@@ -108,10 +108,13 @@ def test_test_files_have_names_of_their_own() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_the_extra_all_holds_every_extra_that_a_clinic_may_want() -> None:
+UNTRIED = {"mssql", "oracle", "odbc"}  # their databases are not at hand where the tests run
+
+
+def test_the_extra_all_holds_every_extra_that_is_tried_here() -> None:
     extras = project()["project"]["optional-dependencies"]
     named = {extra for line in extras["all"] for extra in Requirement(line).extras}
-    assert named == set(extras) - {"all", "dev"}
+    assert named == set(extras) - {"all", "dev"} - UNTRIED
 
 
 # --- the locks -----------------------------------------------------------------------------------

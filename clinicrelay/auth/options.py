@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
-from clinicrelay.settings.values import Section
+from clinicrelay.settings.values import Section, wrong
+
+_LINE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+def one_line(text: str) -> str:
+    """Let pass what a header can carry; a secret from a file may have brought its line break."""
+    if not _LINE.fullmatch(text):
+        raise wrong(
+            "this is empty, or holds a line break, a blank at an end or a sign that is not ASCII",
+            "copy it again, as one line",
+        )
+    return text
+
+
+def _one_line(secret: SecretStr) -> SecretStr:
+    one_line(secret.get_secret_value())
+    return secret
+
+
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or any(sign.isspace() for sign in text):
+        raise wrong("this is not an address", "write it whole: https://auth.ehr.example/token")
+    if parts.username or parts.password:
+        raise wrong("credentials do not belong into an address", "write them beside it")
+    return text
+
+
+Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+Line: TypeAlias = Annotated[SecretStr, AfterValidator(_one_line)]
 
 
 class NoAuth(Section):
@@ -29,7 +65,7 @@ class BearerAuth(Section):
     """A token that somebody made for us and that lasts (RFC 6750)."""
 
     type: Literal["bearer"] = Field(description="A lasting token.")
-    token: SecretStr = Field(description="The token.", examples=["${EHR_TOKEN}"])
+    token: Line = Field(description="The token.", examples=["${EHR_TOKEN}"])
 
 
 class HeaderAuth(Section):
@@ -41,7 +77,7 @@ class HeaderAuth(Section):
         description="Name of the header.",
         examples=["X-API-Key"],
     )
-    value: SecretStr = Field(description="What stands in it.", examples=["${EHR_KEY}"])
+    value: Line = Field(description="What stands in it.", examples=["${EHR_KEY}"])
 
 
 class QueryAuth(Section):
@@ -56,8 +92,7 @@ class OAuth2(Section):
     """OAuth 2 client credentials (RFC 6749 section 4.4): a secret buys tokens that soon expire."""
 
     type: Literal["oauth2"] = Field(description="Client id and secret for a token.")
-    token_url: str = Field(
-        pattern=r"^https?://\S+$",
+    token_url: Address = Field(
         description="Where tokens are given.",
         examples=["https://auth.ehr.example/token"],
     )
@@ -90,9 +125,8 @@ class SmartBackend(Section):
         description="The key's name there. Absent: its thumbprint (RFC 7638), as `keys jwks` says.",
         examples=["clinicrelay-2026"],
     )
-    token_url: str | None = Field(
+    token_url: Address | None = Field(
         default=None,
-        pattern=r"^https?://\S+$",
         description="Where tokens are given. Absent: asked of the server (.well-known).",
         examples=["https://auth.ehr.example/token"],
     )

@@ -74,6 +74,9 @@ def _unknowable(tree: Tree, error: ErrorDetails, where: Where) -> bool:
 
 def place_of(error: ErrorDetails, tree: Tree, *, below: Where = ()) -> Where:
     """Return pydantic's place without what is not in the file: names of union members."""
+    if error["type"] == "union_tag_invalid":  # it is the word that is wrong, not the section
+        word = str(error["ctx"]["discriminator"]).strip("'")
+        return (*_alignment((*below, *error["loc"]), tree.data, missing=False)[1], word)
     # A default that cannot stand either is that of a key which is not there.
     missing = error["type"] == "missing" or error["input"] is None
     return _alignment((*below, *error["loc"]), tree.data, missing=missing)[1]
@@ -114,12 +117,10 @@ def _sentence(mistake: Mistake, shape: Shape, tree: Tree) -> Sentence:
     kind = mistake.error["type"]
     if kind == "missing":
         return _missing(mistake, shape, tree)
-    if kind == "extra_forbidden":
-        return _unknown(mistake, shape)
     if mistake.where == ("version",):
         return _version(mistake)
-    if kind in ("unquoted", "string_type"):
-        return _unquoted(mistake, shape)
+    if shaped := _BY_SHAPE.get(kind):
+        return shaped(mistake, shape)
     if plain := _PLAIN.get(kind):
         return plain(mistake)
     message, fix = _lower(mistake.error["msg"]), mistake.limits.get("fix", "")
@@ -163,10 +164,14 @@ def _missing(mistake: Mistake, shape: Shape, tree: Tree) -> Sentence:
 def _unknown(mistake: Mistake, shape: Shape) -> Sentence:
     from difflib import get_close_matches
 
-    known = shape.fields(mistake.where[:-1])
+    *_, tag, _ = (None, *mistake.error["loc"])
+    known = shape.fields(mistake.where[:-1], tag=tag)
     later = _LATER if len(mistake.where) == 1 else ()
     message = f"unknown key {mistake.key!r}"
     near = get_close_matches(mistake.key.lower(), [*known, *later], n=1)
+    if others := [one for one in shape.kinds_with(mistake.where[:-1], mistake.key) if one != tag]:
+        fix = f"delete it, or choose the type that has it: {', '.join(others)}"
+        return "unknown_key", f"{mistake.key!r} is not a key of this type, {tag}", fix
     if near and near[0] in later:
         message = f"`{near[0]}` comes with a later version, this one would do nothing with it"
         return "not_yet", message, "delete it, or put # before its lines, until then"
@@ -175,6 +180,20 @@ def _unknown(mistake: Mistake, shape: Shape) -> Sentence:
     if home := _home_of(mistake.key, shape):
         return "unknown_key", message, f"{mistake.key!r} belongs under {home!r}: move it there"
     return "unknown_key", message, f"delete it; known here are {', '.join(known)}"
+
+
+def _kindless(mistake: Mistake, shape: Shape) -> Sentence:
+    """A section of one kind among several, and nothing says which."""
+    given = mistake.error["input"]
+    word = str(mistake.limits.get("discriminator") or "'type'").strip("'")
+    if not isinstance(given, dict):
+        if isinstance(given, str) and given in shape.kinds_with(mistake.where, word):
+            return "wrong_type", "a section is wanted here", f"write {{{word}: {given}, …}}"
+        return _SECTION(mistake)
+    kinds = [kind for key in given for kind in shape.kinds_with(mistake.where, str(key))]
+    likely = max(kinds, key=kinds.count, default="")
+    fix = f"add `{word}: {likely}`" if likely else f"add `{word}: …`"
+    return "missing", f"{word!r} is missing here", fix
 
 
 def _home_of(key: str, shape: Shape) -> str | None:
@@ -232,6 +251,15 @@ def _words(mistake: Mistake) -> Sentence:
     return "wrong_word", f"this must be one of {', '.join(words)}", fix
 
 
+_BY_SHAPE: Mapping[str, Callable[[Mistake, Shape], Sentence]] = {
+    "extra_forbidden": _unknown,
+    "unquoted": _unquoted,
+    "string_type": _unquoted,
+    "union_tag_not_found": _kindless,
+    "model_attributes_type": _kindless,
+}
+
+
 def _is(code: str, message: str, fix: str) -> Callable[[Mistake], Sentence]:
     return lambda mistake: (
         code,
@@ -251,9 +279,7 @@ _PLAIN: Mapping[str, Callable[[Mistake], Sentence]] = {
     "enum": _words,
     "literal_error": _words,
     "union_tag_invalid": _words,
-    "union_tag_not_found": _is("missing", "{discriminator} is missing here", "add {discriminator}"),
     "model_type": _SECTION,
-    "model_attributes_type": _SECTION,
     "dict_type": _SECTION,
     "tuple_type": _LIST,
     "list_type": _LIST,

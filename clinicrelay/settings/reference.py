@@ -19,7 +19,7 @@ from clinicrelay.settings import json_schema
 from clinicrelay.settings.mistakes import as_yaml
 from clinicrelay.settings.plugged import installed
 from clinicrelay.settings.schema import Settings
-from clinicrelay.settings.shape import item_type, names_of, parts, sections
+from clinicrelay.settings.shape import item_type, names_of, parts, sections, words_of
 from clinicrelay.settings.writing import default_of, type_of
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -53,9 +53,12 @@ def _first_line(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").strip().partition("\n")[0]
 
 
-def _tables(prefix: str, model: type[BaseModel], *, title: bool = True) -> Iterator[str]:
+def _tables(
+    prefix: str, model: type[BaseModel], *, title: bool = True, kind: str = ""
+) -> Iterator[str]:
+    """Yield a section's table and those below it; `kind` tells it from others of the same place."""
     if title:
-        yield f"## {prefix.rstrip('.') or 'Top level'}\n\n{_first_line(model)}\n"
+        yield f"## {prefix.rstrip('.') or 'Top level'}{kind}\n\n{_first_line(model)}\n"
     rows = [_row(prefix + key, info) for key, info in _fields(model)]
     if rows:
         yield "\n".join(
@@ -64,7 +67,8 @@ def _tables(prefix: str, model: type[BaseModel], *, title: bool = True) -> Itera
         yield ""
     for key, info in _fields(model):
         for below in sections(item_type(info.annotation)):
-            yield from _tables(prefix + key + _below(info.annotation), below)
+            word = "".join(f": `type: {word}`" for word in words_of(below)[:1])
+            yield from _tables(prefix + key + _below(info.annotation), below, kind=word)
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -65,16 +65,31 @@ class Shape:
                 found.append(own)
         return found
 
-    def fields(self, where: Where) -> dict[str, FieldInfo]:
-        """Return the keys that a section at this place may hold."""
+    def fields(self, where: Where, *, tag: Any = None) -> dict[str, FieldInfo]:
+        """Return the keys that a section at this place may hold.
+
+        Where several kinds of section may stand, as under `auth`, `tag` chooses the one whose word
+        (`type: bearer`) it is.
+        """
+        models = [model for kind in self.types(where) for model in sections(kind)]
+        meant = [model for model in models if tag is not None and tag in words_of(model)]
         return {
             key: info
-            for kind in self.types(where)
-            for model in sections(kind)
+            for model in meant or models
             for name, info in model.model_fields.items()
             for key in names_of(name, info)
             if name != "options"  # put there by us, never by a person
         }
+
+    def kinds_with(self, where: Where, key: str) -> list[str]:
+        """Return the words of those kinds of section at this place that have a key."""
+        models = [model for kind in self.types(where) for model in sections(kind)]
+        return [
+            word
+            for model in models
+            if any(key in names_of(name, info) for name, info in model.model_fields.items())
+            for word in words_of(model)
+        ]
 
     def is_secret(self, where: Where) -> bool:
         """Whether a value at this place must never be shown."""
@@ -87,6 +102,15 @@ class Shape:
     def knows(self, where: Where) -> bool:
         """Whether anything may stand at this place at all."""
         return bool(self.types(where))
+
+
+def words_of(model: type[BaseModel]) -> list[str]:
+    """Return the word that a kind of section is known by: that of its first key, if it has but one."""
+    first = next(iter(model.model_fields.values()), None)
+    words = (
+        [part for part in parts(first.annotation) if get_origin(part) is Literal] if first else []
+    )
+    return [*get_args(words[0])] if words and len(get_args(words[0])) == 1 else []
 
 
 def _below(annotation: Any, step: str | int) -> Iterator[Any]:

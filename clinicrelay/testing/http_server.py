@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -44,10 +45,17 @@ class Reply:
 class HttpServer:
     """Listens on 127.0.0.1. `answer` may be exchanged at any time; `log` holds what was asked."""
 
-    def __init__(self, answer: Callable[[Asked], Reply]) -> None:
+    def __init__(
+        self, answer: Callable[[Asked], Reply], *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.answer = answer
         self.log: list[Asked] = []
+        self._scheme = "https" if tls else "http"
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        if tls:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._server.daemon_threads = True
         self._connections: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -55,7 +63,7 @@ class HttpServer:
     @property
     def url(self) -> str:
         """The address, without a slash at its end."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> None:
         self._thread.start()
@@ -74,6 +82,7 @@ class HttpServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
             def setup(self) -> None:
                 super().setup()
@@ -86,7 +95,7 @@ class HttpServer:
             def handle_one_request(self) -> None:
                 try:
                     super().handle_one_request()
-                except (ConnectionError, TimeoutError):
+                except (ConnectionError, TimeoutError, ssl.SSLError):
                     self.close_connection = True
 
             def __getattr__(self, name: str) -> Any:
@@ -110,10 +119,10 @@ class HttpServer:
             def _reply(self, reply: Reply) -> None:
                 body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body)
                 content = body if isinstance(body, bytes) else body.encode()
-                usual = (
-                    {} if isinstance(reply.body, bytes) else {"Content-Type": "application/json"}
-                )
-                self.send_response(reply.status)
+                usual = {"Date": self.date_time_string()}
+                if not isinstance(reply.body, bytes):
+                    usual["Content-Type"] = "application/json"
+                self.send_response_only(reply.status)
                 for name, value in {**usual, **reply.headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
@@ -128,9 +137,11 @@ class HttpServer:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Reply]) -> Iterator[HttpServer]:
-    """Serve until the block ends."""
-    server = HttpServer(answer)
+def serving(
+    answer: Callable[[Asked], Reply], *, tls: ssl.SSLContext | None = None
+) -> Iterator[HttpServer]:
+    """Serve until the block ends, encrypted with `tls`."""
+    server = HttpServer(answer, tls=tls)
     server.start()
     try:
         yield server
