@@ -59,7 +59,10 @@ class Rest(Connector):
 
     def reread(self, keys: Sequence[str]) -> Iterator[Page]:
         """Ask for visits one by one. Raises TryLater and Refused."""
-        yield from reread(self.options, self.kit, self.door, keys)
+        try:
+            yield from reread(self.options, self.kit, self.door, keys)
+        finally:
+            self.close()
 
     def advise(self) -> Iterator[Finding]:
         yield from advice(self.options)

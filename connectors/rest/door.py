@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -227,12 +228,22 @@ def decoded(answer: Answer) -> Any:
     content = answer.content.removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.Decoder(float_hook=_number).decode(content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         pass
-    try:  # half a pair of surrogates in one name must not cost the whole page
-        return json.loads(content, parse_float=_number)
-    except ValueError:
+    charset = re.search(r"charset=\"?([\w-]+)", answer.headers.get("content-type", ""))
+    try:  # another code page, or half a pair of surrogates in one name, must not cost the whole page
+        text = content.decode(charset[1] if charset else "utf-8")
+        return _in_whole_letters(json.loads(text, parse_float=_number))
+    except (ValueError, LookupError):
         return NO_JSON
+
+
+def _in_whole_letters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_in_whole_letters(k): _in_whole_letters(v) for k, v in value.items()}
+    return [_in_whole_letters(v) for v in value] if isinstance(value, list) else value
 
 
 def _number(text: str) -> float | str:

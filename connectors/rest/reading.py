@@ -247,10 +247,11 @@ def plan_of(options: RestOptions) -> str:
         by_alias=True,
         include={
             *("base_url", "request", "changes", "records", "paging", "streams", "key", "gone"),
-            *("cursor", "clock", "zone", "slice", "partition", "strategy"),
+            *("cursor", "clock", "zone", "partition", "strategy"),
         },
     )
-    return blake2b(msgspec.json.encode(asked, order="deterministic"), digest_size=8).hexdigest()
+    text = msgspec.json.encode([asked, str(options.slice)], order="deterministic")
+    return blake2b(text, digest_size=8).hexdigest()
 
 
 def zone_in(options: RestOptions, kit: Kit) -> str:

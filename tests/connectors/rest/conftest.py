@@ -40,6 +40,7 @@ class Api:
     now: datetime = NOW
     slept: list[float] = field(default_factory=list)
     budget: int | None = None
+    made: list[Rest] = field(default_factory=list)
 
     def answers(self, answer: Answer) -> None:
         self.server.answer = answer
@@ -54,11 +55,11 @@ class Api:
         made.sleep = self.slept.append
         made.clock = lambda: sum(self.slept)
         made.today = lambda: datetime.now(UTC)
+        self.made.append(made)
         return made
 
     def read(self, cursor: Cursor | None = None, window: Window = WINDOW) -> Read:
         connector = self.connector()
-        connector.kit.columns  # noqa: B018 - a connector of JSON never asks; that it may is enough
         if window is WINDOW:
             return cycle(connector, cursor)
         return Read(list(connector.pull(cursor, window)))
@@ -78,14 +79,19 @@ class Api:
 def api(tmp_path: Path) -> Iterator[Api]:
     server = HttpServer(lambda asked: Reply([]))
     server.start()
+    api = Api(server, tmp_path)
     try:
-        yield Api(server, tmp_path)
+        yield api
     finally:
+        for connector in api.made:
+            connector.close()
         server.stop()
 
 
 def bookings(count: int) -> list[dict[str, Any]]:
-    return [{"id": f"b{n}", "starts_at": f"2026-12-{n % 27 + 1:02}T09:00:00Z"} for n in range(count)]
+    return [
+        {"id": f"b{n}", "starts_at": f"2026-12-{n % 27 + 1:02}T09:00:00Z"} for n in range(count)
+    ]
 
 
 @pytest.fixture

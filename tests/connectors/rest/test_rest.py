@@ -65,7 +65,12 @@ class TestRest(ConnectorContract):
 
     def fill(self, folder: Path, bookings: Sequence[Booking]) -> None:
         SERVERS[folder][1].rows = [
-            {"id": b.key, "start": b.start.isoformat(), "status": b.status, "patient": b.patient_key}
+            {
+                "id": b.key,
+                "start": b.start.isoformat(),
+                "status": b.status,
+                "patient": b.patient_key,
+            }
             for b in bookings
         ]
         SERVERS[folder][1].people = {
