@@ -22,7 +22,7 @@ def asking_for(request: Request, values: Values) -> Asking:
         request.method,
         path(request.path, values),
         pairs(filled(request.params, values)),
-        filled(request.json_, values) if request.json_ is not None else None,
+        filled(request.json_, values),
         filled(request.form, values) or None,
         {name: str(value) for name, value in filled(request.headers, values).items()},
     )

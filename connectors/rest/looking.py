@@ -64,12 +64,7 @@ def _values(options: RestOptions, kit: Kit, door: Door) -> Values:
     )
     if options.partition is None:
         return values
-    ids = ids_of(options.partition, door, values)
-    if not ids:
-        raise Refused(
-            f"{door.host} lists nothing to part by", fix="check partition: request, records and id"
-        )
-    return values.but(partition=ids[0])
+    return values.but(partition=ids_of(options.partition, door, values)[0])
 
 
 def _of_list(

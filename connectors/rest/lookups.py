@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from clinicrelay.contracts import Kit
+from clinicrelay.http import Foreign
 from clinicrelay.model import Issue
 from clinicrelay.paths import compile_path
 from connectors.rest.asking import asking_for, pairs
@@ -150,7 +151,10 @@ class _One:
             self._news = False
 
     def _single(self, ref: str) -> Any:
-        said = self._door.ask(self._asking(ref), passing=(404, 410))
+        try:
+            said = self._door.ask(self._asking(ref), passing=(404, 410))
+        except Foreign:
+            return None  # one record's odd address stops nobody else's visit; nothing was sent there
         if said.nothing or said.answer.status in (404, 410):
             return None
         found = self._records(said.body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
 from clinicrelay.http import HttpOptions
 from clinicrelay.paths import compile_path
@@ -184,7 +184,9 @@ class ReadById(Section):
     """How one visit is asked for by its id."""
 
     path: UrlPath = Field(description="Its path, with {id}.", examples=["/bookings/{id}"])
-    params: dict[str, Any] = Field(default={}, description="Parameters of that request.")
+    params: dict[str, Any] = Field(
+        default={}, description="Parameters of that request.", examples=[{"expand": "patient"}]
+    )
     record: JsonPath = Field(
         default="@", description="Where the answer holds the visit.", examples=["data"]
     )
@@ -279,6 +281,8 @@ class Limits(Section):
 
 class RestOptions(HttpOptions):
     """A JSON interface, described without code."""
+
+    model_config = ConfigDict(json_schema_extra={"shown": ["request"]})
 
     request: Request | None = Field(
         default=None,
@@ -404,6 +408,17 @@ class RestOptions(HttpOptions):
                 "partition and {partition} belong together",
                 "write {partition} into the request, and under partition what it stands for",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _paths_have_their_values(self) -> RestOptions:
+        usual = {"window_start", "window_end", "partition"}
+        for one in self.lists:
+            if not set(names_within(one.request.path)) <= usual:
+                raise wrong(
+                    f"a path of a request can hold {', '.join(sorted(usual))}, and no other",
+                    "write {watermark} under params, or into the path of changes",
+                )
         return self
 
     @property

@@ -199,7 +199,9 @@ class Numbered(Section):
     )
     place: Place = _IN
     pages: _JsonPath | None = Field(
-        default=None, description="Where an answer tells how many pages there are."
+        default=None,
+        description="Where an answer tells how many pages there are.",
+        examples=["meta.pages"],
     )
     more: _JsonPath | None = _MORE
     size_param: str | None = _SIZE_PARAM

@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from clinicrelay.contracts import Stretch, Window
+from clinicrelay.errors import Refused
 from clinicrelay.paths import compile_path
 from clinicrelay.times import Span, day_of, first_instant
 from connectors.rest.door import Door
-from connectors.rest.options import List, Partition, RestOptions
+from connectors.rest.options import List, Partition, Request
 from connectors.rest.placeholders import Values
 from connectors.rest.walk import Walk
 
@@ -55,13 +56,13 @@ def stretches(window: Window, span: Span | None, zone: str) -> list[Window]:
 
 
 def parts_of(
-    lists: Sequence[List], window: Window, options: RestOptions, who: Sequence[str], zone: str
+    requests: Sequence[Request], window: Window, span: Span | None, who: Sequence[str], zone: str
 ) -> list[Part]:
     """Return everything that has to be walked, in the order in which it is."""
-    cut = stretches(window, options.slice, zone)
+    cut = stretches(window, span, zone)
     found = []
-    for number, one in enumerate(lists):
-        named = one.request.placeholders
+    for number, request in enumerate(requests):
+        named = request.placeholders
         days: list[Any] = list(cut) if named & _DAYS else [None]
         whom: list[Any] = list(who) if "partition" in named else [None]
         found += [(when, number, Part(number, one_of, when)) for when in days for one_of in whom]
@@ -72,7 +73,7 @@ def parts_of(
 
 
 def ids_of(partition: Partition, door: Door, values: Values) -> list[str]:
-    """Return whom a list has to be asked for. Raises what a walk raises."""
+    """Return whom a list has to be asked for; never nobody. Raises what a walk raises, and Refused."""
     if partition.request is None:
         return list(partition.ids)
     one = _Listed(partition)
@@ -80,6 +81,11 @@ def ids_of(partition: Partition, door: Door, values: Values) -> list[str]:
     found = []
     for rows in Walk(door, one, partition.request, values, name=lambda item: None).pages():
         found += [str(value) for item in rows.items if (value := name(item)) is not None]
+    if not found:  # to read no part at all would look like a source without visits
+        raise Refused(
+            f"{door.host} lists nobody to ask for at {partition.request.path}",
+            fix="check partition: request, records and id",
+        )
     return list(dict.fromkeys(found))
 
 
@@ -93,6 +99,8 @@ class _Listed(List):
 
 def covered(parts: Sequence[Part], whole: set[Part], by: str) -> list[Stretch]:
     """Return the stretches of which every list was read to its end in this run."""
+    if not parts:
+        return []
     cut: list[Window | None] = [*dict.fromkeys(part.days for part in parts if part.days)]
     whom: list[str | None] = [*dict.fromkeys(part.who for part in parts if part.who is not None)]
     cut, whom = cut or [None], whom or [None]

@@ -15,7 +15,7 @@ from clinicrelay.http import Spent
 from clinicrelay.times import iso, zone_of
 from connectors.rest.door import Door, Incomplete
 from connectors.rest.lookups import Lookups
-from connectors.rest.options import List, RestOptions
+from connectors.rest.options import List, Request, RestOptions
 from connectors.rest.paging import Astray
 from connectors.rest.parts import Part, covered, ids_of, parts_of
 from connectors.rest.placeholders import Values, moment_of
@@ -127,7 +127,8 @@ class Reading:
         partition = self._options.partition
         who = ids_of(partition, self._door, self._values) if partition else []
         zone = self._kit.clinic.timezone
-        parts = parts_of(self._lists, self._window, self._options, who, zone)
+        asked = [self._request(one) for one in self._lists]
+        parts = parts_of(asked, self._window, self._options.slice, who, zone)
         self._layout = blake2b(repr(parts).encode(), digest_size=8).hexdigest()
         if self._resume.get("layout") not in (None, self._layout):
             self._resume, self._done, self._at = {}, 0, None
@@ -135,7 +136,7 @@ class Reading:
 
     def _part(self, part: Part) -> Iterator[Page]:
         one = self._lists[part.number]
-        request = one.changes_request if self.changes else one.request
+        request = self._request(one)
         values = part.values(self._values)
         try:
             walk = Walk(self._door, one, request, values, name=self._shaper.name, position=self._at)
@@ -153,6 +154,9 @@ class Reading:
         else:
             if walk.whole:
                 self._whole.add(part)
+
+    def _request(self, one: List) -> Request:
+        return one.changes_request if self.changes else one.request
 
     def _leave_out(self, why: str) -> None:
         if why not in self._left_out:

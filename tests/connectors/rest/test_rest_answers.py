@@ -345,11 +345,13 @@ def test_a_budget_that_ends_among_patients_loses_none_of_them(api: Any) -> None:
     assert len(met) == 80
 
 
-def test_a_reference_to_another_host_is_not_followed(api: Any) -> None:
-    api.answers(lambda asked: Reply([{"id": 1, "patient": "https://elsewhere.example/p/1"}]))
+def test_a_reference_to_another_host_is_not_followed_and_stops_nobody(api: Any) -> None:
+    rows = [{"id": 1, "patient": "https://elsewhere.example/p/1"}, {"id": 2, "patient": None}]
+    api.answers(lambda asked: Reply(rows))
     api.settings(**LIST, lookups={"patient": {"ref": "patient"}})
-    with pytest.raises(Refused, match=r"another host"):
-        api.read()
+    read = api.read()
+    assert read.records[0].issues[0].code == "reference_not_found"
+    assert (read.pages[-1].complete, len(api.asked)) == (True, 1)
 
 
 def test_several_references_become_several_people(api: Any) -> None:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from clinicrelay.contracts import Stretch, Window
-from clinicrelay.errors import Refused, TryLater
+from clinicrelay.errors import Refused, SettingsError, TryLater
+from clinicrelay.settings import load
 from clinicrelay.testing import NOW, Asked, Reply
 
 THEN = "Mon, 23 Nov 2026 07:58:00 GMT"
@@ -182,6 +184,34 @@ def test_parts_may_be_listed_by_the_interface_itself(api: Any) -> None:
         },
     )
     assert api.keys() == ["in1", "in7"]
+
+
+def test_a_list_of_parts_that_is_empty_is_no_source_without_visits(api: Any) -> None:
+    listed = {"by": "practitioner", "request": {"path": "/doctors"}}
+    api.settings(request={"path": "/b", "params": {"who": "{partition}"}}, partition=listed)
+    with pytest.raises(Refused, match="lists nobody to ask for at /doctors"):
+        api.read()
+
+
+def test_a_budget_that_ends_before_any_part_covers_nothing(api: Any) -> None:
+    listed = {"by": "practitioner", "request": {"path": "/doctors"}}
+    api.settings(request={"path": "/b", "params": {"who": "{partition}"}}, partition=listed)
+    api.budget = 0
+    last = api.last()
+    assert (last.complete, list(last.covers)) == (False, [])
+
+
+def test_changes_that_name_no_days_are_asked_for_once(api: Any) -> None:
+    api.settings(
+        request={"path": "/b", "params": {"from": "{window_start}"}},
+        changes={"path": "/b", "params": {"since": "{watermark}"}},
+        slice="7d",
+    )
+    api.answers(lambda asked: dated([]))
+    cursor = api.last().cursor
+    api.server.log.clear()
+    assert api.last(cursor).changes
+    assert len(api.asked) == 1
 
 
 def test_where_every_part_is_refused_so_is_the_source(api: Any) -> None:
@@ -436,3 +466,51 @@ def test_only_gets_and_the_declared_search_are_ever_sent(api: Any) -> None:
         ("GET", "/b/1"),
         ("GET", "/patients/2"),
     }
+
+
+# --- what settings may say -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({}, "name what to read in one way"),
+        ({"request": {"path": "/b"}, "streams": [{"request": {"path": "/c"}}]}, "in one way"),
+        ({"request": {"path": "https://other.example/b"}}, "a path is what follows base_url"),
+        ({"request": {"path": "/b/{watermark}"}}, "a path of a request can hold"),
+        ({"request": {"path": "/b/{partition}"}}, "belong together"),
+        ({"request": {"path": "/b", "json": {}}}, "a GET has no body"),
+        ({"request": {"path": "/b"}, "strategy": "watermark"}, "says since when"),
+        ({"request": {"path": "/b"}, "records": "a["}, "not a JMESPath"),
+        ({"request": {"path": "/b"}, "zone": "EST"}, "IANA"),
+        ({"request": {"path": "/b"}, "errors": [{"means": "skip"}]}, "fits every answer"),
+        ({"request": {"path": "/b"}, "read_by_id": {"path": "/b"}}, "names no visit"),
+        ({"request": {"path": "/b", "method": "PUT"}}, "GET"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_meant_are_refused(said: Any, why: str, api: Any) -> None:
+    api.settings(**said)
+    with pytest.raises(ValidationError, match=why):
+        api.connector()
+
+
+def test_a_misspelt_key_is_named_with_its_line_and_the_right_one(tmp_path: Any) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        """version: 1
+clinic: {id: r, name: R, timezone: Europe/Berlin, country: DE, language: de}
+sources:
+  pms:
+    type: rest
+    base_url: https://pms.example
+    request: {path: /b, parms: {}}
+    paging: {type: cursor, nextt: meta.next, param: t}
+    mapping: reception_sql
+"""
+    )
+    with pytest.raises(SettingsError) as mistakes:
+        load(file, environ={})
+    told = {(f.path, f.line, f.fix) for f in mistakes.value.findings}
+    assert ("sources.pms.request.parms", 7, "did you mean 'params'?") in told
+    assert any("paging" in path and line == 8 for path, line, _ in told)
