@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 from clinicrelay.auth import QueryAuth
 from clinicrelay.http import HttpOptions
 from connectors.rest.door import Asking
-from connectors.rest.options import Request
 from connectors.rest.paging import Linked, LinkHeader, Paging, Single, Token
 from connectors.rest.placeholders import Values, filled, path
+from connectors.rest.requests import Request
 
 
 def asking_for(request: Request, values: Values) -> Asking:

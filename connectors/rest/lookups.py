@@ -20,8 +20,8 @@ from clinicrelay.model import Issue
 from clinicrelay.paths import compile_path
 from connectors.rest.asking import asking_for, pairs
 from connectors.rest.door import Asking, Door
-from connectors.rest.options import Lookup, Request
 from connectors.rest.placeholders import Values, filled
+from connectors.rest.requests import Lookup, Request
 
 _MOST_REMEMBERED = 5000  # fingerprints of one lookup; each takes 60 bytes
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -154,7 +154,9 @@ class _One:
         try:
             said = self._door.ask(self._asking(ref), passing=(404, 410))
         except Foreign:
-            return None  # one record's odd address stops nobody else's visit; nothing was sent there
+            return (
+                None  # one record's odd address stops nobody else's visit; nothing was sent there
+            )
         if said.nothing or said.answer.status in (404, 410):
             return None
         found = self._records(said.body)

@@ -12,8 +12,9 @@ from clinicrelay.errors import Refused
 from clinicrelay.paths import compile_path
 from clinicrelay.times import Span, day_of, first_instant
 from connectors.rest.door import Door
-from connectors.rest.options import List, Partition, Request
+from connectors.rest.options import List
 from connectors.rest.placeholders import Values
+from connectors.rest.requests import Partition, Request
 from connectors.rest.walk import Walk
 
 # Whom absence can be told of (see Stretch); of all others only when every part was read.

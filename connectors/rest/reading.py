@@ -15,11 +15,12 @@ from clinicrelay.http import Spent
 from clinicrelay.times import iso, zone_of
 from connectors.rest.door import Door, Incomplete
 from connectors.rest.lookups import Lookups
-from connectors.rest.options import List, Request, RestOptions
+from connectors.rest.options import List, RestOptions
 from connectors.rest.paging import Astray
 from connectors.rest.parts import Part, covered, ids_of, parts_of
 from connectors.rest.placeholders import Values, moment_of
 from connectors.rest.records import Shaper
+from connectors.rest.requests import Request
 from connectors.rest.walk import Position, Rows, Walk
 from connectors.rest.watermark import Watermark
 

@@ -10,10 +10,11 @@ from clinicrelay.paths import compile_path
 from connectors.rest.asking import asking_for
 from connectors.rest.door import Door, Incomplete
 from connectors.rest.lookups import Lookups
-from connectors.rest.options import ReadById, Request, RestOptions
+from connectors.rest.options import RestOptions
 from connectors.rest.placeholders import Values
 from connectors.rest.reading import zone_in
 from connectors.rest.records import Shaper
+from connectors.rest.requests import ReadById, Request
 
 _AT_ONCE = 50
 _GONE = (404, 410)

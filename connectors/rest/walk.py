@@ -13,7 +13,7 @@ from clinicrelay.http import Unwelcome
 from clinicrelay.paths import Search, compile_path
 from connectors.rest.asking import asking_for, at_page, followed
 from connectors.rest.door import Door, Said
-from connectors.rest.options import List, Request
+from connectors.rest.options import List
 from connectors.rest.paging import (
     Astray,
     Found,
@@ -25,6 +25,7 @@ from connectors.rest.paging import (
     expected,
 )
 from connectors.rest.placeholders import Values
+from connectors.rest.requests import Request
 
 Position = dict[str, Any]  # JSON: token, page, and for numbered pages the last record's mark
 
