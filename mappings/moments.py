@@ -22,6 +22,8 @@ _TIME_ONLY_YEAR = 1900
 _LAST_YEAR = 2199
 _HOUR = re.compile(r"%-?[HIXTcR]")
 _ROLLOVER = timedelta(hours=12)
+# Formats beside those of strptime, each with how many of it make a second.
+_SINCE_1970 = {"epoch": 1, "epoch_ms": 1000}
 
 
 class Zoned(NamedTuple):
@@ -184,6 +186,10 @@ def _clock(text: str) -> Moment:
 def _by_formats(text: str, formats: tuple[str, ...]) -> Moment:
     """Read by the declared formats and by nothing else (C-10)."""
     for pattern in formats:
+        if per_second := _SINCE_1970.get(pattern):
+            if text.isdecimal() and len(text) < 15:
+                return _of(datetime.fromtimestamp(int(text) // per_second, UTC))
+            continue
         try:
             moment = _of(datetime.strptime(text, pattern).replace(microsecond=0))  # noqa: DTZ007
         except ValueError:

@@ -170,9 +170,15 @@ def _example(section: str, name: str, model: type[BaseModel]) -> str:
     lines = [f"{section}:", f"  {name}:", f"    type: {name}"]
     for field, info in model.model_fields.items():
         key = names_of(field, info)[0]
-        if key in required:
+        if key in required or key in _shown(model):
             lines.append(f"    {key}: {_example_of(name, key, info)}")
     return "\n".join(lines)
+
+
+def _shown(model: type[BaseModel]) -> set[str]:
+    """Return the keys of which one is needed, and that an example shows for it."""
+    more = model.model_config.get("json_schema_extra")
+    return set(more.get("shown", ()) if isinstance(more, dict) else ())  # type: ignore[arg-type]
 
 
 def _example_of(name: str, key: str, info: FieldInfo) -> str:

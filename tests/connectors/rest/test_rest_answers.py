@@ -1,0 +1,481 @@
+"""R-09, R-12, R-13, R-15, X-08, X-09: what answers mean, what records refer to, what is told."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clinicrelay.errors import Refused, TryLater
+from clinicrelay.testing import CANARIES, Asked, Reply
+
+LIST = {"request": {"path": "/bookings"}}
+SECRET = "hunter2"
+
+
+# --- errors ----------------------------------------------------------------------------------------
+
+
+def test_a_200_that_says_busy_is_asked_again_until_it_answers(api: Any) -> None:
+    answers = iter([{"error": {"code": "BUSY"}}, {"error": {"code": "BUSY"}}, [{"id": 1}]])
+    api.answers(lambda asked: Reply(next(answers)))
+    api.settings(**LIST, errors=[{"body": "error.code == 'BUSY'", "means": "retry"}])
+    assert api.keys() == ["1"]
+    assert api.slept == [1.0, 2.0]
+
+
+def test_a_200_that_always_says_busy_is_left_to_the_next_run(api: Any) -> None:
+    api.answers(lambda asked: Reply({"error": "busy"}))
+    api.settings(**LIST, errors=[{"status": 200, "body": "error", "means": "retry"}])
+    with pytest.raises(TryLater):
+        api.read()
+
+
+def test_a_200_with_an_error_is_for_a_person_and_quotes_nothing(api: Any) -> None:
+    api.answers(lambda asked: Reply({"error": f"{CANARIES[0]} is not allowed"}))
+    api.settings(**LIST, errors=[{"body": "error", "means": "fail"}])
+    with pytest.raises(Refused, match=r"answered an error \(200 to GET /bookings\)") as refused:
+        api.read()
+    assert CANARIES[0] not in f"{refused.value} {refused.value.fix}"
+
+
+def test_a_404_may_mean_that_there_is_nothing(api: Any) -> None:
+    api.answers(lambda asked: Reply({}, 404))
+    api.settings(**LIST, errors=[{"status": [404, 410], "means": "skip"}])
+    last = api.last()
+    assert (last.complete, len(last.covers)) == (True, 1)
+
+
+def test_an_answer_may_leave_its_part_out(api: Any) -> None:
+    api.answers(lambda asked: Reply({"truncated": True}))
+    api.settings(**LIST, errors=[{"body": "truncated", "means": "incomplete"}])
+    last = api.last()
+    assert (last.complete, list(last.covers)) == (False, [])
+
+
+def test_no_content_is_an_empty_list(api: Any) -> None:
+    api.answers(lambda asked: Reply(b"", 204))
+    api.settings(**LIST)
+    assert api.last().complete
+
+
+def test_a_page_for_people_is_no_answer(api: Any) -> None:
+    api.answers(lambda asked: Reply(b"<html>Quenby</html>", headers={"Content-Type": "text/html"}))
+    api.settings(**LIST)
+    with pytest.raises(Refused, match=r"not JSON \(text/html\)"):
+        api.read()
+
+
+def test_half_a_surrogate_in_one_name_costs_nobody_else_the_page(api: Any) -> None:
+    api.answers(lambda asked: Reply(b'[{"id": 1, "name": "\\ud83d"}, {"id": 2}]'))
+    api.settings(**LIST)
+    assert api.keys() == ["1", "2"]
+
+
+def test_an_answer_in_another_code_page_is_read_in_it(api: Any) -> None:
+    body = '[{"id": 1, "name": "Renée"}]'.encode("cp1252")
+    of = {"Content-Type": "application/json; charset=windows-1252"}
+    api.answers(lambda asked: Reply(body, headers=of))
+    api.settings(**LIST)
+    assert api.read().records[0].data["name"] == "Renée"
+
+
+def test_ids_stay_as_they_were_written(api: Any) -> None:
+    body = b'[{"id": 123456789012345678901234567890}, {"id": "007"}, {"id": 17.0}, {"id": 1.10}]'
+    api.answers(lambda asked: Reply(body))
+    api.settings(**LIST)
+    assert api.keys() == ["123456789012345678901234567890", "007", "17", "1.10"]
+
+
+def test_a_key_may_have_several_parts_and_needs_them_all(api: Any) -> None:
+    api.answers(lambda asked: Reply([{"series": 4, "day": "2026-12-01"}, {"series": 5}]))
+    api.settings(**LIST, key=["series", "day"])
+    assert [record.key for record in api.read().records] == ["4/2026-12-01", None]
+
+
+# --- sessions --------------------------------------------------------------------------------------
+
+
+class Session:
+    """A system that gives tokens for a password, each good for so many requests."""
+
+    def __init__(self, lasts: int = 100) -> None:
+        self.lasts, self.given, self.used = lasts, 0, 0
+
+    def __call__(self, asked: Asked) -> Reply:
+        if asked.path == "/sessions":
+            if json.loads(asked.body) != {"user": "clinicrelay", "password": SECRET}:
+                return Reply({"message": f"no {SECRET}"}, 401)
+            self.given, self.used = self.given + 1, 0
+            return Reply({"session": {"token": f"t{self.given}"}})
+        self.used += 1
+        if asked.headers.get("x-session") != f"t{self.given}" or self.used > self.lasts:
+            return Reply({}, 401)
+        page = int(asked.one("page") or 1)
+        return Reply([{"id": page}] if page < 8 else [])
+
+
+def login(password: str = SECRET) -> dict[str, Any]:
+    return {
+        **LIST,
+        "paging": {"type": "page"},
+        "login": {
+            "path": "/sessions",
+            "json": {"user": "clinicrelay", "password": password},
+            "token": "session.token",
+            "header": "X-Session",
+            "prefix": "",
+        },
+    }
+
+
+def test_a_session_is_begun_once_and_goes_with_each_request(api: Any) -> None:
+    api.answers(Session())
+    api.settings(**login())
+    assert len(api.keys()) == 7
+    assert [asked.path for asked in api.asked].count("/sessions") == 1
+
+
+def test_a_session_that_ends_in_mid_paging_is_begun_again(api: Any) -> None:
+    api.answers(Session(lasts=3))
+    api.settings(**login())
+    assert len(api.keys()) == 7
+    assert [asked.path for asked in api.asked].count("/sessions") == 3
+
+
+def test_an_error_in_a_200_may_ask_for_a_new_session(api: Any) -> None:
+    session = Session()
+
+    def answer(asked: Asked) -> Reply:
+        reply = session(asked)
+        if asked.path == "/bookings" and asked.headers.get("x-session") == "t1":
+            return Reply({"error": "session expired"})
+        return reply
+
+    api.answers(answer)
+    rule = {"body": "error == 'session expired'", "means": "reauth"}
+    api.settings(**login(), errors=[rule])
+    assert len(api.keys()) == 7
+
+
+def test_a_wrong_password_is_said_in_a_sentence_without_it(api: Any) -> None:
+    api.answers(Session())
+    api.settings(**login("hunter3"))
+    with pytest.raises(Refused, match="does not accept our login") as refused:
+        api.read()
+    assert "hunter" not in f"{refused.value} {refused.value.fix}"
+    assert "hunter" not in repr(api.connector().options)
+
+
+def test_a_session_that_is_never_enough_ends(api: Any) -> None:
+    api.answers(Session(lasts=0))
+    api.settings(**login())
+    with pytest.raises(Refused):
+        api.read()
+    assert len(api.asked) < 9
+
+
+# --- limits ----------------------------------------------------------------------------------------
+
+
+def test_requests_keep_their_distance(api: Any) -> None:
+    api.answers(
+        lambda asked: Reply([{"id": asked.one("page")}] if asked.one("page") != "4" else [])
+    )
+    api.settings(**LIST, paging={"type": "page"}, limits={"every": "5s"})
+    api.read()
+    assert api.slept == [5.0, 5.0, 5.0]
+
+
+def test_what_is_used_up_till_the_next_hour_ends_the_run_cleanly(api: Any) -> None:
+    headers = {
+        "X-Left": "0",
+        "X-New": "2026-11-23T09:00:00Z",
+        "Date": "Mon, 23 Nov 2026 08:20:00 GMT",
+    }
+    api.answers(lambda asked: Reply([{"id": asked.one("page")}], headers=headers))
+    limits = {"remaining": "X-Left", "reset": "X-New"}
+    api.settings(**LIST, paging={"type": "page"}, limits=limits)
+    read = api.read()
+    assert len(api.asked) == 1
+    assert (len(read.records), read.pages[-1].last, read.pages[-1].complete) == (1, True, False)
+    assert "40 min" in read.pages[-1].notes[-1]
+
+
+def test_what_is_used_up_for_seconds_is_waited_for(api: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        page = asked.one("page")
+        left = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "7"} if page == "1" else {}
+        return Reply([{"id": page}] if page == "1" else [], headers=left)
+
+    api.answers(answer)
+    api.settings(**LIST, paging={"type": "page"}, limits={"remaining": "X-RateLimit-Remaining"})
+    assert api.last().complete
+    assert api.slept == [7.0]
+
+
+# --- lookups ---------------------------------------------------------------------------------------
+
+
+class Clinic:
+    """A hundred visits of five patients, one of whom nobody knows any more."""
+
+    def __init__(self, refs: str = "url") -> None:
+        self.refs = refs
+        self.phones = dict.fromkeys(range(5), "1")
+
+    def __call__(self, asked: Asked) -> Reply:
+        if asked.path == "/patients":
+            ids = (asked.one("ids") or "").split(",")
+            return Reply({"patients": [self._patient(int(i)) for i in ids if i != "4"]})
+        if asked.path.startswith("/patients/"):
+            number = int(asked.path.rpartition("/")[2])
+            return Reply(self._patient(number)) if number != 4 else Reply({}, 404)
+        return Reply([{"id": n, "patient": self._ref(n % 5)} for n in range(100)])
+
+    def _patient(self, number: int) -> dict[str, Any]:
+        return {"id": number, "name": f"Pat {number}", "phone": self.phones[number]}
+
+    def _ref(self, number: int) -> Any:
+        url = {"links": {"self": f"https://api.example/v1/patients/{number}"}}
+        return url if self.refs == "url" else number
+
+
+BY_URL = {"ref": "patient.links.self", "path": "/patients/{id}"}
+IN_BATCHES = {
+    "ref": "patient",
+    "path": "/patients",
+    "params": {"ids": "{ids}"},
+    "records": "patients",
+}
+
+
+def people(read: Any) -> list[Any]:
+    return [record.data["patient"] for record in read.records]
+
+
+def test_a_hundred_visits_of_five_patients_are_five_requests(api: Any) -> None:
+    api.answers(Clinic())
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    read = api.read()
+    assert people(read)[1] == {"id": 1, "name": "Pat 1", "phone": "1"}
+    asked = sorted(asked.path for asked in api.asked)
+    assert asked == ["/bookings", *(f"/patients/{n}" for n in range(5))]
+
+
+def test_many_patients_are_one_request_where_the_interface_can(api: Any) -> None:
+    api.answers(Clinic("id"))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES | {"size": 2}})
+    read = api.read()
+    assert people(read)[3]["name"] == "Pat 3"
+    # An id of 0 is how some systems write that there is nobody.
+    assert [asked.one("ids") for asked in api.asked[1:]] == ["1,2", "3,4"]
+    assert people(read)[0] is None
+
+
+def test_a_patient_who_is_not_there_is_an_issue_and_keeps_the_id(api: Any) -> None:
+    api.answers(Clinic())
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    read = api.read()
+    lost = read.records[4]
+    assert lost.data["patient"] == {"id": "4"}
+    assert [(issue.code, issue.field) for issue in lost.issues] == [
+        ("reference_not_found", "patient")
+    ]
+    assert "1 of the patient records" in read.pages[-1].notes[-1]
+
+
+def test_patients_that_we_may_not_read_stop_the_source_before_they_lose_their_phones(
+    api: Any,
+) -> None:
+    clinic = Clinic()
+    api.answers(lambda a: Reply({}, 403) if "patients" in a.path else clinic(a))
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    with pytest.raises(Refused, match="403 to GET /patients/0"):
+        api.read()
+
+
+def test_an_unchanged_visit_asks_for_nobody_again_until_the_cache_is_old(api: Any) -> None:
+    clinic = Clinic()
+    api.answers(clinic)
+    api.settings(**LIST, lookups={"patient": BY_URL | {"cache": "6h"}})
+    first = [page.digests for page in api.read().pages]
+    connector = api.connector()
+    assert [p.digests for p in connector.pull(None, WINDOW_OF(api))] == first
+    assert len(api.asked) == 7  # nobody but the list
+    api.now += timedelta(hours=6)
+    clinic.phones[1] = "2"
+    changed = [page.digests for page in api.read().pages]
+    assert sum(a != b for a, b in zip(first[0], changed[0], strict=True)) == 20
+    assert "Pat" not in str(api.memory)
+
+
+def WINDOW_OF(api: Any) -> Any:  # noqa: N802 - a constant that moves
+    from clinicrelay.contracts import Window
+
+    return Window(api.now, api.now + timedelta(days=9))
+
+
+def test_a_changed_visit_within_that_time_has_its_patient(api: Any) -> None:
+    clinic = Clinic()
+    api.answers(clinic)
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    api.read()
+    clinic.phones[1] = "2"
+    api.server.log.clear()
+    page = next(iter(api.connector().pull(None, WINDOW_OF(api))))
+    assert page.records[1].data["patient"]["phone"] == "2"
+    assert [asked.path for asked in api.asked] == ["/bookings", "/patients/1"]
+
+
+def test_a_budget_that_ends_among_patients_loses_none_of_them(api: Any) -> None:
+    api.answers(Clinic())
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    api.budget, cursor, met = 3, None, set()
+    for _ in range(2):
+        read = api.read(cursor)
+        cursor = read.cursor
+        met |= {digest for page in read.pages for digest in page.digests}
+        assert not read.pages[-1].complete
+    read = api.read(cursor)
+    assert read.pages[-1].complete
+    assert len(met | {digest for page in read.pages for digest in page.digests}) == 100
+    assert len(met) == 80
+
+
+def test_a_reference_to_another_host_is_not_followed_and_stops_nobody(api: Any) -> None:
+    rows = [{"id": 1, "patient": "https://elsewhere.example/p/1"}, {"id": 2, "patient": None}]
+    api.answers(lambda asked: Reply(rows))
+    api.settings(**LIST, lookups={"patient": {"ref": "patient"}})
+    read = api.read()
+    assert read.records[0].issues[0].code == "reference_not_found"
+    assert (read.pages[-1].complete, len(api.asked)) == (True, 1)
+
+
+def test_several_references_become_several_people(api: Any) -> None:
+    clinic = Clinic()
+    api.answers(lambda a: clinic(a) if "patients" in a.path else Reply([{"id": 1, "who": [1, 2]}]))
+    api.settings(**LIST, lookups={"people": {"ref": "who", "path": "/patients/{id}"}})
+    assert [p["name"] for p in api.read().records[0].data["people"]] == ["Pat 1", "Pat 2"]
+
+
+# --- one by one ------------------------------------------------------------------------------------
+
+
+def test_a_missing_visit_is_settled_by_asking_for_it(api: Any) -> None:
+    answers = {
+        "/b/1": Reply({"data": {"id": 1, "starts_at": "2027-01-01"}}),
+        "/b/2": Reply({}, 404),
+        "/b/3": Reply({}, 403),
+        "/b/4": Reply({"data": {"id": 99}}),  # another one: nothing is proven
+        "/b/5": Reply({"data": {"id": 5, "deleted_at": "2026-11-22"}}),
+    }
+    api.answers(lambda asked: answers[asked.path])
+    by_id = {"path": "/b/{id}", "record": "data"}
+    api.settings(**LIST, gone="deleted_at", read_by_id=by_id)
+    connector = api.connector()
+    assert connector.rereads
+    told = [(r.key, r.gone) for page in connector.reread("12345") for r in page.records]
+    assert told == [("1", False), ("2", True), ("5", True)]
+
+
+def test_without_a_way_to_ask_nothing_is_reread(api: Any) -> None:
+    api.settings(**LIST)
+    assert not api.connector().rereads
+
+
+# --- check and probe -------------------------------------------------------------------------------
+
+
+def findings(api: Any) -> list[tuple[str, str]]:
+    return [(f.code, f.message) for f in api.connector().check()]
+
+
+def test_a_source_that_works_has_no_findings(api: Any) -> None:
+    api.answers(Clinic())
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    assert findings(api) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "says"),
+    [
+        (Reply({}, 401), "refused", "does not accept our credentials"),
+        (Reply({}, 403), "refused", "does not let us read this"),
+        (Reply({}, 404), "refused", "has nothing there"),
+        (Reply(b"<p>Quenby</p>"), "refused", "not JSON"),
+        (Reply({"data": {"Quenby Canary": 1}, "meta": {}}), "no_records", "at its top: data, meta"),
+        (Reply([{"uuid": "x", "when": 1}]), "no_key", "they have uuid, when"),
+        (Reply({}, 503), "not_answered", "in trouble"),
+    ],
+    ids=["key", "rights", "path", "page", "records", "id", "down"],
+)
+def test_each_mistake_has_a_sentence_of_its_own(
+    reply: Reply, code: str, says: str, api: Any
+) -> None:
+    api.answers(lambda asked: reply)
+    api.settings(**LIST)
+    ((found, message),) = findings(api)
+    assert found == code
+    assert says in message
+    assert "Quenby" not in message
+
+
+def test_a_clock_that_is_wrong_is_told(api: Any) -> None:
+    wrong = datetime.now(UTC) + timedelta(minutes=9)
+    date = wrong.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    api.answers(lambda asked: Reply([], headers={"Date": date}))
+    api.settings(**LIST)
+    ((code, message),) = findings(api)
+    assert (code, "min ahead of ours" in message) == ("clock_skew", True)
+
+
+def test_a_way_to_one_visit_that_leads_nowhere_is_told_before_it_deletes(api: Any) -> None:
+    api.answers(
+        lambda asked: Reply(
+            [{"id": 1}] if asked.path == "/bookings" else {},
+            200 if asked.path == "/bookings" else 404,
+        )
+    )
+    api.settings(**LIST, read_by_id={"path": "/wrong/{id}"})
+    assert [code for code, _ in findings(api)] == ["not_by_id"]
+
+
+def test_a_misspelt_placeholder_is_advised_against(api: Any) -> None:
+    api.settings(request={"path": "/b", "params": {"from": "{windw_start}", "x": "{{ y }}"}})
+    (finding,) = api.connector().advise()
+    assert "{windw_start} is no placeholder" in finding.message
+    assert finding.fix == "write {window_start}"
+
+
+def test_lists_that_look_like_records_are_offered_with_samples(api: Any) -> None:
+    rows = [{"uuid": f"u{n}", "start": "2026-12-01"} for n in range(9)]
+    body = {"data": {"appointments": rows, "tags": ["x"]}, "links": {"next": "/b?page=2"}}
+    api.answers(lambda asked: Reply(body))
+    api.settings(request={"path": "/b"})
+    (offer,) = api.connector().offers()
+    assert offer.settings == {
+        "records": "data.appointments",
+        "paging": {"type": "link", "next": "links.next"},
+        "key": "uuid",
+    }
+    assert len(offer.samples) == 5
+
+
+def test_nothing_that_people_read_holds_a_query_a_body_or_a_secret(api: Any) -> None:
+    row = {"id": 1, "name": "Quenby Canary", "phone": "+12025550143"}
+    api.answers(lambda asked: Reply({"rows": [row, "Quenby Canary"], "next": "x=Quenby"}))
+    api.settings(
+        request={"path": "/b", "params": {"clinic": "Quenby", "from": "{window_start}"}},
+        records="rows",
+        auth={"type": "header", "name": "X-Key", "value": "canary.example"},
+        paging={"type": "cursor", "next": "next", "param": "t", "max_pages": 1},
+    )
+    read = api.read()
+    said = [page.notes for page in read.pages] + [page.scope for page in read.pages]
+    said += [(b.place, b.reason, b.detail) for b in read.unreadable]
+    said += [r.place for r in read.records] + [api.connector().advise()]
+    assert [word for word in CANARIES if word in str(said)] == []
+    assert read.unreadable[0].place == "/b page 1, record 2"
