@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay import plugins
 from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Pace, Unpaced, Window
-from clinicrelay.errors import SettingsError
+from clinicrelay.errors import Refused, SettingsError
 from clinicrelay.model import Channel, Practitioner
 from clinicrelay.pace import Counted
 from sync.pacing import pace_of
@@ -69,12 +69,18 @@ class Clinic:
         return found
 
     def source(self, name: str) -> tuple[Connector, Mapper]:
-        """Return a source's connector and its mapping, made for each other."""
+        """Return a source's connector and its mapping, made for each other. Raises Refused."""
         import mappings
 
         source = self.settings.sources[name]
         plugin: Any = plugins.find("connectors", source.type)
-        mapping = mappings.find(source.mapping or plugin.mapping, self.settings.folder)
+        named = source.mapping or plugin.mapping
+        if named is None:
+            raise Refused(
+                f"{name} names no mapping, and {source.type} has none of its own",
+                fix=f"clinicrelay probe {name}",
+            )
+        mapping = mappings.find(named, self.settings.folder)
         clinic = self.settings.clinic
         mapper = mapping.compile(
             mappings.Context(name, clinic.timezone, clinic.country, clinic.language)
