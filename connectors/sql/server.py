@@ -36,6 +36,8 @@ class Rows:
         self._server, self._cursor, self._size = server, cursor, size
         self.ended = False
         self.first = self._fetch()
+        if cursor.description is None:
+            raise Refused("the query gives no columns", fix="only a SELECT may read a source")
         self.columns = tuple(str(column[0]) for column in cursor.description)
 
     def __iter__(self) -> Iterator[Sequence[tuple[Any, ...]]]:

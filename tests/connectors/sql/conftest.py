@@ -25,9 +25,9 @@ CREATE TABLE appointments (
     patient_email VARCHAR(80), doctor_id VARCHAR(20), updated_at {time} NULL)
 """
 COLUMNS = (
-    "appointment_id appointment_date status patient_id patient_name patient_phone patient_email "
-    "doctor_id updated_at"
-).split()
+    *("appointment_id", "appointment_date", "status", "patient_id", "patient_name"),
+    *("patient_phone", "patient_email", "doctor_id", "updated_at"),
+)
 QUERY = f"SELECT {', '.join(COLUMNS)} FROM appointments"
 
 
@@ -43,6 +43,7 @@ class Clinic:
     oldest: datetime | None = None
     real_clock: bool = False
     made: list[Sql] = field(default_factory=list)
+    desks: list[Any] = field(default_factory=list)  # transactions of others
 
     @property
     def kind(self) -> str:
