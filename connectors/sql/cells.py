@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from clinicrelay.tables import Header, Row
 from clinicrelay.times import from_wall
 
 _VERSION = b"1"  # of how cells become texts: a digest says what would come out
+_CODE = re.compile(r"[a-z][a-z_]{2,40}")  # what a query may note of a row, in a column called issue
 _BETWEEN = "|"  # the columns of a composite key
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
@@ -98,6 +100,7 @@ class Shape:
         index = self.header.index
         self.key = tuple(index[fold(name)] for name in key)
         self._zones = {index[fold(c)]: zone for c, zone in zones.items() if fold(c) in index}
+        self._issue = index.get("issue")
         said = [_VERSION.decode(), list(columns), list(self.key), sorted(self._zones.items())]
         self._seed = blake2b(msgspec.json.encode(said), digest_size=16).digest()
 
@@ -139,6 +142,8 @@ class Shape:
         cells = [text_of(value) for value in row]
         for at, zone in self._zones.items():
             cells[at] = zoned(cells[at], zone, self.header.names[at], issues.append)
+        if self._issue is not None and _CODE.fullmatch(cells[self._issue]):
+            issues.append(Issue(cells[self._issue], "start"))
         return cells
 
     def _raw(self, cells: Sequence[str]) -> str:

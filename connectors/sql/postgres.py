@@ -86,7 +86,7 @@ _SESSION = (
 _CLOCK = """
 SELECT now(), has.it, CASE WHEN has.it THEN least(
     (SELECT min(xact_start) FROM pg_stat_activity
-     WHERE pid <> pg_backend_pid() AND backend_xid IS NOT NULL),
+     WHERE pid <> pg_backend_pid() AND backend_xid IS NOT NULL AND datname = current_database()),
     (SELECT min(prepared) FROM pg_prepared_xacts)) END
 FROM (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS it) has
 """

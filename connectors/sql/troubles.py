@@ -154,7 +154,6 @@ def _what(trouble: Trouble, said: str) -> str:
     """Return the name of a table or column that is missing: those are the query's, and nobody's data."""
     if trouble not in (NO_TABLE, NO_COLUMN, NO_RIGHT, TWO_ALIKE):
         return ""
-    found = re.search(
-        r"(?:table|column|relation|view|table:|column:|name)\s*:?\s*[\"'`]?([\w.$]+)", said
-    )
+    words = r"(?:table|column|relation|view|name)\s*:?\s*[\"'`]?([\w.$]+)"
+    found = re.search(words, said, re.IGNORECASE)
     return f": {found[1]}" if found and _NAME.fullmatch(found[1]) else ""

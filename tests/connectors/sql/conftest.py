@@ -42,6 +42,7 @@ class Clinic:
     now: datetime = NOW
     oldest: datetime | None = None
     real_clock: bool = False
+    blind: bool = False  # as an account that does not see other transactions
     made: list[Sql] = field(default_factory=list)
     desks: list[Any] = field(default_factory=list)  # transactions of others
 
@@ -115,13 +116,15 @@ class Clinic:
         if not self.real_clock:
             connector.clock = lambda server: Clock(self.now, self.oldest, True)
             connector.real_now = lambda: self.now
+        elif self.blind:
+            connector.clock = lambda server: Clock(server.clock().now)
         self.made.append(connector)
         return connector
 
-    def read(self, cursor: Cursor | None = None, **said: Any) -> Read:
+    def read(self, known: Cursor | None = None, /, **said: Any) -> Read:
         connector = self.connector(**said)
         try:
-            return cycle(connector, cursor)
+            return cycle(connector, known)
         finally:
             connector.close()
 

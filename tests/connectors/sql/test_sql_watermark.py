@@ -79,6 +79,9 @@ def schedule(clinic: Any, **said: Any) -> set[str]:
     """The schedule of S-06: six rows, of which two are committed after later ones were read."""
     seen: set[str] = set()
     cursor: Any = None
+    said |= {
+        "zones": {"updated_at": "utc"}
+    }  # else an hour more is read, for the end of summer time
 
     def poll() -> None:
         nonlocal cursor
@@ -123,19 +126,20 @@ def test_an_open_transaction_holds_the_watermark_back_where_it_is_seen(desk_clin
     assert schedule(desk_clinic, overlap="0.001s") == ALL_SIX
 
 
-def test_without_overlap_and_bound_a_late_row_would_be_lost(desk_clinic: Any) -> None:
+def test_without_overlap_and_bound_a_late_row_is_lost(desk_clinic: Any) -> None:
     """Else the two tests above could not fail."""
-    connector = desk_clinic.connector(query=QUERY, cursor="updated_at", overlap="0.001s")
-    blind = connector.clock(connector.server)
+    desk_clinic.blind = True
+    assert schedule(desk_clinic, overlap="0.001s") < ALL_SIX
+
+
+def test_the_oldest_open_transaction_is_seen(desk_clinic: Any) -> None:
     late = Desk(desk_clinic)
     late.book(1)
-    before = connector.clock(connector.server)
-    assert before.sees_others
-    assert before.oldest is not None
-    assert before.oldest <= before.now
-    late.commit()
-    assert connector.clock(connector.server).oldest is None
-    assert blind.oldest is None
+    connector = desk_clinic.connector(query=QUERY, cursor="updated_at")
+    clock = connector.clock(connector.server)
+    assert clock.sees_others
+    assert clock.oldest is not None
+    assert clock.oldest <= clock.now
 
 
 def test_a_writer_is_not_kept_waiting_by_a_read(desk_clinic: Any) -> None:
