@@ -95,7 +95,7 @@ SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND n.nspname NOT LIKE 'pg_t%' AND has_table_privilege(c.oid, 'SELECT')
+  AND left(n.nspname, 4) <> 'pg_t' AND has_table_privilege(c.oid, 'SELECT')
 GROUP BY 1, 2, pg_table_is_visible(c.oid) ORDER BY pg_table_is_visible(c.oid) DESC, 1, 2 LIMIT 2000
 """
 _WRITES = """
