@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from clinicrelay.settings.values import Section, SomeTime, Whole, Zone, wrong
 from connectors.sql.query import BadQuery, bind_names, tidied
 from connectors.sql.url import read_url
 
-Strategy: TypeAlias = Literal["auto", "cursor", "row_hash", "snapshot"]
+Strategy: TypeAlias = Literal["auto", "cursor", "watermark", "row_hash", "snapshot"]
 
 
 class DatabaseUrl(SecretStr):
@@ -31,14 +31,9 @@ def _query(value: str) -> str:
 
 
 def _strategy(value: Any) -> Any:
-    return "cursor" if value in ("watermark", "cursor") else value
+    return "cursor" if value == "watermark" else value
 
 
-def _columns(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Columns: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_columns)]
 ColumnZone: TypeAlias = Literal["clinic", "utc"] | Zone
 
 
@@ -56,7 +51,7 @@ class SqlOptions(Section):
         ":window_end. Absent: `clinicrelay probe NAME` proposes one.",
         examples=["SELECT * FROM appointments WHERE updated_at >= :watermark"],
     )
-    strategy: Annotated[Strategy, BeforeValidator(_strategy)] = Field(
+    strategy: Annotated[Strategy, AfterValidator(_strategy)] = Field(
         default="auto",
         description="How changes are found: cursor, or watermark (rows whose cursor column says so), "
         "row_hash (all of the window, compared), snapshot (everything, compared), or auto.",
@@ -79,7 +74,7 @@ class SqlOptions(Section):
         "otherwise only changes are.",
         examples=["24h"],
     )
-    key: Columns | None = Field(
+    key: str | tuple[str, ...] | None = Field(
         default=None,
         description="The column, or columns, that name a visit for ever. Absent: the mapping's key.",
         examples=["appointment_id"],
@@ -94,9 +89,9 @@ class SqlOptions(Section):
         default=1000, ge=10, le=20000, description="Rows that are fetched at a time."
     )
     timeout: SomeTime = Field(
-        default=timedelta(seconds=60),
+        default=timedelta(seconds=30),
         description="Longest wait for an answer; the database is told to stop after it.",
-        examples=["60s"],
+        examples=["30s"],
     )
     max_rows: Whole = Field(
         default=2_000_000, ge=1, description="More rows than this are a mistake in the query."
@@ -112,6 +107,11 @@ class SqlOptions(Section):
         description="Complete reads without a visit before it counts as gone, where the database "
         "cannot be asked for it by its key.",
     )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of the key, none where the mapping finds it."""
+        return (self.key,) if isinstance(self.key, str) else self.key or ()
 
     @model_validator(mode="after")
     def _the_strategy_has_what_it_needs(self) -> SqlOptions:

@@ -91,12 +91,12 @@ SELECT now(), has.it, CASE WHEN has.it THEN least(
 FROM (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS it) has
 """
 _TABLES = """
-SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum)
+SELECT pg_table_is_visible(c.oid), n.nspname::text, c.relname::text, array_agg(a.attname::text ORDER BY a.attnum)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND left(n.nspname, 4) <> 'pg_t' AND has_table_privilege(c.oid, 'SELECT')
-GROUP BY 1, 2, pg_table_is_visible(c.oid) ORDER BY pg_table_is_visible(c.oid) DESC, 1, 2 LIMIT 2000
+GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3 LIMIT 2000
 """
 _WRITES = """
 SELECT CASE
@@ -197,8 +197,8 @@ class Postgres(Server):
     def tables(self) -> list[tuple[str, Sequence[str]]]:
         found = self.look(_TABLES)
         return [
-            (name if schema == "public" else f"{schema}.{name}", columns)
-            for schema, name, columns in found
+            (name if visible else f"{schema}.{name}", columns)
+            for visible, schema, name, columns in found
         ]
 
 

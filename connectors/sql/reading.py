@@ -106,7 +106,7 @@ class Reader:
     def _of(self) -> str:
         """Return what a cursor belongs to: read otherwise, it would leave rows out."""
         options = self._options
-        told = repr((self._text, options.cursor, options.key, sorted(options.zones.items())))
+        told = repr((self._text, options.cursor, options.keys, sorted(options.zones.items())))
         return blake2b(told.encode(), digest_size=8).hexdigest()
 
     # --- the pages ---------------------------------------------------------------------------------
@@ -223,18 +223,18 @@ class Reader:
     def _shape(self, rows: Rows) -> Shape:
         columns, kit = rows.columns, self._kit
         self._require_single(columns)
-        for column in self._options.key or ():
+        for column in self._options.keys:
             _require("key", column, columns)
         return Shape(
             columns,
-            key=self._options.key or (),
+            key=self._options.keys,
             zones={column: self._named(zone) for column, zone in self._options.zones.items()},
             place=kit.name,
         )
 
     def _require_single(self, columns: Sequence[str]) -> None:
         """Of two columns with one name nobody could tell which is read."""
-        own = {fold(name) for name in (*(self._options.key or ()), self._options.cursor or "")}
+        own = {fold(name) for name in (*self._options.keys, self._options.cursor or "")}
         read = own | (self._kit.columns.names if self._kit.columns else frozenset())
         folded = [fold(name) for name in columns]
         for name in columns:
@@ -267,7 +267,7 @@ class Reader:
 
     def among(self, keys: Sequence[str]) -> Iterator[Page]:
         """Yield, for keys, the rows that are there, and the others as gone."""
-        columns = self._options.key or ()
+        columns = self._options.keys
         kinds = self._kit.memory.get("keys") or []
         parts = {
             key: found for key in keys if (found := bound_as(keys_in(key, len(columns)), kinds))
