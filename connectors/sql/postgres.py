@@ -91,7 +91,8 @@ SELECT now(), has.it, CASE WHEN has.it THEN least(
 FROM (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS it) has
 """
 _TABLES = """
-SELECT pg_table_is_visible(c.oid), n.nspname::text, c.relname::text, array_agg(a.attname::text ORDER BY a.attnum)
+SELECT pg_table_is_visible(c.oid), n.nspname::text, c.relname::text,
+    array_agg(a.attname::text ORDER BY a.attnum)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
