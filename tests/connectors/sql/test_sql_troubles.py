@@ -1,0 +1,223 @@
+"""What goes wrong with a database is said in a sentence of its own, and nothing is taken for deleted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from clinicrelay.contracts import Page
+from clinicrelay.errors import Refused, TryLater
+from clinicrelay.testing.kits import NOW, WINDOW
+
+SECRET = "hunter2-canary"
+
+
+def changed(clinic: Any, **parts: Any) -> str:
+    return make_url(clinic.url).set(**parts).render_as_string(hide_password=False)
+
+
+def trouble(clinic: Any, **said: Any) -> Any:
+    """Return what a read with such settings raises."""
+    with pytest.raises((TryLater, Refused)) as error:
+        clinic.read(**said)
+    words = f"{error.value} {getattr(error.value, 'fix', '')}"
+    assert SECRET not in words
+    assert "Ann Sample" not in words
+    return error.value
+
+
+def test_each_failure_has_a_sentence_of_its_own(clinic: Any) -> None:
+    clinic.open()
+    clinic.book(1)
+    said = {
+        "table": trouble(clinic, query="SELECT * FROM apointments"),
+        "column": trouble(clinic, query="SELECT appointment_idd FROM appointments"),
+        "cursor": trouble(clinic, cursor="changed_at"),
+        "key": trouble(clinic, key="number"),
+    }
+    if clinic.kind == "sqlite":
+        said["file"] = trouble(clinic, url="sqlite:///nowhere.db")
+        (clinic.folder / "text.db").write_text(
+            "no database at all, but long enough to be one " * 30
+        )
+        said["kind"] = trouble(clinic, url="sqlite:///text.db")
+    else:
+        said |= {
+            "host": trouble(clinic, url=changed(clinic, host="nowhere.invalid", password=SECRET)),
+            "port": trouble(clinic, url=changed(clinic, port=9, host="127.0.0.1", password=SECRET)),
+            "database": trouble(clinic, url=changed(clinic, database="nowhere")),
+        }
+    assert len({str(error) for error in said.values()}) == len(said)
+    for name, error in said.items():
+        assert getattr(error, "fix", "") or isinstance(error, TryLater), name
+    assert "apointments" in str(said["table"])
+    if clinic.kind != "sqlite":
+        assert isinstance(said["port"], TryLater)
+        assert isinstance(said["host"], Refused)
+
+
+def test_a_wrong_password_is_told_without_it(clinic: Any) -> None:
+    if clinic.kind == "sqlite":
+        pytest.skip("SQLite knows no passwords")
+    name = f"cr_{clinic.engine.url.database[-4:]}_pw".replace("-", "_")
+    word = "ROLE" if clinic.kind == "postgresql" else "USER"
+    who = name if clinic.kind == "postgresql" else f"'{name}'@'%'"
+    clinic.run(f"DROP {word} IF EXISTS {who}")
+    made = f"CREATE ROLE {who} LOGIN PASSWORD 'right'" if word == "ROLE" else (
+        f"CREATE USER {who} IDENTIFIED BY 'right'"
+    )  # fmt: skip
+    clinic.run(made)
+    try:
+        error = trouble(clinic, url=changed(clinic, username=name, password=SECRET))
+        if "does not accept" not in str(error) and clinic.kind == "postgresql":
+            pytest.skip("this server trusts whoever comes from here")
+        assert "does not accept the user or its password" in str(error)
+    finally:
+        clinic.run(f"DROP {word} {who}")
+
+
+def test_an_account_without_the_right_is_told_what_to_grant(clinic: Any) -> None:
+    if clinic.kind != "postgresql":
+        pytest.skip("tried on PostgreSQL, where an account is a role to step into")
+    clinic.open()
+    name = f"cr_{id(clinic):x}"
+    schema = clinic.rows("SELECT current_schema()::text")[0][0]
+    clinic.run(f"CREATE ROLE {name} LOGIN")
+    try:
+        clinic.run(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
+        error = trouble(clinic, url=f"{clinic.url}%20-crole%3D{name}")
+        assert "may not read" in str(error)
+        assert "GRANT SELECT" in error.fix
+    finally:
+        clinic.run(f"DROP OWNED BY {name}")
+        clinic.run(f"DROP ROLE {name}")
+
+
+def test_a_query_that_takes_too_long_is_stopped(clinic: Any) -> None:
+    clinic.open()
+    clinic.book(*range(60))
+    join = ", ".join(f"appointments a{n}" for n in range(7))
+    slow = f"SELECT COUNT(*) AS appointment_id FROM {join}"
+    error = trouble(clinic, query=slow, timeout="1s")
+    assert isinstance(error, TryLater)
+    assert "timeout" in str(error)
+
+
+def test_what_another_holds_is_waited_for_briefly(clinic: Any) -> None:
+    if clinic.kind != "postgresql":
+        pytest.skip("MySQL reads past locks, and a SQLite reader waits for nobody in WAL")
+    clinic.open()
+    with clinic.engine.begin() as other:
+        other.exec_driver_sql("LOCK TABLE appointments IN ACCESS EXCLUSIVE MODE")
+        server = clinic.connector().server
+        server.connection.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(TryLater, match="holds a lock"):
+            server.ask("SELECT * FROM appointments", {}, 10)
+
+
+def test_a_connection_lost_in_mid_read_loses_nothing_and_deletes_nothing(clinic: Any) -> None:
+    if clinic.kind == "sqlite":
+        pytest.skip("SQLite is a file")
+    clinic.open()
+    clinic.book(*range(3000))
+    pad = "repeat('x', 2000)"
+    query = f"SELECT appointment_id, {pad} AS pad FROM appointments"
+    connector = clinic.connector(query=query, fetch_size=10)
+    pages: list[Page] = []
+    with pytest.raises(TryLater, match="lost"):
+        for page in connector.pull(None, WINDOW):
+            pages.append(page)
+            if len(pages) == 2:
+                kill(clinic, connector)
+    assert pages
+    assert not any(page.last or page.complete or page.covers for page in pages)
+    connector.close()
+    again = clinic.read(pages[-1].cursor, query=query)
+    assert len(again.records) == 3000
+    assert again.pages[-1].complete
+
+
+def kill(clinic: Any, connector: Any) -> None:
+    if clinic.kind == "postgresql":
+        pid = connector.server.connection.info.backend_pid
+        clinic.run(f"SELECT pg_terminate_backend({pid})")
+    else:
+        clinic.run(f"KILL CONNECTION {connector.server.connection.thread_id()}")
+
+
+def test_a_missing_driver_is_named_with_its_extra(sqlite_clinic: Any) -> None:
+    error = trouble(sqlite_clinic, url="oracle://u:p@db.example/x")
+    assert error.fix == "install clinicrelay[oracle]"
+
+
+def test_two_columns_of_one_name_are_refused_where_one_is_read(sqlite_clinic: Any) -> None:
+    sqlite_clinic.open()
+    twice = "SELECT appointment_id, status AS Appointment_ID FROM appointments"
+    assert "are called" in str(trouble(sqlite_clinic, query=twice))
+
+
+def test_more_rows_than_can_be_right_are_refused(sqlite_clinic: Any) -> None:
+    sqlite_clinic.open()
+    sqlite_clinic.book(*range(30))
+    assert "more than 20 rows" in str(trouble(sqlite_clinic, max_rows=20, fetch_size=10))
+
+
+def test_without_a_query_it_is_said_what_to_do(sqlite_clinic: Any) -> None:
+    error = trouble(sqlite_clinic, query=None)
+    assert "clinicrelay probe test" in error.fix
+    (advice,) = sqlite_clinic.connector(query=None).advise()
+    assert "clinicrelay probe test" in advice.fix
+
+
+# --- check -----------------------------------------------------------------------------------------
+
+
+def codes(clinic: Any, **said: Any) -> dict[str, Any]:
+    return {finding.code: finding for finding in clinic.connector(**said).check()}
+
+
+def test_check_warns_of_an_account_that_could_write(clinic: Any) -> None:
+    clinic.open()
+    found = codes(clinic, cursor="updated_at")
+    assert found.keys() == {"may_write"}
+    fix = found["may_write"].fix
+    assert "GRANT SELECT" in fix or clinic.kind == "sqlite"
+    assert "appointments" in fix or clinic.kind == "sqlite"
+
+
+def test_check_says_nothing_of_an_account_that_can_only_read(clinic: Any) -> None:
+    if clinic.kind != "postgresql":
+        pytest.skip("tried on PostgreSQL, where an account is a role to step into")
+    clinic.open()
+    name = f"cr_{id(clinic):x}"
+    schema = clinic.rows("SELECT current_schema()::text")[0][0]
+    clinic.run(f"CREATE ROLE {name}")
+    try:
+        clinic.run(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
+        clinic.run(f"GRANT SELECT ON appointments TO {name}")
+        assert not codes(clinic, url=f"{clinic.url}%20-crole%3D{name}", cursor="updated_at")
+    finally:
+        clinic.run(f"DROP OWNED BY {name}")
+        clinic.run(f"DROP ROLE {name}")
+
+
+def test_check_tells_of_a_clock_that_goes_wrong(sqlite_clinic: Any) -> None:
+    sqlite_clinic.open()
+    connector = sqlite_clinic.connector(cursor="updated_at")
+    connector.real_now = lambda: NOW + timedelta(minutes=7)
+    assert "7 minutes apart" in {f.code: f for f in connector.check()}["clock_skew"].message
+
+
+def test_check_tells_that_other_transactions_are_not_seen(clinic: Any) -> None:
+    clinic.open()
+    clinic.real_clock, clinic.blind = True, True
+    connector = clinic.connector(cursor="updated_at")
+    found = {finding.code for finding in connector.check()}
+    assert ("unseen_transactions" in found) == (clinic.kind != "sqlite")
+
+
+def test_check_of_a_source_that_is_away_says_only_that(sqlite_clinic: Any) -> None:
+    assert codes(sqlite_clinic, url="sqlite:///nowhere.db").keys() == {"unreachable"}
