@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import msgspec
 from pydantic import BaseModel
@@ -34,8 +34,6 @@ from connectors.fhir.standing import Standing, standing_of
 from connectors.fhir.strategies import Way, choose, ids_of, includes
 from connectors.fhir.visit import Reader
 
-Options_: TypeAlias = FhirOptions
-
 _SCOPE = "Appointment"
 _NEAR = timedelta(days=2)  # visits of which a new phone number has to be known at once
 _AT_ONCE = 50  # of those asked for by id, a page
@@ -54,7 +52,7 @@ class Opened:
 class Fhir(Connector):
     """Reads one FHIR server."""
 
-    Options: ClassVar[type[BaseModel]] = Options_
+    Options: ClassVar[type[BaseModel]] = FhirOptions
     mapping: ClassVar[str | None] = "fhir"
     rereads = True
 
@@ -174,7 +172,9 @@ class Fhir(Connector):
             # A patient's new number changes no appointment, so those of the next days are looked at.
             near = Window(max(window.start, self.kit.now), min(window.end, self.kit.now + _NEAR))
             days = slices(near, self.kit.clinic.timezone, 36500) if near.start < near.end else []
-            jobs += [Job(f"near {one.name}", searching.listing(one), one) for one in parts(days) if days]
+            jobs += [
+                Job(f"near {one.name}", searching.listing(one), one) for one in parts(days) if days
+            ]
         return jobs
 
     def _reread(

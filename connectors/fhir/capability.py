@@ -61,11 +61,11 @@ class _Rest(msgspec.Struct):
     search_param: Sequence[_Param] = msgspec.field(default=(), name="searchParam")
 
 
-class _Software(msgspec.Struct):
+class _Software(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-class _Implementation(msgspec.Struct):
+class _Implementation(msgspec.Struct, frozen=True):
     description: str = ""
 
 

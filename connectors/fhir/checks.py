@@ -29,9 +29,7 @@ def advise(options: FhirOptions, preset: Preset) -> Iterator[Finding]:
             yield Finding("error", "no_partition", str(error), error.fix, path="partition")
 
 
-def check(
-    server: Server, options: FhirOptions, preset: Preset, now: datetime
-) -> Iterator[Finding]:
+def check(server: Server, options: FhirOptions, preset: Preset, now: datetime) -> Iterator[Finding]:
     """Yield what is wrong, and how the server will be read; asks a handful of questions."""
     try:
         known = declared.ask(server, options)

@@ -28,8 +28,8 @@ def declared(
 
     Raises Unwelcome, NotAnswered, Spent, and Refused for a version that is not read.
     """
-    known = memory.get(_NAME)
-    asked = moment_of(known["asked"]) if known and known["of"] == _of(options) else None
+    known = memory.get(_NAME) or {}
+    asked = moment_of(known.get("asked")) if known.get("of") == _of(options) else None
     if asked and timedelta(0) <= now - asked < _BELIEVED:
         return msgspec.convert(known["says"], Capability)
     found = ask(server, options)
@@ -53,8 +53,7 @@ def ask(server: Server, options: FhirOptions) -> Capability:
             return Capability()
         sent = answer.media_type or "an answer without a type"
         raise Unwelcome(
-            f"expected FHIR JSON, got {sent} ({error}) from {server.client.host} "
-            f"to {answer.where}",
+            f"expected FHIR JSON, got {sent} ({error}) from {server.client.host} to {answer.where}",
             fix="check base_url: a login page, a proxy or another interface answers there",
             answer=answer,
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from msgspec import Raw
 
@@ -18,10 +18,28 @@ from connectors.fhir.server import Sheet
 from connectors.fhir.visit import Reader
 
 # What a record always has, in this order; of a deletion no more is known than which visit it was.
-KEYS = tuple(
-    "key status cancel_reason start end minutes kind modality join_url join_url_practitioner service "
-    "specialty reason notes visit_number location_key location_name location_address timezone patients "
-    "practitioners".split()
+KEYS = (
+    "key",
+    "status",
+    "cancel_reason",
+    "start",
+    "end",
+    "minutes",
+    "kind",
+    "modality",
+    "join_url",
+    "join_url_practitioner",
+    "service",
+    "specialty",
+    "reason",
+    "notes",
+    "visit_number",
+    "location_key",
+    "location_name",
+    "location_address",
+    "timezone",
+    "patients",
+    "practitioners",
 )
 
 _SHOWN = 20_000  # characters of what could not be read
@@ -140,14 +158,11 @@ class _Unusable(Mapping[str, Any]):
         self._error = error
         error.key = error.key or key
 
-    def _refuse(self) -> NoReturn:
+    def __getitem__(self, name: str) -> Any:
         raise self._error
 
-    def __getitem__(self, name: str) -> Any:
-        self._refuse()
-
     def __iter__(self) -> Iterator[str]:
-        self._refuse()
+        raise self._error
 
     def __len__(self) -> int:
-        self._refuse()
+        return len(KEYS)

@@ -113,7 +113,9 @@ def remarks(content: bytes | msgspec.Raw, params: Iterable[str] = ()) -> list[Re
         return []
     names = [*params]
     order = [*Verdict]
-    return sorted((_remark(one, names) for one in outcome.issue), key=lambda r: order.index(r.verdict))
+    return sorted(
+        (_remark(one, names) for one in outcome.issue), key=lambda r: order.index(r.verdict)
+    )
 
 
 def _remark(issue: _Issue, params: Sequence[str]) -> Remark:

@@ -129,7 +129,7 @@ class Reading:
         return Job(job.name, self.tools.ask(part), part)
 
     def _walked(self, job: Job) -> Iterator[tuple[Page, Walk]]:
-        resumed = self.cycle.at == job.name and self.cycle.link or None
+        resumed = (self.cycle.at == job.name and self.cycle.link) or None
         if resumed:
             self.standing = replace(
                 self.standing, cycle=replace(self.cycle, at=None, link=None, pieced=True)
@@ -212,9 +212,7 @@ class Reading:
         clock = cycle.clock or later(None, date)
         newest = later(cycle.newest, self._seen.newest)
         if (clock, newest) != (cycle.clock, cycle.newest):
-            self.standing = replace(
-                self.standing, cycle=replace(cycle, clock=clock, newest=newest)
-            )
+            self.standing = replace(self.standing, cycle=replace(cycle, clock=clock, newest=newest))
 
     def _with_cursor(self, page: Page) -> Page:
         from msgspec.structs import replace as changed

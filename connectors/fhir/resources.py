@@ -279,6 +279,10 @@ class _Request(Struct, gc=False):
     url: str | None = None
 
 
+class _Response(Struct, gc=False, rename="camel"):
+    last_modified: str | None = None
+
+
 class Entry(Struct, gc=False, rename="camel"):
     """One resource of a Bundle, as it came; `resource` is empty where there is none."""
 
@@ -286,6 +290,7 @@ class Entry(Struct, gc=False, rename="camel"):
     resource: Raw = Raw()
     search: _Search | None = None
     request: _Request | None = None
+    response: _Response | None = None
 
     @property
     def mode(self) -> str | None:
@@ -301,6 +306,11 @@ class Entry(Struct, gc=False, rename="camel"):
     def url(self) -> str | None:
         """What it was done to, in a history."""
         return self.request.url if self.request else None
+
+    @property
+    def changed(self) -> str | None:
+        """When it was done, in a history."""
+        return self.response.last_modified if self.response else None
 
 
 class Bundle(Struct, gc=False, rename={"links": "link", "entries": "entry", "kind": "type"}):

@@ -109,7 +109,8 @@ def parts(
 ) -> list[Part]:
     """Return the searches of a listing, in their order; without `days`, of all there is."""
     whom = [tuple(ids[at : at + at_once]) for at in range(0, len(ids), at_once)] if by else [()]
-    return [Part(one, by, group) for one in (days or [None]) for group in whom]
+    whens: Sequence[Days | None] = days or [None]
+    return [Part(when, by, group) for when in whens for group in whom]
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,9 @@ class Server:
     def _ask(self, query: Query) -> Answer:
         import httpx
 
-        length = len(self.options.base_url) + len(query.path) + len(str(httpx.QueryParams(query.params)))
+        length = (
+            len(self.options.base_url) + len(query.path) + len(str(httpx.QueryParams(query.params)))
+        )
         if length <= _LONGEST_URL or "/" in query.path:
             return self.client.get(query.path, [*query.params], headers=self.headers)
         form: dict[str, list[str]] = {}

@@ -70,7 +70,7 @@ class Standing:
     def is_due(self, now: datetime, every: timedelta) -> bool:
         """Whether everything has to be read whole again, rather than what changed."""
         whole = moment_of(self.reconciled)
-        if self.watermark is None or whole is None and self.tried is None:
+        if self.watermark is None or (whole is None and self.tried is None):
             return True
         tried = moment_of(self.tried)
         if whole is not None and now - whole < every:
@@ -145,5 +145,3 @@ def later(one: str | None, other: datetime | None) -> str | None:
     if other is None or (moment and moment >= other):
         return one
     return instant(other.astimezone(UTC))
-
-
