@@ -32,6 +32,7 @@ _VIRTUAL = frozenset({"VR", "448337001"})  # v3 ActCode; SNOMED CT: telemedicine
 _BY_PHONE = frozenset({"185317003", "386472008", "phone", "tel"})  # SNOMED CT; channel types
 _USUAL_KIND = frozenset({"ROUTINE"})  # v2 table 0276: what stands there when nobody chose
 
+_NO_STATUS = Issue("unknown_status", "status")
 _UNKNOWN_ZONE = Issue("unknown_timezone", "timezone")
 
 
@@ -85,6 +86,8 @@ class Reader:
         issues += joined.issues
         where = cast.place or NOWHERE
         status = visit.status
+        if not status:
+            issues.append(_NO_STATUS)
         return {
             "key": visit.id,
             "status": self._statuses.get(status, status) if status else None,
