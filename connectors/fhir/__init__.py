@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from clinicrelay.contracts import Connector, Cursor, Finding, Kit, Offer, Page, Window
 from clinicrelay.http import Client, Spent, Unwelcome
 from connectors.fhir import checks, declared
+from connectors.fhir.acquainted import Acquainted
 from connectors.fhir.capability import Capability
 from connectors.fhir.entries import gone, record
 from connectors.fhir.found import Found
@@ -31,7 +32,7 @@ from connectors.fhir.search import Searching, parts, slices
 from connectors.fhir.seen import moment_of
 from connectors.fhir.server import Server
 from connectors.fhir.standing import Standing, standing_of
-from connectors.fhir.strategies import Way, choose, ids_of, includes
+from connectors.fhir.strategies import Way, choose, ids_of, includes, undeclared
 from connectors.fhir.visit import Reader
 
 _SCOPE = "Appointment"
@@ -84,8 +85,16 @@ class Fhir(Connector):
             yield Page(_SCOPE, cursor=cursor or {}, last=True, notes=[str(error)], covers=[])
             return
         self.strategy = opened.way.strategy
+        if not cursor:
+            opened.tools.lookups.trust_nobody()
         standing = standing_of(cursor, self._mark(opened), opened.way.strategy)
-        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now)
+        reading = Reading(
+            opened.tools,
+            _SCOPE,
+            standing,
+            self.kit.now,
+            undeclared(self.options, opened.known),
+        )
         if standing.reconciled is None:
             reading.notes.append(opened.way.told)
         try:
@@ -104,6 +113,8 @@ class Fhir(Connector):
             there, proven = self._reread(opened, keys[at : at + _AT_ONCE])
             opened.tools.lookups.fill([*there.values()])
             reader = opened.tools.reader
+            for raw in there.values():
+                opened.tools.lookups.complete(raw)
             found = [record(key, raw, reader, reader.digest(raw)) for key, raw in there.items()]
             last = at + _AT_ONCE >= len(keys)
             yield Page(_SCOPE, [*found, *map(gone, proven)], last=last, changes=True)
@@ -228,7 +239,9 @@ class Fhir(Connector):
             statuses={**self.preset.statuses, **options.statuses},
             by_display=options.by_display,
         )
-        lookups = Lookups(server, found, known)
+        now = self.kit.now
+        acquainted = Acquainted(self.kit.memory, now, options.cache_ttl)
+        lookups = Lookups(server, found, known, acquainted, now)
         return Tools(server, found, lookups, reader, self._searching(known).listing)
 
     def _mark(self, opened: Opened) -> str:

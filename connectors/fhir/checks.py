@@ -13,7 +13,7 @@ from connectors.fhir.options import FhirOptions
 from connectors.fhir.presets import Preset
 from connectors.fhir.search import Part, Searching
 from connectors.fhir.server import Query, Server
-from connectors.fhir.strategies import Way, choose, ids_of
+from connectors.fhir.strategies import Way, choose, ids_of, undeclared
 
 _SKEW = timedelta(minutes=2)
 _NEEDED = ("Patient", "Practitioner", "Location")
@@ -31,15 +31,19 @@ def advise(options: FhirOptions, preset: Preset) -> Iterator[Finding]:
 
 def check(server: Server, options: FhirOptions, preset: Preset, now: datetime) -> Iterator[Finding]:
     """Yield what is wrong, and how the server will be read; asks a handful of questions."""
+    known = Capability()
     try:
         known = declared.ask(server, options)
         way = choose(options, preset, known)
         yield Finding("note", "strategy", _told(way, known))
-        yield from _vendor(options, known)
         yield from _appointments(server, options, way, now)
     except (Refused, TryLater) as error:
         yield finding(error)
+        yield from _vendor(options, known)
         return
+    for name in undeclared(options, known):
+        message = f"the server does not list the search parameter {name}"
+        yield Finding("warning", "undeclared_parameter", message, "check params and partition")
     yield from _skew(server, now)
     yield from _permissions(server)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -113,15 +113,22 @@ def _unreadable(entry: Entry, reason: str, detail: str) -> Unreadable:
     return Unreadable("Appointment", reason, text or "(nothing)", detail)
 
 
-def records(done: Sorted, reader: Reader) -> Unmade:
-    """Return the visits of a page, of which only digests are made."""
+def records(done: Sorted, reader: Reader, complete: Callable[[Raw], bool]) -> Unmade:
+    """Return the visits of a page, of which only digests are made.
+
+    `complete` fetches what a visit needs and of which only a digest is known; it says whether there
+    was anything.
+    """
     versions = [*done.visits.values()]
     digests = [
         reader.digest(one.raw) if one.raw is not None else _gone_digest(one) for one in versions
     ]
 
     def make(at: int) -> Record:
-        return record(versions[at].key, versions[at].raw, reader, digests[at])
+        key, raw, digest = versions[at].key, versions[at].raw, digests[at]
+        if raw is not None and complete(raw):
+            digest = reader.digest(raw)
+        return record(key, raw, reader, digest)
 
     return Unmade(digests, make)
 

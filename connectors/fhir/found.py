@@ -102,7 +102,26 @@ class Found:
 
     def absent(self, type: str, id: str) -> None:  # noqa: A002 - FHIR's own words
         """Note that the server has no such resource: it is not asked for again."""
-        self._absent.add(f"{type}/{id}")
+        key = f"{type}/{id}"
+        self._absent.add(key)
+        if (met := self._met.get(key)) and not met.content:
+            del self._met[key]
+
+    def known(self, key: str, digest: bytes) -> None:
+        """Note what a former run met: enough to tell whether a visit is what it was, not to read it."""
+        kind = key.partition("/")[0]
+        self._met.setdefault(key, Met(key, kind, b"", digest))
+
+    def stands_for(self, key: str, other: str) -> None:
+        """Take one resource for another, which the server has merged into it."""
+        if other in self._met:
+            self._met[key] = self._met[other]
+
+    def unread(self, appointment_raw: Raw | bytes) -> set[tuple[str, str]]:
+        """Return (type, id) of what an appointment needs and of which only the digest is known."""
+        met = (self._met.get(key) for key in self._keys_in(appointment_raw))
+        hollow = {one.key for one in met if one and not one.content}
+        return {(kind, own) for kind, _, own in (key.partition("/") for key in hollow)}
 
     # --- references ----------------------------------------------------------------------------
 

@@ -55,6 +55,7 @@ class Reading:
     scope: str
     standing: Standing
     now: datetime
+    undeclared: Sequence[str] = ()  # parameters that the server does not list
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -65,6 +66,7 @@ class Reading:
     _at: str | None = None
     _link: str | None = None
     _ours: bool = False
+    _empty: bool = False
 
     @property
     def cycle(self) -> Cycle:
@@ -189,7 +191,7 @@ class Reading:
         done = sort(sheet, self._seen, tools.found)
         tools.lookups.fill(done.raws)
         self._note_clock(sheet, [one.updated for one in done.visits.values()])
-        unmade = records(done, tools.reader)
+        unmade = records(done, tools.reader, tools.lookups.complete)
         return Page(self.scope, unmade, done.unreadable, changes=self.cycle.kind == "changes")
 
     def _learn_names(self, sheet: Sheet) -> None:
@@ -224,7 +226,10 @@ class Reading:
         if self._refused and not self._read and not self.cycle.done:
             raise next(iter(self._refused.values()))
         self._tell_refused()
-        whole = spent is None and all(job.name in self.cycle.done for job in jobs)
+        self._doubt_emptiness()
+        whole = (
+            spent is None and not self._empty and all(job.name in self.cycle.done for job in jobs)
+        )
         changes = self.cycle.kind == "changes"
         if spent is not None:
             self._pause(spent)
@@ -240,6 +245,17 @@ class Reading:
             changes=changes,
             covers=None if changes else self.covers,
         )
+
+    def _doubt_emptiness(self) -> None:
+        """Some servers match nothing with a parameter they do not know, and say 200 (OpenEMR)."""
+        listing = self.cycle.kind == "listing"
+        if listing and self.undeclared and not len(self._seen) and not self.cycle.newest:
+            self._empty, self.covers = True, []
+            host, names = self.tools.server.client.host, ", ".join(self.undeclared)
+            self.troubles.append(
+                f"{host} finds nothing and does not list the search parameter {names}: "
+                "nothing is taken for deleted; check params and partition"
+            )
 
     def _tell_refused(self) -> None:
         if not self._refused:

@@ -98,7 +98,8 @@ class Standing:
             return after
         if listing:
             # What was changed beside the window since is still to be asked for.
-            mark = self.watermark or self._moved(cycle)
+            marks = self.strategy in ("watermark", "history")
+            mark = (self.watermark or self._moved(cycle)) if marks else None
             return replace(after, reconciled=cycle.began, watermark=mark)
         # Between two runs pages may have shifted: everything is read whole the next time.
         settled = None if cycle.pieced else self.reconciled

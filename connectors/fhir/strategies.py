@@ -47,8 +47,9 @@ def choose(options: FhirOptions, preset: Preset, known: Capability) -> Way:
     else:
         way = _way(wanted, "settings say so", known)
     if way.strategy == "partition" and options.partition is None:
+        whose = f"servers of {options.preset} do" if options.preset else "strategy: partition does"
         raise Refused(
-            f"{way.why[0].upper()}{way.why[1:]}: it has to be said whose appointments are wanted",
+            f"{whose} not answer before it is said whose appointments are wanted",
             fix=_partition_fix(preset),
         )
     return way
@@ -89,6 +90,17 @@ def _partition_fix(preset: Preset) -> str:
     by = preset.who[0] if preset.who else "practitioner"
     others = f" (or {', '.join(preset.who[1:])})" if len(preset.who) > 1 else ""
     return f"write partition: {{by: {by}, ids: […]}}, or file: with an id on each line{others}"
+
+
+def undeclared(options: FhirOptions, known: Capability) -> tuple[str, ...]:
+    """Return which parameters we ask with although the server does not list them."""
+    names = [name.partition(":")[0] for name in options.params]
+    if options.partition:
+        names.append(options.partition.by)
+    if not known.params:
+        return ()
+    plain = (name.partition(".")[0] for name in dict.fromkeys(names))
+    return tuple(name for name in plain if not name.startswith("_") and name not in known.params)
 
 
 def includes(known: Capability) -> tuple[str, ...]:
