@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,8 @@ class TestFhirKeepsTheContract(ConnectorContract):
     said: dict[str, Any] = {}
 
     @pytest.fixture(autouse=True)
-    def _peer(self, peer: Peer, clinic: Clinic) -> Iterator[None]:
+    def _peer(self, peer: Peer, clinic: Clinic) -> None:
         self.peer, self.clinic = peer, clinic
-        yield
 
     def make(self, folder: Path) -> Connector:
         return self.clinic.connector(**self.said)
