@@ -156,7 +156,7 @@ class Cast:
         if key is None:
             actor.trouble = _FOREIGN if "://" in written else _UNRESOLVED
             actor.kind = actor.kind or _kind_in(written)
-            actor.key = _opaque(actor.kind, written)
+            actor.key = _opaque(written)
             return
         actor.key, actor.met = key, self._found.find(key)
         if actor.met is not None:
@@ -176,7 +176,7 @@ class Cast:
         identifier = reference.identifier
         if identifier is not None and identifier.value:
             actor.trouble = _IDENTIFIER_ONLY
-            actor.key = _opaque(actor.kind, f"{identifier.system or ''}|{identifier.value}")
+            actor.key = _opaque(f"{identifier.system or ''}|{identifier.value}")
             if identifier.system in _OF_PRACTITIONERS:
                 actor.kind = "Practitioner"
         else:
@@ -324,9 +324,9 @@ def _kind_in(address: str) -> str:
     return parts[-2] if len(parts) > 1 else ""
 
 
-def _opaque(kind: str, text: str) -> str:
+def _opaque(text: str) -> str:
     """Return a key that tells nothing, for what has an identity and no id of ours."""
-    return f"{kind or 'Unknown'}/auto-{sha256(text.encode()).hexdigest()[:16]}"
+    return f"auto-{sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _twice(entry: Entry, entries: list[Entry]) -> bool:

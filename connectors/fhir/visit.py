@@ -142,7 +142,7 @@ def _service(visit: Appointment) -> str | None:
 
 def _notes(visit: Appointment) -> str | None:
     if visit.comment or not visit.note:
-        return visit.comment
+        return visit.comment or None
     return "\n".join(one.text for one in visit.note if one.text) or None
 
 
