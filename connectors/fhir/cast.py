@@ -14,6 +14,7 @@ from connectors.fhir.found import Found, Met
 from connectors.fhir.people import (
     Entry,
     Place,
+    Told,
     at_work,
     contained_patient,
     patient,
@@ -102,7 +103,7 @@ class Cast:
         self._lead = 0
         self._stranger: Actor | None = None
         for raw in self._contained.values():
-            if head_of(raw).type == "HealthcareService":
+            if head_of(raw).type == "HealthcareService":  # Cerner's meeting rooms
                 self.services.append(decode(raw, Service))
         self._gather()
 
@@ -120,6 +121,8 @@ class Cast:
             self.practitioners[0]["primary"] = True
 
     def _join(self, reference: Reference, participant: Participant) -> None:
+        if reference.reference and self._join_known(reference.reference, participant):
+            return
         actor = self._actor(reference)
         role = self._role(actor, participant)
         if role == "patient":
@@ -137,6 +140,21 @@ class Cast:
             # Whom nothing but a number names is the patient where nobody else is: a visit must not
             # turn into a block, and to a mere number nothing can be sent by mistake.
             self._stranger = self._stranger or actor
+
+    def _join_known(self, written: str, participant: Participant) -> bool:
+        """Let somebody take part of whom all is known from another visit: most are."""
+        met = self._found.met_by(written)
+        if met is None or met.made is None:
+            return False
+        if met.type == "Patient":
+            self._add_patient(met.made)
+        elif met.type == "Practitioner":
+            self._add_practitioner(practitioner(met, self._day), participant)
+        elif met.type == "Location":
+            self.place = self.place or place(met)
+        else:
+            return False
+        return True
 
     # --- who a reference means -------------------------------------------------------------
 
@@ -198,21 +216,24 @@ class Cast:
             self.issues.append(Issue(actor.trouble, field))
 
     def _join_patient(self, actor: Actor) -> None:
-        self.expects_patient = True
         self._trouble(actor, "patient")
         if actor.met is not None:
-            entry, issues = patient(actor.met, self._found, self._day)
-            self.issues += issues
+            self._add_patient(patient(actor.met, self._found, self._day))
         elif actor.contained is not None:
-            entry, issues = contained_patient(decode(actor.contained, Person), self._day)
-            self.issues += issues
+            self._add_patient(contained_patient(decode(actor.contained, Person), self._day))
         else:
-            entry = unknown_patient(actor.key, actor.name)
-        if not _twice(entry, self.patients):
-            self.patients.append(entry)
+            self._add_patient(Told(unknown_patient(actor.key, actor.name)))
+
+    def _add_patient(self, told: Told) -> None:
+        self.expects_patient = True
+        self.issues += told.issues
+        if not self.patients or not _twice(told.entry, self.patients):
+            self.patients.append(told.entry)
 
     def _join_practitioner(self, actor: Actor, participant: Participant) -> None:
-        entry = self._practitioner(actor)
+        self._add_practitioner(self._practitioner(actor), participant)
+
+    def _add_practitioner(self, entry: Entry, participant: Participant) -> None:
         codes = _codes(participant)
         lead = 2 if "PPRF" in codes else int(participant.required in (True, "required"))
         same = next((one for one in self.practitioners if _alike(one, entry)), None)
