@@ -1,6 +1,6 @@
 """An appointment of any FHIR version as one flat record with always the same keys.
 
-What a mapping gets is documented in `docs/howto/connect-fhir.md`. Nothing here raises for a value
+What a mapping gets is documented in `docs/reference/fhir-record.md`. Nothing here raises for a value
 that is odd: what cannot be understood is left out, and an issue says so.
 """
 
