@@ -27,16 +27,17 @@ MOST_HOPS = 3  # of a merged patient to who replaced it (2.3)
 class Met:
     """A resource as it came. `leads` are the keys of what it cannot be understood without.
 
-    `made` is whatever a reader wants to remember with it.
+    `made` is whatever a reader wants to remember with it. Without `content`, a former run met it and
+    only its digest is known.
     """
 
     __slots__ = ("content", "digest", "key", "leads", "made", "type")
 
-    def __init__(self, key: str, kind: str, content: bytes) -> None:
+    def __init__(self, key: str, kind: str, content: bytes, digest: bytes | None = None) -> None:
         self.key = key
         self.type = kind
         self.content = content
-        self.digest = blake2b(content, digest_size=16).digest()
+        self.digest = digest or blake2b(content, digest_size=16).digest()
         self.leads: tuple[str, ...] = ()
         self.made: Any = None
 
