@@ -195,4 +195,9 @@ class FhirOptions(HttpOptions):
                 f"strategy {self.strategy} asks for all appointments at once, without partition",
                 "write strategy: partition, or leave partition out",
             )
+        if self.params and self.strategy == "history":
+            # It would bring the visits of others, which params are there to keep out.
+            raise wrong(
+                "a history cannot be searched: params mean nothing to it", "write strategy: auto"
+            )
         return self

@@ -52,6 +52,7 @@ class Peer:
     pages: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     now: datetime = datetime(2024, 1, 1, tzinfo=UTC)
     modes: bool = True
+    lies: bool = False  # ignores _lastUpdated, which it declares
     server: HttpServer | None = None
 
     @property
@@ -197,7 +198,9 @@ class Peer:
         if kind == "Appointment" and (refusal := self._refusal(query)):
             return self.fhir(refusal, 400)
         known = SEARCHABLE if kind == "Appointment" else ("_id",)
-        known = tuple(set(known) & {*self.searchable, "_id"})
+        known = tuple(
+            set(known) & {*self.searchable, "_id"} - ({"_lastUpdated"} if self.lies else set())
+        )
         strange = [n for n, _ in query if n.split(":")[0] not in (*known, *SHOWING)]
         if strange and self.unknown == "reject":
             return self.fhir(

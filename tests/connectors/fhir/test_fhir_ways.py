@@ -208,13 +208,29 @@ def test_a_new_phone_of_somebody_due_soon_is_found_between_two_listings(
     assert record.data["patients"][0]["phone"].endswith("0199")
 
 
-def test_a_server_that_ignores_the_watermark_is_noticed(peer: Peer, clinic: Clinic) -> None:
+def test_a_server_that_can_no_longer_tell_changes_is_read_whole(peer: Peer, clinic: Clinic) -> None:
     peer.fill(5)
     cursor = clinic.cursor(clinic.read())
     peer.searchable = ("date",)
+    clinic.now = NOW + timedelta(minutes=5)
+    # Since an update it no longer can: what it declares is asked anew, and read another way.
+    pages = clinic.read(cursor)
+    assert clinic.cursor(pages)["strategy"] == "window"
+    assert pages[-1].complete
+
+
+def test_a_server_that_ignores_what_it_declares_is_refused(peer: Peer, clinic: Clinic) -> None:
+    peer.fill(5)
+    cursor = clinic.cursor(clinic.read())
+    peer.lies = True
     with pytest.raises(Unwelcome, match="_lastUpdated"):
         clinic.read(cursor)
-    assert clinic.cursor(clinic.read(cursor))["strategy"] == "window"  # asked anew what it can
+
+
+def test_visits_that_params_keep_out_do_not_come_in_by_history(peer: Peer, clinic: Clinic) -> None:
+    peer.searchable = ("status",)
+    with pytest.raises(Refused):
+        clinic.read(params={"status": "booked"})
 
 
 def test_another_question_begins_anew(peer: Peer, clinic: Clinic) -> None:
@@ -356,6 +372,7 @@ def test_ids_come_from_a_file(peer: Peer, clinic: Clinic, tmp_path: Path) -> Non
         {"params": {"date": "2026-01-01"}},
         {"params": {"_lastUpdated": "ge2026"}},
         {"slice": "6h"},
+        {"strategy": "history", "params": {"status": "booked"}},
         {"preset": "acme"},
     ],
 )
