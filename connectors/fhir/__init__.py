@@ -205,7 +205,12 @@ class Fhir(Connector):
         there: dict[str, msgspec.Raw] = {}
         proven = []
         for key in keys:
-            answer = opened.tools.server.read(_SCOPE, key)
+            try:
+                answer = opened.tools.server.read(_SCOPE, key)
+            except Unwelcome as error:
+                if error.status == 401:
+                    raise
+                continue  # it proves nothing about this visit
             verdicts = {one.verdict for one in remarks(answer.content)}
             if answer.status in (404, 410) or Verdict.GONE in verdicts:
                 proven.append(key)

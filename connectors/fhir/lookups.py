@@ -146,8 +146,13 @@ class Lookups:
         known = self._acquainted.recall(f"{kind}/{key}") if self._may_be_unread(kind, key) else None
         try:
             answer = self.server.read(kind, key, etag=known.etag if known else None)
-        except Foreign:
-            self._note(f"a {kind} was merged into one of another server: not followed")
+        except Unwelcome as error:
+            if error.status == 401:
+                raise
+            merged = "was merged into one of another server: not followed"
+            status = f"({error.status})" if error.status else ""
+            refused = f"is refused to us {status}"
+            self._note(f"a {kind} {merged if isinstance(error, Foreign) else refused.strip()}")
             self.found.absent(kind, key)
             return
         if answer.status == 304 and known:

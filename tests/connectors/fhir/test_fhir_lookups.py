@@ -150,6 +150,28 @@ def test_wrong_credentials_are_not_taken_for_missing_patients(apart: Peer, clini
         clinic.read(**WINDOWED)
 
 
+def test_an_id_that_the_server_finds_odd_stops_nobody_else(apart: Peer, clinic: Clinic) -> None:
+    apart.by_id = False
+    people(apart, 3)
+    apart.faults.append(lambda asked: apart.fhir({}, 400) if "Patient/p1" in asked.path else None)
+    pages = clinic.read(**WINDOWED)
+    names = [one.data["patients"][0]["name"] for one in clinic.records(pages)]
+    assert names.count("Kim") == 2
+    assert pages[-1].complete
+    assert "refused to us (400)" in clinic.notes(pages)
+
+
+def test_asking_again_and_hearing_the_same_is_not_written_down(apart: Peer, clinic: Clinic) -> None:
+    apart.book("A-soon", NOW + timedelta(hours=40), patient="soon")
+    cursor = clinic.cursor(clinic.read(**WINDOWED))
+    before = json.dumps(clinic.memory)
+    apart.log.clear()
+    clinic.now = NOW + timedelta(minutes=5)
+    digests(clinic, cursor)
+    assert len(asked_for(apart)) == 1
+    assert json.dumps(clinic.memory) == before
+
+
 def test_somebody_who_is_not_there_is_asked_for_once(apart: Peer, clinic: Clinic) -> None:
     for n in range(3):
         apart.book(f"A-{n}", NOW + timedelta(days=40 * n + 1), patient="ghost")
@@ -221,9 +243,12 @@ def test_a_visit_missing_from_a_listing_is_asked_for_by_its_id(peer: Peer, clini
     peer.faults.append(
         lambda asked: peer.fhir({}, 403) if asked.path.endswith("/Appointment/A-4") else None
     )
-    pages = [*clinic.connector().reread(["A-1", "A-2", "A-4", "nobody"])]
+    peer.faults.append(
+        lambda asked: peer.fhir({}, 422) if asked.path.endswith("/Appointment/A-5") else None
+    )
+    pages = [*clinic.connector().reread(["A-1", "A-2", "A-4", "A-5", "nobody"])]
     told = {one.key: one.gone for one in clinic.records(pages)}
-    assert told == {"A-1": False, "A-2": True, "nobody": True}  # of A-4 nothing is proven
+    assert told == {"A-1": False, "A-2": True, "nobody": True}  # of the others nothing is proven
     assert [page.last for page in pages] == [True]
     there = next(one for one in clinic.records(pages) if one.key == "A-1")
     assert there.data["patients"][0]["name"] == "Kim"

@@ -181,6 +181,39 @@ def test_the_whole_window_is_read_each_day_whatever_the_changes_say(
     assert clinic.cursor(pages)["reconciled"] == "2026-11-24T08:00:00Z"
 
 
+def test_a_rehearsal_of_next_year_does_not_put_off_the_daily_listing(
+    peer: Peer, clinic: Clinic
+) -> None:
+    peer.fill(5)
+    clinic.now = NOW + timedelta(days=365)
+    cursor = clinic.cursor(clinic.read())
+    clinic.now = NOW
+    assert not clinic.read(cursor)[-1].changes
+
+
+def test_a_listing_that_fails_is_not_tried_again_with_every_poll(
+    peer: Peer, clinic: Clinic
+) -> None:
+    peer.fill(20)
+    cursor = clinic.cursor(clinic.read(slice="7d"))
+    peer.faults.append(
+        lambda asked: peer.outcome("error", "exception") if asked.one("_offset") == "5" else None
+    )
+    peer.max_count = 5
+    clinic.now = NOW + timedelta(hours=25)
+    with pytest.raises(Unwelcome):
+        clinic.read(cursor)
+    peer.faults.clear()
+    peer.next_base = "http://other.example/fhir/r4"
+    cut_short = clinic.read(cursor)
+    assert not cut_short[-1].complete
+    clinic.now += timedelta(minutes=5)
+    after = clinic.read(clinic.cursor(cut_short))
+    assert after[-1].changes
+    clinic.now += timedelta(hours=1)
+    assert not clinic.read(clinic.cursor(after))[-1].changes
+
+
 def test_reading_the_window_does_not_move_a_watermark_over_changes_beside_it(
     peer: Peer, clinic: Clinic
 ) -> None:
