@@ -11,20 +11,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from clinicrelay.contracts import Page, Stretch
-from clinicrelay.http import Spent, Unwelcome
+from clinicrelay.http import NotAnswered, Spent, Unwelcome
 from connectors.fhir.entries import records, sort
 from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
 from connectors.fhir.search import Part
 from connectors.fhir.seen import Seen, moment_of
-from connectors.fhir.server import Expired, Query, Server, Sheet
+from connectors.fhir.server import Expired, Ignored, Query, Server, Sheet
 from connectors.fhir.standing import Cycle, Standing, began, later
 from connectors.fhir.visit import Reader
 from connectors.fhir.walk import Walk
 
 _RESTARTS = 3
 _TYPING_ERROR = timedelta(minutes=5)  # a change that is later than now was never made
-_REFUSED_IDS_NAMED = 5
+_FAILED_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,11 @@ class Reading:
     covers: list[Stretch] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     _seen: Seen = field(default_factory=Seen)
-    _refused: dict[str, Unwelcome] = field(default_factory=dict)
+    _refused: dict[str, Unwelcome] = field(default_factory=dict)  # by id of the partition
+    _failed: dict[str, Unwelcome | NotAnswered] = field(default_factory=dict)
+    _postponed: list[Job] = field(default_factory=list)
+    _first_error: Unwelcome | None = None
+    _unanswered: bool = False  # the search before this one
     _read: int = 0  # pieces that were read to their ends
     _finished: int = 0  # jobs, in this run
     _at: str | None = None
@@ -89,6 +93,8 @@ class Reading:
             for job in jobs:
                 if job.name not in self.cycle.done:
                     yield from self._job(job)
+            while self._postponed and self._has_read:
+                yield from self._job(self._postponed.pop())
         except Spent as error:
             spent = error
         yield self._last(jobs, spent)
@@ -113,8 +119,8 @@ class Reading:
                 if expired > _RESTARTS:
                     halves = self._halves(piece)
                     expired, whole, pieces[:1] = 0, whole and bool(halves), halves
-            except Unwelcome as error:
-                pieces[:1] = self._without_refused(piece, error)
+            except (Unwelcome, NotAnswered) as error:
+                pieces[:1] = self._set_apart(piece, error)
                 whole = False
 
     def _pieces(self, job: Job) -> list[Job]:
@@ -148,6 +154,7 @@ class Reading:
         """Note what a search that came to its end covers. Return whether it came whole."""
         self._at = self._link = None
         self._read += 1
+        self._unanswered = False
         self.notes += [note for note in walk.notes if note not in self.notes]
         self.troubles += [one for one in walk.troubles if one not in self.troubles]
         if walk.troubles:
@@ -174,15 +181,37 @@ class Reading:
             self.notes.append(f"{host} forgets the pages of {called} too soon: asked for in halves")
         return [self._piece(piece, half) for half in halves]
 
-    def _without_refused(self, piece: Job, error: Unwelcome) -> list[Job]:
-        """Find out whose appointments are refused. Raises the error where that makes no sense."""
+    def _set_apart(self, piece: Job, error: Unwelcome | NotAnswered) -> list[Job]:
+        """Narrow a search that fails down to what it fails for, and leave that out.
+
+        Raises the error where it concerns the source as a whole.
+        """
         part = piece.part
-        if part is None or not part.by or error.status == 401:
+        if part is None or isinstance(error, Ignored) or getattr(error, "status", 0) == 401:
             raise error
-        if len(part.ids) > 1:
+        if isinstance(error, NotAnswered):
+            # One search may be more than it can do; two in a row, and it is the server.
+            if error.after or self._unanswered or not self._has_read:
+                raise error
+            self._unanswered = True
+        elif len(part.ids) > 1:
             return [self._piece(piece, single) for single in part.singly()]
-        self._refused[part.ids[0]] = error
+        elif part.by:
+            self._refused[part.ids[0]] = error
+        elif halves := part.halves():
+            if not self._has_read:  # whether it is this search or all of them will be seen
+                self._postponed.append(piece)
+                self._first_error = self._first_error or error
+                if len(self._postponed) > 2:
+                    raise self._first_error
+                return []
+            return [self._piece(piece, half) for half in halves]
+        self._failed[part.called] = error
         return []
+
+    @property
+    def _has_read(self) -> bool:
+        return bool(self._read or self.cycle.done)
 
     # --- pages ---------------------------------------------------------------------------------
 
@@ -225,9 +254,10 @@ class Reading:
 
     def _last(self, jobs: Sequence[Job], spent: Spent | None) -> Page:
         """Return the page that ends the read; raises what refused all of it."""
-        if self._refused and not self._read and not self.cycle.done:
-            raise next(iter(self._refused.values()))
-        self._tell_refused()
+        failed = next(iter(self._failed.values()), self._first_error)
+        if failed and not self._has_read:
+            raise failed
+        self._tell_failed()
         self._tell_nameless()
         self._doubt_emptiness()
         whole = (
@@ -266,12 +296,13 @@ class Reading:
                 "nothing is taken for deleted; check params and partition"
             )
 
-    def _tell_refused(self) -> None:
-        if not self._refused:
+    def _tell_failed(self) -> None:
+        if not self._failed:
             return
-        ids, error = [*self._refused], next(iter(self._refused.values()))
-        named = ", ".join(ids[:_REFUSED_IDS_NAMED]) + (" …" if ids[_REFUSED_IDS_NAMED:] else "")
-        self.troubles.append(f"not read for {len(ids)} of the partition ({named}): {error}")
+        named = [*self._failed]
+        more = " …" if named[_FAILED_NAMED:] else ""
+        error = next(iter(self._failed.values()))
+        self.troubles.append(f"not read: {', '.join(named[:_FAILED_NAMED])}{more}: {error}")
 
     def _pause(self, spent: Spent) -> None:
         """Note where the next run goes on; inside a search only where no search could be finished."""

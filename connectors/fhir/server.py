@@ -55,6 +55,10 @@ class Forbidden(Unwelcome):
     """The server knows us and keeps this from us."""
 
 
+class Ignored(Unwelcome):
+    """The server does not know a parameter that settings, or we, ask with."""
+
+
 class Server:
     """One FHIR server, for one run."""
 
@@ -166,7 +170,7 @@ class Server:
         return Unwelcome(f"{error}{f': {codes}' if codes else ''}", fix=fix, answer=error.answer)
 
     def _ignored(self, names: Sequence[str], error: Unwelcome) -> Unwelcome:
-        return Unwelcome(
+        return Ignored(
             f"{self.client.host} does not know the search parameter {', '.join(names)}",
             fix="take it out of params, or write another strategy if it is one of ours",
             answer=error.answer,

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from clinicrelay.http import Unwelcome
 from connectors.fhir.following import NotOurs, followed
 from connectors.fhir.outcomes import Verdict
-from connectors.fhir.server import Query, Server, Sheet
+from connectors.fhir.server import Ignored, Query, Server, Sheet
 
 # What says how results are shown rather than which: a server need not repeat it.
 _ABOUT_SHOWING = frozenset({"_count", "_include", "_sort", "_format", "_total", "_elements"})
@@ -105,7 +104,7 @@ class Walk:
         host = self.server.client.host
         what = f"{host} ignores the search parameter {', '.join(names)}"
         if self.server.options.on_ignored_parameter == "fail":
-            raise Unwelcome(
+            raise Ignored(
                 what,
                 fix="take it out of params, or choose another strategy if it is one of ours; with "
                 "on_ignored_parameter: incomplete it is read nevertheless, and nothing removed",

@@ -196,14 +196,8 @@ def test_a_listing_that_fails_is_not_tried_again_with_every_poll(
 ) -> None:
     peer.fill(20)
     cursor = clinic.cursor(clinic.read(slice="7d"))
-    peer.faults.append(
-        lambda asked: peer.outcome("error", "exception") if asked.one("_offset") == "5" else None
-    )
     peer.max_count = 5
     clinic.now = NOW + timedelta(hours=25)
-    with pytest.raises(Unwelcome):
-        clinic.read(cursor)
-    peer.faults.clear()
     peer.next_base = "http://other.example/fhir/r4"
     cut_short = clinic.read(cursor)
     assert not cut_short[-1].complete
@@ -545,10 +539,56 @@ def test_changes_read_in_pieces_are_followed_by_a_listing(peer: Peer, clinic: Cl
     assert not clinic.read(clinic.cursor(second))[-1].changes
 
 
+BROKEN_DAY = NOW + timedelta(days=11)
+
+
+def break_a_day(peer: Peer, reply: Reply) -> None:
+    """Let each search that holds a certain day fail."""
+
+    def fault(asked: Asked) -> Reply | None:
+        bounds = [datetime.fromisoformat(v[2:]) for n, v in asked.query if n == "date"]
+        return reply if bounds and bounds[0] <= BROKEN_DAY < bounds[1] else None
+
+    peer.faults.append(fault)
+
+
+def test_a_day_that_the_server_cannot_tell_of_leaves_all_others(peer: Peer, clinic: Clinic) -> None:
+    peer.fill(60, days=30)
+    break_a_day(peer, peer.outcome("error", "exception"))
+    pages = clinic.read(**WINDOWED)
+    assert not {f"A-{n}" for n in range(60)} - {"A-11", "A-41"} - {*clinic.keys(pages)}
+    assert not pages[-1].complete
+    assert "not read: 2026-12-04 to 2026-12-04" in clinic.notes(pages)
+    covers = pages[-1].covers or ()
+    assert not [c for c in covers if c.start and c.end and c.start <= BROKEN_DAY < c.end]
+    assert sum((c.end - c.start for c in covers if c.start and c.end), timedelta()) > timedelta(115)
+
+
+def test_a_slice_that_is_too_much_for_the_server_leaves_the_others(
+    peer: Peer, clinic: Clinic
+) -> None:
+    peer.fill(60, days=60)
+    break_a_day(peer, peer.fhir({}, 503))
+    pages = clinic.read(**WINDOWED, slice="5d")
+    assert 50 <= len(clinic.keys(pages)) < 60
+    assert not pages[-1].complete
+    assert pages[-1].covers
+
+
+def test_a_server_that_stopped_answering_is_not_asked_slice_by_slice(
+    peer: Peer, clinic: Clinic
+) -> None:
+    peer.fill(60, days=60)
+    peer.faults.append(lambda asked: peer.fhir({}, 503) if len(peer.asked()) > 4 else None)
+    with pytest.raises(NotAnswered):
+        clinic.read(**WINDOWED, slice="5d")
+    assert len(peer.asked()) < 20
+
+
 def test_a_server_that_fails_in_mid_read_leaves_the_watermark(peer: Peer, clinic: Clinic) -> None:
     peer.fill(20)
     peer.faults.append(
-        lambda asked: peer.fhir({}, 404) if "ge2026-12-1" in str(asked.query) else None
+        lambda asked: peer.fhir({}, 401) if "ge2026-12-1" in str(asked.query) else None
     )
     connector = clinic.connector(**WINDOWED, slice="2d")
     last = None
