@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,10 +27,20 @@ MOST_HOPS = 3  # of a merged patient to who replaced it (2.3)
 class Met:
     """A resource as it came. `leads` are the keys of what it cannot be understood without.
 
-    `made` is whatever a reader wants to remember with it.
+    `patient`, `practitioner` and `place` are what a reader made of it and wants to remember; what
+    a resource is taken for depends on what refers to it.
     """
 
-    __slots__ = ("content", "digest", "key", "leads", "made", "type")
+    __slots__ = (
+        "content",
+        "digest",
+        "key",
+        "leads",
+        "patient",
+        "place",
+        "practitioner",
+        "type",
+    )
 
     def __init__(self, key: str, kind: str, content: bytes) -> None:
         self.key = key
@@ -38,7 +48,9 @@ class Met:
         self.content = content
         self.digest = blake2b(content, digest_size=16).digest()
         self.leads: tuple[str, ...] = ()
-        self.made: Any = None
+        self.patient: Any = None
+        self.practitioner: Any = None
+        self.place: Any = None
 
 
 class Found:
@@ -80,8 +92,8 @@ class Found:
         key = self._own_key(head.type, head.id, full_url)
         if key is None:
             return None
-        met = Met(key, head.type, content)
-        met.leads = tuple(self._leads(met))
+        met = Met(opaque(key) if "://" in key else key, head.type, content)
+        met.leads = tuple(lead for lead in self._leads(met) if lead != key)
         if key in self._met:
             self._seen.pop(self._met[key].content, None)
         self._met[key] = met
@@ -97,9 +109,13 @@ class Found:
         return full_url
 
     def _leads(self, met: Met) -> Iterator[str]:
-        for reference in _leading(met):
+        try:
+            given = list(_leading(met))
+        except ValueError:  # valid as a whole, and yet too deep to be looked into
+            return
+        for reference in given:
             key = self.key_of(reference)
-            if key and key != met.key:
+            if key:
                 yield key
 
     def absent(self, type: str, id: str) -> None:  # noqa: A002 - FHIR's own words
@@ -195,6 +211,11 @@ class Found:
             parts.append(one.digest if one else b"-")
             if one and hops > 1:
                 self._collect(one, parts, hops - 1)
+
+
+def opaque(text: str) -> str:
+    """Return a key that tells nothing, for what has an identity and no id of ours."""
+    return f"auto-{sha256(text.encode()).hexdigest()[:16]}"
 
 
 def replaced_by(person: Person) -> str | None:

@@ -113,15 +113,15 @@ def patient(met: Met, found: Found, day: str) -> Told:
 
     What does not depend on the day is made once for all visits of the patient.
     """
-    if met.made is not None:
-        told: Told = met.made
+    if met.patient is not None:
+        told: Told = met.patient
         return told
     person = decode(met.content, Person)
     if met.leads or replaced_by(person):
         return _survivor(met, person, found, day)
     told = _stated(met.key, person, day, deceased=_is_dead(person))
     if not dated(person):
-        met.made = told
+        met.patient = told
     return told
 
 
@@ -172,12 +172,12 @@ def _survivor(met: Met, person: Person, found: Found, day: str) -> Told:
 
 def practitioner(met: Met, day: str) -> Entry:
     """Return a practitioner; the entry is the caller's own."""
-    if met.made is not None:
-        return dict(met.made)
+    if met.practitioner is not None:
+        return dict(met.practitioner)
     person = decode(met.content, Person)
     entry = practitioner_of(met.key, person, (), None, day)
     if not dated(person):
-        met.made = entry
+        met.practitioner = entry
     return dict(entry)
 
 
@@ -217,9 +217,9 @@ def specialty_of(concepts: Sequence[Concept]) -> str | None:
 
 def place(met: Met) -> Place:
     """Return a place that was met."""
-    if met.made is None:
-        met.made = place_of(met.key, decode(met.content, Location))
-    found: Place = met.made
+    if met.place is None:
+        met.place = place_of(met.key, decode(met.content, Location))
+    found: Place = met.place
     return found
 
 
