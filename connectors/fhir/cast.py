@@ -16,6 +16,7 @@ from connectors.fhir.people import (
     Told,
     at_work,
     contained_patient,
+    made,
     patient,
     place,
     place_of,
@@ -149,8 +150,8 @@ class Cast:
         met = self._found.met_by(written)
         if met is None:
             return False
-        if met.type == "Patient" and met.patient is not None:
-            self._add_patient(met.patient)
+        if met.type == "Patient" and (told := made(met, "patient")):
+            self._add_patient(told)
         elif met.type == "Practitioner":
             self._add_practitioner(practitioner(met, self._day), participant)
         elif met.type == "Location":
@@ -180,6 +181,8 @@ class Cast:
             actor.key = opaque(written)
             return
         actor.key, actor.met = key, self._found.find(key)
+        if actor.met is not None and not actor.met.content:
+            actor.met = None  # known to have been there, and not read
         if actor.met is not None:
             actor.kind = actor.met.type
         else:
@@ -267,7 +270,7 @@ class Cast:
             known = None if actor.trouble != _UNRESOLVED and actor.name else actor.key
             return unknown_practitioner(known, actor.name)
         met = self._found.find(given)
-        if met is not None and met.type in _PRACTITIONERS:
+        if met is not None and met.content and met.type in _PRACTITIONERS:
             return practitioner(met, self._day)
         return unknown_practitioner(given, actor.name)
 

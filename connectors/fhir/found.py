@@ -27,20 +27,10 @@ MOST_HOPS = 3  # of a merged patient to who replaced it (2.3)
 class Met:
     """A resource as it came. `leads` are the keys of what it cannot be understood without.
 
-    `patient`, `practitioner` and `place` are what a reader made of it and wants to remember; what
-    a resource is taken for depends on what refers to it.
+    `made` is whatever a reader wants to remember with it.
     """
 
-    __slots__ = (
-        "content",
-        "digest",
-        "key",
-        "leads",
-        "patient",
-        "place",
-        "practitioner",
-        "type",
-    )
+    __slots__ = ("content", "digest", "key", "leads", "made", "type")
 
     def __init__(self, key: str, kind: str, content: bytes) -> None:
         self.key = key
@@ -48,9 +38,7 @@ class Met:
         self.content = content
         self.digest = blake2b(content, digest_size=16).digest()
         self.leads: tuple[str, ...] = ()
-        self.patient: Any = None
-        self.practitioner: Any = None
-        self.place: Any = None
+        self.made: Any = None
 
 
 class Found:
@@ -123,8 +111,9 @@ class Found:
         self._absent.add(f"{type}/{id}")
 
     def met_by(self, reference: str) -> Met | None:
-        """Return what a reference leads to that was read before and is ours."""
-        return self._met.get(self._keys.get(reference, ""))
+        """Return what a reference leads to that was read before and can be made."""
+        met = self._met.get(self._keys.get(reference, ""))
+        return met if met is not None and met.content else None
 
     # --- references ----------------------------------------------------------------------------
 
