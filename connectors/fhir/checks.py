@@ -38,8 +38,10 @@ def check(server: Server, options: FhirOptions, preset: Preset, now: datetime) -
         yield Finding("note", "strategy", _told(way, known))
         yield from _appointments(server, options, way, now)
     except (Refused, TryLater) as error:
-        yield finding(error)
-        yield from _vendor(options, known)
+        told = finding(error)
+        yield told
+        if "preset" not in told.fix:
+            yield from _vendor(options, known)
         return
     for name in undeclared(options, known):
         message = f"the server does not list the search parameter {name}"
