@@ -20,6 +20,8 @@ _DAY = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-./])\d{1,2}\2(\
 # Access and Excel put a time alone on the first day they know.
 _TIME_ONLY_YEAR = 1900
 _LAST_YEAR = 2199
+# Those of years that visits have; 19.. may be a mere time of day (see `_TIME_ONLY_YEAR`).
+_CENTURIES = frozenset({"20", "21"})
 _HOUR = re.compile(r"%-?[HIXTcR]")
 _ROLLOVER = timedelta(hours=12)
 # Formats beside those of strptime, each with how many of it make a second.
@@ -64,6 +66,8 @@ def read_start(parts: Parts, how: Zoned) -> Start | None:
 
     Raises AmbiguousDate, and ValueError for cells that are there and cannot be read.
     """
+    if len(parts) == 1 and (exact := _exact(parts[0], how)):
+        return Start(exact, local(exact, how.zone).date(), ())
     moment = _moment(parts, how.formats)
     if moment is None:
         return None
@@ -84,6 +88,8 @@ def read_end(parts: Parts, start: datetime, day: date, how: Zoned) -> End:
     (C-11). An end not after the start, or unreadable, counts as missing, with an issue.
     """
     try:
+        if len(parts) == 1 and (exact := _exact(parts[0], how)):
+            return End(exact, ()) if exact > start else _NOT_AFTER
         moment = _moment(parts, how.formats)
         if moment is None:
             return End(None, ())
@@ -94,9 +100,24 @@ def read_end(parts: Parts, start: datetime, day: date, how: Zoned) -> End:
                 return End(later, later_issues)
     except ValueError:
         return End(None, (Issue("unreadable_end", "end"),))
-    if instant <= start:
-        return End(None, (Issue("end_before_start", "end"),))
-    return End(instant, issues)
+    return End(instant, issues) if instant > start else _NOT_AFTER
+
+
+def _exact(text: str, how: Zoned) -> datetime | None:
+    """Return what an instant in full says, as FHIR and most interfaces write it: the usual case.
+
+    None for whatever has to be read the long way, with the same result for what is read here.
+    """
+    if how.formats or how.add_minutes or text[:2] not in _CENTURIES or len(text) < 16:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(microsecond=0).astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+_NOT_AFTER = End(None, (Issue("end_before_start", "end"),))
 
 
 def _instant(
