@@ -25,7 +25,7 @@ DONE = 0
 PAGE = 6
 # The time at which pages were read, and what of them is fresh, differ from run to run.
 _COMPARED = ("appointments", "versions", "told", "messages", "events", "held", "quarantine")
-_THAT_MATTER = ("start_at", "due_at", "wake_at")
+_THAT_MATTER = ("start_at", "due_at", "wake_at", "useless_after")
 
 
 @dataclass
@@ -239,9 +239,10 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
 def _timeless(row: dict[str, Any]) -> dict[str, Any]:
     """A run that goes on where another was killed finds out a little later what is gone."""
     late = row.get("state") == "skipped"
+    row = row | {"say": ""} if late else row  # what it would have said tells when it was due
     return {
         name: value is not None
-        if name.endswith("_at") and (late or name not in _THAT_MATTER)
+        if name.endswith(("_at", "_after")) and (late or name not in _THAT_MATTER)
         else value
         for name, value in row.items()
     }
@@ -265,14 +266,16 @@ def test_a_run_killed_at_any_page_ends_as_if_it_had_not_been(
     gone = [one["source_key"] for one in expected["tables"]["appointments"] if one["gone_at"]]
     assert gone == ["v019"]
     struck = 0
-    for number in range(1, pages + 1):
-        for after in (False, True):
-            scene = scenes.copy_of(imported)
-            ehr.kill_at, ehr.after = number, after
-            struck += sync(scene, ehr, CHANGED) == -signal.SIGKILL
-            assert differences(settled(scene, ehr), expected) == [], f"killed at request {number}"
-            assert scene.said_twice() == []
-    assert struck >= pages
+    moments = [(number, after) for number in range(1, pages + 1) for after in (False, True)]
+    # One server shows that every moment is right; the others, that they are no different.
+    some = moments if scenes.base.server == "sqlite" else moments[::5]
+    for number, after in some:
+        scene = scenes.copy_of(imported)
+        ehr.kill_at, ehr.after = number, after
+        struck += sync(scene, ehr, CHANGED) == -signal.SIGKILL
+        assert differences(settled(scene, ehr), expected) == [], f"killed at request {number}"
+        assert scene.said_twice() == []
+    assert struck >= len(some) // 2
 
 
 @pytest.mark.parametrize(
@@ -289,7 +292,7 @@ def test_a_first_read_killed_at_any_page_is_still_the_first_when_it_is_taken_up(
     whole = made()
     assert sync(whole, ehr, IMPORTED) == DONE
     pages = ehr.asked
-    for number in range(1, pages + 1):
+    for number in range(1, pages + 1, 1 if scenes.base.server == "sqlite" else 3):
         scene = made()
         ehr.kill_at, ehr.after = number, False
         assert sync(scene, ehr, IMPORTED) == -signal.SIGKILL
