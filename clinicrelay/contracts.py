@@ -217,7 +217,8 @@ class Page(msgspec.Struct, frozen=True):
     `covers`, on a last page, are the parts that this very run read to their ends, also when the read
     as a whole is not complete: absence means something inside them and nowhere else. None: the days
     that the records themselves cover, as of a file. `unfinished` says that the run had to stop (its
-    budget is spent) and that the next one goes on from the cursor. The cursor of a page that is not
+    budget is spent) and that the next one goes on from the cursor; `resumed` that this one did so, and
+    alone is not the whole. The cursor of a page that is not
     the last must not lose anything either: after a kill it is where the next run goes on.
 
     Records are in the source's own order, where it has one: what stands where it stood last time is
@@ -237,6 +238,7 @@ class Page(msgspec.Struct, frozen=True):
     changes: bool = False
     covers: Sequence[Stretch] | None = None
     unfinished: bool = False
+    resumed: bool = False
 
     @property
     def record(self) -> Callable[[int], Record]:

@@ -62,7 +62,7 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
             connection, source, verdict.apply, since=known.believed_at, silently=reading.importing
         )
         _hold(connection, source, verdict, believed=page.complete and not page.changes)
-        if page.complete and not page.same and not page.changes:
+        if page.complete and not (page.same or page.changes or page.resumed):
             sightings.cut(connection, source.clinic, source.name, reading.pages)
         _note_progress(connection, source, reading, page, zone, held=bool(verdict.held))
         if not verdict.held:  # a read that is not believed mends nothing either
@@ -238,7 +238,8 @@ def _note_progress(
 
 
 def _names_all(source: SourceRun, page: Page) -> bool:
-    return page.complete and source.connector.lists_everything and not page.changes
+    listed = page.complete and source.connector.lists_everything
+    return listed and not (page.changes or page.resumed)
 
 
 def _forget_mended(connection: Connection, source: SourceRun, reading: Reading, page: Page) -> None:

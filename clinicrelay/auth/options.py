@@ -65,7 +65,9 @@ class BearerAuth(Section):
     """A token that somebody made for us and that lasts (RFC 6750)."""
 
     type: Literal["bearer"] = Field(description="A lasting token.")
-    token: Line = Field(description="The token.", examples=["${EHR_TOKEN}"])
+    token: Line = Field(
+        description="The token that somebody made for us.", examples=["${EHR_TOKEN}"]
+    )
 
 
 class HeaderAuth(Section):
@@ -131,7 +133,9 @@ class SmartBackend(Section):
         examples=["https://auth.ehr.example/token"],
     )
     audience: str | None = Field(
-        default=None, description="Whom the statement is for. Absent: the token address."
+        default=None,
+        description="Whom the statement is for. Absent: the token address.",
+        examples=["https://auth.ehr.example/token"],
     )
     scope: str | None = Field(
         default=None,

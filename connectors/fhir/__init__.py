@@ -94,7 +94,14 @@ class Fhir(Connector):
             opened = self._open()
         except Spent as error:
             # Nothing was read, and nothing is wrong: the next run begins where this one would have.
-            yield Page(_SCOPE, cursor=cursor or {}, last=True, notes=[str(error)], covers=[])
+            yield Page(
+                _SCOPE,
+                cursor=cursor or {},
+                last=True,
+                notes=[str(error)],
+                covers=[],
+                unfinished=True,
+            )
             return
         self.strategy = opened.way.strategy
         if not cursor:

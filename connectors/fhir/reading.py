@@ -58,6 +58,7 @@ class Reading:
     undeclared: Sequence[str] = ()  # parameters that the server does not list
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
+    resumed: bool = False
     troubles: list[str] = field(default_factory=list)
     _seen: Seen = field(default_factory=Seen)
     _refused: dict[str, Unwelcome] = field(default_factory=dict)  # by id of the partition
@@ -85,6 +86,7 @@ class Reading:
         Raises Unwelcome, NotAnswered and TryLater; a budget that is used up ends it without.
         """
         known = self.standing.under_way(kind, self.now)
+        self.resumed = known is not None
         self.standing = replace(
             self.standing, cycle=known or began(kind, self.now, self.tools.server.clock)
         )
@@ -250,7 +252,7 @@ class Reading:
     def _with_cursor(self, page: Page) -> Page:
         from msgspec.structs import replace as changed
 
-        return changed(page, cursor=self.standing.cursor())
+        return changed(page, cursor=self.standing.cursor_on_the_way())
 
     def _last(self, jobs: Sequence[Job], spent: Spent | None) -> Page:
         """Return the page that ends the read; raises what refused all of it."""
@@ -277,6 +279,8 @@ class Reading:
             notes=list(dict.fromkeys(said)),
             changes=changes,
             covers=None if changes else self.covers,
+            unfinished=spent is not None,
+            resumed=self.resumed,
         )
 
     def _tell_nameless(self) -> None:

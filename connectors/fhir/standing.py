@@ -28,7 +28,8 @@ class Cycle:
 
     `began` is our business time, `clock` the server's own at that moment; `newest` the latest change
     met. `done` are the names of parts that were read; `link` is the next page of part `at`, noted only
-    where a run could not finish a single part; `pieced` says that this has happened.
+    where a run could not finish a single part; `pieced` says that this has happened. `unjudged`: a
+    run was killed before anybody asked what its parts did not name.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Cycle:
     at: str | None = None
     link: str | None = None
     pieced: bool = False
+    unjudged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,13 @@ class Standing:
 
     def cursor(self) -> Cursor:
         """Return it as JSON."""
+        return self._told(self.cycle)
+
+    def cursor_on_the_way(self) -> Cursor:
+        """Return what a run finds that goes on where this one was killed."""
+        return self._told(self.cycle and replace(self.cycle, unjudged=bool(self.cycle.done)))
+
+    def _told(self, cycle: Cycle | None) -> Cursor:
         told: dict[str, Any] = {
             "strategy": self.strategy,
             "watermark": self.watermark,
@@ -61,10 +70,9 @@ class Standing:
             "tried": self.tried,
             "of": self.of,
         }
-        if self.cycle:
-            one = self.cycle
-            told["cycle"] = {name: getattr(one, name) for name in Cycle.__slots__}
-            told["cycle"]["done"] = list(one.done)
+        if cycle:
+            told["cycle"] = {name: getattr(cycle, name) for name in Cycle.__slots__}
+            told["cycle"]["done"] = list(cycle.done)
         return told
 
     def is_due(self, now: datetime, every: timedelta) -> bool:
@@ -96,6 +104,8 @@ class Standing:
             # What was changed beside the window since is still to be asked for.
             marks = self.strategy in ("watermark", "history")
             mark = (self.watermark or self._moved(cycle)) if marks else None
+            if cycle.unjudged:  # what is gone from its first parts, a whole listing has to tell
+                return replace(after, watermark=mark, tried=None)
             return replace(after, reconciled=cycle.began, watermark=mark)
         # Between two runs pages may have shifted: everything is read whole the next time.
         settled = None if cycle.pieced else self.reconciled

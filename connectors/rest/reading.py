@@ -109,11 +109,13 @@ class Reading:
         except Spent as spent:
             yield Page(
                 self.scope,
-                cursor=self._cursor(),
+                cursor=self._cursor(unjudged=bool(self._resume.get("unjudged"))),
                 last=True,
                 notes=[str(spent)],
                 changes=self.changes,
                 covers=None if self.changes else covered(parts, self._whole, self._by),
+                unfinished=True,
+                resumed=bool(self._resume),
             )
             return
         if self._refused is not None and not self._whole:
@@ -190,7 +192,8 @@ class Reading:
     def _page(self, records: Sequence[Record], bad: Sequence[Unreadable]) -> Page:
         self._nameless = self._nameless or bool(bad)
         self._lookups.remember()
-        return Page(self.scope, records, bad, cursor=self._cursor(), changes=self.changes)
+        cursor = self._cursor(unjudged=True)
+        return Page(self.scope, records, bad, cursor=cursor, changes=self.changes)
 
     def _ended(self, parts: Sequence[Part]) -> Page:
         """Return the last page: only a cycle that left nothing out moves the watermark."""
@@ -198,7 +201,9 @@ class Reading:
         watermark, reconciled = self._before, self._reconciled
         if whole:
             watermark = self._mark.after(self._before)
-            reconciled = reconciled if self.changes else self._kit.now
+            # What is gone from parts that a killed run read, a whole listing has to tell.
+            judged = not (self.changes or self._resume.get("unjudged"))
+            reconciled = self._kit.now if judged else reconciled
         return Page(
             self.scope,
             cursor=self._standing(watermark, reconciled),
@@ -214,6 +219,7 @@ class Reading:
             ],
             changes=self.changes,
             covers=None if self.changes else covered(parts, self._whole, self._by),
+            resumed=bool(self._resume),
         )
 
     def _notes(self) -> Iterator[str]:
@@ -225,8 +231,11 @@ class Reading:
 
     # --- cursors ---------------------------------------------------------------------------------
 
-    def _cursor(self) -> Cursor:
-        """Return where a run that is killed now goes on; the watermark stays where it was."""
+    def _cursor(self, *, unjudged: bool) -> Cursor:
+        """Return where the next run goes on; the watermark stays where it was.
+
+        `unjudged`: nobody will have asked what this run's parts did not name, as it was killed.
+        """
         resume = {
             "since": self._resume.get("since") or iso(self._kit.now),
             "changes": self.changes,
@@ -235,6 +244,7 @@ class Reading:
             "done": self._done,
             "at": self._at,
             "left_out": bool(self._left_out) or bool(self._resume.get("left_out")),
+            "unjudged": unjudged,
             **self._mark.as_json(),
         }
         return self._standing(self._before, self._reconciled) | {"resume": resume}

@@ -43,7 +43,7 @@ class SqlOptions(Section):
     url: Annotated[DatabaseUrl, AfterValidator(_url)] = Field(
         description="The database, as SQLAlchemy writes it: postgresql://, mysql://, mariadb://, "
         "sqlite:///, mssql+pyodbc://, oracle+oracledb://. It is only ever read.",
-        examples=["${BILLING_DB_URL}"],
+        examples=["postgresql://reader:${BILLING_DB_PASSWORD}@db.clinic.example/practice"],
     )
     query: Annotated[str, AfterValidator(_query)] | None = Field(
         default=None,

@@ -466,6 +466,22 @@ def test_a_run_killed_after_any_page_loses_nothing(
             assert clinic.cursor([page])["watermark"] is None
 
 
+def test_a_listing_that_goes_on_after_a_kill_is_followed_by_a_whole_one(
+    peer: Peer, clinic: Clinic
+) -> None:
+    """Nobody asked what the parts before the kill did not name: that is only made up for so."""
+    peer.fill(30)
+    said = {"strategy": "watermark", "slice": "5d"}
+    pages = clinic.read(**said)
+    rest = clinic.read(clinic.cursor(pages[: len(pages) // 2]), **said)
+    assert rest[-1].complete
+    assert rest[-1].resumed
+    again = clinic.read(clinic.cursor(rest), **said)
+    assert not again[-1].changes
+    assert not again[-1].resumed
+    assert clinic.read(clinic.cursor(again), **said)[-1].changes
+
+
 def test_changes_cut_off_after_any_page_are_read_again(peer: Peer, clinic: Clinic) -> None:
     peer.max_count = 3
     peer.fill(20)

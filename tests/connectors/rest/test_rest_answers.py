@@ -402,7 +402,7 @@ def test_a_source_that_works_has_no_findings(api: Any) -> None:
 @pytest.mark.parametrize(
     ("reply", "code", "says"),
     [
-        (Reply({}, 401), "refused", "does not accept our credentials"),
+        (Reply({}, 401), "refused", "wants credentials, and there are none"),
         (Reply({}, 403), "refused", "does not let us read this"),
         (Reply({}, 404), "refused", "has nothing there"),
         (Reply(b"<p>Quenby</p>"), "refused", "not JSON"),
