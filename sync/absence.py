@@ -22,7 +22,7 @@ from clinicrelay.model import Appointment
 from clinicrelay.times import day_of
 from sync import pairing
 from sync.guard import Days, Limits, days_that_count
-from sync.pull import SourceRun, keep_page
+from sync.pull import SourceRun, keep_page, reading_of_answers
 from sync.reading import Reading
 from sync.store import absences, progress, visits
 from sync.store.incoming import Waiting
@@ -80,6 +80,28 @@ def ask_by_key(
     reading.spared |= unproven
 
 
+def ask_again(source: SourceRun) -> Reading | None:
+    """Ask about visits that an earlier run missed and could not ask about, before anything else.
+
+    Else a run whose budget ends with its listing would never come to it. Returns what the answers
+    told, to be judged; None where there is nothing to ask, or nobody answers.
+    """
+    if not source.connector.rereads:
+        return None
+    with source.store.read() as connection:
+        doubtful = absences.keys_of(connection, source.clinic, source.name)[:_ASKED_AT_ONCE]
+    if not doubtful:
+        return None
+    reading = reading_of_answers(source)
+    try:
+        for answer in source.connector.reread(doubtful):
+            reading.records += len(answer.records)
+            keep_page(source, reading, replace(answer, changes=True, last=True, cursor={}))
+    except (TryLater, Refused):
+        return None  # the read itself meets the same, and tells it
+    return reading
+
+
 def missing_of(
     connection: Connection,
     source: SourceRun,
@@ -126,8 +148,9 @@ def absent(
     else:
         unmet = covered = _covered(connection, source, unmet, page.covers)
     reads = {visit.id: before.get(visit.id, 0) + 1 for visit in covered}
+    doubtful = {number: before.get(number, 1) for number in reading.spared}
     named = before.keys() - {visit.id for visit in unmet} - reading.spared
-    absences.note(connection, source.clinic, source.name, named, reads.items())
+    absences.note(connection, source.clinic, source.name, named, (reads | doubtful).items())
     again = _renumbered(connection, source, reading, known, covered, back)
     gone = [
         Waiting(v.id, v.source_key, What.GONE, v.start_at, v.start_at, None)

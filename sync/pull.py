@@ -112,6 +112,14 @@ def _reading(
     return Reading(known.imported_at is None, recall, cursor, aside)
 
 
+def reading_of_answers(source: SourceRun) -> Reading:
+    """Return a read that holds nothing but what a source answers about single visits."""
+    with source.store.read() as connection:
+        known = progress.progress(connection, source.clinic, source.name)
+        aside = quarantine.keys(connection, source.clinic, source.name)
+    return Reading(known.imported_at is None, Recall(lambda page: None), known.cursor, aside)
+
+
 def _count(source: SourceRun, reading: Reading, page: Page) -> None:
     records = len(page.records) + len(page.unreadable)
     reading.records += records

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
 from sync import absence, keep, planner, push, send
 from sync import pull as pulling
@@ -93,10 +94,13 @@ def _read_to_its_end(clinic: Clinic, source: SourceRun) -> SourceReport:
     if not clinic.dry:
         source.connector.claim()
     _forget_unjudged(source)
+    limits = clinic.settings.safety.hold_if
+    if answers := absence.ask_again(source):
+        page = Page("by id", last=True, correction=True)
+        keep.end_read(source, answers, page, limits=limits, zone=clinic.zone)
     read_anything = False
     for reading, page in pulling.pull(source, clinic.window(source.name)):
         read_anything = True
-        limits = clinic.settings.safety.hold_if
         absence.ask_by_key(source, reading, page, limits=limits, zone=clinic.zone)
         keep.end_read(source, reading, page, limits=limits, zone=clinic.zone)
     return _report(source, read_anything)

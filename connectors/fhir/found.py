@@ -125,10 +125,20 @@ class Found:
             self._met[key] = self._met[other]
 
     def unread(self, appointment_raw: Raw | bytes) -> set[tuple[str, str]]:
-        """Return (type, id) of what an appointment needs and of which only the digest is known."""
-        met = (self._met.get(key) for key in self._keys_in(appointment_raw))
-        hollow = {one.key for one in met if one and not one.content}
+        """Return (type, id) of what an appointment leads to and of which only the digest is known."""
+        hollow: set[str] = set()
+        for key in self._keys_in(appointment_raw):
+            self._find_hollow(key, hollow, MOST_HOPS)
         return {(kind, own) for kind, _, own in (key.partition("/") for key in hollow)}
+
+    def _find_hollow(self, key: str, hollow: set[str], hops: int) -> None:
+        met = self._met.get(key)
+        if met is None:
+            return
+        if not met.content:
+            hollow.add(met.key)
+        for lead in met.leads if hops else ():
+            self._find_hollow(lead, hollow, hops - 1)
 
     def met_by(self, reference: str) -> Met | None:
         """Return what a reference leads to that was read before and can be made."""

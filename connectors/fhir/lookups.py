@@ -59,11 +59,15 @@ class Lookups:
 
     def complete(self, appointment: Raw) -> bool:
         """Fetch what is only known by its digest; return whether there was anything."""
-        unread = self.found.unread(appointment)
-        self._fetch_all(unread)
-        if unread:
+        asked = False
+        for _ in range(_ROUNDS):
+            unread = self.found.unread(appointment)
+            if not unread:
+                break
+            self._fetch_all(unread)
             self.fill([appointment])
-        return bool(unread)
+            asked = True
+        return asked
 
     def trust_nobody(self) -> None:
         """Ask for everybody in this run, as if for the first time."""

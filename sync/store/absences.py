@@ -25,6 +25,20 @@ def of(connection: Connection, clinic: str, source: str) -> dict[int, int]:
     return {row.appointment: row.reads for row in rows}
 
 
+def keys_of(connection: Connection, clinic: str, source: str) -> list[str]:
+    """Return the source's own keys of visits that the last reads did not name, oldest first."""
+    rows = connection.execute(
+        text(
+            "SELECT appointments.source_key FROM absences "
+            "JOIN appointments ON appointments.id = absences.appointment "
+            "WHERE absences.clinic = :clinic AND absences.source = :source "
+            "AND appointments.gone_at IS NULL ORDER BY absences.appointment"
+        ),
+        {"clinic": clinic, "source": source},
+    )
+    return [row.source_key for row in rows]
+
+
 def note(
     connection: Connection,
     clinic: str,

@@ -256,3 +256,36 @@ def test_a_held_listing_is_begun_again_from_where_it_began(line: Line, book: Boo
     line.sync()
     assert book.began[-1] == began
     assert before != began
+
+
+def test_a_visit_that_could_not_be_asked_about_is_asked_about_first_the_next_time(
+    line: Line, book: Book
+) -> None:
+    """A budget that ends with each listing would else never let anybody find out."""
+    book.covers, book.rereads, book.silent, book.gone = [Stretch()], True, True, {"103"}
+    del book.rows["103"]
+    line.sync()
+    assert not is_gone(line, "103")
+    book.silent, book.complete, book.covers, book.unfinished = False, False, [], True
+    book.asked.clear()
+    report = line.sync()
+    assert book.asked == [["103"]]
+    assert is_gone(line, "103")
+    assert report.sources["ehr"].changes == {"gone": 1}
+    assert report.exit == NEEDS_PERSON  # as the read was not finished, and nothing is held
+    book.asked.clear()
+    line.sync()
+    assert book.asked == []
+
+
+def test_one_that_is_there_after_all_is_asked_about_no_more(line: Line, book: Book) -> None:
+    book.covers, book.rereads, book.silent, book.hidden = [Stretch()], True, True, {"103"}
+    line.sync()
+    book.silent = False
+    line.sync()
+    book.hidden = set()
+    line.sync()
+    book.asked.clear()
+    line.sync()
+    assert book.asked == []
+    assert not is_gone(line, "103")

@@ -277,3 +277,23 @@ def test_only_gets_and_searches_are_ever_sent(peer: Peer, clinic: Clinic) -> Non
     list(clinic.connector().check())
     sent = {(one.method, one.path.rpartition("/")[2]) for one in peer.log if one.method != "GET"}
     assert sent == {("POST", "_search")}  # X-06
+
+
+def test_who_was_merged_into_somebody_known_stays_merged_when_a_visit_is_read_again(
+    apart: Peer, clinic: Clinic
+) -> None:
+    """The one that stands is known by a digest alone, which is no reason to lose their number."""
+    people(apart, 1)
+    apart.delete("Appointment", "A-0")
+    old = {"resourceType": "Patient", "id": "old", "active": False}
+    link = {"type": "replaced-by", "other": {"reference": "Patient/p0"}}
+    apart.put({**old, "link": [link]})
+    apart.book("A-merged", NOW + timedelta(days=12), patient="old")
+    first = clinic.read(**WINDOWED)
+    apart.book("A-merged", NOW + timedelta(days=13), patient="old")
+    again = clinic.records(clinic.read(clinic.cursor(first), **WINDOWED))
+    [moved] = [one for one in again if one.key == "A-merged"]
+    [before] = [one for one in clinic.records(first) if one.key == "A-merged"]
+    assert before.data["patients"][0]["key"] == "Patient/p0"
+    assert moved.data["patients"] == before.data["patients"]
+    assert moved.issues == before.issues
