@@ -48,7 +48,7 @@ class Rows:
 
     def _fetch(self) -> Sequence[tuple[Any, ...]]:
         with self._server.translated():
-            rows: Sequence[tuple[Any, ...]] = self._cursor.fetchmany(self._size)
+            rows = self._server.fetch(self._cursor, self._size)
         self.ended = len(rows) < self._size
         return rows
 
@@ -156,6 +156,11 @@ class Server:
     def execute(self, cursor: Any, statement: str, bound: Any) -> None:
         """Run a statement by the path that takes one only, and values apart."""
         cursor.execute(statement, bound)
+
+    def fetch(self, cursor: Any, size: int) -> Sequence[tuple[Any, ...]]:
+        """Return the next rows; the timeout is of the database's own work, not of what we do with them."""
+        rows: Sequence[tuple[Any, ...]] = cursor.fetchmany(size)
+        return rows
 
     def look(self, statement: str, bound: Any = ()) -> list[tuple[Any, ...]]:
         """Run a statement of ours and return its few rows."""

@@ -76,8 +76,15 @@ class Sqlite(Server):
         return connection
 
     def execute(self, cursor: Any, statement: str, bound: Any) -> None:
-        self._deadline = time.monotonic() + self.timeout.total_seconds()
+        self._begin_to_wait()
         cursor.execute(statement, bound)
+
+    def fetch(self, cursor: Any, size: int) -> Sequence[tuple[Any, ...]]:
+        self._begin_to_wait()
+        return super().fetch(cursor, size)
+
+    def _begin_to_wait(self) -> None:
+        self._deadline = time.monotonic() + self.timeout.total_seconds()
 
     def _is_late(self) -> bool:
         return bool(self._deadline) and time.monotonic() > self._deadline
