@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
-from clinicrelay.settings.values import Section
+from clinicrelay.settings.values import Section, wrong
+
+_LINE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+def one_line(text: str) -> str:
+    """Let pass what a header can carry; a secret from a file may have brought its line break."""
+    if not _LINE.fullmatch(text):
+        raise wrong(
+            "this is empty, or holds a line break, a blank at an end or a sign that is not ASCII",
+            "copy it again, as one line",
+        )
+    return text
+
+
+def _one_line(secret: SecretStr) -> SecretStr:
+    one_line(secret.get_secret_value())
+    return secret
+
+
+Line: TypeAlias = Annotated[SecretStr, AfterValidator(_one_line)]
 
 
 class NoAuth(Section):
@@ -29,7 +50,7 @@ class BearerAuth(Section):
     """A token that somebody made for us and that lasts (RFC 6750)."""
 
     type: Literal["bearer"] = Field(description="A lasting token.")
-    token: SecretStr = Field(description="The token.", examples=["${EHR_TOKEN}"])
+    token: Line = Field(description="The token.", examples=["${EHR_TOKEN}"])
 
 
 class HeaderAuth(Section):
@@ -41,7 +62,7 @@ class HeaderAuth(Section):
         description="Name of the header.",
         examples=["X-API-Key"],
     )
-    value: SecretStr = Field(description="What stands in it.", examples=["${EHR_KEY}"])
+    value: Line = Field(description="What stands in it.", examples=["${EHR_KEY}"])
 
 
 class QueryAuth(Section):

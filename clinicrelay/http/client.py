@@ -6,6 +6,8 @@ sentence what is wrong otherwise. Nothing it says holds a query, a body or a sec
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,22 +16,23 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Kit
-from clinicrelay.errors import TryLater
+from clinicrelay.errors import SettingsError, TryLater
 from clinicrelay.http import sentences, waits
-from clinicrelay.http.errors import Foreign, NotAnswered, Spent, Unwelcome
+from clinicrelay.http.addresses import origin, under, with_query
+from clinicrelay.http.errors import Foreign, NotAnswered, NoToken, Spent, Unwelcome
 from clinicrelay.http.options import HttpOptions
 
 if TYPE_CHECKING:
     import httpx
     from tenacity import RetryCallState
 
-LARGEST = 64 << 20  # bytes of an answer, unpacked (F-30)
+    from clinicrelay.auth.flows import Credentials
+
 TRIES = 5  # more of one request, after the first
 TRIES_OF_A_RUN = 40
 LONGEST_WAIT = timedelta(minutes=5)  # a server that asks for more gets its peace till the next run
 _PATIENCE = timedelta(minutes=1)  # with our own rate; a longer wait is left to the next run
 _REDIRECTS = 3
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Client:
         self._sleep, self._clock = sleep, clock
         self._tries_left = TRIES_OF_A_RUN
         self._opened: httpx.Client | None = None
+        self._credentials: Credentials | None = None
+        self._opening = threading.Lock()
 
     @property
     def host(self) -> str:
@@ -118,10 +123,11 @@ class Client:
     ) -> Answer:
         """Return the answer: any 2xx, 304, or a status in `passing`.
 
-        `params` as in httpx (a mapping, or pairs). Raises Foreign, Unwelcome, NotAnswered and Spent.
+        `params` are a mapping (a list as a value repeats the name) or pairs; they go beside what the
+        address has. Raises Foreign, Unwelcome, NotAnswered and Spent.
         """
-        more = {"params": params, "json": json, "data": form, "headers": headers}
-        target = self.resolve(url)
+        more = {"json": json, "data": form, "headers": headers}
+        target = with_query(self.resolve(url), params)
         try:
             answer = self._once(method, target, more, passing)
         except _Again as first:
@@ -134,18 +140,17 @@ class Client:
         """Return a path or link as a whole address; raises Foreign for one on another host."""
         import httpx
 
-        base = httpx.URL(self.options.base_url + "/")
-        if url.startswith(("/", "?")) or "://" not in url.partition("?")[0]:
-            # `/path` counts from our base, not from the host: nobody writes the base twice.
-            target = base.join(url.lstrip("/")) if not url.startswith("?") else _query(base, url)
-        else:
-            target = httpx.URL(url)
-        if origin(target) != origin(base):
+        try:
+            target = under(self.options.base_url, url)
+        except (httpx.InvalidURL, ValueError):
+            raise Unwelcome(f"{self.host} gives a link that is no address") from None
+        if origin(target) != origin(httpx.URL(self.options.base_url)):
             raise Foreign(
                 f"{self.host} leads to another host, {sentences.host_of(str(target))}: "
                 "nothing was sent there"
             )
-        return str(target)
+        # Credentials in a link would go before our own.
+        return str(target.copy_with(userinfo=b""))
 
     def close(self) -> None:
         """Close connections."""
@@ -160,15 +165,16 @@ class Client:
     ) -> Answer:
         """Try again, later and later, as often as makes sense."""
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-        from tenacity.wait import wait_exponential_jitter
+        from tenacity.wait import wait_exponential, wait_random
 
-        usual = wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)
+        # Jitter, so that all clinics of a server that was down do not come back in one breath.
+        usual = wait_exponential(multiplier=1, max=30) + wait_random(0, 1)
 
         def wait(state: RetryCallState) -> float:
             failed = state.outcome.exception() if state.outcome else None
             return self._pause(failed if isinstance(failed, _Again) else first, usual(state))
 
-        self._sleep(self._pause(first, 0.5))
+        self._sleep(self._pause(first, random.uniform(0.2, 0.8)))  # noqa: S311 - no secret
         retrying = Retrying(
             stop=stop_after_attempt(TRIES),
             wait=wait,
@@ -193,26 +199,30 @@ class Client:
         return max(usual, failed.after.total_seconds() if failed.after else 0.0)
 
     def _once(self, method: str, url: str, more: dict[str, Any], passing: Sequence[int]) -> Answer:
-        answer = self._send(method, url, more)
+        answer = self._believed(method, url, more, passing)
         hops = 0
         while answer.status in (301, 302, 303, 307, 308) and answer.status not in passing:
             hops += 1
             if hops > _REDIRECTS:
                 raise Unwelcome(f"{self.host} sends us round in circles", answer=answer)
-            answer = self._follow(method, answer, more)
-        if answer.status == 401 and 401 not in passing and self._renewed():
-            answer = self._send(method, url, more)
+            answer = self._believed("GET", self._onward(method, answer), more, passing)
         if answer.status in waits.WORTH_ANOTHER_TRY and answer.status not in passing:
-            after = waits.asked_for(answer.headers, answer.date or datetime.now(UTC))
+            now = answer.date or datetime.now(UTC)
+            after = waits.asked_for(answer.headers, now, status=answer.status)
             raise _Again(sentences.in_trouble(answer, self.host), after)
         return answer
 
-    def _follow(self, method: str, answer: Answer, more: dict[str, Any]) -> Answer:
+    def _onward(self, method: str, answer: Answer) -> str:
+        """Return where a redirect leads, if that is on the same host."""
         import httpx
 
-        if method != "GET":
+        location = answer.headers.get("location", "")
+        if method != "GET" or not location:
             raise sentences.unwelcome(answer, self.host, self.options)
-        there = httpx.URL(answer.url).join(answer.headers.get("location", ""))
+        try:
+            there = httpx.URL(answer.url).join(location)
+        except (httpx.InvalidURL, ValueError):
+            raise Unwelcome(f"{self.host} sends us to what is no address", answer=answer) from None
         if origin(there) != origin(httpx.URL(self.options.base_url)):
             raise Foreign(
                 f"{self.host} sends us to another host, {sentences.host_of(str(there))}: "
@@ -220,48 +230,65 @@ class Client:
                 fix="write the address that it names as base_url, if that is the right one",
                 answer=answer,
             )
-        return self._send(method, str(there), {**more, "params": None})
+        return str(there.copy_with(userinfo=b""))
+
+    def _believed(
+        self, method: str, url: str, more: dict[str, Any], passing: Sequence[int]
+    ) -> Answer:
+        """Ask; where our credentials are refused, once more with those the settings hold by now."""
+        try:
+            answer = self._asked(method, url, more)
+        except NoToken:
+            if not self._renewed():
+                raise
+            return self._asked(method, url, more)
+        if answer.status == 401 and 401 not in passing and self._renewed():
+            return self._asked(method, url, more)
+        return answer
 
     def _renewed(self) -> bool:
         """Read the settings again: a secret in a file may have been changed since (A-07)."""
-        fresh = self._kit.fresh_options() if self._kit.fresh_options else None
+        try:
+            fresh = self._kit.fresh_options() if self._kit.fresh_options else None
+        except SettingsError:
+            return False  # somebody is editing them; what we hold has to do
         if fresh is None or (fresh.auth == self.options.auth and fresh.tls == self.options.tls):
             return False
         self.close()
-        self.options = fresh
+        # Only how we say who we are: what is read, and where, stays as the run began.
+        self.options = self.options.model_copy(update={"auth": fresh.auth, "tls": fresh.tls})
         return True
 
-    def _send(self, method: str, url: str, more: dict[str, Any]) -> Answer:
+    def _asked(self, method: str, url: str, more: dict[str, Any]) -> Answer:
+        answer, worth_another = self._send(method, url, more)
+        if worth_another:  # a token had run out, and there is a new one
+            answer, _ = self._send(method, url, more)
+        return answer
+
+    def _send(self, method: str, url: str, more: dict[str, Any]) -> tuple[Answer, bool]:
+        """Return the answer, and whether another try may have a token that is accepted."""
         import httpx
+
+        from clinicrelay.http.reading import read
 
         self._wait_our_turn()
         where = f"{method} {httpx.URL(url).path}"
-        until = self._clock() + max(60.0, 4 * self.options.timeout.total_seconds())
         given = {name: value for name, value in more.items() if value is not None}
         try:
-            with self._open().stream(method, url, **given) as response:
-                content = self._read(response, until)
-                return Answer(response.status_code, response.headers, content, url, where)
+            opened, credentials = self._open()
+            until = self._clock() + max(60.0, 4 * self.options.timeout.total_seconds())
+            with opened.stream(method, url, **given) as response:
+                content = read(response, self.host, clock=self._clock, until=until)
+                again = credentials.answered(response.request, response.status_code)
+                answer = Answer(response.status_code, response.headers, content, url, where)
+                return answer, again
+        except NotAnswered as error:
+            raise _Again(str(error), error.after) from error
         except httpx.HTTPError as error:
             found = sentences.no_answer(error, self.host, self.options)
             if isinstance(found, TryLater):
                 raise _Again(str(found)) from error
             raise found from error
-
-    def _read(self, response: httpx.Response, until: float) -> bytes:
-        """Read an answer that may be neither endless nor for ever on its way."""
-        parts, size = [], 0
-        for part in response.iter_bytes(_CHUNK):
-            size += len(part)
-            if size > LARGEST:
-                raise Unwelcome(
-                    f"{self.host} sent an answer of more than {LARGEST >> 20} MB",
-                    fix="ask for less at once: smaller pages, or a shorter window",
-                )
-            if self._clock() > until:
-                raise _Again(f"{self.host} takes too long to finish its answer")
-            parts.append(part)
-        return b"".join(parts)
 
     def _wait_our_turn(self) -> None:
         wait = self._kit.pace.take("requests")
@@ -275,20 +302,14 @@ class Client:
             self._sleep(wait.total_seconds())
         self.asked += 1
 
-    def _open(self) -> httpx.Client:
-        if self._opened is None:
-            from clinicrelay.http.opening import open_client
+    def _open(self) -> tuple[httpx.Client, Credentials]:
+        with self._opening:
+            if self._opened is None or self._credentials is None:
+                from clinicrelay.auth.flows import credentials_of
+                from clinicrelay.http.opening import open_client
 
-            self._opened = open_client(self.options, self._headers, self._scope)
-        return self._opened
-
-
-def origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Return scheme, host and port, a scheme's usual port being the same as none."""
-    usual = {"http": 80, "https": 443}.get(url.scheme)
-    return url.scheme, url.host, url.port or usual
-
-
-def _query(base: httpx.URL, url: str) -> httpx.URL:
-    """A link that is only a query belongs to the base itself, as HAPI's `?_getpages=` does."""
-    return base.copy_with(raw_path=base.raw_path.rstrip(b"/") + url.encode())
+                self._credentials = credentials_of(
+                    self.options, self._scope, sleep=self._sleep, clock=self._clock
+                )
+                self._opened = open_client(self.options, self._headers, self._credentials)
+            return self._opened, self._credentials

@@ -31,5 +31,9 @@ class Unwelcome(Refused):
         return self.answer.status if self.answer else 0
 
 
+class NoToken(Unwelcome):
+    """Where tokens are given, we got none: asking again without a change would not help."""
+
+
 class Foreign(Unwelcome):
     """A link or redirect leads to another host: nothing was sent there."""

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from clinicrelay.auth.options import Auth, NoAuth
+from clinicrelay.auth.options import Auth, NoAuth, one_line
 from clinicrelay.settings.schema import LocalPath
 from clinicrelay.settings.values import RateLimit, Section, SomeTime, wrong
 
@@ -28,7 +28,21 @@ def _base_url(value: str) -> str:
     return value.strip().rstrip("/")
 
 
+def _proxy(value: str) -> str:
+    try:
+        parts = urlsplit(value.strip())
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise wrong("this is no proxy's address", "write http://proxy.riverside.example:3128")
+    return value.strip()
+
+
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url)]
+Proxy: TypeAlias = Annotated[str, AfterValidator(_proxy)]
+HeaderName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderText: TypeAlias = Annotated[str, AfterValidator(one_line)]
 
 
 class Tls(Section):
@@ -57,6 +71,12 @@ class Tls(Section):
         description="Believe any certificate; only inside your own network, and warned of each run.",
     )
 
+    @model_validator(mode="after")
+    def _whole(self) -> Tls:
+        if (self.key or self.password) and not self.cert:
+            raise wrong("a key without its certificate", "name the certificate: cert: …")
+        return self
+
 
 class HttpOptions(Section):
     """What every source reached by HTTP has."""
@@ -72,11 +92,15 @@ class HttpOptions(Section):
         examples=[{"type": "bearer", "token": "${EHR_TOKEN}"}],
     )
     tls: Tls = Field(default=Tls(), description="Certificates, where the usual ones do not do.")
-    headers: dict[str, str] = Field(
-        default={}, description="Headers to send with each request.", examples=[{"X-Site": "12"}]
+    headers: dict[HeaderName, HeaderText] = Field(
+        default={},
+        repr=False,  # somebody will write a key here
+        description="Headers to send with each request; secrets belong under auth.",
+        examples=[{"X-Site": "12"}],
     )
-    proxy: str | None = Field(
+    proxy: Proxy | None = Field(
         default=None,
+        repr=False,  # may hold a password
         description="Way out. Absent: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment.",
         examples=["http://proxy.riverside.example:3128"],
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,13 +27,16 @@ def unwelcome(answer: Answer, host: str, options: HttpOptions) -> Unwelcome:
     """Return the error for an answer that another try would not better."""
     what, fix = _SAID.get(answer.status, (f"answered {answer.status}", "look into its manual"))
     kind = options.auth.type
+    if answer.status == 401:
+        what, fix = _unauthorised(kind)
+    elif 300 <= answer.status < 400:
+        what, fix = "sends us elsewhere", "check base_url: it may have moved"
     fix = fix.format(kind=kind, where=answer.where)
     return Unwelcome(f"{host} {what} ({answer.status} to {answer.where})", fix=fix, answer=answer)
 
 
 _SAID = {
     400: ("finds our request wrong", "check params, partition and preset against its manual"),
-    401: ("does not accept our credentials", "check auth (now {kind}): wrong, expired or missing"),
     403: (
         "knows us and does not let us read this",
         "ask its administrators to let our account read {where}",
@@ -45,6 +50,17 @@ _SAID = {
 }
 
 
+def _unauthorised(kind: str) -> tuple[str, str]:
+    if kind == "none":
+        return "wants to know who we are", "write credentials under auth"
+    if kind in ("oauth2", "smart_backend"):
+        return (
+            "does not accept the tokens that we are given for it",
+            "check that token_url, audience and scope belong to this base_url",
+        )
+    return "does not accept our credentials", "check auth (now {kind}): wrong, expired or withdrawn"
+
+
 def in_trouble(answer: Answer, host: str) -> str:
     """Return what a server's own trouble is called."""
     if answer.status == 429:
@@ -52,7 +68,7 @@ def in_trouble(answer: Answer, host: str) -> str:
     return f"{host} is in trouble ({answer.status} to {answer.where})"
 
 
-def no_answer(  # noqa: PLR0911 - one sentence each
+def no_answer(  # noqa: PLR0911 - one line a failure
     error: httpx.HTTPError, host: str, options: HttpOptions
 ) -> NotAnswered | Unwelcome:
     """Return what it means that no answer came: to be tried again, or for a person to mend."""
@@ -60,32 +76,101 @@ def no_answer(  # noqa: PLR0911 - one sentence each
 
     cause = _root(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return Unwelcome(
-            f"the certificate of {host} is not to be trusted: {cause.verify_message}",
-            fix="if it is signed by your own authority, name its certificate in tls.ca",
-        )
+        return _distrusted(cause, host)
     if isinstance(cause, ssl.SSLError):
-        return Unwelcome(
-            f"no encrypted connection to {host} comes about: {cause.reason or 'it broke off'}",
-            fix="check that base_url begins rightly with https, and whether it wants tls.cert",
-        )
+        return _no_encryption(cause, host, options)
     if isinstance(error, httpx.ProxyError):
-        return NotAnswered("the proxy does not let us through")
+        return _proxy(error, host)
     if isinstance(error, httpx.ConnectTimeout):
-        return NotAnswered(f"{host} cannot be reached: it does not answer at all")
+        return NotAnswered(f"{_reached(host, options)}: it does not answer at all")
     if isinstance(error, httpx.TimeoutException):
         seconds = options.timeout.total_seconds()
         return NotAnswered(f"{host} does not answer within {seconds:g} s")
     if isinstance(error, httpx.ConnectError):
-        unknown = "Name or service" in str(cause) or "getaddrinfo" in str(cause)
-        unknown = unknown or "name resolution" in str(cause)
-        why = "nobody knows this name" if unknown else "nothing listens there"
-        return NotAnswered(f"{host} cannot be reached: {why}")
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return NotAnswered(f"{_reached(host, options)}: {_unconnected(cause)}")
+    if isinstance(error, httpx.UnsupportedProtocol):
         return Unwelcome(f"{host} is no address", fix="check base_url")
-    if isinstance(error, httpx.DecodingError):
-        return Unwelcome(f"{host} sends an answer that cannot be unpacked")
+    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in str(error):
+        return NotAnswered(f"{host} broke its answer off, or does not speak HTTP")
     return NotAnswered(f"{host} broke the connection off")
+
+
+def _reached(host: str, options: HttpOptions) -> str:
+    """Name the proxy too: then it is the one that was, or was not, to be reached."""
+    way = f" by the proxy {host_of(options.proxy)}" if options.proxy else ""
+    return f"{host} cannot be reached{way}"
+
+
+def _unconnected(cause: BaseException) -> str:
+    if isinstance(cause, socket.gaierror):
+        if cause.errno == socket.EAI_AGAIN:
+            return "names cannot be looked up now (DNS)"
+        return "nobody knows this name (DNS)"
+    number = cause.errno if isinstance(cause, OSError) else None
+    if number in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+        return "no way leads there from this machine"
+    return "nothing listens there" if number == errno.ECONNREFUSED else "the connection breaks off"
+
+
+def _proxy(error: httpx.ProxyError, host: str) -> NotAnswered | Unwelcome:
+    """A proxy's own answer; httpx puts its status before all other words."""
+    status = str(error).partition(" ")[0]
+    if status == "407":
+        what, fix = _SAID[407]
+        return Unwelcome(f"{host} {what} (407)", fix=fix)
+    if status == "403":
+        return Unwelcome(
+            f"the proxy does not let us through to {host} (403)",
+            fix="ask who runs the proxy to allow this host, or name it in NO_PROXY",
+        )
+    shown = f" ({status})" if status.isdecimal() else ""
+    return NotAnswered(f"the proxy does not get through to {host}{shown}")
+
+
+# By OpenSSL's X509_V_ERR_… numbers.
+_DISTRUST = {
+    9: ("is not valid yet", "check the clocks of this machine and of that one"),
+    10: ("has expired", "ask its administrators to renew it"),
+    18: ("is signed by itself", "name that certificate in tls.ca"),
+    19: ("is signed by somebody we do not know", "name the signer's certificate in tls.ca"),
+    20: (
+        "is signed by somebody we do not know",
+        "name the signer's certificate in tls.ca, and what lies between if the server sends it not",
+    ),
+    62: ("is for another name", "write base_url with the name that the certificate is for"),
+    64: ("is for another name", "write base_url with the name that the certificate is for"),
+}
+
+
+def _distrusted(cause: ssl.SSLCertVerificationError, host: str) -> Unwelcome:
+    what, fix = _DISTRUST.get(
+        cause.verify_code, (f"is not to be trusted: {cause.verify_message}", "check it, and tls.ca")
+    )
+    return Unwelcome(f"the certificate of {host} {what}", fix=fix)
+
+
+def _no_encryption(cause: ssl.SSLError, host: str, options: HttpOptions) -> NotAnswered | Unwelcome:
+    reason = cause.reason or ""
+    if "CERTIFICATE_REQUIRED" in reason or ("HANDSHAKE_FAILURE" in reason and not options.tls.cert):
+        return Unwelcome(
+            f"{host} wants a certificate of ours", fix="name it in tls.cert, its key in tls.key"
+        )
+    if any(word in reason for word in ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED")):
+        return Unwelcome(
+            f"{host} does not accept our certificate",
+            fix="check that tls.cert is the one they registered, and not expired",
+        )
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        return Unwelcome(
+            f"{host} does not speak an encrypted language there",
+            fix="check the port in base_url; plain http only inside your own network",
+        )
+    if "EOF" in reason or not reason:
+        return NotAnswered(f"{host} broke the connection off while it was being encrypted")
+    return Unwelcome(
+        f"no encrypted connection to {host} comes about: {reason.lower().replace('_', ' ')}",
+        fix="it may be too old, or want another kind of certificate (tls.cert)",
+    )
 
 
 def _root(error: BaseException) -> BaseException:

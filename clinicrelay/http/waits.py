@@ -9,17 +9,17 @@ from email.utils import parsedate_to_datetime
 WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def asked_for(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+def asked_for(headers: Mapping[str, str], now: datetime, *, status: int) -> timedelta | None:
     """Return the wait that an answer asks for, None where it asks for none.
 
     `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3), Microsoft's
-    `x-ms-retry-after-ms`, and `X-RateLimit-Reset` as seconds since 1970 or an ISO instant.
+    `x-ms-retry-after-ms`, and of an answer 429 `X-RateLimit-Reset` as seconds since 1970 or from now,
+    or an ISO instant: other answers say with it when a quota is new that is far from used up.
     """
-    for name, read in (
-        ("x-ms-retry-after-ms", _milliseconds),
-        ("retry-after", _seconds_or_date),
-        ("x-ratelimit-reset", _reset),
-    ):
+    ways = [("x-ms-retry-after-ms", _milliseconds), ("retry-after", _seconds_or_date)]
+    if status == 429:
+        ways.append(("x-ratelimit-reset", _reset))
+    for name, read in ways:
         if (text := headers.get(name)) and (wait := read(text.strip(), now)) is not None:
             return max(timedelta(0), wait)
     return None
@@ -34,7 +34,7 @@ def told(wait: timedelta) -> str:
 
 
 def _milliseconds(text: str, now: datetime) -> timedelta | None:
-    return timedelta(milliseconds=int(text)) if text.isdecimal() else None
+    return timedelta(milliseconds=min(int(text), 10**11)) if text.isdecimal() else None
 
 
 def _seconds_or_date(text: str, now: datetime) -> timedelta | None:
@@ -49,7 +49,10 @@ def _seconds_or_date(text: str, now: datetime) -> timedelta | None:
 def _reset(text: str, now: datetime) -> timedelta | None:
     try:
         if text.isdecimal():
-            return datetime.fromtimestamp(int(text), UTC) - now
+            seconds = int(text) // 1000 if len(text) > 11 else int(text)  # some count milliseconds
+            if seconds < 10**8:  # nobody's clock says 1973: so many seconds from now
+                return timedelta(seconds=seconds)
+            return datetime.fromtimestamp(seconds, UTC) - now
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
         return None

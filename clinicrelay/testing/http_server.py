@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -44,10 +45,17 @@ class Reply:
 class HttpServer:
     """Listens on 127.0.0.1. `answer` may be exchanged at any time; `log` holds what was asked."""
 
-    def __init__(self, answer: Callable[[Asked], Reply]) -> None:
+    def __init__(
+        self, answer: Callable[[Asked], Reply], *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.answer = answer
         self.log: list[Asked] = []
+        self._scheme = "https" if tls else "http"
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        if tls:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._server.daemon_threads = True
         self._connections: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -55,7 +63,7 @@ class HttpServer:
     @property
     def url(self) -> str:
         """The address, without a slash at its end."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> None:
         self._thread.start()
@@ -86,7 +94,7 @@ class HttpServer:
             def handle_one_request(self) -> None:
                 try:
                     super().handle_one_request()
-                except (ConnectionError, TimeoutError):
+                except (ConnectionError, TimeoutError, ssl.SSLError):
                     self.close_connection = True
 
             def __getattr__(self, name: str) -> Any:
@@ -128,9 +136,11 @@ class HttpServer:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Reply]) -> Iterator[HttpServer]:
-    """Serve until the block ends."""
-    server = HttpServer(answer)
+def serving(
+    answer: Callable[[Asked], Reply], *, tls: ssl.SSLContext | None = None
+) -> Iterator[HttpServer]:
+    """Serve until the block ends, encrypted with `tls`."""
+    server = HttpServer(answer, tls=tls)
     server.start()
     try:
         yield server
