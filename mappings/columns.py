@@ -56,6 +56,10 @@ class InTable:
         index = self.place(name)
         return cleaned(itemgetter(index), self.nulls) if index is not None else None
 
+    def untouched(self, name: Name) -> Get:
+        index = self.place(name)
+        return itemgetter(index) if index is not None else lambda cells: None
+
     def places(self, names: Iterable[Name]) -> list[int]:
         """Return the columns that the table has of all names, in its order."""
         found = (self.place(name) for name in names)

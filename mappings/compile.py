@@ -15,9 +15,9 @@ from clinicrelay.model import Appointment
 from clinicrelay.paths import fold, is_name
 from clinicrelay.tables import Header, Row
 from mappings.columns import InKeys, InTable, InTexts, wrong_column
-from mappings.fields import InJson, Resolve, Source, compile_field, compile_text
+from mappings.fields import InJson, ResolveLists, Source, compile_field, compile_text
 from mappings.spec import Context, Skip
-from mappings.visit import Make, compile_visit, fresh_names, key_part
+from mappings.visit import Lists, Make, compile_visit, fresh_names, key_part
 
 if TYPE_CHECKING:
     from mappings.mapping import Mapping as Spec
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Bound:
     """A mapping's functions for one shape of record."""
 
-    def __init__(self, spec: Spec, resolve: Resolve, context: Context) -> None:
+    def __init__(self, spec: Spec, resolve: ResolveLists, context: Context) -> None:
         self._spec, self._resolve, self._context = spec, resolve, context
         self.skips = [skip for rule in spec.skips if (skip := _skip(rule, resolve))]
         field = spec.fields.get("key")
@@ -40,7 +40,9 @@ class Bound:
     @cached_property
     def _one_by_one(self) -> Make:
         """Looks at each value of a record by itself."""
-        return compile_visit(self._spec.fields, self._resolve, self._resolve, self._context)
+        lists = Lists(self._spec.each, self._spec.nulls)
+        of = self._spec.fields, self._resolve, self._resolve, self._context
+        return compile_visit(*of, lists)
 
     def key(self, source: Source, given: str | None) -> str | None:
         """Return a record's own key as far as it can be read at all."""
@@ -55,9 +57,10 @@ class BoundToTable(Bound):
 
     def __init__(self, spec: Spec, table: InTable, context: Context) -> None:
         super().__init__(spec, table, context)
-        texts = InTexts(table, fresh_names(spec.fields))
+        texts = InTexts(table, fresh_names(spec.own_fields))
         self._texts = texts.take
-        self._at_once = compile_visit(spec.fields, table, texts, context)
+        lists = Lists(spec.each, spec.nulls)
+        self._at_once = compile_visit(spec.fields, table, texts, context, lists)
 
     def make(self, source: Source, given: str | None) -> Appointment:
         texts = self._texts(source)
@@ -66,7 +69,7 @@ class BoundToTable(Bound):
         return self._at_once(source, texts, given)
 
 
-def _skip(rule: Skip, resolve: Resolve) -> Callable[[Source], bool] | None:
+def _skip(rule: Skip, resolve: ResolveLists) -> Callable[[Source], bool] | None:
     text = compile_text(rule.name, resolve)
     if text is None:
         return None
@@ -113,13 +116,16 @@ class Mapper:
         try:
             if bound.skips and any(skip(source) for skip in bound.skips):
                 return None
-            return bound.make(source, record.key)
+            visit = bound.make(source, record.key)
         except BadRecord as wrong:
             wrong.key = wrong.key or bound.key(source, record.key)
             raise
         except ValueError as wrong:  # ours alone: a path into data of another shape
             key = bound.key(source, record.key)
             raise BadRecord("bad_shape", detail=str(wrong), key=key) from None
+        if record.issues:
+            return msgspec.structs.replace(visit, issues=visit.issues + record.issues)
+        return visit
 
     def column_of(self, record: Record, field: str | None) -> int | None:
         """Return the number, from 1, of the column in which a table's row is wrong about a field.

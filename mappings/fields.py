@@ -42,6 +42,12 @@ class Resolve(Protocol):
     def __call__(self, name: Name, /) -> Text | None: ...
 
 
+class ResolveLists(Resolve, Protocol):
+    """Finds also what reads a place of a record as it is, such as a list."""
+
+    def untouched(self, name: Name, /) -> Get: ...
+
+
 class InJson:
     """Resolves names in decoded JSON; of a name's synonyms the first that holds something counts."""
 
@@ -52,6 +58,9 @@ class InJson:
 
     def __call__(self, name: Name) -> Text | None:
         return cleaned(_search(name), self._nulls)
+
+    def untouched(self, name: Name) -> Get:
+        return _search(name)
 
 
 def _search(name: Name) -> Get:

@@ -12,6 +12,7 @@ from clinicrelay.times import parse_span, zone_of
 from mappings.files import Document, Steps
 from mappings.spec import (
     FIELDS,
+    SEVERAL,
     WORDS,
     Case,
     Constant,
@@ -24,7 +25,7 @@ from mappings.spec import (
 )
 from mappings.transforms import TRANSFORMS, TYPES, as_text, read_bool, read_minutes
 
-_TOP = ("version", "fields", "nulls", "skip_if", "header", "tests")
+_TOP = ("version", "fields", "each", "nulls", "skip_if", "header", "tests")
 _ORIGINS = ("path", "any", "join", "literal")
 _OPTIONS = (
     *("also", "with", "table", "unknown", "default", "type", "formats", "zone", "unit", "required"),
@@ -62,6 +63,26 @@ class Grammar:
         found = {name: self._field(name, given[name]) for name in given if name in FIELDS}
         return {name: field for name, field in found.items() if field is not None}
 
+    def each(self, fields: Mapping[str, Field]) -> dict[str, Name]:
+        """Return the list in a record that each kind of people is read from."""
+        given = self._mapping(("each",), self._top.get("each", {}))
+        self._known(("each",), given, SEVERAL, "list")
+        found = {
+            owner: self._list(owner, given[owner], fields) for owner in given if owner in SEVERAL
+        }
+        if "practitioner.primary" in fields and "practitioner" not in found:
+            message = "of one practitioner there is nothing to tell: this is for `each`"
+            fix = "leave it out, or name the list: each: {practitioner: …}"
+            self._doc.wrong(("fields", "practitioner.primary"), "each", message, fix)
+        return {owner: name for owner, name in found.items() if name}
+
+    def _list(self, owner: str, given: Any, fields: Mapping[str, Field]) -> Name | None:
+        if not any(name.startswith(f"{owner}.") for name in fields):
+            message = f"no field says what of an entry is the {owner}"
+            fix = f"write under fields, say, {owner}.key: {{path: id}}"
+            self._doc.wrong(("each", owner), "missing", message, fix)
+        return self._name(("each", owner), given, [])
+
     def nulls(self) -> frozenset[str]:
         """Return the words for nothing in every case people write them in."""
         words = {"", *self._texts(("nulls",), self._top.get("nulls", []))}
@@ -79,7 +100,9 @@ class Grammar:
         """Return the groups of fields of which a table's header must show at least one each."""
         given = self._top.get("header")
         if given is None:
-            return tuple((name,) for name, field in fields.items() if field.required)
+            lists = self._mapping(("each",), self._top.get("each", {}))
+            required = (name for name, field in fields.items() if field.required)
+            return tuple((n,) for n in required if n.partition(".")[0] not in lists)
         groups = given if isinstance(given, list) else []
         for index, group in enumerate(groups):
             self._known(("header", index), dict.fromkeys(group), fields, "field")

@@ -36,6 +36,7 @@ class Parsed:
     skips: tuple[Skip, ...]
     header: tuple[tuple[str, ...], ...]
     tests: tuple[Case, ...]
+    each: Pairs[str, Name]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,16 @@ class Mapping:
         return self.parsed.fields
 
     @property
+    def each(self) -> Pairs[str, Name]:
+        """The lists of people in a record, by whose they are: patient, practitioner."""
+        return self.parsed.each
+
+    @cached_property
+    def own_fields(self) -> Pairs[str, Field]:
+        """The fields that are read of the record itself, not of an entry of its lists."""
+        return {n: f for n, f in self.fields.items() if n.partition(".")[0] not in self.each}
+
+    @property
     def nulls(self) -> frozenset[str]:
         return self.parsed.nulls
 
@@ -91,9 +102,9 @@ class Mapping:
 
     @cached_property
     def names(self) -> tuple[Name, ...]:
-        """Every place in a record that the mapping looks at."""
-        of_fields = (name for field in self.fields.values() for name in names_in(field.origin))
-        return (*of_fields, *(skip.name for skip in self.skips))
+        """Every place in a record that the mapping looks at; what is within its lists is not told."""
+        of_fields = (n for field in self.own_fields.values() for n in names_in(field.origin))
+        return (*of_fields, *self.each.values(), *(skip.name for skip in self.skips))
 
     @cached_property
     def columns(self) -> Columns:
@@ -159,6 +170,7 @@ def _parsed(text: str, file: Path) -> Parsed:
         skips=grammar.skips(),
         header=grammar.header(fields),
         tests=grammar.cases(),
+        each=grammar.each(fields),
     )
     document.raise_findings()
     return found

@@ -47,10 +47,14 @@ FIELDS: dict[str, str] = {
     "practitioner.email": "email",
     "practitioner.phone": "phone",
     "practitioner.specialty": "text",
+    "practitioner.primary": "bool",
     "location.key": "text",
     "location.name": "text",
     "location.address": "text",
 }
+
+# Whom a record may list several of, with `each`.
+SEVERAL = ("patient", "practitioner")
 
 # Fields whose words are ours alone; a table has to lead to one of them.
 WORDS: dict[str, frozenset[str]] = {

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from clinicrelay.dates import AmbiguousDate
 from clinicrelay.errors import BadRecord
-from clinicrelay.model import Appointment, Issue, Kind, Modality, Place, Practitioner, Status
+from clinicrelay.model import (
+    Appointment,
+    Issue,
+    Kind,
+    Modality,
+    Patient,
+    Place,
+    Practitioner,
+    Status,
+)
 from clinicrelay.times import zone_of
 from mappings.columns import Part, remembered
 from mappings.fields import (
     Get,
     Read,
     Resolve,
+    ResolveLists,
     Source,
     compile_field,
     compile_parts,
@@ -32,6 +42,7 @@ from mappings.people import (
     place_part,
     practitioner_part,
 )
+from mappings.several import Several, several_patients, several_practitioners
 from mappings.spec import FLAGS, Context, Field, Name, names_in
 from mappings.transforms import clean, read_minutes
 
@@ -69,14 +80,39 @@ _KINDS = {kind.value: kind for kind in Kind}
 _MODALITIES = {modality.value: modality for modality in Modality}
 
 
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Which people a record lists: `each` of a mapping, and what counts as nothing in an entry."""
+
+    each: Mapping[str, Name]
+    nulls: frozenset[str]
+
+    def of(
+        self, owner: str, fields: Mapping[str, Field], resolve: ResolveLists, context: Context
+    ) -> Several[Any] | None:
+        """Return what reads all patients or practitioners, None where they are not listed."""
+        name = self.each.get(owner)
+        if name is None:
+            return None
+        several = several_patients if owner == "patient" else several_practitioners
+        return several(fields, resolve.untouched(name), self.nulls, context)
+
+
 def compile_visit(
-    fields: Mapping[str, Field], resolve: Resolve, fresh: Resolve, context: Context
+    fields: Mapping[str, Field],
+    resolve: ResolveLists,
+    fresh: Resolve,
+    context: Context,
+    lists: Lists,
 ) -> Make:
     """Return what makes a visit of a record whose places are found by `resolve`.
 
     `fresh` finds those of the fields that are another in every record: a table's row may hold them
     in another form, which is the second thing that a visit is made of.
     """
+    patients_of: Several[Patient] | None = lists.of("patient", fields, resolve, context)
+    doctors_of: Several[Practitioner] | None = lists.of("practitioner", fields, resolve, context)
+    fields = {n: f for n, f in fields.items() if n.partition(".")[0] not in lists.each}
     readers = _readers(fields, resolve, fresh, context)
     when_of = remembered(
         _when_part(fields, readers, resolve, context),
@@ -101,7 +137,17 @@ def compile_visit(
         key = key_of(texts, given)
         start, end, inferred, zone = when_of(source, issues)
         status, raw, doctor, kind, modality, place = care_of(source, issues)
-        patient = patient_of(texts, issues)
+        if patients_of is None:
+            patient = patient_of(texts, issues)
+            patients: tuple[Patient, ...] = (patient,) if patient else ()
+        else:
+            patients = patients_of(source, issues)
+            patient = patients[0] if patients else None
+        if doctors_of is None:
+            doctors: tuple[Practitioner, ...] = (doctor,) if doctor else ()
+        else:
+            doctors = doctors_of(source, issues)
+            doctor = doctors[0] if doctors else None
         key = key or derived_visit_key(patient, doctor, start)
         # By position: so many keywords take four times as long.
         return Appointment(
@@ -116,8 +162,8 @@ def compile_visit(
             modality,
             link_of(texts, issues) if link_of else None,
             link_for_doctor_of(texts, issues) if link_for_doctor_of else None,
-            (patient,) if patient else (),
-            (doctor,) if doctor else (),
+            patients,
+            doctors,
             place,
             service_of(texts, issues) if service_of else None,
             notes_of(source, issues) if notes_of else None,

@@ -1,0 +1,66 @@
+"""Whom former runs have met: a digest and an age each, so that nobody is asked for without need.
+
+What was read of a person is not kept here. As long as nothing else changed, the digest alone proves
+that a visit is what it was; whoever needs more has to ask again (F-20).
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from zlib import crc32
+
+_SHELVES = 64  # rows in the store; what changes on one leaves the others unwritten
+_FORGOTTEN = timedelta(days=30)
+
+
+class Acquaintance(NamedTuple):
+    """A resource as it was when last asked for; `asked` in seconds since 1970, our business time."""
+
+    digest: bytes
+    asked: int
+    etag: str | None
+
+
+class Acquainted:
+    """Remembers, in `memory`, what was met under keys such as Patient/5."""
+
+    def __init__(
+        self, memory: MutableMapping[str, Any], now: datetime, believed: timedelta
+    ) -> None:
+        self._memory = memory
+        self._now = int(now.timestamp())
+        self._believed = int(believed.total_seconds())
+        self.trusting = True  # else everybody is met as if for the first time
+
+    def recall(self, key: str) -> Acquaintance | None:
+        """Return what is remembered, however old."""
+        known = self._memory.get(_shelf(key), {}).get(key) if self.trusting else None
+        return Acquaintance(bytes.fromhex(known[0]), known[1], known[2]) if known else None
+
+    def is_fresh(self, known: Acquaintance) -> bool:
+        """Whether it may be believed without asking."""
+        return 0 <= self._now - known.asked < self._believed
+
+    def note(self, key: str, digest: bytes, etag: str | None) -> None:
+        """Remember that it is so now."""
+        self._put(key, [digest.hex(), self._now, etag])
+
+    def forget(self, key: str) -> None:
+        """Ask the next time."""
+        if key in self._memory.get(_shelf(key), {}):
+            self._put(key, None)
+
+    def _put(self, key: str, said: list[Any] | None) -> None:
+        oldest = self._now - int(_FORGOTTEN.total_seconds())
+        # A new shelf each time: the store compares it with the old one to see what to write.
+        shelf = {k: v for k, v in self._memory.get(_shelf(key), {}).items() if v[1] > oldest}
+        shelf.pop(key, None)
+        if said:
+            shelf[key] = said
+        self._memory[_shelf(key)] = shelf
+
+
+def _shelf(key: str) -> str:
+    return f"met/{crc32(key.encode()) % _SHELVES:02}"

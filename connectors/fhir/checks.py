@@ -1,0 +1,117 @@
+"""What `check` says of a FHIR server: the way there, the credentials, what it can, its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from clinicrelay.contracts import Finding
+from clinicrelay.errors import Refused, TryLater
+from connectors.fhir import declared
+from connectors.fhir.capability import Capability
+from connectors.fhir.options import FhirOptions
+from connectors.fhir.presets import Preset
+from connectors.fhir.search import Part, Searching
+from connectors.fhir.server import Query, Server
+from connectors.fhir.strategies import Way, choose, ids_of, undeclared
+
+_SKEW = timedelta(minutes=2)
+_NEEDED = ("Patient", "Practitioner", "Location")
+
+
+def advise(options: FhirOptions, preset: Preset) -> Iterator[Finding]:
+    """Yield what the settings lack, as far as that can be seen without asking anybody."""
+    wanted = options.strategy if options.strategy != "auto" else preset.strategy
+    if wanted == "partition" and options.partition is None:
+        try:
+            choose(options, preset, Capability(declared=True))
+        except Refused as error:
+            yield Finding("error", "no_partition", str(error), error.fix, path="partition")
+
+
+def check(server: Server, options: FhirOptions, preset: Preset, now: datetime) -> Iterator[Finding]:
+    """Yield what is wrong, and how the server will be read; asks a handful of questions."""
+    known = Capability()
+    try:
+        known = declared.ask(server, options)
+        way = choose(options, preset, known)
+        yield Finding("note", "strategy", _told(way, known))
+        yield from _appointments(server, options, way, now)
+    except (Refused, TryLater) as error:
+        yield finding(error)
+        yield from _vendor(options, known)
+        return
+    for name in undeclared(options, known):
+        message = f"the server does not list the search parameter {name}"
+        yield Finding("warning", "undeclared_parameter", message, "check params and partition")
+    yield from _skew(server, now)
+    yield from _permissions(server)
+
+
+def finding(error: Refused | TryLater) -> Finding:
+    """Return an error as what `check` prints."""
+    code = "refused" if isinstance(error, Refused) else "not_answered"
+    return Finding("error", code, str(error), getattr(error, "fix", ""))
+
+
+def _told(way: Way, known: Capability) -> str:
+    version = f"FHIR {known.version}" if known.version else "a FHIR server of unknown version"
+    return f"{version}; {way.told}"
+
+
+def _vendor(options: FhirOptions, known: Capability) -> Iterator[Finding]:
+    if known.vendor and options.preset and known.vendor != options.preset:
+        yield Finding(
+            "warning",
+            "preset",
+            f"the server says that it is of {known.vendor}, and preset is {options.preset}",
+            f"write preset: {known.vendor}",
+        )
+
+
+def _appointments(
+    server: Server, options: FhirOptions, way: Way, now: datetime
+) -> Iterator[Finding]:
+    """Ask for one appointment the way they will be asked for. Raises what the search raises."""
+    given = tuple((name, value) for name, values in options.params.items() for value in values)
+    searching = Searching(given, (), 1)
+    part = Part()
+    if way.strategy == "partition" and options.partition:
+        part = Part(by=options.partition.by, ids=tuple(ids_of(options)[:1]))
+    sheet = server.search(searching.listing(_today(part, way, now)))
+    for remark in sheet.remarks:
+        if remark.about:
+            names = ", ".join(remark.about)
+            message = f"the server ignores the search parameter {names}"
+            yield Finding("error", "ignored_parameter", message, "take it out of params")
+
+
+def _today(part: Part, way: Way, now: datetime) -> Part:
+    from dataclasses import replace
+
+    from connectors.fhir.search import Days
+
+    if not way.by_days:
+        return part
+    day = now.date()
+    return replace(part, days=Days(day, day + timedelta(days=1), "UTC"))
+
+
+def _skew(server: Server, now: datetime) -> Iterator[Finding]:
+    if server.clock and abs(server.clock - now) > _SKEW:
+        minutes = round(abs(server.clock - now) / timedelta(minutes=1))
+        message = f"the clocks of {server.client.host} and of this machine differ by {minutes} min"
+        yield Finding("warning", "clock_skew", message, "let both be set by a time server (NTP)")
+
+
+def _permissions(server: Server) -> Iterator[Finding]:
+    for kind in _NEEDED:
+        try:
+            server.search(Query(kind, (("_count", "1"),)))
+        except TryLater as error:
+            yield finding(error)
+        except Refused as error:
+            if getattr(error, "status", 0) == 403:
+                message = f"{server.client.host} does not let us read {kind} (403)"
+                fix = f"ask its administrators for the scope system/{kind}.read"
+                yield Finding("warning", "no_permission", message, fix)

@@ -1,0 +1,175 @@
+"""From a page as it came to a page of records: what is a visit, what is only referred to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from msgspec import Raw
+
+from clinicrelay.contracts import Record, Unmade, Unreadable
+from clinicrelay.errors import BadRecord
+from connectors.fhir.found import Found
+from connectors.fhir.resources import Entry, head_of
+from connectors.fhir.seen import Seen
+from connectors.fhir.server import Sheet
+from connectors.fhir.visit import Reader
+
+# What a record always has, in this order; of a deletion no more is known than which visit it was.
+KEYS = (
+    "key",
+    "status",
+    "cancel_reason",
+    "start",
+    "end",
+    "minutes",
+    "kind",
+    "modality",
+    "join_url",
+    "join_url_practitioner",
+    "service",
+    "specialty",
+    "reason",
+    "notes",
+    "visit_number",
+    "location_key",
+    "location_name",
+    "location_address",
+    "timezone",
+    "patients",
+    "practitioners",
+)
+
+_SHOWN = 20_000  # characters of what could not be read
+
+
+class Version(NamedTuple):
+    """One appointment as a page has it; without `raw` it was deleted."""
+
+    key: str
+    raw: Raw | None
+    updated: str | None
+
+
+@dataclass(slots=True)
+class Sorted:
+    """What a page holds: visits by key, each once, and what could not be read."""
+
+    visits: dict[str, Version] = field(default_factory=dict)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    @property
+    def raws(self) -> list[Raw]:
+        """The visits that are there, as they came."""
+        return [one.raw for one in self.visits.values() if one.raw is not None]
+
+
+def sort(sheet: Sheet, seen: Seen, found: Found) -> Sorted:
+    """Tell visits from what they refer to, which goes to `found`; what is no news is left out."""
+    done = Sorted()
+    for entry in sheet.bundle.entries:
+        if entry.mode == "outcome":
+            continue
+        if entry.resource:
+            _take(entry, done, seen, found)
+        elif entry.method == "DELETE" and (key := _deleted(entry)):
+            _keep(Version(key, None, entry.changed), done, seen)
+    return done
+
+
+def _take(entry: Entry, done: Sorted, seen: Seen, found: Found) -> None:
+    try:
+        head = head_of(entry.resource)
+    except ValueError as error:
+        done.unreadable.append(_unreadable(entry, "not_fhir", str(error)))
+        return
+    if head.type != "Appointment":
+        if head.type != "OperationOutcome":
+            found.add(entry.resource, entry.full_url)
+    elif entry.mode == "include":
+        return  # such as the one that another took the place of: not what was asked for
+    elif not head.id:
+        done.unreadable.append(_unreadable(entry, "no_id", "an appointment without an id"))
+    else:
+        _keep(Version(head.id, entry.resource, head.updated), done, seen)
+
+
+def _keep(version: Version, done: Sorted, seen: Seen) -> None:
+    if seen.is_news(version.key, version.updated, version.raw or b"deleted"):
+        done.visits.pop(version.key, None)
+        done.visits[version.key] = version
+
+
+def _deleted(entry: Entry) -> str | None:
+    kind, _, rest = (entry.url or "").rpartition("Appointment/")
+    key = rest.partition("/")[0].partition("?")[0]
+    return key if key and (not kind or kind.endswith("/")) else None
+
+
+def _unreadable(entry: Entry, reason: str, detail: str) -> Unreadable:
+    text = bytes(entry.resource).decode("utf-8", "replace")[:_SHOWN]
+    return Unreadable("Appointment", reason, text or "(nothing)", detail)
+
+
+def records(done: Sorted, reader: Reader, complete: Callable[[Raw], bool]) -> Unmade:
+    """Return the visits of a page, of which only digests are made.
+
+    `complete` fetches what a visit needs and of which only a digest is known; it says whether there
+    was anything.
+    """
+    versions = [*done.visits.values()]
+    digests = [
+        reader.digest(one.raw) if one.raw is not None else _gone_digest(one) for one in versions
+    ]
+
+    def make(at: int) -> Record:
+        key, raw, digest = versions[at].key, versions[at].raw, digests[at]
+        if raw is not None and complete(raw):
+            digest = reader.digest(raw)
+        return record(key, raw, reader, digest)
+
+    return Unmade(digests, make)
+
+
+def record(key: str, raw: Raw | None, reader: Reader, digest: bytes) -> Record:
+    """Return a visit as the mapping reads it; one that cannot be a visit says so when it is read."""
+    place = f"Appointment/{key}"
+    if raw is None:
+        return Record(dict.fromkeys(KEYS) | {"key": key}, digest, place, key=key, gone=True)
+    try:
+        return reader.record(raw, place=place, digest=digest)
+    except BadRecord as error:
+        text = bytes(raw).decode("utf-8", "replace")
+        return Record(_Unusable(error, key), digest, place, raw=text, key=key)
+
+
+def gone(key: str) -> Record:
+    """Return the proof that a visit is deleted."""
+    return record(key, None, _NO_READER, _gone_digest(Version(key, None, None)))
+
+
+_NO_READER: Any = None
+
+
+def _gone_digest(version: Version) -> bytes:
+    said = f"gone\0{version.key}\0{version.updated or ''}"
+    return blake2b(said.encode(), digest_size=16).digest()
+
+
+class _Unusable(Mapping[str, Any]):
+    """Stands for a record that cannot be a visit: whoever reads it learns why."""
+
+    def __init__(self, error: BadRecord, key: str) -> None:
+        self._error = error
+        error.key = error.key or key
+
+    def __getitem__(self, name: str) -> Any:
+        raise self._error
+
+    def __iter__(self) -> Iterator[str]:
+        raise self._error
+
+    def __len__(self) -> int:
+        return len(KEYS)

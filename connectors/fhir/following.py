@@ -1,0 +1,62 @@
+"""Whether a link to a next page may be followed: our token goes to our server and nowhere else.
+
+SMART's own client sent it to whatever host a link named; so links are followed on the same origin
+and under the same path only, and a proxy's mistake is mended by a setting, never by guessing (F-04).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, unquote, urlsplit
+
+
+class NotOurs(Exception):
+    """The link leads elsewhere; the text names both ends, and the setting that may help."""
+
+
+def followed(link: str, base_url: str, *, rewrite: bool) -> str:
+    """Return the whole address of a link. Raises NotOurs.
+
+    `?…` belongs to the base itself (HAPI's `?_getpages=`), `/…` to the host, all else to the base.
+    With `rewrite`, another host is replaced by ours.
+    """
+    base = urlsplit(base_url)
+    if link.startswith("?"):
+        return f"{base_url}{link}"
+    try:
+        parts = urlsplit(link)
+        ours = (not parts.scheme and not parts.netloc) or _origin(parts) == _origin(base)
+    except ValueError:  # such as HAPI's host:443:443
+        parts, ours = urlsplit("//?" + link.partition("?")[2]), False
+    if not ours and not rewrite:
+        raise NotOurs(
+            f"its next page lies on another host, {_host(link)} instead of {base.netloc}: nothing "
+            "was sent there; if that is a proxy's mistake, set paging.rewrite_links: true"
+        )
+    path = _path(parts, link, base, ours)
+    if not _is_under(path, base.path):
+        raise NotOurs(f"its next page lies outside of base_url on {base.netloc}: not followed")
+    return f"{base.scheme}://{base.netloc}{path}{f'?{parts.query}' if parts.query else ''}"
+
+
+def _path(parts: SplitResult, link: str, base: SplitResult, ours: bool) -> str:
+    if parts.netloc or link.startswith("/"):
+        path = parts.path
+        if not ours and parts.query.startswith("_getpages=") and not path.strip("/"):
+            return base.path
+        return path
+    return f"{base.path}/{parts.path}"
+
+
+def _is_under(path: str, base: str) -> bool:
+    if ".." in unquote(unquote(path)).split("/"):
+        return False
+    return path.rstrip("/") == base or path.startswith(f"{base}/")
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or usual
+
+
+def _host(link: str) -> str:
+    return link.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2][:80]

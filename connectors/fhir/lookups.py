@@ -1,0 +1,209 @@
+"""Fetches what appointments refer to and did not bring along: patients, practitioners, places.
+
+Fifty at once where the server can search by `_id`, one by one otherwise, and not at all where a
+former run knows them; but who has a visit in the next two days is asked for each time, as a new phone
+number has to be known before the reminder. What a server hides is asked for once, not a thousand times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Raw
+
+from clinicrelay.http import Foreign, Unwelcome
+from connectors.fhir.acquainted import Acquainted
+from connectors.fhir.capability import Capability
+from connectors.fhir.found import Found
+from connectors.fhir.resources import head_of
+from connectors.fhir.seen import moment_of
+from connectors.fhir.server import Expired, Forbidden, Query, Server
+from connectors.fhir.walk import Walk
+
+_AT_ONCE = 50
+_ROUNDS = 5  # from a role to its practitioner, from a merged patient to the one that stands
+_NEAR = timedelta(hours=48)
+
+
+class Lookups:
+    """Fills `Found` for one run. `notes` says what could not be had, once for each kind."""
+
+    def __init__(
+        self,
+        server: Server,
+        found: Found,
+        capability: Capability,
+        acquainted: Acquainted,
+        now: datetime,
+    ) -> None:
+        self.server = server
+        self.found = found
+        self.notes: list[str] = []
+        self._capability = capability
+        self._acquainted = acquainted
+        self._now = now
+        self._forbidden: set[str] = set()
+        self._singly: set[str] = set()
+
+    def fill(self, appointments: Sequence[Raw]) -> None:
+        """Ask for whatever the appointments still need. Raises Unwelcome, NotAnswered and Spent."""
+        for _ in range(_ROUNDS):
+            wanted = self._wanted(appointments)
+            if not wanted:
+                return
+            self._fetch_all(key for key in wanted if not self._believed(*key, near=wanted[key]))
+        for kind, key in self._wanted(appointments):
+            self.found.absent(kind, key)
+
+    def complete(self, appointment: Raw) -> bool:
+        """Fetch what is only known by its digest; return whether there was anything."""
+        unread = self.found.unread(appointment)
+        self._fetch_all(unread)
+        if unread:
+            self.fill([appointment])
+        return bool(unread)
+
+    def trust_nobody(self) -> None:
+        """Ask for everybody in this run, as if for the first time."""
+        self._acquainted.trusting = False
+
+    def _wanted(self, appointments: Sequence[Raw]) -> dict[tuple[str, str], bool]:
+        """Return what is missing, and whether a visit that needs it is near."""
+        wanted: dict[tuple[str, str], bool] = {}
+        for raw in appointments:
+            if missing := self.found.missing(raw):
+                near = self._is_near(raw)
+                wanted |= {key: near or wanted.get(key, False) for key in missing}
+        return wanted
+
+    def _is_near(self, appointment: Raw) -> bool:
+        try:
+            start = moment_of(_start(appointment).start)
+        except msgspec.DecodeError:
+            start = None
+        return start is None or -_NEAR < start - self._now < _NEAR
+
+    def _believed(self, kind: str, key: str, *, near: bool) -> bool:
+        """Take what a former run has met for what it was, where that may be."""
+        known = self._acquainted.recall(f"{kind}/{key}")
+        if known is None or (near and kind == "Patient") or not self._acquainted.is_fresh(known):
+            return False
+        self.found.known(f"{kind}/{key}", known.digest)
+        return True
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def _fetch_all(self, wanted: Iterable[tuple[str, str]]) -> None:
+        kinds: dict[str, list[str]] = {}
+        for kind, key in sorted(wanted):
+            kinds.setdefault(kind, []).append(key)
+        for kind, keys in kinds.items():
+            self._fetch(kind, keys)
+
+    def _fetch(self, kind: str, keys: Sequence[str]) -> None:
+        if kind in self._forbidden:
+            self._absent(kind, keys)
+            return
+        left = set(keys)
+        if len(keys) > 1 and self._may_batch(kind):
+            for at in range(0, len(keys), _AT_ONCE):
+                left -= self._batch(kind, keys[at : at + _AT_ONCE])
+        for key in sorted(left):
+            self._single(kind, key)
+
+    def _may_batch(self, kind: str) -> bool:
+        known = self._capability
+        return kind not in self._singly and (not known.declared or kind in known.by_id)
+
+    def _batch(self, kind: str, keys: Sequence[str]) -> set[str]:
+        """Return which of the keys came. What did not may be merged into another, or gone."""
+        query = Query(kind, (("_id", ",".join(keys)), ("_count", str(len(keys)))))
+        came: set[str] = set()
+        try:
+            for sheet in Walk(self.server, query):
+                for entry in sheet.bundle.entries:
+                    if entry.resource and entry.mode != "outcome":
+                        self.found.add(entry.resource, entry.full_url)
+                came.update(key for key in keys if self._has_met(kind, key, None))
+        except Forbidden:
+            self._is_forbidden(kind)
+            self._absent(kind, keys)
+            return set(keys)
+        except (Unwelcome, Expired) as error:
+            if isinstance(error, Unwelcome) and error.status == 401:
+                raise
+            self._singly.add(kind)  # it cannot search by _id after all
+        return came
+
+    def _single(self, kind: str, key: str) -> None:
+        if kind in self._forbidden:
+            self.found.absent(kind, key)
+            return
+        known = self._acquainted.recall(f"{kind}/{key}") if self._may_be_unread(kind, key) else None
+        try:
+            answer = self.server.read(kind, key, etag=known.etag if known else None)
+        except Foreign:
+            self._note(f"a {kind} was merged into one of another server: not followed")
+            self.found.absent(kind, key)
+            return
+        if answer.status == 304 and known:
+            self.found.known(f"{kind}/{key}", known.digest)
+            self._acquainted.note(f"{kind}/{key}", known.digest, known.etag)
+            return
+        if answer.status == 200:
+            self._take(kind, key, Raw(answer.content))
+        if answer.status == 403:
+            self._is_forbidden(kind)
+        if not self._has_met(kind, key, answer.headers.get("etag")):
+            self.found.absent(kind, key)
+
+    def _take(self, kind: str, key: str, raw: Raw) -> None:
+        """Remember what came; after a merge that is another than was asked for (Epic's 4107)."""
+        try:
+            head = head_of(raw)
+        except ValueError:
+            return
+        if head.type == kind and head.id:
+            self.found.add(raw, f"{self.server.options.base_url}/{kind}/{head.id}")
+            if head.id != key:
+                self.found.stands_for(f"{kind}/{key}", f"{kind}/{head.id}")
+
+    def _may_be_unread(self, kind: str, key: str) -> bool:
+        """Whether a digest will do: not where its content is what is asked for."""
+        return self.found.find(f"{kind}/{key}") is None
+
+    def _has_met(self, kind: str, key: str, etag: str | None) -> bool:
+        """Whether it came; what leads nowhere else is remembered by its digest."""
+        name = f"{kind}/{key}"
+        met = self.found.find(name)
+        if met is None or not met.content:
+            return False
+        if met.leads:
+            self._acquainted.forget(name)
+        else:
+            self._acquainted.note(name, met.digest, etag)
+        return True
+
+    def _absent(self, kind: str, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.found.absent(kind, key)
+
+    def _is_forbidden(self, kind: str) -> None:
+        self._forbidden.add(kind)
+        host = self.server.client.host
+        self._note(
+            f"{host} does not let us read {kind} (403): visits come without what it would say"
+        )
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+class _Start(msgspec.Struct):
+    start: str | None = None
+
+
+_start = msgspec.json.Decoder(_Start).decode

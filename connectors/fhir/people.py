@@ -1,0 +1,249 @@
+"""Patients, practitioners and places as flat entries, from whatever refers to them (F-18 to F-21)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+from clinicrelay.model import Issue
+from clinicrelay.times import zone_of
+from connectors.fhir.contacts import (
+    EMAILS,
+    PHONES,
+    address_of,
+    contact,
+    dated,
+    label_of_any,
+    language_of,
+    name_of,
+    work_contact,
+)
+from connectors.fhir.found import MOST_HOPS, Found, Met, replaced_by
+from connectors.fhir.resources import (
+    Concept,
+    ContactPoint,
+    Extension,
+    Location,
+    Person,
+    Role,
+    decode,
+)
+
+Entry: TypeAlias = dict[str, Any]
+
+_ZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
+_ZONES = frozenset({_ZONE, "http://hl7.org/fhir/StructureDefinition/tz-code"})
+
+_INACTIVE = Issue("inactive_patient", "patient")
+_MERGED_AWAY = Issue("unresolved_merge", "patient")
+
+
+class Told(NamedTuple):
+    """An entry, and what was odd about it."""
+
+    entry: Entry
+    issues: tuple[Issue, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where something takes place."""
+
+    key: str | None = None
+    name: str | None = None
+    address: str | None = None
+    zone: str | None = None
+
+
+NOWHERE = Place()
+
+
+def unknown_patient(key: str | None, name: str | None) -> Entry:
+    """Return the entry of a patient of whom no more is known."""
+    return _patient(key, name)
+
+
+def _patient(
+    key: str | None,
+    name: str | None,
+    phone: str | None = None,
+    email: str | None = None,
+    language: str | None = None,
+    preferred_channel: str | None = None,
+    deceased: bool | None = None,
+) -> Entry:
+    return {
+        "key": key,
+        "name": name,
+        "phone": phone,
+        "email": email,
+        "language": language,
+        "preferred_channel": preferred_channel,
+        "deceased": deceased,
+    }
+
+
+def unknown_practitioner(key: str | None, name: str | None) -> Entry:
+    """Return the entry of a practitioner of whom no more is known."""
+    return _practitioner(key, name)
+
+
+def _practitioner(
+    key: str | None,
+    name: str | None,
+    email: str | None = None,
+    phone: str | None = None,
+    specialty: str | None = None,
+) -> Entry:
+    return {
+        "key": key,
+        "name": name,
+        "email": email,
+        "phone": phone,
+        "specialty": specialty,
+        "primary": False,
+    }
+
+
+# --- patients ------------------------------------------------------------------------------------
+
+
+def patient(met: Met, found: Found, day: str) -> Told:
+    """Return a patient; `day` of the visit decides which of several numbers holds.
+
+    What does not depend on the day is made once for all visits of the patient.
+    """
+    if met.made is not None:
+        told: Told = met.made
+        return told
+    person = decode(met.content, Person)
+    if met.leads or replaced_by(person):
+        return _survivor(met, person, found, day)
+    told = _stated(met.key, person, day, deceased=_is_dead(person))
+    if not dated(person):
+        met.made = told
+    return told
+
+
+def contained_patient(person: Person, day: str) -> Told:
+    """Return a patient whose record stands in the appointment itself and has no key."""
+    return _stated(None, person, day, deceased=_is_dead(person))
+
+
+def _stated(key: str | None, person: Person, day: str, *, deceased: bool) -> Told:
+    inactive = person.active is False
+    entry = _patient(
+        key,
+        name_of(person.name),
+        contact(person.telecom, PHONES, day),
+        contact(person.telecom, EMAILS, day),
+        language_of(person.communication),
+        "none" if inactive else None,
+        deceased or None,
+    )
+    return Told(entry, (_INACTIVE,) if inactive else ())
+
+
+def _is_dead(person: Person) -> bool:
+    return bool(person.deceased_boolean) or person.deceased_date_time is not None
+
+
+def _survivor(met: Met, person: Person, found: Found, day: str) -> Told:
+    """Follow a merged patient to who replaced it: contact data is the survivor's, or nobody's (2.3).
+
+    Whom any of the records calls dead gets no message.
+    """
+    dead = _is_dead(person)
+    for _ in range(MOST_HOPS):
+        nxt = found.find(found.key_of(replaced_by(person) or "") or "")
+        if nxt is None:
+            break
+        met, person = nxt, decode(nxt.content, Person)
+        dead = dead or _is_dead(person)
+        if not replaced_by(person):
+            return _stated(met.key, person, day, deceased=dead)
+    entry = _patient(met.key, name_of(person.name), deceased=dead or None)
+    entry["preferred_channel"] = "none"
+    return Told(entry, (_MERGED_AWAY,))
+
+
+# --- practitioners -------------------------------------------------------------------------------
+
+
+def practitioner(met: Met, day: str) -> Entry:
+    """Return a practitioner; the entry is the caller's own."""
+    if met.made is not None:
+        return dict(met.made)
+    person = decode(met.content, Person)
+    entry = practitioner_of(met.key, person, (), None, day)
+    if not dated(person):
+        met.made = entry
+    return dict(entry)
+
+
+def practitioner_of(
+    key: str | None,
+    person: Person,
+    more: Sequence[ContactPoint],
+    specialty: str | None,
+    day: str,
+) -> Entry:
+    """Return a practitioner's entry; `more` are a role's numbers, for one who has none."""
+    return _practitioner(
+        key,
+        name_of(person.name, prefixed=True),
+        work_contact(person.telecom, EMAILS, day) or work_contact(more, EMAILS, day),
+        work_contact(person.telecom, PHONES, day) or work_contact(more, PHONES, day),
+        specialty,
+    )
+
+
+def at_work(entry: Entry, role: Role, day: str) -> Entry:
+    """Return a practitioner's entry with what a role adds to it."""
+    points = (*role.telecom, *(point for one in role.contact for point in one.telecom))
+    entry["email"] = entry["email"] or work_contact(points, EMAILS, day)
+    entry["phone"] = entry["phone"] or work_contact(points, PHONES, day)
+    entry["specialty"] = specialty_of(role.specialty) or entry["specialty"]
+    return entry
+
+
+def specialty_of(concepts: Sequence[Concept]) -> str | None:
+    """Return what a specialty is called."""
+    return label_of_any(concepts)
+
+
+# --- places --------------------------------------------------------------------------------------
+
+
+def place(met: Met) -> Place:
+    """Return a place that was met."""
+    if met.made is None:
+        met.made = place_of(met.key, decode(met.content, Location))
+    found: Place = met.made
+    return found
+
+
+def place_of(key: str | None, location: Location) -> Place:
+    """Return a place of its resource."""
+    return Place(
+        key,
+        location.name or location.description,
+        address_of(location.address),
+        zone_in(location.extension),
+    )
+
+
+def zone_in(extensions: Sequence[Extension]) -> str | None:
+    """Return the time zone that an extension states, as written."""
+    stated = (one.value_code or one.value_string for one in extensions if one.url in _ZONES)
+    return next((zone for zone in stated if zone), None)
+
+
+@lru_cache(maxsize=512)
+def is_zone(name: str) -> bool:
+    """Whether the world knows a time zone of this name."""
+    try:
+        zone_of(name)
+    except ValueError:
+        return False
+    return True

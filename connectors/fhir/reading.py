@@ -1,0 +1,273 @@
+"""One read: its searches one after the other, each page with a cursor that loses nothing.
+
+What fails is set apart: one refused practitioner leaves the others complete, an expired result is
+asked for again, and a budget that is used up ends the read where the next run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from clinicrelay.contracts import Page, Stretch
+from clinicrelay.http import Spent, Unwelcome
+from connectors.fhir.entries import records, sort
+from connectors.fhir.found import Found
+from connectors.fhir.lookups import Lookups
+from connectors.fhir.search import Part
+from connectors.fhir.seen import Seen, moment_of
+from connectors.fhir.server import Expired, Query, Server, Sheet
+from connectors.fhir.standing import Cycle, Standing, began, later
+from connectors.fhir.visit import Reader
+from connectors.fhir.walk import Walk
+
+_RESTARTS = 3
+_TYPING_ERROR = timedelta(minutes=5)  # a change that is later than now was never made
+_REFUSED_IDS_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One search of a read, by a name that cursors know; `part` is what it covers, if anything."""
+
+    name: str
+    query: Query
+    part: Part | None = None
+
+
+@dataclass(slots=True)
+class Tools:
+    """What a read works with."""
+
+    server: Server
+    found: Found
+    lookups: Lookups
+    reader: Reader
+    ask: Callable[[Part], Query]
+
+
+@dataclass(slots=True)
+class Reading:
+    """A listing, or what changed; see `pages`."""
+
+    tools: Tools
+    scope: str
+    standing: Standing
+    now: datetime
+    undeclared: Sequence[str] = ()  # parameters that the server does not list
+    notes: list[str] = field(default_factory=list)
+    covers: list[Stretch] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    _seen: Seen = field(default_factory=Seen)
+    _refused: dict[str, Unwelcome] = field(default_factory=dict)
+    _read: int = 0  # pieces that were read to their ends
+    _finished: int = 0  # jobs, in this run
+    _at: str | None = None
+    _link: str | None = None
+    _ours: bool = False
+    _empty: bool = False
+
+    @property
+    def cycle(self) -> Cycle:
+        """The read under way."""
+        assert self.standing.cycle is not None
+        return self.standing.cycle
+
+    def pages(self, kind: str, jobs: Sequence[Job]) -> Iterator[Page]:
+        """Yield page by page; the last one carries no records. `kind` is listing or changes.
+
+        Raises Unwelcome, NotAnswered and TryLater; a budget that is used up ends it without.
+        """
+        known = self.standing.under_way(kind, self.now)
+        self.standing = replace(
+            self.standing, cycle=known or began(kind, self.now, self.tools.server.clock)
+        )
+        spent: Spent | None = None
+        try:
+            for job in jobs:
+                if job.name not in self.cycle.done:
+                    yield from self._job(job)
+        except Spent as error:
+            spent = error
+        yield self._last(jobs, spent)
+
+    # --- one search ----------------------------------------------------------------------------
+
+    def _job(self, job: Job) -> Iterator[Page]:
+        """Read one search, in pieces if it has to be; it is done when all of them came whole."""
+        pieces, expired, whole = self._pieces(job), 0, True
+        while pieces:
+            piece = pieces[0]
+            try:
+                for page, walk in self._walked(piece):
+                    if walk.next_link is None:
+                        pieces.pop(0)
+                        whole = self._ended(piece, walk) and whole
+                        if whole and not pieces and not self._lacks_ids(job):
+                            self._done(job)
+                    yield self._with_cursor(page)
+            except Expired:
+                expired += 1
+                if expired > _RESTARTS:
+                    expired, pieces[:1] = 0, self._halves(piece)
+                    whole = whole and bool(pieces)
+            except Unwelcome as error:
+                pieces[:1] = self._without_refused(piece, error)
+                whole = False
+
+    def _pieces(self, job: Job) -> list[Job]:
+        if job.part is None or not job.part.by:
+            return [job]
+        left = tuple(one for one in job.part.ids if one not in self._refused)
+        if left == job.part.ids:
+            return [job]
+        return [self._piece(job, replace(job.part, ids=left))] if left else []
+
+    def _lacks_ids(self, job: Job) -> bool:
+        return job.part is not None and any(one in self._refused for one in job.part.ids)
+
+    def _piece(self, job: Job, part: Part) -> Job:
+        return Job(job.name, self.tools.ask(part), part)
+
+    def _walked(self, job: Job) -> Iterator[tuple[Page, Walk]]:
+        resumed = (self.cycle.at == job.name and self.cycle.link) or None
+        if resumed:
+            self.standing = replace(
+                self.standing, cycle=replace(self.cycle, at=None, link=None, pieced=True)
+            )
+        walk = Walk(self.tools.server, job.query, resumed)
+        self._at, self._link = job.name, resumed
+        for sheet in walk:
+            page = self._page(sheet)
+            self._link = walk.next_link
+            yield page, walk
+
+    def _ended(self, piece: Job, walk: Walk) -> bool:
+        """Note what a search that came to its end covers. Return whether it came whole."""
+        self._at = self._link = None
+        self._read += 1
+        self.notes += [note for note in walk.notes if note not in self.notes]
+        self.troubles += [one for one in walk.troubles if one not in self.troubles]
+        if walk.troubles:
+            return False
+        if piece.part and not walk.resume:  # what an earlier run read of it is not this run's word
+            self.covers += piece.part.covers()
+        return True
+
+    def _done(self, job: Job) -> None:
+        self._finished += 1
+        done = (*self.cycle.done, job.name)
+        self.standing = replace(
+            self.standing, cycle=replace(self.cycle, done=done, at=None, link=None)
+        )
+
+    def _halves(self, piece: Job) -> list[Job]:
+        """Return a search whose results expire too soon in two halves."""
+        halves = piece.part.halves() if piece.part else []
+        host = self.tools.server.client.host
+        called = piece.part.called if piece.part else "what changed"
+        if not halves:
+            self.troubles.append(f"{host} forgets the pages of {called} before they can be read")
+        else:
+            self.notes.append(f"{host} forgets the pages of {called} too soon: asked for in halves")
+        return [self._piece(piece, half) for half in halves]
+
+    def _without_refused(self, piece: Job, error: Unwelcome) -> list[Job]:
+        """Find out whose appointments are refused. Raises the error where that makes no sense."""
+        part = piece.part
+        if part is None or not part.by or error.status == 401:
+            raise error
+        if len(part.ids) > 1:
+            return [self._piece(piece, single) for single in part.singly()]
+        self._refused[part.ids[0]] = error
+        return []
+
+    # --- pages ---------------------------------------------------------------------------------
+
+    def _page(self, sheet: Sheet) -> Page:
+        tools = self.tools
+        self._learn_names(sheet)
+        done = sort(sheet, self._seen, tools.found)
+        tools.lookups.fill(done.raws)
+        self._note_clock(sheet, [one.updated for one in done.visits.values()])
+        unmade = records(done, tools.reader, tools.lookups.complete)
+        return Page(self.scope, unmade, done.unreadable, changes=self.cycle.kind == "changes")
+
+    def _learn_names(self, sheet: Sheet) -> None:
+        """Learn by its self link what a server behind a proxy calls itself."""
+        if self._ours:
+            return
+        self._ours = True
+        for link in sheet.bundle.links:
+            base, found, _ = link.url.partition("/Appointment")
+            if link.relation == "self" and found and "://" in base:
+                self.tools.found.calls_itself(base)
+
+    def _note_clock(self, sheet: Sheet, updated: Sequence[str | None]) -> None:
+        """Move what the watermark will be, by the server's clock and the changes met."""
+        date = sheet.date or moment_of(sheet.bundle.updated)
+        until = date + _TYPING_ERROR if date else None
+        for text in updated:
+            self._seen.note(text, until=until)
+        cycle = self.cycle
+        clock = cycle.clock or later(None, date)
+        newest = later(cycle.newest, self._seen.newest)
+        if (clock, newest) != (cycle.clock, cycle.newest):
+            self.standing = replace(self.standing, cycle=replace(cycle, clock=clock, newest=newest))
+
+    def _with_cursor(self, page: Page) -> Page:
+        from msgspec.structs import replace as changed
+
+        return changed(page, cursor=self.standing.cursor())
+
+    def _last(self, jobs: Sequence[Job], spent: Spent | None) -> Page:
+        """Return the page that ends the read; raises what refused all of it."""
+        if self._refused and not self._read and not self.cycle.done:
+            raise next(iter(self._refused.values()))
+        self._tell_refused()
+        self._doubt_emptiness()
+        whole = (
+            spent is None and not self._empty and all(job.name in self.cycle.done for job in jobs)
+        )
+        changes = self.cycle.kind == "changes"
+        if spent is not None:
+            self._pause(spent)
+        else:
+            self.standing = self.standing.ended(self.now, whole=whole)
+        said = [*self.notes, *self.troubles, *self.tools.lookups.notes]
+        return Page(
+            self.scope,
+            cursor=self.standing.cursor(),
+            last=True,
+            complete=whole,
+            notes=list(dict.fromkeys(said)),
+            changes=changes,
+            covers=None if changes else self.covers,
+        )
+
+    def _doubt_emptiness(self) -> None:
+        """Some servers match nothing with a parameter they do not know, and say 200 (OpenEMR)."""
+        listing = self.cycle.kind == "listing"
+        if listing and self.undeclared and not len(self._seen) and not self.cycle.newest:
+            self._empty, self.covers = True, []
+            host, names = self.tools.server.client.host, ", ".join(self.undeclared)
+            self.troubles.append(
+                f"{host} finds nothing and does not list the search parameter {names}: "
+                "nothing is taken for deleted; check params and partition"
+            )
+
+    def _tell_refused(self) -> None:
+        if not self._refused:
+            return
+        ids, error = [*self._refused], next(iter(self._refused.values()))
+        named = ", ".join(ids[:_REFUSED_IDS_NAMED]) + (" …" if ids[_REFUSED_IDS_NAMED:] else "")
+        self.troubles.append(f"not read for {len(ids)} of the partition ({named}): {error}")
+
+    def _pause(self, spent: Spent) -> None:
+        """Note where the next run goes on; inside a search only where no search could be finished."""
+        self.troubles.append(str(spent))
+        if not self._finished and self._link:
+            self.standing = replace(
+                self.standing, cycle=replace(self.cycle, at=self._at, link=self._link)
+            )

@@ -1,0 +1,148 @@
+"""Where a source stands between runs: the cursor, and what of a read that was cut off is done.
+
+The watermark is by the server's clock and moves only when a read has come to its end (2.1); which
+parts of a listing are done stands beside it, so that a run that is killed costs one part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from clinicrelay.contracts import Cursor
+from clinicrelay.times import iso
+from connectors.fhir.search import instant
+from connectors.fhir.seen import moment_of
+
+# Beyond this, what was read first is too old to be called read.
+_LONGEST_CYCLE = timedelta(hours=24)
+
+# A listing that could not be finished is tried again after so long, changes being read in between.
+_BEFORE_ANOTHER_TRY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """A read under way, maybe over several runs: of `kind` listing or changes.
+
+    `began` is our business time, `clock` the server's own at that moment; `newest` the latest change
+    met. `done` are the names of parts that were read; `link` is the next page of part `at`, noted only
+    where a run could not finish a single part; `pieced` says that this has happened.
+    """
+
+    kind: str
+    began: str
+    clock: str | None = None
+    newest: str | None = None
+    done: tuple[str, ...] = ()
+    at: str | None = None
+    link: str | None = None
+    pieced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a cursor says. `of` is a mark of what was asked; another one makes the cursor void."""
+
+    of: str
+    strategy: str
+    watermark: str | None = None
+    reconciled: str | None = None
+    tried: str | None = None
+    cycle: Cycle | None = None
+
+    def cursor(self) -> Cursor:
+        """Return it as JSON."""
+        told: dict[str, Any] = {
+            "strategy": self.strategy,
+            "watermark": self.watermark,
+            "reconciled": self.reconciled,
+            "tried": self.tried,
+            "of": self.of,
+        }
+        if self.cycle:
+            one = self.cycle
+            told["cycle"] = {name: getattr(one, name) for name in Cycle.__slots__}
+            told["cycle"]["done"] = list(one.done)
+        return told
+
+    def is_due(self, now: datetime, every: timedelta) -> bool:
+        """Whether everything has to be read whole again, rather than what changed."""
+        whole = moment_of(self.reconciled)
+        if self.watermark is None or (whole is None and self.tried is None):
+            return True
+        tried = moment_of(self.tried)
+        if whole is not None and now - whole < every:
+            return False
+        return tried is None or now - tried >= min(every, _BEFORE_ANOTHER_TRY)
+
+    def under_way(self, kind: str, now: datetime) -> Cycle | None:
+        """Return the read that was cut off, if it is of this kind and not too old."""
+        began = moment_of(self.cycle.began) if self.cycle else None
+        if self.cycle is None or self.cycle.kind != kind or began is None:
+            return None
+        return self.cycle if timedelta(0) <= now - began < _LONGEST_CYCLE else None
+
+    def ended(self, now: datetime, *, whole: bool) -> Standing:
+        """Return where the source stands when the cycle has come to its end.
+
+        Unless it was `whole`, the watermark stays.
+        """
+        cycle = self.cycle
+        if cycle is None:
+            return self
+        listing = cycle.kind == "listing"
+        after = replace(self, cycle=None, tried=cycle.began if listing else self.tried)
+        if not whole:
+            return after
+        if listing:
+            # What was changed beside the window since is still to be asked for.
+            marks = self.strategy in ("watermark", "history")
+            mark = (self.watermark or self._moved(cycle)) if marks else None
+            return replace(after, reconciled=cycle.began, watermark=mark)
+        # Between two runs pages may have shifted: everything is read whole the next time.
+        settled = None if cycle.pieced else self.reconciled
+        tried = None if cycle.pieced else after.tried
+        return replace(after, watermark=self._moved(cycle), reconciled=settled, tried=tried)
+
+    def _moved(self, cycle: Cycle) -> str | None:
+        """Return the new watermark: the server's clock as the read began, or the latest change
+        met if that is earlier: the two may come from two machines."""
+        clock, newest, before = (
+            moment_of(text) for text in (cycle.clock, cycle.newest, self.watermark)
+        )
+        known = [moment for moment in (newest, before) if moment]
+        mark = max(known) if known else clock
+        if mark is None:
+            return None
+        return instant(min(mark, clock) if clock else mark)
+
+
+def standing_of(cursor: Cursor | None, of: str, strategy: str) -> Standing:
+    """Return what a cursor says; as for the first time where it is of another question."""
+    known = cursor or {}
+    if known.get("of") != of or known.get("strategy") != strategy:
+        return Standing(of, strategy)
+    cycle = known.get("cycle")
+    return Standing(
+        of,
+        strategy,
+        known.get("watermark"),
+        known.get("reconciled"),
+        known.get("tried"),
+        Cycle(**{**cycle, "done": tuple(cycle["done"])}) if cycle else None,
+    )
+
+
+def began(kind: str, now: datetime, clock: datetime | None) -> Cycle:
+    """Return a read that begins."""
+    return Cycle(kind, iso(now), instant(clock) if clock else None)
+
+
+def later(one: str | None, other: datetime | None) -> str | None:
+    """Return the later of two moments, of which either may be missing."""
+    moment = moment_of(one)
+    if other is None or (moment and moment >= other):
+        return one
+    return instant(other.astimezone(UTC))
