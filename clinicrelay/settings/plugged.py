@@ -24,7 +24,7 @@ ROOMS: Mapping[str, tuple[str, type[Section]]] = {
 
 # Promised, and told of as long as they are not there.
 _LATER = {
-    "sources": ("rest", "sql"),
+    "sources": (),
     "calendars": ("google",),
     "notifiers": ("smtp", "sendgrid", "twilio_sms", "twilio_whatsapp", "aws_sms"),
 }

@@ -1,0 +1,200 @@
+"""MySQL and MariaDB: a session that is read-only as a whole, read row by row as they come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from clinicrelay.errors import Refused
+from connectors.sql import troubles
+from connectors.sql.server import Clock, Server
+from connectors.sql.troubles import Trouble
+
+_CODES = {
+    1044: troubles.NOT_ALLOWED_IN,
+    1045: troubles.PASSWORD,
+    1698: troubles.PASSWORD,
+    1049: troubles.NO_DATABASE,
+    1046: troubles.NO_DATABASE,
+    1129: troubles.NOT_ALLOWED_IN,
+    1130: troubles.NOT_ALLOWED_IN,
+    1040: troubles.BUSY,
+    1203: troubles.BUSY,
+    1226: troubles.BUSY,
+    1146: troubles.NO_TABLE,
+    1054: troubles.NO_COLUMN,
+    1052: troubles.TWO_ALIKE,
+    1060: troubles.TWO_ALIKE,
+    1142: troubles.NO_RIGHT,
+    1143: troubles.NO_RIGHT,
+    1370: troubles.NO_RIGHT,
+    1064: troubles.SYNTAX,
+    1205: troubles.LOCKED,
+    1213: troubles.LOCKED,
+    1969: troubles.TOO_LONG,
+    3024: troubles.TOO_LONG,
+    1317: troubles.LOST,
+    1927: troubles.LOST,
+    1053: troubles.LOST,
+    1792: troubles.WROTE,
+    1290: troubles.WROTE,
+    1227: troubles.NO_RIGHT,
+    2006: troubles.LOST,
+    2013: troubles.LOST,
+    2014: troubles.LOST,
+    2026: troubles.TLS,
+}
+_AWAY = 2003
+
+# The SET that makes it read-only comes first: not START TRANSACTION READ ONLY, which a DDL ends.
+# In a session in UTC a TIMESTAMP is UTC, and a DATETIME is left as it was written. Where a server
+# keeps the result aside, a slow reader holds no lock on the clinic's tables (MyISAM).
+_SESSION = (
+    "SET SESSION TRANSACTION READ ONLY",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "SET SESSION sql_mode = '', time_zone = '+00:00', lock_wait_timeout = 5, "
+    "innodb_lock_wait_timeout = 5, net_write_timeout = 600, sql_buffer_result = 1",
+)
+_TEMPORAL = (7, 10, 11, 12, 14)  # TIMESTAMP, DATE, TIME, DATETIME, NEWDATE
+_PATIENCE = 10  # the server counts also the time that we take to read what it sends
+_WRITES = re.compile(
+    r"\b(ALL PRIVILEGES|INSERT|UPDATE|DELETE|CREATE|DROP|ALTER|FILE|SUPER|TRIGGER|EXECUTE|EVENT)\b"
+)
+_TABLES = """
+SELECT table_schema = DATABASE(), table_schema, table_name,
+    GROUP_CONCAT(column_name ORDER BY ordinal_position SEPARATOR '\n')
+FROM information_schema.columns
+WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+  AND (DATABASE() IS NULL OR table_schema = DATABASE())
+GROUP BY table_schema, table_name ORDER BY table_name LIMIT 2000
+"""
+
+
+class Mysql(Server):
+    """MySQL or MariaDB; which of them it is, the server says itself."""
+
+    backend = "mysql"
+    extra = "mysql"
+    tested = True
+    _open_seen = True  # whether the account sees open transactions; false after the first refusal
+
+    @property
+    def driver(self) -> Any:
+        import pymysql
+
+        return pymysql
+
+    def opened(self) -> Any:
+        import pymysql
+
+        dialect = self.url.get_dialect()()
+        _, options = dialect.create_connect_args(self.url)
+        seconds = max(1, round(self.timeout.total_seconds()))
+        options |= {
+            "charset": "utf8mb4",
+            "client_flag": 0,  # without the flag for several statements in one text
+            "local_infile": False,
+            "autocommit": False,
+            "connect_timeout": min(10, seconds),
+            "read_timeout": seconds,
+            "conv": _texts(),
+        }
+        connection = pymysql.connect(**options)
+        with connection.cursor() as cursor:
+            for statement in (*_SESSION, self._limit(connection.get_server_info(), seconds)):
+                cursor.execute(statement)
+        connection.rollback()
+        return connection
+
+    def _limit(self, version: str, seconds: int) -> str:
+        if "mariadb" in version.lower():
+            return f"SET SESSION max_statement_time = {seconds * _PATIENCE}"
+        return f"SET SESSION max_execution_time = {seconds * _PATIENCE * 1000}"
+
+    def cursor(self) -> Any:
+        from pymysql.cursors import SSCursor
+
+        return self.connection.cursor(SSCursor)
+
+    def abandon(self, cursor: Any) -> None:
+        # To close the cursor would be to fetch all the rest, also from a connection that is lost.
+        if (result := getattr(cursor, "_result", None)) is not None:
+            result.unbuffered_active = False
+        self.close()
+
+    def clock(self) -> Clock:
+        now = self._now()
+        oldest = self._oldest(now) if self._open_seen else None
+        self.done()
+        return Clock(now, oldest, self._open_seen)
+
+    def _now(self) -> datetime:
+        ((now,),) = self.look("SELECT UTC_TIMESTAMP(6)")
+        return datetime.fromisoformat(now).replace(tzinfo=UTC)
+
+    def _oldest(self, now: datetime) -> datetime | None:
+        """Return when the oldest open transaction began; those who may not see it rely on overlap.
+
+        The table tells it in the zone of the server's machine, whatever the session's is.
+        """
+        question = (
+            "SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(SYSDATE(), '+00:00', 'SYSTEM'))) "
+            "FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> CONNECTION_ID()"
+        )
+        try:
+            ((seconds,),) = self.look(question)
+        except Refused:
+            self._open_seen = False
+            return None
+        return None if seconds is None else now - timedelta(seconds=int(seconds) + 1)
+
+    def quoted(self, column: str) -> str:
+        return column if column.isidentifier() else "`{}`".format(column.replace("`", ""))
+
+    def trouble_of(self, error: Exception) -> Trouble:
+        code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        said = str(error).lower()
+        if code == _AWAY:
+            unknown = (
+                "name or service" in said or "getaddrinfo" in said or "name resolution" in said
+            )
+            return troubles.NO_HOST if unknown or "nodename" in said else troubles.AWAY
+        if code == 0 and isinstance(error, (OSError, self.driver.InterfaceError)):
+            return troubles.LOST
+        if "timed out" in said:
+            return troubles.TOO_LONG
+        return _CODES.get(code, troubles.OTHER)
+
+    def may_write(self) -> str:
+        for (line,) in self.look("SHOW GRANTS"):
+            rights = line.partition(" ON ")[0]
+            if found := _WRITES.search(rights.upper()):
+                return f"more than read: it has {found[1]}"
+        return ""
+
+    def grants(self, tables: Sequence[str]) -> str:
+        base = self.url.database or "DATABASE"
+        ons = [
+            f"GRANT SELECT ON {t if '.' in t else f'{base}.{t}'} TO 'clinicrelay'@'%';"
+            for t in tables
+        ]
+        made = "CREATE USER 'clinicrelay'@'%' IDENTIFIED BY '…';"
+        return " ".join(
+            [made, *(ons or [f"GRANT SELECT ON {base}.* TO 'clinicrelay'@'%';"]), "and use it"]
+        )
+
+    def tables(self) -> list[tuple[str, Sequence[str]]]:
+        found = self.look(_TABLES)
+        return [
+            (name if here else f"{schema}.{name}", columns.split("\n"))
+            for here, schema, name, columns in found
+        ]
+
+
+def _texts() -> dict[Any, Any]:
+    """Return the driver's conversions without those of times: 0000-00-00 and 2022-11-00 are none."""
+    from pymysql.converters import conversions
+
+    return {kind: made for kind, made in conversions.items() if kind not in _TEMPORAL}

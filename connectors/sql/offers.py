@@ -1,0 +1,122 @@
+"""What a database has that may be appointments: a guess by the names of its tables and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from clinicrelay.contracts import Offer
+from clinicrelay.errors import Refused
+from clinicrelay.paths import fold
+from connectors.sql.cells import moment, text_of
+from connectors.sql.server import Server
+
+_SAMPLES = 5
+_OFFERED = 5
+# Folded names, as such systems call them; likeliest first where one of several is taken.
+_TABLES = frozenset(
+    {
+        *("appointment", "appointments", "appt", "appts", "visit", "visits", "booking", "bookings"),
+        *("termin", "termine", "cita", "citas", "rendezvous", "rdv", "randevu", "schedule"),
+        *("calendar", "calendarevents", "event", "events"),
+    }
+)
+_KEYS = (
+    *("appointmentid", "apptid", "aptnum", "visitid", "bookingid", "terminid", "eventid"),
+    *("pceid", "id"),
+)
+_STARTS = (
+    *("appointmentdate", "start", "startsat", "startdatetime", "starttime", "aptdatetime"),
+    *("scheduledat", "pceventdate", "date"),
+)
+_WRITTEN = (
+    *("updatedat", "datemodified", "modifiedat", "lastmodified", "updated", "changedat"),
+    *("datetstamp", "lastupdated", "modified", "datechanged", "lastupdate", "updatedon"),
+    *("modifiedon", "changed"),
+)
+_STATUS = ("status", "state", "apptstatus", "aptstatus", "pcapptstatus", "estado", "statut")
+_PEOPLE = ("patientid", "patnum", "patient", "patientname", "pid", "pcpid", "clientid")
+_OPENEMR = "openemr_postcalendar_events"
+
+
+class Guess(NamedTuple):
+    """A table, how much it looks like appointments, and which columns are what."""
+
+    table: str
+    columns: Sequence[str]
+    score: int
+    key: str | None
+    start: str | None
+    cursor: str | None
+
+
+def offers_of(server: Server) -> Iterator[Offer]:
+    """Yield the likeliest tables first, with a query, key, cursor, strategy and a few rows.
+
+    Raises TryLater and Refused.
+    """
+    guesses = sorted((guess(*table) for table in server.tables()), key=lambda one: -one.score)
+    likely = [one for one in guesses if one.score > 0][:_OFFERED]
+    for one in likely:
+        yield _offer(server, one)
+    server.done()
+
+
+def guess(table: str, columns: Sequence[str]) -> Guess:
+    """Judge a table by its name and those of its columns."""
+    folded = {fold(name): name for name in columns}
+    key, start, cursor = (_first(folded, names) for names in (_KEYS, _STARTS, _WRITTEN))
+    name = fold(table.rpartition(".")[2])
+    score = 4 * (name in _TABLES) + 2 * any(word in name for word in _TABLES if len(word) > 3)
+    score += 2 * bool(start) + 2 * bool(_first(folded, _PEOPLE)) + bool(_first(folded, _STATUS))
+    if name == fold(_OPENEMR):
+        score += 10
+    told = score if (start or name in _TABLES or score > 9) else 0
+    return Guess(table, columns, told, key or (start and columns[0]), start, cursor)
+
+
+def _first(folded: Mapping[str, str], names: Sequence[str]) -> str | None:
+    return next((folded[name] for name in names if name in folded), None)
+
+
+def _offer(server: Server, one: Guess) -> Offer:
+    columns = ", ".join(server.quoted(name) for name in one.columns)
+    table = ".".join(server.quoted(part) for part in one.table.split("."))
+    query = f"SELECT {columns}\nFROM {table}"
+    try:
+        samples, notes = _samples(server, query), _notes(one)
+    except Refused as error:
+        samples, notes = [], [f"it cannot be looked into: {error}"]
+    cursor = one.cursor if one.cursor and _tells_time(samples, one.cursor) else None
+    settings: dict[str, Any] = {"query": query, "strategy": "cursor" if cursor else "snapshot"}
+    settings |= {"cursor": cursor} if cursor else {}
+    settings |= {"key": one.key} if one.key else {}
+    mapping = "openemr_sql" if fold(one.table).endswith(fold(_OPENEMR)) else None
+    return Offer(one.table, settings, samples, notes, mapping)
+
+
+def _samples(server: Server, query: str) -> list[dict[str, str]]:
+    rows = server.ask(query, {}, _SAMPLES)
+    try:
+        return [
+            dict(zip(rows.columns, map(text_of, row), strict=True)) for row in rows.first[:_SAMPLES]
+        ]
+    finally:
+        rows.close()
+        server.done()
+
+
+def _tells_time(samples: Sequence[Mapping[str, str]], column: str) -> bool:
+    told = [sample[column] for sample in samples if sample.get(column)]
+    return all(moment(text) for text in told)
+
+
+def _notes(one: Guess) -> list[str]:
+    notes = []
+    if one.cursor:
+        notes.append(f"{one.cursor} seems to say when a row was last written")
+    else:
+        notes.append("no column says when a row was last written: every row is read and compared")
+    if one.key:
+        notes.append(f"{one.key} is taken for what names a visit for ever; look whether that is so")
+    return notes

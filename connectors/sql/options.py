@@ -1,0 +1,144 @@
+"""What a clinic may say about a database in settings.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+
+from clinicrelay.settings.values import Section, SomeTime, Whole, Zone, wrong
+from connectors.sql.query import BadQuery, bind_names, tidied
+from connectors.sql.url import read_url
+
+Strategy: TypeAlias = Literal["auto", "cursor", "row_hash", "snapshot"]
+
+
+class DatabaseUrl(SecretStr):
+    """A database's URL: what shows it shows stars, as it may hold a password."""
+
+
+def _url(value: DatabaseUrl) -> DatabaseUrl:
+    return DatabaseUrl(read_url(value.get_secret_value()))
+
+
+def _query(value: str) -> str:
+    try:
+        return tidied(value)
+    except BadQuery as error:
+        raise wrong(str(error), error.fix) from None
+
+
+def _strategy(value: Any) -> Any:
+    return "cursor" if value in ("watermark", "cursor") else value
+
+
+def _columns(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Columns: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_columns)]
+ColumnZone: TypeAlias = Literal["clinic", "utc"] | Zone
+
+
+class SqlOptions(Section):
+    """One SELECT on a database that belongs to somebody else."""
+
+    url: Annotated[DatabaseUrl, AfterValidator(_url)] = Field(
+        description="The database, as SQLAlchemy writes it: postgresql://, mysql://, mariadb://, "
+        "sqlite:///, mssql+pyodbc://, oracle+oracledb://. It is only ever read.",
+        examples=["${BILLING_DB_URL}"],
+    )
+    query: Annotated[str, AfterValidator(_query)] | None = Field(
+        default=None,
+        description="A single SELECT, one row a visit. It may name :watermark, :window_start and "
+        ":window_end. Absent: `clinicrelay probe NAME` proposes one.",
+        examples=["SELECT * FROM appointments WHERE updated_at >= :watermark"],
+    )
+    strategy: Annotated[Strategy, BeforeValidator(_strategy)] = Field(
+        default="auto",
+        description="How changes are found: cursor, or watermark (rows whose cursor column says so), "
+        "row_hash (all of the window, compared), snapshot (everything, compared), or auto.",
+        examples=["watermark"],
+    )
+    cursor: str | None = Field(
+        default=None,
+        description="The column that says when a row was last written.",
+        examples=["updated_at"],
+    )
+    overlap: SomeTime = Field(
+        default=timedelta(minutes=10),
+        description="How far before the watermark a read begins; longer than the longest "
+        "transaction that writes appointments.",
+        examples=["10m"],
+    )
+    reconcile_every: SomeTime = Field(
+        default=timedelta(hours=24),
+        description="How often everything is read, deletions and late rows included, where "
+        "otherwise only changes are.",
+        examples=["24h"],
+    )
+    key: Columns | None = Field(
+        default=None,
+        description="The column, or columns, that name a visit for ever. Absent: the mapping's key.",
+        examples=["appointment_id"],
+    )
+    zones: Mapping[str, ColumnZone] = Field(
+        default={},
+        description="The time zone of a column that does not say it itself: clinic, utc or a name. "
+        "Absent: as the mapping says.",
+        examples=[{"updated_at": "utc"}],
+    )
+    fetch_size: Whole = Field(
+        default=1000, ge=10, le=20000, description="Rows that are fetched at a time."
+    )
+    timeout: SomeTime = Field(
+        default=timedelta(seconds=60),
+        description="Longest wait for an answer; the database is told to stop after it.",
+        examples=["60s"],
+    )
+    max_rows: Whole = Field(
+        default=2_000_000, ge=1, description="More rows than this are a mistake in the query."
+    )
+    duplicates: Literal["reject", "last", "first"] = Field(
+        default="reject",
+        description="What happens when two different rows have one key: both are set aside, or "
+        "the last or first is taken.",
+    )
+    gone_after: Whole = Field(
+        default=2,
+        ge=1,
+        description="Complete reads without a visit before it counts as gone, where the database "
+        "cannot be asked for it by its key.",
+    )
+
+    @model_validator(mode="after")
+    def _the_strategy_has_what_it_needs(self) -> SqlOptions:
+        binds = bind_names(self.query) if self.query else frozenset()
+        if "watermark" in binds and self.cursor is None:
+            raise wrong(
+                "the query names :watermark, but cursor does not say which column it is compared with",
+                "add cursor: updated_at, or whatever your column is called",
+            )
+        if self.strategy == "cursor" and self.query and self.cursor is None:
+            raise wrong(
+                "strategy cursor needs a column that says when a row was last written",
+                "add cursor: updated_at, or write strategy: row_hash",
+            )
+        if self.strategy in ("row_hash", "snapshot") and "watermark" in binds:
+            raise wrong(
+                f"strategy {self.strategy} reads all rows, and :watermark leaves some out",
+                "take the comparison with :watermark out of the query",
+            )
+        if (
+            self.strategy == "row_hash"
+            and self.query
+            and not binds & {"window_start", "window_end"}
+        ):
+            raise wrong(
+                "strategy row_hash compares a window, and the query names none",
+                "compare the visit's start with :window_start and :window_end, or write "
+                "strategy: snapshot",
+            )
+        return self

@@ -1,0 +1,227 @@
+"""The query's text: what may stand in it (the first lock), and what is bound into it.
+
+A text is refused when it could be read in two ways: what a parser takes for a comment or the inside
+of a string, and the server does not, would be run unseen (`/*! … */`, `--1`, nested comments,
+backslashes, dollar quotes). So none of these may stand in it at all.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+BINDS = frozenset({"watermark", "window_start", "window_end"})
+
+_VERSION = b"1"  # of these rules: a text that was found right by older ones is looked at again
+_BIND = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
+# Strings, quoted names and comments to the end of a line; none of them holds a name to bind.
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[ \t][^\n]*|--(?=\n|$)")
+_BEGINS = re.compile(r"(?:\s|--[^\n]*\n|\()*(?:select|with)\b", re.IGNORECASE)
+
+_DOUBTFUL = (
+    (r"/\*", "a /* comment */ can hide what a server runs all the same", "begin it with two "
+     "hyphens and a space instead, on a line of its own"),
+    (r"\\", "a backslash is read otherwise by each server", "leave it out"),
+    (r"\$\w*\$", "dollar quotes are read otherwise by each server", "write strings in '…'"),
+    (r"--(?![ \t\n]|$)", "two hyphens without a space are no comment for every server",
+     "write a space after them"),
+    (r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\x85]", "a control character stands in the query",
+     "take it out"),
+)  # fmt: skip
+
+# Functions that act, read the server's files, wait, or run a text as a statement.
+_ACTS = re.compile(
+    r"(set_config|nextval|setval|lo_\w+|lowrite|loread|dblink\w*|pg_read_\w+|pg_ls_\w+|pg_stat_file|"
+    r"pg_write_\w+|pg_file_\w+|pg_(terminate|cancel)_backend|pg_reload_conf|pg_rotate_\w+|pg_sleep\w*|"
+    r"pg_(try_)?advisory_\w+|pg_notify|pg_switch_\w+|pg_create_\w+|pg_drop_\w+|pg_logical_\w+|"
+    r"pg_replication_\w+|pg_promote|pg_import_\w+|(query|table|schema|database|cursor)_to_xml\w*|"
+    r"xpath_table|txid_current|pg_current_xact_id|pg_export_snapshot|load_file|sleep|benchmark|get_lock|"
+    r"release_lock|release_all_locks|is_free_lock|master_\w+_wait|wait_for_\w+|sys_exec|sys_eval|"
+    r"lastval|nextvalfor|load_extension|readfile|writefile|edit|fts3_tokenizer|openrowset|openquery|"
+    r"opendatasource|openxml|xp_\w+|sp_\w+|utl_\w+|dbms_\w+|httpuritype)",
+    re.IGNORECASE,
+)
+_PARSED_AS = {"postgresql": "postgres", "mssql": "tsql"}
+
+
+class BadQuery(ValueError):
+    """The query is none that may run; `fix` says what would be right."""
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
+def tidied(text: str) -> str:
+    """Return a query without what ends it, found harmless as far as that needs no parser.
+
+    Raises BadQuery.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    text = text.rstrip("; \n\t")
+    if not _BEGINS.match(text):
+        raise BadQuery("only a single SELECT may read a source", "begin with SELECT or WITH")
+    if ";" in text:
+        raise BadQuery("a ; would begin a second statement", "write a single SELECT without it")
+    for pattern, message, fix in _DOUBTFUL:
+        if re.search(pattern, text):
+            raise BadQuery(message, fix)
+    if strange := sorted(bind_names(text) - BINDS):
+        raise BadQuery(
+            f"nothing is bound to :{strange[0]}",
+            f"the names are {', '.join(':' + name for name in sorted(BINDS))}",
+        )
+    return text
+
+
+@lru_cache(maxsize=64)
+def bind_names(text: str) -> frozenset[str]:
+    """Return the names that values are bound to, outside of strings and comments."""
+    return frozenset(_BIND.findall(_QUOTED.sub("''", text)))
+
+
+# --- the parser ------------------------------------------------------------------------------------
+
+
+def check(text: str, backend: str) -> None:
+    """Parse a query and refuse all that does not only read. Raises BadQuery."""
+    from sqlglot import exp
+
+    tree = _parsed(text, backend)
+    body = tree.unnest() if isinstance(tree, exp.Subquery) else tree
+    if not isinstance(body, (exp.Select, exp.SetOperation)):
+        raise BadQuery("only a single SELECT may read a source", "begin with SELECT or WITH")
+    for node in tree.walk():
+        if why := _harm(node):
+            raise BadQuery(f"the query {why}", "write a SELECT that only reads, or ask for a view")
+
+
+def _parsed(text: str, backend: str) -> Any:
+    import logging
+
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it would print parts of the text
+    dialect = _PARSED_AS.get(backend, backend)
+    if backend == "mysql" and "#" in text:
+        raise BadQuery("a # begins a comment here, and no other server knows it", "write two hyphens "
+                       "and a space")  # fmt: skip
+    try:
+        trees = sqlglot.parse(text, read=dialect if dialect in _known() else None)
+    except (SqlglotError, RecursionError):
+        fix = "try it in the database's own console; what only that understands goes into a view"
+        raise BadQuery("the query is not understood", fix) from None
+    if len(trees) != 1 or trees[0] is None:
+        raise BadQuery("more than one statement stands in the query", "write a single SELECT")
+    return trees[0]
+
+
+def _known() -> frozenset[str]:
+    return frozenset({"postgres", "mysql", "sqlite", "tsql", "oracle"})
+
+
+def _harm(node: Any) -> str:
+    """Return why a part of a query may not run, empty where it may."""
+    from sqlglot import exp
+
+    kinds = {
+        "writes": (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into, exp.Copy),
+        "changes the database": (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable),
+        "locks rows": (exp.Lock,),
+        "is a command": (exp.Command, exp.Set, exp.Pragma, exp.Use, exp.Transaction, exp.Commit,
+                         exp.Rollback, exp.Execute, exp.Attach, exp.Detach, exp.LoadData),
+        "draws a number from a sequence": (exp.NextValueFor,),
+        "sets a variable": (exp.PropertyEQ,),
+        "reads uncommitted or locked rows by a hint": (exp.WithTableHint,),
+    }  # fmt: skip
+    for why, types in kinds.items():
+        if isinstance(node, types):
+            return why
+    if isinstance(node, exp.Parameter):
+        return "uses a variable"
+    if isinstance(node, exp.Func) and (name := _named(node)) and _ACTS.fullmatch(name):
+        return f"calls {name.lower()}, which does more than read"
+    return ""
+
+
+def _named(node: Any) -> str:
+    name = node.name if node.key == "anonymous" else node.sql_name()
+    return str(name or "")
+
+
+def approve(text: str, backend: str, *, memory: MutableMapping[str, Any], key: bytes) -> None:
+    """Check a query, once: texts that were found right are known by a seal that only we can make.
+
+    Parsing takes ten times as long as a poll that finds nothing. Without a `key` (bytes that nobody
+    else knows) nothing is remembered. Raises BadQuery.
+    """
+    told = b"\0".join((_VERSION, backend.encode(), text.encode()))
+    seal = hmac.digest(key, b"query\0" + told, "sha256").hex() if key else ""
+    if seal and hmac.compare_digest(str(memory.get("query", "")), seal):
+        return
+    check(text, backend)
+    if seal:
+        memory["query"] = seal
+
+
+def tables_in(text: str, backend: str) -> list[str]:
+    """Return the names of the tables that a query reads, as it writes them."""
+    from sqlglot import exp
+
+    tree = _parsed(text, backend)
+    own = {cte.alias for cte in tree.find_all(exp.CTE)}
+    found = (table for table in tree.find_all(exp.Table) if table.name)
+    names = (".".join(part.name for part in table.parts) for table in found)
+    return sorted({name for name in names if name not in own})
+
+
+# --- what is run -----------------------------------------------------------------------------------
+
+
+def since(text: str, column: str) -> str:
+    """Return a query for rows written since :watermark, and for those that do not say when."""
+    return f"SELECT * FROM (\n{text}\n) visits WHERE {column} >= :watermark OR {column} IS NULL"
+
+
+def among(text: str, columns: Sequence[str], number: int) -> str:
+    """Return a query for the rows of `number` keys, bound as :key0, :key1 …, column by column."""
+    width = len(columns)
+    ones = (
+        " AND ".join(f"{name} = :key{at * width + place}" for place, name in enumerate(columns))
+        for at in range(number)
+    )
+    return f"SELECT * FROM (\n{text}\n) visits WHERE {' OR '.join(f'({one})' for one in ones)}"
+
+
+def in_style(
+    text: str, values: Mapping[str, Any], style: str
+) -> tuple[str, dict[str, Any] | list[Any]]:
+    """Return a query and its values as a driver takes them (PEP 249, paramstyle)."""
+    used: list[str] = []
+    marks = {"named": ":{}", "pyformat": "%({})s", "qmark": "?", "format": "%s"}
+    mark = marks.get(style, "?")
+
+    def written() -> Iterator[str]:
+        end = 0
+        for quoted in [*_QUOTED.finditer(text), None]:
+            plain = text[end : quoted.start() if quoted else None]
+            yield _BIND.sub(put, escaped(plain))
+            if quoted:
+                yield escaped(quoted[0])
+                end = quoted.end()
+
+    def put(found: re.Match[str]) -> str:
+        used.append(found[1])
+        return mark.format(found[1])
+
+    def escaped(part: str) -> str:
+        return part.replace("%", "%%") if style in ("pyformat", "format") else part
+
+    made = "".join(written())
+    if style in ("named", "pyformat"):
+        return made, {name: values[name] for name in used}
+    return made, [values[name] for name in used]

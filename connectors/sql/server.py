@@ -1,0 +1,220 @@
+"""A database as it is read: a session that cannot write (the third lock), and rows as they come.
+
+What differs between the kinds stands in a module each; here is what they share, and what is done for
+those that have none of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from clinicrelay.errors import Refused, TryLater
+from connectors.sql import troubles
+from connectors.sql.query import in_style
+from connectors.sql.troubles import Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What time it is at the source, and since when a transaction there may still be open.
+
+    `oldest` is None where nobody is writing; `sees_others` is false where that cannot be told.
+    """
+
+    now: datetime
+    oldest: datetime | None = None
+    sees_others: bool = False
+
+
+class Rows:
+    """The rows of one query while they come: their columns, and tuples `size` at a time."""
+
+    def __init__(self, server: Server, cursor: Any, size: int) -> None:
+        self._server, self._cursor, self._size = server, cursor, size
+        self.ended = False
+        self.first = self._fetch()
+        self.columns = tuple(str(column[0]) for column in cursor.description)
+
+    def __iter__(self) -> Iterator[Sequence[tuple[Any, ...]]]:
+        rows = self.first
+        while rows:
+            yield rows
+            rows = [] if self.ended else self._fetch()
+
+    def _fetch(self) -> Sequence[tuple[Any, ...]]:
+        with self._server.translated():
+            rows: Sequence[tuple[Any, ...]] = self._cursor.fetchmany(self._size)
+        self.ended = len(rows) < self._size
+        return rows
+
+    def close(self) -> None:
+        """Let go of the rest, if there is any."""
+        if not self.ended:
+            self._server.abandon(self._cursor)
+        with self._server.forgiven():
+            self._cursor.close()
+
+
+class Server:
+    """One connection. Subclasses say how it is opened, prepared, and asked for the time."""
+
+    backend = ""
+    extra = ""  # what brings the driver
+    tested = False
+
+    def __init__(self, url: Any, *, timeout: timedelta, folder: Any) -> None:
+        self.url, self.timeout, self.folder = url, timeout, folder
+        self._connection: Any = None
+
+    # --- what differs ------------------------------------------------------------------------------
+
+    def opened(self) -> Any:
+        """Return the driver's connection, read-only and with its limits set."""
+        dialect = self.url.get_dialect()()
+        driver = self.url.get_dialect().import_dbapi()
+        arguments, options = dialect.create_connect_args(self.url)
+        return driver.connect(*arguments, **options)
+
+    @property
+    def driver(self) -> Any:
+        """The driver's module."""
+        return self.url.get_dialect().import_dbapi()
+
+    def cursor(self) -> Any:
+        """Return a cursor that does not fetch everything at once."""
+        return self.connection.cursor()
+
+    def moment(self, wall: datetime) -> Any:
+        """Return a naive time as the driver binds it."""
+        return wall
+
+    def abandon(self, cursor: Any) -> None:
+        """Prepare to let go of a cursor whose rows were not all fetched."""
+
+    def clock(self) -> Clock:
+        """Ask the source for the time, outside of the transaction that will be read in."""
+        return Clock(datetime.now(UTC))
+
+    def quoted(self, column: str) -> str:
+        """Return a column's name as a statement writes it."""
+        return column if column.isidentifier() else f'"{column}"'
+
+    def trouble_of(self, error: Exception) -> Trouble:
+        """Return what a driver's error means."""
+        return troubles.OTHER
+
+    def may_write(self) -> str:
+        """Return what the account could change, empty where nothing."""
+        return ""
+
+    def grants(self, tables: Sequence[str]) -> str:
+        """Return how an account that can only read is made."""
+        return ""
+
+    def tables(self) -> list[tuple[str, Sequence[str]]]:
+        """Return tables and views with their columns."""
+        return []
+
+    # --- what is common ----------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> Any:
+        """The connection, opened when it is first needed. Raises TryLater and Refused."""
+        if self._connection is None:
+            try:
+                with self.translated():
+                    self._connection = self.opened()
+            except ImportError as error:
+                extra = self.extra or self.backend
+                raise Refused(
+                    f"the driver for {self.backend} is not installed",
+                    fix=f"install clinicrelay[{extra}]",
+                ) from error
+        return self._connection
+
+    def ask(self, text: str, values: Mapping[str, Any], size: int) -> Rows:
+        """Run a query; its values are bound by the driver, and are never part of its text."""
+        with self.translated():
+            cursor = self.cursor()
+        try:
+            with self.translated():
+                statement, bound = in_style(text, values, self.driver.paramstyle)
+                self.execute(cursor, statement, bound)
+            return Rows(self, cursor, size)
+        except (TryLater, Refused):
+            self.abandon(cursor)
+            with self.forgiven():
+                cursor.close()
+            self.done()
+            raise
+
+    def execute(self, cursor: Any, statement: str, bound: Any) -> None:
+        """Run a statement by the path that takes one only, and values apart."""
+        cursor.execute(statement, bound)
+
+    def look(self, statement: str, bound: Any = ()) -> list[tuple[Any, ...]]:
+        """Run a statement of ours and return its few rows."""
+        with self.translated():
+            cursor = self.connection.cursor()
+            try:
+                cursor.execute(statement, bound)
+                return [tuple(row) for row in cursor.fetchall()]
+            finally:
+                cursor.close()
+
+    def done(self) -> None:
+        """End the transaction; nothing is ever committed."""
+        if self._connection is not None:
+            with self.forgiven():
+                self._connection.rollback()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with self.forgiven():
+                connection.close()
+
+    def translated(self) -> troubles.Translated:
+        """Raise what the driver raises as one of ours."""
+        return troubles.Translated(self)
+
+    def forgiven(self) -> troubles.Forgiven:
+        """Pass over what goes wrong where nothing depends on it any more."""
+        return troubles.Forgiven(self)
+
+
+class OtherServer(Server):
+    """SQL Server, Oracle and whatever SQLAlchemy has a dialect for: by the standard alone, untested."""
+
+    def __init__(self, url: Any, *, timeout: timedelta, folder: Any) -> None:
+        super().__init__(url, timeout=timeout, folder=folder)
+        self.backend = url.get_backend_name()
+        self.extra = {"mssql": "mssql", "oracle": "oracle"}.get(self.backend, "odbc")
+
+    def opened(self) -> Any:
+        if self.backend == "mssql":
+            self.url = self.url.update_query_dict({"ApplicationIntent": "ReadOnly"})
+        connection = super().opened()
+        if hasattr(connection, "autocommit") and not callable(connection.autocommit):
+            connection.autocommit = False  # whatever was written in spite of all is rolled back
+        if self.backend == "oracle":
+            connection.cursor().execute("SET TRANSACTION READ ONLY")
+        if self.backend == "mssql":
+            connection.cursor().execute("SET LOCK_TIMEOUT 5000")
+        return connection
+
+
+def server_of(url: Any, *, timeout: timedelta, folder: Any) -> Server:
+    """Return what reads a database of the URL's kind; imports no driver of another."""
+    backend = url.get_backend_name()
+    made: type[Server] = OtherServer
+    if backend == "postgresql":
+        from connectors.sql.postgres import Postgres as made  # noqa: N813
+    elif backend == "mysql":
+        from connectors.sql.mysql import Mysql as made  # noqa: N813
+    elif backend == "sqlite":
+        from connectors.sql.sqlite import Sqlite as made  # noqa: N813
+    return made(url, timeout=timeout, folder=folder)

@@ -1,0 +1,131 @@
+"""SQLite: a file that is opened to read, through an authorizer that knows nothing else."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from connectors.sql import troubles
+from connectors.sql.server import Clock, Server
+from connectors.sql.troubles import Trouble
+
+_READS = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_TRANSACTION,
+    }
+)
+_BUSY_SECONDS = 5
+_STEPS = 20_000  # of SQLite's machine between two looks at the clock
+_SAYS = (
+    ("no such table", troubles.NO_TABLE),
+    ("no such column", troubles.NO_COLUMN),
+    ("unable to open", troubles.NO_FILE),
+    ("not a database", troubles.NOT_SQLITE),
+    ("interrupted", troubles.TOO_LONG),
+    ("locked", troubles.LOCKED),
+    ("readonly", troubles.WROTE),
+    ("not authorized", troubles.WROTE),
+    ("prohibited", troubles.WROTE),
+    ("one statement", troubles.SYNTAX),
+    ("syntax error", troubles.SYNTAX),
+    ("incomplete input", troubles.SYNTAX),
+    ("disk i/o", troubles.LOST),
+    ("malformed", troubles.NOT_SQLITE),
+)
+
+
+class Sqlite(Server):
+    """A SQLite file."""
+
+    backend = "sqlite"
+    tested = True
+    driver = sqlite3
+
+    def __init__(self, url: Any, *, timeout: Any, folder: Path) -> None:
+        super().__init__(url, timeout=timeout, folder=folder)
+        self._deadline = 0.0
+
+    @property
+    def file(self) -> Path:
+        """The file; a relative one begins at the settings file's folder."""
+        return Path(self.folder, self.url.database or "")
+
+    def opened(self) -> Any:
+        if not self.file.is_file():
+            raise sqlite3.OperationalError("unable to open database file")
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.file.absolute()))}?mode=ro",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+        )
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("PRAGMA trusted_schema=OFF")
+        connection.text_factory = _text
+        connection.set_authorizer(_authorize)
+        connection.set_progress_handler(self._is_late, _STEPS)
+        return connection
+
+    def execute(self, cursor: Any, statement: str, bound: Any) -> None:
+        self._deadline = time.monotonic() + self.timeout.total_seconds()
+        cursor.execute(statement, bound)
+
+    def _is_late(self) -> bool:
+        return bool(self._deadline) and time.monotonic() > self._deadline
+
+    def moment(self, wall: datetime) -> Any:
+        # With a space: a column that writes a T sorts after it, so that no row of the day is missed.
+        return wall.isoformat(" ", timespec="microseconds" if wall.microsecond else "seconds")
+
+    def clock(self) -> Clock:
+        """The program that writes may stand on another machine, but the file tells no other time.
+
+        There is one writer at a time, and what it commits is seen at once; still a row may have been
+        stamped long before its transaction ended.
+        """
+        return Clock(datetime.now(UTC))
+
+    def trouble_of(self, error: Exception) -> Trouble:
+        said = str(error).lower()
+        return next((trouble for word, trouble in _SAYS if word in said), troubles.OTHER)
+
+    def may_write(self) -> str:
+        return "write the file" if os.access(self.file, os.W_OK) else ""
+
+    def grants(self, tables: Sequence[str]) -> str:
+        return "let the user that runs clinicrelay only read the file: chmod o-w, chmod g-w"
+
+    def tables(self) -> list[tuple[str, Sequence[str]]]:
+        names = self.look("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+        return [(name, self._columns(name)) for (name,) in names if not name.startswith("sqlite_")]
+
+    def _columns(self, table: str) -> Sequence[str]:
+        cursor = self.connection.cursor()
+        with self.translated():
+            cursor.execute(f'SELECT * FROM "{table}" LIMIT 0')
+        return [column[0] for column in cursor.description]
+
+
+def _authorize(action: int, first: str | None, second: str | None, *_where: str | None) -> int:
+    """Let SELECT read, and call functions that only compute; ATTACH, PRAGMA and writes are denied."""
+    if action == sqlite3.SQLITE_FUNCTION:
+        denied = (second or "").lower() in ("load_extension", "writefile", "edit", "readfile")
+        return sqlite3.SQLITE_DENY if denied else sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY
+
+
+def _text(raw: bytes) -> str:
+    """Old programs write their Windows code page into a file that says it is UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
