@@ -343,12 +343,23 @@ class Scenes:
 
     def empty(self) -> Scene:
         """Return a clinic that has never run, with its first export."""
-        folder = self._folder()
-        folder.mkdir()
-        write_settings(folder)
-        scene = Scene(folder, self._store(folder))
+        scene = self.reading({})
         scene.drop(first_export(), 1)
         return scene
+
+    def reading(self, sources: dict[str, Any]) -> Scene:
+        """Return a clinic that has never run, with other sources than the shipped one."""
+        folder = self._folder()
+        folder.mkdir()
+        write_settings(folder, sources)
+        return Scene(folder, self._store(folder))
+
+    def copy_of(self, scene: Scene) -> Scene:
+        """Return a clinic exactly as another one is now."""
+        folder = self._folder()
+        shutil.copytree(scene.folder, folder)
+        template = "" if self.base.server == "sqlite" else make_url(scene.store_url).database
+        return Scene(folder, self._store(folder, template=template or ""))
 
     def _folder(self) -> Path:
         self.made += 1
@@ -366,11 +377,12 @@ class Scenes:
             drop_database(self.base.server, database)
 
 
-def write_settings(folder: Path) -> None:
+def write_settings(folder: Path, sources: dict[str, Any] | None = None) -> None:
     """Write the settings that we ship, with the store's address from the environment."""
     settings: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "settings.yaml")
     settings["store"] = {"url": "${STORE_URL}"}
     settings["sources"]["reception"]["ready"] = {"settle": "0s"}
+    settings["sources"] = sources or settings["sources"]
     (folder / "settings.yaml").write_text(json.dumps(settings))
 
 
