@@ -100,7 +100,8 @@ class Grammar:
         """Return the groups of fields of which a table's header must show at least one each."""
         given = self._top.get("header")
         if given is None:
-            lists = self._mapping(("each",), self._top.get("each", {}))
+            each = self._top.get("each")
+            lists = each if isinstance(each, Mapping) else {}
             required = (name for name, field in fields.items() if field.required)
             return tuple((n,) for n in required if n.partition(".")[0] not in lists)
         groups = given if isinstance(given, list) else []

@@ -20,6 +20,10 @@ _DAY = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-./])\d{1,2}\2(\
 # Access and Excel put a time alone on the first day they know.
 _TIME_ONLY_YEAR = 1900
 _LAST_YEAR = 2199
+# The years that visits have, and an offset or Z.
+_INSTANT = re.compile(
+    r"(?:19[1-9]|20\d|21\d)\d-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+)
 _HOUR = re.compile(r"%-?[HIXTcR]")
 _ROLLOVER = timedelta(hours=12)
 
@@ -62,6 +66,8 @@ def read_start(parts: Parts, how: Zoned) -> Start | None:
 
     Raises AmbiguousDate, and ValueError for cells that are there and cannot be read.
     """
+    if len(parts) == 1 and (exact := _exact(parts[0], how)):
+        return Start(exact, local(exact, how.zone).date(), ())
     moment = _moment(parts, how.formats)
     if moment is None:
         return None
@@ -82,6 +88,8 @@ def read_end(parts: Parts, start: datetime, day: date, how: Zoned) -> End:
     (C-11). An end not after the start, or unreadable, counts as missing, with an issue.
     """
     try:
+        if len(parts) == 1 and (exact := _exact(parts[0], how)):
+            return End(exact, ()) if exact > start else _NOT_AFTER
         moment = _moment(parts, how.formats)
         if moment is None:
             return End(None, ())
@@ -92,9 +100,23 @@ def read_end(parts: Parts, start: datetime, day: date, how: Zoned) -> End:
                 return End(later, later_issues)
     except ValueError:
         return End(None, (Issue("unreadable_end", "end"),))
-    if instant <= start:
-        return End(None, (Issue("end_before_start", "end"),))
-    return End(instant, issues)
+    return End(instant, issues) if instant > start else _NOT_AFTER
+
+
+def _exact(text: str, how: Zoned) -> datetime | None:
+    """Return what an instant in full says, as FHIR and most interfaces write it: the usual case.
+
+    None for whatever has to be read the long way, with the same result for what is read here.
+    """
+    if how.formats or how.add_minutes or not _INSTANT.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(microsecond=0).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+_NOT_AFTER = End(None, (Issue("end_before_start", "end"),))
 
 
 def _instant(

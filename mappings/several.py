@@ -6,7 +6,7 @@ of, so that a patient met again costs no parsing of phone numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -107,11 +107,11 @@ class _Listed(Generic[Person]):
         """Return whoever is listed. Raises BadRecord for what is no list of objects."""
         if not entries:
             return []
-        if not isinstance(entries, Sequence) or isinstance(entries, str):
+        if type(entries) is not list and not isinstance(entries, (list, tuple)):
             raise self._bad_shape()
         found, noted = [], list[Issue]()
         for entry in entries:
-            if not isinstance(entry, Mapping):
+            if type(entry) is not dict and not isinstance(entry, Mapping):
                 raise self._bad_shape()
             one = self._read_one(entry, noted)
             if one is not None:

@@ -56,7 +56,7 @@ def as_text(value: Any) -> str | None:
         return f"{value // timedelta(hours=1):02d}:{value.seconds // 60 % 60:02d}"
     if isinstance(value, (bytes, bytearray)):
         return value.hex()
-    return _number(str(value))
+    return str(value) if type(value) is int else _number(str(value))
 
 
 def _number(text: str) -> str:

@@ -78,6 +78,18 @@ class Fhir(Connector):
 
         Raises TryLater and Refused.
         """
+        begun = False
+        try:
+            for page in self._read(cursor, window):
+                begun = True
+                yield page
+        except Unwelcome:
+            # What it was said to do a day ago it may do no longer, since an update.
+            if begun or not self._says_otherwise():
+                raise
+            yield from self._read(cursor, window)
+
+    def _read(self, cursor: Cursor | None, window: Window) -> Iterator[Page]:
         try:
             opened = self._open()
         except Spent as error:
@@ -88,23 +100,22 @@ class Fhir(Connector):
         if not cursor:
             opened.tools.lookups.trust_nobody()
         standing = standing_of(cursor, self._mark(opened), opened.way.strategy)
-        reading = Reading(
-            opened.tools,
-            _SCOPE,
-            standing,
-            self.kit.now,
-            undeclared(self.options, opened.known),
-        )
+        unlisted = undeclared(self.options, opened.known)
+        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, unlisted)
         if standing.reconciled is None:
             reading.notes.append(opened.way.told)
-        try:
-            if opened.way.changes and not self._lists(standing, window):
-                yield from reading.pages("changes", self._changes(opened, standing, window))
-            else:
-                yield from reading.pages("listing", self._listing(opened, window))
-        except Unwelcome:
-            declared.forget(self.kit.memory)
-            raise
+        if opened.way.changes and not self._lists(standing):
+            yield from reading.pages("changes", self._changes(opened, standing, window))
+        else:
+            yield from reading.pages("listing", self._listing(opened, window))
+
+    def _says_otherwise(self) -> bool:
+        """Whether the server, asked anew, declares something else than is remembered."""
+        before = self._opened
+        if before is None or not declared.forget(self.kit.memory, self.kit.now):
+            return False
+        self._opened = None
+        return self._open().known != before.known
 
     def reread(self, keys: Sequence[str]) -> Iterator[Page]:
         """Ask for visits one by one: there, gone (404, 410), or nothing where we may not see."""
@@ -148,7 +159,7 @@ class Fhir(Connector):
 
     # --- what is asked -------------------------------------------------------------------------
 
-    def _lists(self, standing: Standing, window: Window) -> bool:
+    def _lists(self, standing: Standing) -> bool:
         """Whether everything is read whole now: it is due, or a read of it was cut off."""
         now = self.kit.now
         if standing.under_way("changes", now):
@@ -194,7 +205,12 @@ class Fhir(Connector):
         there: dict[str, msgspec.Raw] = {}
         proven = []
         for key in keys:
-            answer = opened.tools.server.read(_SCOPE, key)
+            try:
+                answer = opened.tools.server.read(_SCOPE, key)
+            except Unwelcome as error:
+                if error.status == 401:
+                    raise
+                continue  # it proves nothing about this visit
             verdicts = {one.verdict for one in remarks(answer.content)}
             if answer.status in (404, 410) or Verdict.GONE in verdicts:
                 proven.append(key)

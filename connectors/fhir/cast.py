@@ -14,6 +14,7 @@ from connectors.fhir.found import Found, Met
 from connectors.fhir.people import (
     Entry,
     Place,
+    Told,
     at_work,
     contained_patient,
     patient,
@@ -102,7 +103,7 @@ class Cast:
         self._lead = 0
         self._stranger: Actor | None = None
         for raw in self._contained.values():
-            if head_of(raw).type == "HealthcareService":
+            if head_of(raw).type == "HealthcareService":  # Cerner's meeting rooms
                 self.services.append(decode(raw, Service))
         self._gather()
 
@@ -120,6 +121,8 @@ class Cast:
             self.practitioners[0]["primary"] = True
 
     def _join(self, reference: Reference, participant: Participant) -> None:
+        if reference.reference and self._join_known(reference.reference, participant):
+            return
         actor = self._actor(reference)
         role = self._role(actor, participant)
         if role == "patient":
@@ -137,6 +140,21 @@ class Cast:
             # Whom nothing but a number names is the patient where nobody else is: a visit must not
             # turn into a block, and to a mere number nothing can be sent by mistake.
             self._stranger = self._stranger or actor
+
+    def _join_known(self, written: str, participant: Participant) -> bool:
+        """Let somebody take part of whom all is known from another visit: most are."""
+        met = self._found.met_by(written)
+        if met is None or met.made is None:
+            return False
+        if met.type == "Patient":
+            self._add_patient(met.made)
+        elif met.type == "Practitioner":
+            self._add_practitioner(practitioner(met, self._day), participant)
+        elif met.type == "Location":
+            self.place = self.place or place(met)
+        else:
+            return False
+        return True
 
     # --- who a reference means -------------------------------------------------------------
 
@@ -156,7 +174,7 @@ class Cast:
         if key is None:
             actor.trouble = _FOREIGN if "://" in written else _UNRESOLVED
             actor.kind = actor.kind or _kind_in(written)
-            actor.key = _opaque(actor.kind, written)
+            actor.key = _opaque(written)
             return
         actor.key, actor.met = key, self._found.find(key)
         if actor.met is not None:
@@ -176,7 +194,7 @@ class Cast:
         identifier = reference.identifier
         if identifier is not None and identifier.value:
             actor.trouble = _IDENTIFIER_ONLY
-            actor.key = _opaque(actor.kind, f"{identifier.system or ''}|{identifier.value}")
+            actor.key = _opaque(f"{identifier.system or ''}|{identifier.value}")
             if identifier.system in _OF_PRACTITIONERS:
                 actor.kind = "Practitioner"
         else:
@@ -198,21 +216,24 @@ class Cast:
             self.issues.append(Issue(actor.trouble, field))
 
     def _join_patient(self, actor: Actor) -> None:
-        self.expects_patient = True
         self._trouble(actor, "patient")
         if actor.met is not None:
-            entry, issues = patient(actor.met, self._found, self._day)
-            self.issues += issues
+            self._add_patient(patient(actor.met, self._found, self._day))
         elif actor.contained is not None:
-            entry, issues = contained_patient(decode(actor.contained, Person), self._day)
-            self.issues += issues
+            self._add_patient(contained_patient(decode(actor.contained, Person), self._day))
         else:
-            entry = unknown_patient(actor.key, actor.name)
-        if not _twice(entry, self.patients):
-            self.patients.append(entry)
+            self._add_patient(Told(unknown_patient(actor.key, actor.name)))
+
+    def _add_patient(self, told: Told) -> None:
+        self.expects_patient = True
+        self.issues += told.issues
+        if not self.patients or not _twice(told.entry, self.patients):
+            self.patients.append(told.entry)
 
     def _join_practitioner(self, actor: Actor, participant: Participant) -> None:
-        entry = self._practitioner(actor)
+        self._add_practitioner(self._practitioner(actor), participant)
+
+    def _add_practitioner(self, entry: Entry, participant: Participant) -> None:
         codes = _codes(participant)
         lead = 2 if "PPRF" in codes else int(participant.required in (True, "required"))
         same = next((one for one in self.practitioners if _alike(one, entry)), None)
@@ -324,9 +345,9 @@ def _kind_in(address: str) -> str:
     return parts[-2] if len(parts) > 1 else ""
 
 
-def _opaque(kind: str, text: str) -> str:
+def _opaque(text: str) -> str:
     """Return a key that tells nothing, for what has an identity and no id of ours."""
-    return f"{kind or 'Unknown'}/auto-{sha256(text.encode()).hexdigest()[:16]}"
+    return f"auto-{sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _twice(entry: Entry, entries: list[Entry]) -> bool:

@@ -105,24 +105,30 @@ def label_of(concept: Concept | None) -> str | None:
         return None
     if concept.concept is not None:
         return label_of(concept.concept)
-    shown = (one.display for one in concept.coding)
-    text = concept.text or next((text for text in shown if text), None)
+    if concept.text:
+        return concept.text
+    text = next((one.display for one in concept.coding if one.display), None)
     name = concept.reference.display if concept.reference else None
     return text or code_of(concept) or name
 
 
 def label_of_any(concepts: Iterable[Concept]) -> str | None:
     """Return what the first concept that is called anything is called."""
-    return next((text for one in concepts if (text := label_of(one))), None)
+    for one in concepts:
+        if text := label_of(one):
+            return text
+    return None
 
 
 def codes_in(concepts: Iterable[Concept]) -> set[str]:
     """Return all codes of several concepts."""
-    found = set()
+    found: set[str] = set()
     for one in concepts:
         if one.concept is not None:
             found |= codes_in((one.concept,))
-        found.update(coding.code for coding in one.coding if coding.code)
+        for coding in one.coding:
+            if coding.code:
+                found.add(coding.code)
     return found
 
 

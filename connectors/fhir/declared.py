@@ -38,9 +38,10 @@ def declared(
     return found
 
 
-def forget(memory: MutableMapping[str, Any]) -> None:
-    """Ask again the next time: the server has refused what it was said to do."""
-    memory.pop(_NAME, None)
+def forget(memory: MutableMapping[str, Any], now: datetime) -> bool:
+    """Let the server be asked anew; return whether it was not asked in this very run."""
+    known = memory.pop(_NAME, None) or {}
+    return bool(known) and known.get("asked") != iso(now)
 
 
 def ask(server: Server, options: FhirOptions) -> Capability:

@@ -72,10 +72,10 @@ def sort(sheet: Sheet, seen: Seen, found: Found) -> Sorted:
     for entry in sheet.bundle.entries:
         if entry.mode == "outcome":
             continue
-        if entry.resource:
-            _take(entry, done, seen, found)
-        elif entry.method == "DELETE" and (key := _deleted(entry)):
+        if entry.method == "DELETE" and (key := _deleted(entry)):
             _keep(Version(key, None, entry.changed), done, seen)
+        elif entry.resource:
+            _take(entry, done, seen, found)
     return done
 
 

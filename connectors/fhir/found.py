@@ -27,16 +27,17 @@ MOST_HOPS = 3  # of a merged patient to who replaced it (2.3)
 class Met:
     """A resource as it came. `leads` are the keys of what it cannot be understood without.
 
-    `made` is whatever a reader wants to remember with it.
+    `made` is whatever a reader wants to remember with it. Without `content`, a former run met it and
+    only its digest is known.
     """
 
     __slots__ = ("content", "digest", "key", "leads", "made", "type")
 
-    def __init__(self, key: str, kind: str, content: bytes, digest: bytes) -> None:
+    def __init__(self, key: str, kind: str, content: bytes, digest: bytes | None = None) -> None:
         self.key = key
         self.type = kind
         self.content = content
-        self.digest = digest
+        self.digest = digest or blake2b(content, digest_size=16).digest()
         self.leads: tuple[str, ...] = ()
         self.made: Any = None
 
@@ -51,7 +52,7 @@ class Found:
         self._bases = [_comparable(base_url)]
         self._met: dict[str, Met] = {}
         self._named: dict[str, str] = {}  # full address → key
-        self._seen: dict[bytes, str] = {}  # digest → key
+        self._seen: dict[bytes, str] = {}  # content → key
         self._absent: set[str] = set()
         self._keys: dict[str, str] = {}  # reference as written → key
         self._written: dict[bytes, str] = {}  # the same, still as bytes of JSON
@@ -65,25 +66,27 @@ class Found:
 
     def add(self, raw: Raw | bytes, full_url: str | None = None) -> None:
         """Remember a resource that appointments may refer to; what is none is passed over."""
-        digest = blake2b(raw, digest_size=16).digest()
-        key = self._seen.get(digest)
-        if key is None or self._met[key].digest != digest:
-            key = self._taken_in(raw, digest, full_url)
+        content = bytes(raw)
+        key = self._seen.get(content)
+        if key is None:
+            key = self._taken_in(content, full_url)
         if key and full_url and full_url not in self._named:
             self._named[_unversioned(full_url)] = key
 
-    def _taken_in(self, raw: Raw | bytes, digest: bytes, full_url: str | None) -> str | None:
+    def _taken_in(self, content: bytes, full_url: str | None) -> str | None:
         try:
-            head = head_of(raw)
+            head = head_of(content)
         except ValueError:
             return None
         key = self._own_key(head.type, head.id, full_url)
         if key is None:
             return None
-        met = Met(key, head.type, bytes(raw), digest)
+        met = Met(key, head.type, content)
         met.leads = tuple(self._leads(met))
+        if key in self._met:
+            self._seen.pop(self._met[key].content, None)
         self._met[key] = met
-        self._seen[digest] = key
+        self._seen[content] = key
         return key
 
     def _own_key(self, kind: str, given: str | None, full_url: str | None) -> str | None:
@@ -123,6 +126,10 @@ class Found:
         hollow = {one.key for one in met if one and not one.content}
         return {(kind, own) for kind, _, own in (key.partition("/") for key in hollow)}
 
+    def met_by(self, reference: str) -> Met | None:
+        """Return what a reference leads to that was read before and is ours."""
+        return self._met.get(self._keys.get(reference, ""))
+
     # --- references ----------------------------------------------------------------------------
 
     def key_of(self, reference: str) -> str | None:
@@ -157,9 +164,9 @@ class Found:
         return self._met.get(key)
 
     def _keys_in(self, raw: Raw | bytes) -> list[str]:
-        """Return the keys of all that a resource refers to and that means something to a visit.
+        """Return the keys of all that a resource refers to, met or not.
 
-        Looking for the word is a tenth of the cost of decoding.
+        Looking for the word costs less than decoding.
         """
         found = []
         for written in _REFERENCE.findall(raw):

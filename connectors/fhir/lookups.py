@@ -109,13 +109,15 @@ class Lookups:
         left = set(keys)
         if len(keys) > 1 and self._may_batch(kind):
             for at in range(0, len(keys), _AT_ONCE):
-                left -= self._batch(kind, keys[at : at + _AT_ONCE])
+                if self._may_batch(kind):
+                    left -= self._batch(kind, keys[at : at + _AT_ONCE])
         for key in sorted(left):
             self._single(kind, key)
 
     def _may_batch(self, kind: str) -> bool:
         known = self._capability
-        return kind not in self._singly and (not known.declared or kind in known.by_id)
+        hopeless = kind in self._singly or kind in self._forbidden
+        return not hopeless and (not known.declared or kind in known.by_id)
 
     def _batch(self, kind: str, keys: Sequence[str]) -> set[str]:
         """Return which of the keys came. What did not may be merged into another, or gone."""
@@ -144,8 +146,13 @@ class Lookups:
         known = self._acquainted.recall(f"{kind}/{key}") if self._may_be_unread(kind, key) else None
         try:
             answer = self.server.read(kind, key, etag=known.etag if known else None)
-        except Foreign:
-            self._note(f"a {kind} was merged into one of another server: not followed")
+        except Unwelcome as error:
+            if error.status == 401:
+                raise
+            merged = "was merged into one of another server: not followed"
+            status = f"({error.status})" if error.status else ""
+            refused = f"is refused to us {status}"
+            self._note(f"a {kind} {merged if isinstance(error, Foreign) else refused.strip()}")
             self.found.absent(kind, key)
             return
         if answer.status == 304 and known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clinicrelay.http import HttpOptions
 from clinicrelay.settings.schema import LocalPath
@@ -40,11 +40,22 @@ def _params(value: Any) -> Any:
 
 
 def _one(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else value
 
 
-Id: TypeAlias = Annotated[str, BeforeValidator(_id)]
+_ID = {"type": ["string", "integer"]}
+_VALUE = {"type": ["string", "integer", "boolean"]}
+_VALUES = {"anyOf": [_VALUE, {"type": "array", "items": _VALUE}]}
+
+Id: TypeAlias = Annotated[str, BeforeValidator(_id), WithJsonSchema(_ID)]
 Value: TypeAlias = Annotated[str, BeforeValidator(_one)]
+Params: TypeAlias = Annotated[
+    dict[str, list[Value]],
+    BeforeValidator(_params),
+    WithJsonSchema({"type": "object", "additionalProperties": _VALUES}),
+]
 
 
 class Partition(Section):
@@ -112,7 +123,7 @@ class FhirOptions(HttpOptions):
         description="Whose appointments are asked for, where a server refuses open searches.",
         examples=[{"by": "practitioner", "ids": [593923, 593924]}],
     )
-    params: Annotated[dict[str, list[Value]], BeforeValidator(_params)] = Field(
+    params: Params = Field(
         default={},
         description="Search parameters to add to each search for appointments.",
         examples=[{"status:not": "proposed"}],
@@ -183,5 +194,10 @@ class FhirOptions(HttpOptions):
             raise wrong(
                 f"strategy {self.strategy} asks for all appointments at once, without partition",
                 "write strategy: partition, or leave partition out",
+            )
+        if self.params and self.strategy == "history":
+            # It would bring the visits of others, which params are there to keep out.
+            raise wrong(
+                "a history cannot be searched: params mean nothing to it", "write strategy: auto"
             )
         return self

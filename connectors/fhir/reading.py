@@ -67,6 +67,7 @@ class Reading:
     _link: str | None = None
     _ours: bool = False
     _empty: bool = False
+    _nameless: int = 0
 
     @property
     def cycle(self) -> Cycle:
@@ -110,8 +111,8 @@ class Reading:
             except Expired:
                 expired += 1
                 if expired > _RESTARTS:
-                    expired, pieces[:1] = 0, self._halves(piece)
-                    whole = whole and bool(pieces)
+                    halves = self._halves(piece)
+                    expired, whole, pieces[:1] = 0, whole and bool(halves), halves
             except Unwelcome as error:
                 pieces[:1] = self._without_refused(piece, error)
                 whole = False
@@ -189,6 +190,7 @@ class Reading:
         tools = self.tools
         self._learn_names(sheet)
         done = sort(sheet, self._seen, tools.found)
+        self._nameless += len(done.unreadable)
         tools.lookups.fill(done.raws)
         self._note_clock(sheet, [one.updated for one in done.visits.values()])
         unmade = records(done, tools.reader, tools.lookups.complete)
@@ -226,6 +228,7 @@ class Reading:
         if self._refused and not self._read and not self.cycle.done:
             raise next(iter(self._refused.values()))
         self._tell_refused()
+        self._tell_nameless()
         self._doubt_emptiness()
         whole = (
             spent is None and not self._empty and all(job.name in self.cycle.done for job in jobs)
@@ -240,11 +243,17 @@ class Reading:
             self.scope,
             cursor=self.standing.cursor(),
             last=True,
-            complete=whole,
+            complete=whole and not self._nameless,
             notes=list(dict.fromkeys(said)),
             changes=changes,
             covers=None if changes else self.covers,
         )
+
+    def _tell_nameless(self) -> None:
+        if self._nameless:
+            # Read they were, so the watermark moves; but which visits they are nobody knows.
+            many = "an entry" if self._nameless == 1 else f"{self._nameless} entries"
+            self.troubles.append(f"{many} without an id, or of no known kind, could be any visit")
 
     def _doubt_emptiness(self) -> None:
         """Some servers match nothing with a parameter they do not know, and say 200 (OpenEMR)."""

@@ -7,6 +7,7 @@ the wrong type is decoded a second time, field by field, so that only what is wr
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, TypeVar
 
@@ -330,14 +331,12 @@ class Bundle(Struct, gc=False, rename={"links": "link", "entries": "entry", "kin
 
 
 class _Outline(Struct, gc=False):
-    resourceType: Raw = Raw()  # noqa: N815
-    entry: Raw = Raw()
+    entry: list[Raw] = []
 
 
 _bundle = msgspec.json.Decoder(Bundle).decode
 _head = msgspec.json.Decoder(Head).decode
 _outline = msgspec.json.Decoder(_Outline).decode
-_raws = msgspec.json.Decoder(list[Raw]).decode
 
 
 def read_bundle(content: bytes) -> Bundle:
@@ -354,25 +353,26 @@ def read_bundle(content: bytes) -> Bundle:
 def _odd_bundle(content: bytes) -> Bundle:
     """Read a Bundle of which something has the wrong type; each entry stands for itself."""
     try:
-        outline = _outline(content)
-    except msgspec.ValidationError:
-        raise NotABundle("JSON that is no resource") from None
-    except RecursionError:
-        raise NotABundle("JSON that is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        rest = loose(content)
+    except ValueError:
         raise NotABundle("no JSON") from None
-    kind = loose(outline.resourceType)
+    kind = rest.get("resourceType") if isinstance(rest, dict) else None
     if kind != "Bundle":
         raise NotABundle(_what(kind))
-    try:
-        entries = _raws(outline.entry) if bytes(outline.entry) else []
-    except msgspec.DecodeError:
-        raise NotABundle("a Bundle without a list of entries") from None
-    rest = loose(content)
-    rest.pop("entry", None)
+    given = rest.pop("entry", [])
+    if not isinstance(given, list):
+        raise NotABundle("a Bundle without a list of entries")
     found = fitted(rest, Bundle)
-    found.entries = [decode(entry, Entry) for entry in entries]
+    found.entries = [decode(entry, Entry) for entry in _entries(content, given)]
     return found
+
+
+def _entries(content: bytes, given: list[Any]) -> list[Raw]:
+    """Return the entries as they were written, where that can be told."""
+    try:
+        return _outline(content).entry
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return [Raw(json.dumps(one).encode()) for one in given]
 
 
 def _what(kind: object) -> str:

@@ -159,7 +159,7 @@ class Server:
 
     def _refusal(self, error: Unwelcome, said: Sequence[Remark]) -> Unwelcome:
         codes = "; ".join(dict.fromkeys(one.called for one in said))
-        vendor = vendor_of_refusal(" ".join(one.text for one in said))
+        vendor = vendor_of_refusal(" ".join(f"{one.called} {one.text}" for one in said))
         fix = error.fix
         if vendor and vendor != self.options.preset:
             fix = f"this is how a server of {vendor} refuses: write preset: {vendor}"

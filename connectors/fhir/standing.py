@@ -69,20 +69,16 @@ class Standing:
 
     def is_due(self, now: datetime, every: timedelta) -> bool:
         """Whether everything has to be read whole again, rather than what changed."""
-        whole = moment_of(self.reconciled)
-        if self.watermark is None or (whole is None and self.tried is None):
+        if self.watermark is None:
             return True
-        tried = moment_of(self.tried)
-        if whole is not None and now - whole < every:
-            return False
-        return tried is None or now - tried >= min(every, _BEFORE_ANOTHER_TRY)
+        again = min(every, _BEFORE_ANOTHER_TRY)
+        return not (_within(self.reconciled, now, every) or _within(self.tried, now, again))
 
     def under_way(self, kind: str, now: datetime) -> Cycle | None:
         """Return the read that was cut off, if it is of this kind and not too old."""
-        began = moment_of(self.cycle.began) if self.cycle else None
-        if self.cycle is None or self.cycle.kind != kind or began is None:
+        if self.cycle is None or self.cycle.kind != kind:
             return None
-        return self.cycle if timedelta(0) <= now - began < _LONGEST_CYCLE else None
+        return self.cycle if _within(self.cycle.began, now, _LONGEST_CYCLE) else None
 
     def ended(self, now: datetime, *, whole: bool) -> Standing:
         """Return where the source stands when the cycle has come to its end.
@@ -138,6 +134,12 @@ def standing_of(cursor: Cursor | None, of: str, strategy: str) -> Standing:
 def began(kind: str, now: datetime, clock: datetime | None) -> Cycle:
     """Return a read that begins."""
     return Cycle(kind, iso(now), instant(clock) if clock else None)
+
+
+def _within(text: str | None, now: datetime, length: timedelta) -> bool:
+    """Whether a moment lies less than so long ago; one to come is of a rehearsal, and forgotten."""
+    moment = moment_of(text)
+    return moment is not None and timedelta(0) <= now - moment < length
 
 
 def later(one: str | None, other: datetime | None) -> str | None:

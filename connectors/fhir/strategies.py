@@ -69,7 +69,7 @@ def _by_itself(options: FhirOptions, preset: Preset, known: Capability) -> Way:
         return _way("watermark", "the server can search by _lastUpdated", known)
     if known.can_search("date"):
         return _way("window", "the server can search by date, and not by _lastUpdated", known)
-    if known.history:
+    if known.history and not options.params:  # which a history would not heed
         return _way("history", "the server can search neither by date nor by _lastUpdated", known)
     if known.params:
         raise Refused(

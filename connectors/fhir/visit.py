@@ -1,6 +1,6 @@
 """An appointment of any FHIR version as one flat record with always the same keys.
 
-What a mapping gets is documented in `docs/howto/connect-fhir.md`. Nothing here raises for a value
+What a mapping gets is documented in `docs/reference/fhir-record.md`. Nothing here raises for a value
 that is odd: what cannot be understood is left out, and an issue says so.
 """
 
@@ -22,7 +22,7 @@ from connectors.fhir.cast import Cast
 from connectors.fhir.contacts import codes_in, label_of, label_of_any
 from connectors.fhir.found import Found
 from connectors.fhir.people import NOWHERE, Entry, Place, is_zone, zone_in
-from connectors.fhir.resources import Appointment, Identifier, decode
+from connectors.fhir.resources import Appointment, Concept, Identifier, decode
 
 # Raise it whenever the same resources are read differently: every visit is then read again.
 READING = 1
@@ -75,9 +75,9 @@ class Reader:
             data=self._flat(visit, cast),
             digest=digest,
             place=place,
-            raw=bytes(raw).decode("utf-8", "replace"),
+            raw=str(raw, "utf-8", "replace"),
             key=visit.id,
-            issues=tuple(dict.fromkeys(cast.issues)),
+            issues=tuple(dict.fromkeys(cast.issues)) if cast.issues else (),
         )
 
     def _flat(self, visit: Appointment, cast: Cast) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _service(visit: Appointment) -> str | None:
 
 def _notes(visit: Appointment) -> str | None:
     if visit.comment or not visit.note:
-        return visit.comment
+        return visit.comment or None
     return "\n".join(one.text for one in visit.note if one.text) or None
 
 
@@ -182,12 +182,12 @@ def _modality(visit: Appointment, joined: links.Links, cast: Cast) -> str | None
     """Say only what a code or a link says; names of services are for the mapping to judge."""
     if joined.patient or joined.practitioner or joined.issues:
         return "video"
-    channels = [one.channel_type.code for one in visit.virtual_service if one.channel_type]
     if visit.virtual_service:
+        channels = [one.channel_type.code for one in visit.virtual_service if one.channel_type]
         return "phone" if any(code in _BY_PHONE for code in channels) else "video"
-    kinds = (*visit.class_, *visit.service_type)
-    if visit.appointment_type:
-        kinds = (*kinds, visit.appointment_type)
+    kinds = visit.service_type
+    if visit.appointment_type or visit.class_:
+        kinds = (*kinds, *visit.class_, visit.appointment_type or Concept())
     codes = codes_in(kinds)
     if not codes.isdisjoint(_VIRTUAL):
         return "video"

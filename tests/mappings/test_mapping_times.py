@@ -7,9 +7,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clinicrelay import Appointment, BadRecord, Issue
 from clinicrelay.times import iso
+from mappings import moments
 
 Apply = Callable[..., Appointment]
 START = "start: {path: start, zone: clinic}"
@@ -260,3 +263,39 @@ def test_equal_cells_mean_the_same_again(load: Any) -> None:
         Issue("nonexistent_local_time", "start"),
         Issue("end_inferred", "end"),
     )
+
+
+OFFSETS = st.sampled_from(["Z", "+00:00", "-05:00", "+05:30", "+14:00", "", "z", "+0100", " Z"])
+CLOCKS = ["09:00", "09:00:00", "23:59:59.999", "24:00:00", "09:00:60", "9:00", "25:00"]
+DAYS = [
+    "2026-12-01",
+    "2026-02-30",
+    "1900-01-01",
+    "1901-01-01",
+    "2199-12-31",
+    "2200-01-01",
+    "2026-00-01",
+]
+
+
+@given(st.sampled_from(DAYS), st.sampled_from(["T", " "]), st.sampled_from(CLOCKS), OFFSETS)
+def test_the_short_way_to_an_instant_leads_where_the_long_way_does(
+    day: str, mark: str, clock: str, offset: str
+) -> None:
+    text, how = f"{day}{mark}{clock}{offset}", moments.Zoned("Europe/Berlin", False)
+    begin = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)
+
+    def told(read: Any, *given: Any) -> Any:
+        try:
+            return read.__wrapped__(*given)
+        except ValueError as wrong:
+            return str(wrong)
+
+    def both() -> list[Any]:
+        end = told(moments.read_end, (text,), begin, begin.date(), how)
+        return [told(moments.read_start, (text,), how), end]
+
+    short = both()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moments, "_exact", lambda text, how: None)
+        assert short == both()

@@ -31,7 +31,8 @@ def read() -> Read:
             found.add(json.dumps(one).encode())
         usual = {"version": "4.0.1", "trust_unlabelled_link": False, "statuses": {}}
         reader = Reader(found, **(usual | {"by_display": {}} | options))
-        raw = json.dumps({"resourceType": "Appointment", "id": "7"} | appointment).encode()
+        usually = {"resourceType": "Appointment", "id": "7", "status": "booked"}
+        raw = json.dumps(usually | appointment).encode()
         return reader.record(raw, place="Appointment", digest=reader.digest(raw))
 
     return reading

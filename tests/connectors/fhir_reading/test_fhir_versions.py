@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from connectors.fhir.visit import Reader
 Map = Callable[[Record], Appointment]
 HERE = Path(__file__).parent / "versions"
 BASE = "https://ehr.example/fhir"
+TROUBLES = ["foreign_reference", "unresolved_reference", "display_only", "identifier_reference"]
 VERSIONS = {"stu3": "3.0.2", "r4": "4.0.1", "r4b": "4.3.0", "r5": "5.0.0"}
 
 
@@ -94,3 +96,17 @@ def test_a_bundle_tells_where_to_go_on_and_how_late_it_is() -> None:
     assert (bundle.links[0].relation, bundle.total, bundle.kind) == ("self", 3, "searchset")
     assert bundle.updated == "2026-11-22T09:00:00Z"
     assert [entry.mode for entry in bundle.entries[2:5]] == ["match", "include", "include"]
+
+
+def test_the_reference_page_lists_the_keys_in_their_order_and_every_issue(as_visit: Map) -> None:
+    root = Path(__file__).parents[3]
+    page_text = (root / "docs" / "reference" / "fhir-record.md").read_text(encoding="utf-8")
+    table, _, rest = page_text.partition("Keys of people")
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == list(
+        records("r4")[0].data
+    )
+    code = "".join(file.read_text() for file in (root / "connectors" / "fhir").glob("*.py"))
+    told = set(re.findall(r'Issue\("(\w+)"', code)) | set(TROUBLES)
+    listed = re.findall(r"^\| `(\w+)` \| ", rest, re.MULTILINE)
+    assert sorted(listed) == sorted(told)
