@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 
 from msgspec import Raw
 
 from clinicrelay.model import Issue
 from clinicrelay.paths import fold
 from connectors.fhir.contacts import label_of_any
-from connectors.fhir.found import Found, Met
+from connectors.fhir.found import Found, Met, opaque
 from connectors.fhir.people import (
     Entry,
     Place,
     Told,
     at_work,
     contained_patient,
+    made,
     patient,
     place,
     place_of,
@@ -49,6 +49,7 @@ _ROLES = {
     "CareTeam": "other",
     "Group": "group",
 }
+_PRACTITIONERS = frozenset({"Practitioner", "Person"})
 # v3 ParticipationType, as far as it tells a role; PART tells none.
 _ROLES_BY_CODE = {
     **dict.fromkeys(("PPRF", "SPRF", "PRF", "ATND", "CON", "ADM", "DIS"), "practitioner"),
@@ -114,6 +115,9 @@ class Cast:
         subject = self._visit.subject
         if subject is not None and not self.patients:
             self._join(subject, Participant())
+        for kind in self._visit.service_type:
+            if kind.reference is not None:  # R5
+                self._join_service(self._actor(kind.reference))
         if self._stranger is not None and not self.expects_patient:
             self._join_patient(self._stranger)
         self.place = self.place or self._other_place
@@ -144,10 +148,10 @@ class Cast:
     def _join_known(self, written: str, participant: Participant) -> bool:
         """Let somebody take part of whom all is known from another visit: most are."""
         met = self._found.met_by(written)
-        if met is None or met.made is None:
+        if met is None:
             return False
-        if met.type == "Patient":
-            self._add_patient(met.made)
+        if met.type == "Patient" and (told := made(met, "patient")):
+            self._add_patient(told)
         elif met.type == "Practitioner":
             self._add_practitioner(practitioner(met, self._day), participant)
         elif met.type == "Location":
@@ -174,9 +178,11 @@ class Cast:
         if key is None:
             actor.trouble = _FOREIGN if "://" in written else _UNRESOLVED
             actor.kind = actor.kind or _kind_in(written)
-            actor.key = _opaque(written)
+            actor.key = opaque(written)
             return
         actor.key, actor.met = key, self._found.find(key)
+        if actor.met is not None and not actor.met.content:
+            actor.met = None  # known to have been there, and not read
         if actor.met is not None:
             actor.kind = actor.met.type
         else:
@@ -194,7 +200,7 @@ class Cast:
         identifier = reference.identifier
         if identifier is not None and identifier.value:
             actor.trouble = _IDENTIFIER_ONLY
-            actor.key = _opaque(f"{identifier.system or ''}|{identifier.value}")
+            actor.key = opaque(f"{identifier.system or ''}|{identifier.value}")
             if identifier.system in _OF_PRACTITIONERS:
                 actor.kind = "Practitioner"
         else:
@@ -264,7 +270,7 @@ class Cast:
             known = None if actor.trouble != _UNRESOLVED and actor.name else actor.key
             return unknown_practitioner(known, actor.name)
         met = self._found.find(given)
-        if met is not None:
+        if met is not None and met.content and met.type in _PRACTITIONERS:
             return practitioner(met, self._day)
         return unknown_practitioner(given, actor.name)
 
@@ -275,7 +281,9 @@ class Cast:
         role = decode(raw, Role)
         for one in role.location:
             self._place_besides(one)
-        if role.practitioner is None:
+        # What stands within a role of its own is not what stands within this appointment.
+        written = role.practitioner.reference if role.practitioner else None
+        if role.practitioner is None or (actor.met and written and written[0] == "#"):
             entry = unknown_practitioner(actor.key, actor.name)
             entry["specialty"] = specialty_of(role.specialty)
             return entry
@@ -285,7 +293,7 @@ class Cast:
         return at_work(self._practitioner_in_role(who), role, self._day)
 
     def _practitioner_in_role(self, who: Actor) -> Entry:
-        if who.kind == "PractitionerRole":  # a role of a role leads nowhere
+        if who.kind not in _PRACTITIONERS:  # a role of a role, or of a patient, leads nowhere
             return self._named(who)
         return self._practitioner(who)
 
@@ -345,11 +353,6 @@ def _kind_in(address: str) -> str:
     return parts[-2] if len(parts) > 1 else ""
 
 
-def _opaque(text: str) -> str:
-    """Return a key that tells nothing, for what has an identity and no id of ours."""
-    return f"auto-{sha256(text.encode()).hexdigest()[:16]}"
-
-
 def _twice(entry: Entry, entries: list[Entry]) -> bool:
     return any(_alike(one, entry) for one in entries)
 
@@ -357,4 +360,4 @@ def _twice(entry: Entry, entries: list[Entry]) -> bool:
 def _alike(one: Entry, other: Entry) -> bool:
     if one["key"] or other["key"]:
         return bool(one["key"] == other["key"])
-    return bool(one["name"] == other["name"])
+    return bool(one["name"] == other["name"] and one["phone"] == other["phone"])

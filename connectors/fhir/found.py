@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,8 +81,8 @@ class Found:
         key = self._own_key(head.type, head.id, full_url)
         if key is None:
             return None
-        met = Met(key, head.type, content)
-        met.leads = tuple(self._leads(met))
+        met = Met(opaque(key) if "://" in key else key, head.type, content)
+        met.leads = tuple(lead for lead in self._leads(met) if lead != key)
         if key in self._met:
             self._seen.pop(self._met[key].content, None)
         self._met[key] = met
@@ -98,9 +98,13 @@ class Found:
         return full_url
 
     def _leads(self, met: Met) -> Iterator[str]:
-        for reference in _leading(met):
+        try:
+            given = list(_leading(met))
+        except ValueError:  # valid as a whole, and yet too deep to be looked into
+            return
+        for reference in given:
             key = self.key_of(reference)
-            if key and key != met.key:
+            if key:
                 yield key
 
     def absent(self, type: str, id: str) -> None:  # noqa: A002 - FHIR's own words
@@ -127,8 +131,9 @@ class Found:
         return {(kind, own) for kind, _, own in (key.partition("/") for key in hollow)}
 
     def met_by(self, reference: str) -> Met | None:
-        """Return what a reference leads to that was read before and is ours."""
-        return self._met.get(self._keys.get(reference, ""))
+        """Return what a reference leads to that was read before and can be made."""
+        met = self._met.get(self._keys.get(reference, ""))
+        return met if met is not None and met.content else None
 
     # --- references ----------------------------------------------------------------------------
 
@@ -215,6 +220,11 @@ class Found:
             parts.append(one.digest if one else b"-")
             if one and hops > 1:
                 self._collect(one, parts, hops - 1)
+
+
+def opaque(text: str) -> str:
+    """Return a key that tells nothing, for what has an identity and no id of ours."""
+    return f"auto-{sha256(text.encode()).hexdigest()[:16]}"
 
 
 def replaced_by(person: Person) -> str | None:

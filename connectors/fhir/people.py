@@ -58,6 +58,11 @@ class Place(NamedTuple):
 NOWHERE = Place()
 
 
+def made(met: Met, what: str) -> Any:
+    """Return what was made of a resource before, as what it was taken for then."""
+    return met.made[1] if met.made is not None and met.made[0] == what else None
+
+
 def unknown_patient(key: str | None, name: str | None) -> Entry:
     """Return the entry of a patient of whom no more is known."""
     return _patient(key, name)
@@ -113,15 +118,15 @@ def patient(met: Met, found: Found, day: str) -> Told:
 
     What does not depend on the day is made once for all visits of the patient.
     """
-    if met.made is not None:
-        told: Told = met.made
+    told: Told | None = made(met, "patient")
+    if told is not None:
         return told
     person = decode(met.content, Person)
     if met.leads or replaced_by(person):
         return _survivor(met, person, found, day)
     told = _stated(met.key, person, day, deceased=_is_dead(person))
     if not dated(person):
-        met.made = told
+        met.made = "patient", told
     return told
 
 
@@ -156,7 +161,7 @@ def _survivor(met: Met, person: Person, found: Found, day: str) -> Told:
     dead = _is_dead(person)
     for _ in range(MOST_HOPS):
         nxt = found.find(found.key_of(replaced_by(person) or "") or "")
-        if nxt is None:
+        if nxt is None or not nxt.content:
             break
         met, person = nxt, decode(nxt.content, Person)
         dead = dead or _is_dead(person)
@@ -172,12 +177,13 @@ def _survivor(met: Met, person: Person, found: Found, day: str) -> Told:
 
 def practitioner(met: Met, day: str) -> Entry:
     """Return a practitioner; the entry is the caller's own."""
-    if met.made is not None:
-        return dict(met.made)
+    known: Entry | None = made(met, "practitioner")
+    if known is not None:
+        return dict(known)
     person = decode(met.content, Person)
     entry = practitioner_of(met.key, person, (), None, day)
     if not dated(person):
-        met.made = entry
+        met.made = "practitioner", entry
     return dict(entry)
 
 
@@ -217,9 +223,10 @@ def specialty_of(concepts: Sequence[Concept]) -> str | None:
 
 def place(met: Met) -> Place:
     """Return a place that was met."""
-    if met.made is None:
-        met.made = place_of(met.key, decode(met.content, Location))
-    found: Place = met.made
+    found: Place | None = made(met, "place")
+    if found is None:
+        found = place_of(met.key, decode(met.content, Location))
+        met.made = "place", found
     return found
 
 

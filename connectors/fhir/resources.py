@@ -416,4 +416,7 @@ def _loosely(raw: Raw | bytes, kind: type[Kind]) -> Kind:
         return kind()
     if not isinstance(given, dict):
         raise ValueError("JSON that is no resource")
-    return fitted(given, kind)
+    try:
+        return fitted(given, kind)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None

@@ -70,9 +70,14 @@ class Reader:
     def record(self, raw: Raw | bytes, *, place: str, digest: bytes) -> Record:
         """Return the record of an appointment. Raises BadRecord for what can be no visit at all."""
         visit = _appointment(raw)
-        cast = Cast(visit, self._found, self._by_display)
+        try:
+            cast = Cast(visit, self._found, self._by_display)
+            data = self._flat(visit, cast)
+        except (ValueError, RecursionError):
+            detail = "something that it refers to is nested too deeply"
+            raise BadRecord("bad_shape", detail=detail, key=visit.id) from None
         return Record(
-            data=self._flat(visit, cast),
+            data=data,
             digest=digest,
             place=place,
             raw=str(raw, "utf-8", "replace"),

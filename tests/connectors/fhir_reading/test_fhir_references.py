@@ -349,3 +349,74 @@ def test_other_options_are_another_digest(read: Read) -> None:
         != read(appointment, statuses={"proposed": "booked"}).digest
         != read(appointment, trust_unlabelled_link=True).digest
     )
+
+
+# --- what must not be taken for something else ---------------------------------------------------
+
+
+def test_a_role_does_not_look_for_its_own_parts_in_the_appointment(read: Read) -> None:
+    role = {"resourceType": "PractitionerRole", "id": "9", "practitioner": {"reference": "#1"}}
+    within = {"resourceType": "Patient", "id": "1", "name": [{"text": "Ada Sample"}]}
+    part = taking_part({"reference": "PractitionerRole/9", "display": "Dr Nia"})
+    [one] = read({"contained": [within]} | part, role).data["practitioners"]
+    assert (one["key"], one["name"]) == ("PractitionerRole/9", "Dr Nia")
+
+
+def test_a_role_of_a_patient_makes_no_doctor_of_the_patient(read: Read) -> None:
+    role = {"resourceType": "PractitionerRole", "id": "9"}
+    role |= {"practitioner": {"reference": "Patient/5"}}
+    part = taking_part({"reference": "Patient/5"}, {"reference": "PractitionerRole/9"})
+    record = read(part, role, ADA)
+    assert record.data["practitioners"][0]["phone"] is None
+    assert record.data["patients"][0]["phone"] == "+12025550142"
+
+
+def test_a_person_can_be_both_in_two_visits() -> None:
+    from connectors.fhir.visit import Reader
+
+    found = Found(BASE)
+    found.add(bytes_of(NIA | {"resourceType": "Person", "id": "p"}))
+    how: dict[str, Any] = {"version": None, "trust_unlabelled_link": False}
+    reader = Reader(found, **how, statuses={}, by_display={})
+    for code, people in (("SBJ", "patients"), ("PPRF", "practitioners"), ("SBJ", "patients")):
+        visit = {"id": "1"} | taking_part({"reference": "Person/p"}, code=code)
+        data = reader.record(bytes_of(visit), place="p", digest=b"").data
+        assert [one["name"] for one in data[people]] == ["Nia Specimen"]
+
+
+def test_two_of_one_name_and_two_numbers_are_two(read: Read) -> None:
+    def within(name: str, number: str) -> dict[str, Any]:
+        telecom = [{"system": "phone", "value": number}]
+        return {
+            "resourceType": "Patient",
+            "id": name,
+            "name": [{"text": "Ada"}],
+            "telecom": telecom,
+        }
+
+    both = {"contained": [within("a", "+12025550142"), within("b", "+12025550143")]}
+    record = read(both | taking_part({"reference": "#a"}, {"reference": "#b"}))
+    assert len(record.data["patients"]) == 2
+
+
+def test_a_met_patient_of_another_server_has_a_key_that_fits(read: Read) -> None:
+    from connectors.fhir.visit import Reader
+
+    url = f"https://elsewhere.example/{'long/' * 60}Patient/5"
+    found = Found(BASE)
+    found.add(bytes_of(ADA), url)
+    how: dict[str, Any] = {"version": None, "trust_unlabelled_link": False}
+    visit = {"id": "1"} | taking_part({"reference": url}, {"reference": "Patient/5"})
+    record = Reader(found, **how, statuses={}, by_display={}).record(
+        bytes_of(visit), place="p", digest=b""
+    )
+    here, there = sorted(record.data["patients"], key=lambda one: str(one["key"]))
+    assert (here["key"], here["phone"]) == ("Patient/5", None)
+    assert (there["key"][:5], there["phone"]) == ("auto-", "+12025550142")
+
+
+def test_r5s_service_is_called_what_its_resource_is_called(read: Read) -> None:
+    service = {"resourceType": "HealthcareService", "id": "1", "name": "Heart clinic"}
+    visit = {"serviceType": [{"reference": {"reference": "HealthcareService/1"}}]}
+    assert Found(BASE).missing(bytes_of(visit)) == {("HealthcareService", "1")}
+    assert read(visit, service).data["service"] == "Heart clinic"

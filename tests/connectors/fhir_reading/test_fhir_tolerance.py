@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -362,3 +363,15 @@ def test_no_bytes_raise_anything_but_what_is_told(content: bytes) -> None:
         read_bundle(content)
     with pytest.raises(BadRecord):
         reader(found).record(content, place="p", digest=reader(found).digest(content))
+
+
+@pytest.mark.parametrize("depth", [20, 150, 400, 5000])
+@pytest.mark.parametrize("odd", [{}, {"comment": 7}])
+def test_no_depth_of_nesting_ends_a_run(odd: dict[str, Any], depth: int) -> None:
+    deep = '{"url":"video","extension":[' * depth + "{}" + "]}" * depth
+    raw = json.dumps(GOOD | odd | {"extension": "DEEP"}).replace('"DEEP"', f"[{deep}]").encode()
+    found = Found("https://ehr.example/fhir")
+    with suppress(BadRecord):
+        record = reader(found).record(raw, place="p", digest=reader(found).digest(raw))
+        assert record.key == "7"
+    found.add(raw.replace(b'"Appointment"', b'"Patient"'))
