@@ -1,4 +1,4 @@
-"""What a FHIR server sends: 200 appointments a page, and the patients and practitioners they refer to."""
+"""What a FHIR server sends: 200 appointments a page, and whom they refer to."""
 
 from __future__ import annotations
 

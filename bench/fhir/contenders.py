@@ -14,7 +14,8 @@ import mappings
 from bench.clinic import sync
 from clinicrelay.contracts import ClinicFacts, Kit, Page, Window
 from connectors.fhir import Fhir
-from connectors.fhir.resources import Appointment, Link, Location, Person
+from connectors.fhir.bundles import Link
+from connectors.fhir.resources import Appointment, Location, Person
 
 Contender: TypeAlias = Callable[[str, Path], None]
 

@@ -41,7 +41,8 @@ def served(visits: int) -> Iterator[str]:
     """Run the server; gives the address under which FHIR is found."""
     command = [sys.executable, "-m", "bench.fhir.served", str(visits)]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert server.stdin is not None and server.stdout is not None
+    assert server.stdin
+    assert server.stdout
     try:
         yield server.stdout.readline().strip()
     finally:

@@ -9,6 +9,7 @@ from msgspec import Raw
 from clinicrelay.model import Issue
 from clinicrelay.paths import fold
 from connectors.fhir.contacts import label_of_any
+from connectors.fhir.elements import Participant, Reference
 from connectors.fhir.found import Found, Met, opaque
 from connectors.fhir.people import (
     Entry,
@@ -26,17 +27,7 @@ from connectors.fhir.people import (
     unknown_patient,
     unknown_practitioner,
 )
-from connectors.fhir.resources import (
-    Appointment,
-    Location,
-    Participant,
-    Person,
-    Reference,
-    Role,
-    Service,
-    decode,
-    head_of,
-)
+from connectors.fhir.resources import Appointment, Location, Person, Role, Service, decode, head_of
 
 _ROLES = {
     "Patient": "patient",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from connectors.fhir.resources import Address, Concept, ContactPoint, HumanName, Person, Spoken
+from connectors.fhir.elements import Address, Concept, ContactPoint, HumanName, Spoken
+from connectors.fhir.resources import Person
 
 PHONES = frozenset({"phone", "sms"})
 EMAILS = frozenset({"email"})

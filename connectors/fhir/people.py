@@ -19,16 +19,9 @@ from connectors.fhir.contacts import (
     name_of,
     work_contact,
 )
+from connectors.fhir.elements import Concept, ContactPoint, Extension
 from connectors.fhir.found import MOST_HOPS, Found, Met, replaced_by
-from connectors.fhir.resources import (
-    Concept,
-    ContactPoint,
-    Extension,
-    Location,
-    Person,
-    Role,
-    decode,
-)
+from connectors.fhir.resources import Location, Person, Role, decode
 
 Entry: TypeAlias = dict[str, Any]
 

@@ -20,12 +20,13 @@ from clinicrelay.paths import fold
 from connectors.fhir import links
 from connectors.fhir.cast import Cast
 from connectors.fhir.contacts import codes_in, label_of, label_of_any
+from connectors.fhir.elements import Concept, Identifier
 from connectors.fhir.found import Found
 from connectors.fhir.people import NOWHERE, Entry, Place, is_zone, zone_in
-from connectors.fhir.resources import Appointment, Concept, Identifier, decode
+from connectors.fhir.resources import Appointment, decode
 
 # Raise it whenever the same resources are read differently: every visit is then read again.
-READING = 1
+READING = 2
 
 _VISIT_NUMBERS = frozenset({"VN", "CSN"})
 _VIRTUAL = frozenset({"VR", "448337001"})  # v3 ActCode; SNOMED CT: telemedicine consultation
@@ -61,11 +62,13 @@ class Reader:
             msgspec.json.encode(how, order="deterministic"), digest_size=16
         ).digest()
 
-    def digest(self, raw: Raw | bytes) -> bytes:
-        """Return 16 bytes over an appointment, all it refers to, and how it is read."""
-        state = blake2b(raw, digest_size=16, key=self._how)
-        state.update(self._found.digests(raw))
-        return state.digest()
+    def digest(self, raw: Raw | bytes, mark: bytes | None = None) -> bytes:
+        """Return 16 bytes over an appointment, all it refers to, and how it is read.
+
+        `mark` is what `mark_of` says of it, where somebody knows that already.
+        """
+        said = self._how + (mark or mark_of(raw)) + self._found.digests(raw)
+        return blake2b(said, digest_size=16).digest()
 
     def record(self, raw: Raw | bytes, *, place: str, digest: bytes) -> Record:
         """Return the record of an appointment. Raises BadRecord for what can be no visit at all."""
@@ -116,6 +119,11 @@ class Reader:
             "patients": _in_order(cast.patients),
             "practitioners": _in_order(cast.practitioners),
         }
+
+
+def mark_of(raw: Raw | bytes) -> bytes:
+    """Return 16 bytes over a resource as it came."""
+    return blake2b(raw, digest_size=16).digest()
 
 
 def _appointment(raw: Raw | bytes) -> Appointment:
