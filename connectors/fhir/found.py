@@ -148,10 +148,10 @@ class Found:
         hollow = self._hollow.intersection(self._keys_in(appointment_raw))
         return {(kind, own) for kind, _, own in (key.partition("/") for key in hollow)}
 
-    def met_by(self, reference: str) -> Met | None:
-        """Return what a reference leads to that was read before and can be made."""
+    def made_of(self, reference: str) -> Any:
+        """Return what a reader remembered with what a reference leads to, if it did."""
         met = self._met.get(self._keys.get(reference, ""))
-        return met if met is not None and met.content else None
+        return met.made if met is not None else None
 
     # --- references ----------------------------------------------------------------------------
 

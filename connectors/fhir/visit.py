@@ -7,6 +7,7 @@ that is odd: what cannot be understood is left out, and an issue says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -109,7 +110,9 @@ class Reader:
             "join_url_practitioner": joined.practitioner,
             "service": _service(visit) or cast.service,
             "specialty": label_of_any(visit.specialty) if visit.specialty else None,
-            "reason": label_of_any(visit.reason_code or visit.reason),
+            "reason": label_of_any(reasons)
+            if (reasons := visit.reason_code or visit.reason)
+            else None,
             "notes": _notes(visit),
             "visit_number": _visit_number(visit.identifier) if visit.identifier else None,
             "location_key": where.key,
@@ -201,6 +204,11 @@ def _modality(visit: Appointment, joined: links.Links, cast: Cast) -> str | None
     kinds = visit.service_type
     if visit.appointment_type or visit.class_:
         kinds = (*kinds, *visit.class_, visit.appointment_type or Concept())
+    return _coded_modality(kinds)
+
+
+@lru_cache(maxsize=4096)
+def _coded_modality(kinds: tuple[Concept, ...]) -> str | None:
     codes = codes_in(kinds)
     if not codes.isdisjoint(_VIRTUAL):
         return "video"
