@@ -134,7 +134,7 @@ class Cast:
         self.expects_patient = True
         if told.issues:
             self.issues += told.issues
-        if not any(_alike(one, told.entry) for one in self.patients):
+        if not self.patients or not any(_alike(one, told.entry) for one in self.patients):
             self.patients.append(told.entry)
 
     # --- practitioners ---------------------------------------------------------------------

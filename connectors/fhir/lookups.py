@@ -60,10 +60,11 @@ class Lookups:
     def complete(self, appointment: Raw) -> bool:
         """Fetch what is only known by its digest; return whether there was anything."""
         unread = self.found.unread(appointment)
+        if not unread:
+            return False
         self._fetch_all(unread)
-        if unread:
-            self.fill([appointment])
-        return bool(unread)
+        self.fill([appointment])
+        return True
 
     def trust_nobody(self) -> None:
         """Ask for everybody in this run, as if for the first time."""
