@@ -112,7 +112,11 @@ class _Listed(Generic[Person]):
         found, noted = [], list[Issue]()
         for entry in entries:
             if type(entry) is Shared:
-                one = self._read_once(entry, noted)
+                known = entry.read
+                if known is None or known[0] is not self:
+                    known = self._read_once(entry)
+                one = known[1]
+                noted += known[2]
             elif type(entry) is dict or isinstance(entry, Mapping):
                 one = self._read_one(entry, noted)
             else:
@@ -123,13 +127,10 @@ class _Listed(Generic[Person]):
             issues += dict.fromkeys(noted) if len(entries) > 1 else noted
         return found
 
-    def _read_once(self, entry: Shared, issues: list[Issue]) -> Person | None:
-        if entry.read is None or entry.read[0] is not self:
-            noted: list[Issue] = []
-            entry.read = self, self._read_one(entry, noted), noted
-        issues += entry.read[2]
-        found: Person | None = entry.read[1]
-        return found
+    def _read_once(self, entry: Shared) -> tuple[object, Person | None, list[Issue]]:
+        noted: list[Issue] = []
+        entry.read = known = self, self._read_one(entry, noted), noted
+        return known
 
     def _read_one(self, entry: Mapping[str, Any], issues: list[Issue]) -> Person | None:
         keys = tuple(entry) if self._plain else ()

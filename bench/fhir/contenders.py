@@ -89,8 +89,8 @@ def mapped(base: str, folder: Path) -> None:
     context = mappings.Context("ehr", "America/New_York", "US", "en")
     mapper = mappings.load("fhir", Path()).compile(context)
     for page in _pages(base, folder):
-        for at in range(len(page.digests)):
-            mapper(page.record(at))
+        for one in [*page.records]:  # all before the first is mapped, as `sync` does
+            mapper(one)
 
 
 def _pages(base: str, folder: Path) -> Iterator[Page]:

@@ -113,8 +113,8 @@ class Server:
             if not said:
                 raise self._no_fhir(answer, str(error)) from error
             return self._without_bundle(answer, said)
-        said = _outcomes(bundle) if b"OperationOutcome" in answer.content else ()
-        told = [remark for raw in said for remark in remarks(raw, names)]
+        spoken = _outcomes(bundle) if b"OperationOutcome" in answer.content else ()
+        told = [remark for raw in spoken for remark in remarks(raw, names)]
         return Sheet(bundle, answer.date, answer.where, told)
 
     def _without_bundle(self, answer: Answer, said: Sequence[Remark]) -> Sheet:

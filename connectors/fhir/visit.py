@@ -91,10 +91,13 @@ class Reader:
 
     def _flat(self, visit: Appointment, cast: Cast) -> dict[str, Any]:
         issues = cast.issues
-        joined = _links(visit, cast, trust_unlabelled=self._trust)
-        issues += joined.issues
+        joined = links.NONE
+        if visit.virtual_service or visit.extension or cast.services:
+            joined = _links(visit, cast, trust_unlabelled=self._trust)
+            issues += joined.issues
         where = cast.place or NOWHERE
         status = visit.status
+        reasons = visit.reason_code or visit.reason
         if not status:
             issues.append(_NO_STATUS)
         return {
@@ -110,10 +113,8 @@ class Reader:
             "join_url_practitioner": joined.practitioner,
             "service": _service(visit) or cast.service,
             "specialty": label_of_any(visit.specialty) if visit.specialty else None,
-            "reason": label_of_any(reasons)
-            if (reasons := visit.reason_code or visit.reason)
-            else None,
-            "notes": _notes(visit),
+            "reason": label_of_any(reasons) if reasons else None,
+            "notes": visit.comment or (_notes(visit) if visit.note else None),
             "visit_number": _visit_number(visit.identifier) if visit.identifier else None,
             "location_key": where.key,
             "location_name": where.name,
@@ -157,8 +158,6 @@ def _service(visit: Appointment) -> str | None:
 
 
 def _notes(visit: Appointment) -> str | None:
-    if visit.comment or not visit.note:
-        return visit.comment or None
     return "\n".join(one.text for one in visit.note if one.text) or None
 
 
@@ -184,8 +183,6 @@ def _zone(visit: Appointment, where: Place, issues: list[Issue]) -> str | None:
 
 
 def _links(visit: Appointment, cast: Cast, *, trust_unlabelled: bool) -> links.Links:
-    if not (visit.virtual_service or visit.extension or cast.services):
-        return links.NONE
     given = [
         *links.in_virtual_services(visit.virtual_service),
         *links.in_services(cast.services),
