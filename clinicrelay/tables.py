@@ -1,4 +1,4 @@
-"""Rows of a table (CSV, SQL): cells that are read only when somebody asks for them."""
+"""What records are made of: rows of a table (CSV, SQL), and entries that many records share."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ class Header:
         self.index: dict[str, int] = {}
         for position, name in enumerate(names):
             self.index.setdefault(fold(name), position)
+
+
+class Shared(dict[str, Any]):
+    """One entry of a list in records, such as a patient: the same object in each visit of hers.
+
+    Nobody changes it once it is made. So whoever reads it may leave in `read` what was made of it: not
+    to look at a patient twice is worth 2 µs a visit.
+    """
+
+    __slots__ = ("read",)
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.read: Any = None
 
 
 class Row(Mapping[str, Any]):

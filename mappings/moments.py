@@ -46,11 +46,16 @@ class Moment(NamedTuple):
 
 
 class Start(NamedTuple):
-    """When a visit begins; `day` is the wall-clock day, for an end that is only a time."""
+    """When a visit begins, and in which zone its day is meant."""
 
     instant: datetime
-    day: date
+    zone: str
     issues: tuple[Issue, ...]
+
+    @property
+    def day(self) -> date:
+        """The wall-clock day, for an end that is only a time; most are none."""
+        return local(self.instant, self.zone).date()
 
 
 class End(NamedTuple):
@@ -67,7 +72,7 @@ def read_start(parts: Parts, how: Zoned) -> Start | None:
     Raises AmbiguousDate, and ValueError for cells that are there and cannot be read.
     """
     if len(parts) == 1 and (exact := _exact(parts[0], how)):
-        return Start(exact, local(exact, how.zone).date(), ())
+        return Start(exact, how.zone, ())
     moment = _moment(parts, how.formats)
     if moment is None:
         return None
@@ -77,23 +82,25 @@ def read_start(parts: Parts, how: Zoned) -> Start | None:
     if moment.clock is None:
         raise ValueError("a date without a time of day")
     instant, issues = _instant(moment, moment.day, "start", how)
-    return Start(instant, local(instant, how.zone).date(), issues)
+    return Start(instant, how.zone, issues)
 
 
 @lru_cache(maxsize=4096)
-def read_end(parts: Parts, start: datetime, day: date, how: Zoned) -> End:
-    """Return when the cells say a visit ends that begins at `start`, on `day` of the wall clock.
+def read_end(parts: Parts, begun: Start, how: Zoned) -> End:
+    """Return when the cells say a visit ends that begins at `begun`.
 
     A time alone is on the start's day, or after midnight when that makes less than 12 hours
     (C-11). An end not after the start, or unreadable, counts as missing, with an issue.
     """
+    start = begun.instant
     try:
         if len(parts) == 1 and (exact := _exact(parts[0], how)):
             return End(exact, ()) if exact > start else _NOT_AFTER
         moment = _moment(parts, how.formats)
         if moment is None:
             return End(None, ())
-        instant, issues = _instant(moment, moment.day or day, "end", how)
+        day = moment.day or begun.day
+        instant, issues = _instant(moment, day, "end", how)
         if instant <= start and moment.day is None:
             later, later_issues = _instant(moment, day + timedelta(days=1), "end", how)
             if later - start < _ROLLOVER:
@@ -112,7 +119,9 @@ def _exact(text: str, how: Zoned) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return moment.replace(microsecond=0).astimezone(UTC) if moment.tzinfo else None
+        if moment.microsecond:
+            moment = moment.replace(microsecond=0)
+        return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None
 

@@ -15,7 +15,7 @@ import msgspec
 from clinicrelay.errors import BadRecord
 from clinicrelay.model import Issue, Patient, Practitioner
 from clinicrelay.paths import is_name
-from clinicrelay.tables import Header
+from clinicrelay.tables import Header, Shared
 from mappings.columns import InKeys, Part, remembered
 from mappings.fields import Get, InJson, Resolve, Source, compile_field
 from mappings.people import Readers, patient_part, practitioner_part
@@ -51,7 +51,7 @@ def several_practitioners(
     def read(source: Source, issues: list[Issue]) -> tuple[Practitioner, ...]:
         found = listed.read(entries(source), issues)
         if len(found) < 2:
-            return tuple(one for one, _ in found)
+            return (found[0][0],) if found else ()
         lead = next((one for one, flagged in found if flagged), found[0][0])
         everyone = _once([one for one, _ in found])
         return tuple(one if one.key == lead.key else _besides(one) for one in everyone)
@@ -111,14 +111,26 @@ class _Listed(Generic[Person]):
             raise self._bad_shape()
         found, noted = [], list[Issue]()
         for entry in entries:
-            if type(entry) is not dict and not isinstance(entry, Mapping):
+            if type(entry) is Shared:
+                known = entry.read
+                if known is None or known[0] is not self:
+                    known = self._read_once(entry)
+                one = known[1]
+                noted += known[2]
+            elif type(entry) is dict or isinstance(entry, Mapping):
+                one = self._read_one(entry, noted)
+            else:
                 raise self._bad_shape()
-            one = self._read_one(entry, noted)
             if one is not None:
                 found.append(one)
         if noted:  # of five patients without a mobile number one issue says it all
             issues += dict.fromkeys(noted) if len(entries) > 1 else noted
         return found
+
+    def _read_once(self, entry: Shared) -> tuple[object, Person | None, list[Issue]]:
+        noted: list[Issue] = []
+        entry.read = known = self, self._read_one(entry, noted), noted
+        return known
 
     def _read_one(self, entry: Mapping[str, Any], issues: list[Issue]) -> Person | None:
         keys = tuple(entry) if self._plain else ()

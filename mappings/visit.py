@@ -340,7 +340,7 @@ def _when_part(
         issues += start.issues
         end = None
         if parts := ends(source):
-            end, end_issues = read_end(parts, start.instant, start.day, end_zone(zone))
+            end, end_issues = read_end(parts, start, end_zone(zone))
             issues += end_issues
         length, given = length_of(source, issues)
         if end is None:

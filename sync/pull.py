@@ -8,7 +8,7 @@ guard has judged the whole of it (see `sync.keep`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sync.store.progress import Progress
 
 
+_MADE_AT_ONCE = 50
 _PAGES_AT_ONCE = 16  # that wait to be written; a page of 4000 records takes 130 kB
 
 _OFF = (Status.CANCELLED.value, Status.ENTERED_IN_ERROR.value)
@@ -225,8 +226,7 @@ def _map(source: SourceRun, reading: Reading, done: Sorted) -> list[Said]:
         reading.nameless |= thing.key is None
         _set_aside(reading, done, _unreadable(source.name, thing))
     said, record_at = [], done.page.record
-    for at in _unknown(source, reading, done.sheet):
-        record = record_at(at)
+    for at, record in _records(record_at, _unknown(source, reading, done.sheet)):
         try:
             visit = source.mapper(record)
         except BadRecord as error:
@@ -241,6 +241,19 @@ def _map(source: SourceRun, reading: Reading, done: Sorted) -> list[Said]:
             start_at = int(visit.start.timestamp()) if visit.start else None
             said.append(Said(at, record.gone, visit, start_at))
     return said
+
+
+def _records(
+    record_at: Callable[[int], Record], positions: Sequence[int]
+) -> Iterator[tuple[int, Record]]:
+    """Yield records with where they are.
+
+    Some are made at once before the first of them is mapped: a processor keeps at hand either what
+    makes them or what maps them, and to change after each costs a tenth of both (9 µs of FHIR).
+    """
+    for at in range(0, len(positions), _MADE_AT_ONCE):
+        some = positions[at : at + _MADE_AT_ONCE]
+        yield from zip(some, [record_at(one) for one in some], strict=True)
 
 
 def _unknown(source: SourceRun, reading: Reading, sheet: Sheet) -> list[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-from connectors.fhir.resources import Address, Concept, ContactPoint, HumanName, Person, Spoken
+from connectors.fhir.elements import Address, Concept, ContactPoint, HumanName, Spoken
+from connectors.fhir.resources import Person
 
 PHONES = frozenset({"phone", "sms"})
 EMAILS = frozenset({"email"})
@@ -112,7 +114,8 @@ def label_of(concept: Concept | None) -> str | None:
     return text or code_of(concept) or name
 
 
-def label_of_any(concepts: Iterable[Concept]) -> str | None:
+@lru_cache(maxsize=4096)  # the same few in thousands of visits
+def label_of_any(concepts: tuple[Concept, ...]) -> str | None:
     """Return what the first concept that is called anything is called."""
     for one in concepts:
         if text := label_of(one):

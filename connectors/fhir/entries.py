@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from clinicrelay.contracts import Record, Unmade, Unreadable
 from clinicrelay.errors import BadRecord
+from connectors.fhir.bundles import Entry
 from connectors.fhir.found import Found
-from connectors.fhir.resources import Entry, head_of
-from connectors.fhir.seen import Seen
+from connectors.fhir.lookups import Lookups
+from connectors.fhir.resources import head_of
+from connectors.fhir.seen import Seen, moment_of
 from connectors.fhir.server import Sheet
-from connectors.fhir.visit import Reader
+from connectors.fhir.visit import Reader, mark_of
 
 # What a record always has, in this order; of a deletion no more is known than which visit it was.
 KEYS = (
@@ -45,12 +48,14 @@ KEYS = (
 _SHOWN = 20_000  # characters of what could not be read
 
 
-class Version(NamedTuple):
-    """One appointment as a page has it; without `raw` it was deleted."""
+class Version(Struct, frozen=True, gc=False):
+    """One appointment as a page has it; without `raw` it was deleted. `mark` is its content's."""
 
     key: str
     raw: Raw | None
     updated: str | None
+    changed: datetime | None = None
+    mark: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -70,16 +75,17 @@ def sort(sheet: Sheet, seen: Seen, found: Found) -> Sorted:
     """Tell visits from what they refer to, which goes to `found`; what is no news is left out."""
     done = Sorted()
     for entry in sheet.bundle.entries:
-        if entry.mode == "outcome":
+        mode = entry.mode
+        if mode == "outcome" or (mode == "include" and found.has_met(entry)):
             continue
-        if entry.method == "DELETE" and (key := _deleted(entry)):
-            _keep(Version(key, None, entry.changed), done, seen)
+        if entry.request and entry.method == "DELETE" and (key := _deleted(entry)):
+            _keep(key, None, entry.changed, done, seen)
         elif entry.resource:
-            _take(entry, done, seen, found)
+            _take(entry, mode, done, seen, found)
     return done
 
 
-def _take(entry: Entry, done: Sorted, seen: Seen, found: Found) -> None:
+def _take(entry: Entry, mode: str | None, done: Sorted, seen: Seen, found: Found) -> None:
     try:
         head = head_of(entry.resource)
     except ValueError as error:
@@ -88,18 +94,19 @@ def _take(entry: Entry, done: Sorted, seen: Seen, found: Found) -> None:
     if head.type != "Appointment":
         if head.type != "OperationOutcome":
             found.add(entry.resource, entry.full_url)
-    elif entry.mode == "include":
+    elif mode == "include":
         return  # such as the one that another took the place of: not what was asked for
     elif not head.id:
         done.unreadable.append(_unreadable(entry, "no_id", "an appointment without an id"))
     else:
-        _keep(Version(head.id, entry.resource, head.updated), done, seen)
+        _keep(head.id, entry.resource, head.updated, done, seen)
 
 
-def _keep(version: Version, done: Sorted, seen: Seen) -> None:
-    if seen.is_news(version.key, version.updated, version.raw or b"deleted"):
-        done.visits.pop(version.key, None)
-        done.visits[version.key] = version
+def _keep(key: str, raw: Raw | None, updated: str | None, done: Sorted, seen: Seen) -> None:
+    changed, mark = moment_of(updated), mark_of(raw or b"deleted")
+    if seen.is_news(key, changed, mark):
+        done.visits.pop(key, None)
+        done.visits[key] = Version(key, raw, updated, changed, mark)
 
 
 def _deleted(entry: Entry) -> str | None:
@@ -113,24 +120,32 @@ def _unreadable(entry: Entry, reason: str, detail: str) -> Unreadable:
     return Unreadable("Appointment", reason, text or "(nothing)", detail)
 
 
-def records(done: Sorted, reader: Reader, complete: Callable[[Raw], bool]) -> Unmade:
+def records(done: Sorted, reader: Reader, lookups: Lookups) -> Unmade:
     """Return the visits of a page, of which only digests are made.
 
-    `complete` fetches what a visit needs and of which only a digest is known; it says whether there
-    was anything.
+    What they refer to and did not bring along is fetched before, what of it only a digest is known of
+    when a visit is read. Raises Unwelcome, NotAnswered and Spent.
     """
     versions = [*done.visits.values()]
-    digests = [
-        reader.digest(one.raw) if one.raw is not None else _gone_digest(one) for one in versions
-    ]
+    lookups.found.lacking = False
+    digests = [_digest(one, reader) for one in versions]
+    if lookups.found.lacking:
+        lookups.fill(done.raws)
+        digests = [_digest(one, reader) for one in versions]
 
     def make(at: int) -> Record:
         key, raw, digest = versions[at].key, versions[at].raw, digests[at]
-        if raw is not None and complete(raw):
+        if raw is not None and lookups.complete(raw):
             digest = reader.digest(raw)
         return record(key, raw, reader, digest)
 
     return Unmade(digests, make)
+
+
+def _digest(version: Version, reader: Reader) -> bytes:
+    if version.raw is None:
+        return _gone_digest(version)
+    return reader.digest(version.raw, version.mark)
 
 
 def record(key: str, raw: Raw | None, reader: Reader, digest: bytes) -> Record:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Raw
 
+from connectors.fhir.bundles import Entry
 from connectors.fhir.resources import Person, Role, Service, decode, head_of
 
 _NEEDED = frozenset(
@@ -20,6 +21,8 @@ _REFERENCE = re.compile(rb'"reference"\s*:\s*"([^"#][^"]{0,1000})"')
 # An id ends in the path of a request: nothing that could lead elsewhere.
 _LOCAL = re.compile(r"/?([A-Z][A-Za-z]{1,48})/([A-Za-z0-9_-][A-Za-z0-9_.-]{0,127})", re.ASCII)
 _VERSION = re.compile(r"/_history(?:/.*)?\Z", re.DOTALL)
+
+_NOBODY = bytes(16)  # the digest of who was not met
 
 MOST_HOPS = 3  # of a merged patient to who replaced it (2.3)
 
@@ -49,6 +52,7 @@ class Found:
     """
 
     def __init__(self, base_url: str) -> None:
+        self._base_url = base_url.rstrip("/") + "/"
         self._bases = [_comparable(base_url)]
         self._met: dict[str, Met] = {}
         self._named: dict[str, str] = {}  # full address → key
@@ -56,6 +60,8 @@ class Found:
         self._absent: set[str] = set()
         self._keys: dict[str, str] = {}  # reference as written → key
         self._written: dict[bytes, str] = {}  # the same, still as bytes of JSON
+        self._hollow: set[str] = set()  # of which only the digest is known
+        self.lacking = False  # whether digests were made without what can still be asked for
 
     def calls_itself(self, base_url: str) -> None:
         """Take absolute references under another address for references to this server.
@@ -73,6 +79,12 @@ class Found:
         if key and full_url and full_url not in self._named:
             self._named[_unversioned(full_url)] = key
 
+    def has_met(self, entry: Entry) -> bool:
+        """Whether the very same came before, under the same address."""
+        if entry.full_url not in self._named:
+            return False
+        return self._seen.get(bytes(entry.resource)) == self._named[entry.full_url]
+
     def _taken_in(self, content: bytes, full_url: str | None) -> str | None:
         try:
             head = head_of(content)
@@ -86,6 +98,7 @@ class Found:
         if key in self._met:
             self._seen.pop(self._met[key].content, None)
         self._met[key] = met
+        self._hollow.discard(key)
         self._seen[content] = key
         return key
 
@@ -111,39 +124,41 @@ class Found:
         """Note that the server has no such resource: it is not asked for again."""
         key = f"{type}/{id}"
         self._absent.add(key)
-        if (met := self._met.get(key)) and not met.content:
+        if key in self._hollow:
+            self._hollow.discard(key)
             del self._met[key]
 
     def known(self, key: str, digest: bytes) -> None:
         """Note what a former run met: enough to tell whether a visit is what it was, not to read it."""
         kind = key.partition("/")[0]
-        self._met.setdefault(key, Met(key, kind, b"", digest))
+        if key not in self._met:
+            self._met[key] = Met(key, kind, b"", digest)
+            self._hollow.add(key)
 
     def stands_for(self, key: str, other: str) -> None:
         """Take one resource for another, which the server has merged into it."""
         if other in self._met:
             self._met[key] = self._met[other]
+            self._hollow.discard(key)
 
     def unread(self, appointment_raw: Raw | bytes) -> set[tuple[str, str]]:
         """Return (type, id) of what an appointment leads to and of which only the digest is known."""
         hollow: set[str] = set()
-        for key in self._keys_in(appointment_raw):
+        for key in self._keys_in(appointment_raw) if self._hollow else ():
             self._find_hollow(key, hollow, MOST_HOPS)
         return {(kind, own) for kind, _, own in (key.partition("/") for key in hollow)}
 
     def _find_hollow(self, key: str, hollow: set[str], hops: int) -> None:
-        met = self._met.get(key)
-        if met is None:
-            return
-        if not met.content:
-            hollow.add(met.key)
-        for lead in met.leads if hops else ():
-            self._find_hollow(lead, hollow, hops - 1)
+        if key in self._hollow:
+            hollow.add(key)
+        elif (met := self._met.get(key)) and hops:
+            for lead in met.leads:
+                self._find_hollow(lead, hollow, hops - 1)
 
-    def met_by(self, reference: str) -> Met | None:
-        """Return what a reference leads to that was read before and can be made."""
+    def made_of(self, reference: str) -> Any:
+        """Return what a reader remembered with what a reference leads to, if it did."""
         met = self._met.get(self._keys.get(reference, ""))
-        return met if met is not None and met.content else None
+        return met.made if met is not None else None
 
     # --- references ----------------------------------------------------------------------------
 
@@ -168,6 +183,10 @@ class Found:
         return f"{local[1]}/{local[2]}" if local else None
 
     def _under_base(self, address: str) -> re.Match[str] | None:
+        if address.startswith(self._base_url):  # as in the settings; to take it apart costs 7 µs
+            local = _LOCAL.fullmatch(address, len(self._base_url))
+            if local:
+                return local
         comparable = _comparable(address)
         for base in self._bases:
             if comparable.startswith(base):
@@ -206,30 +225,33 @@ class Found:
         if met is not None:
             for lead in met.leads if hops else ():
                 self._want(lead, wanted, hops - 1)
-        elif key not in self._absent and _LOCAL.fullmatch(key):
+        elif self._may_be_asked_for(key):
             kind, _, own = key.partition("/")
-            if kind in _NEEDED:
-                wanted.add((kind, own))
+            wanted.add((kind, own))
+
+    def _may_be_asked_for(self, key: str) -> bool:
+        """Whether somebody who was not met can be asked for, and was not in vain."""
+        if key.partition("/")[0] not in _NEEDED or key in self._absent:
+            return False
+        return _LOCAL.fullmatch(key) is not None
 
     def digests(self, appointment_raw: Raw | bytes) -> bytes:
         """Return the digests of all that an appointment leads to, one after the other."""
-        met, parts = self._met, []
-        for key in self._keys_in(appointment_raw):
-            one = met.get(key)
-            if one is None:
-                parts.append(b"-")
-            else:
-                parts.append(one.digest)
-                if one.leads:
-                    self._collect(one, parts, MOST_HOPS)
+        parts: list[bytes] = []
+        self._collect(self._keys_in(appointment_raw), parts, MOST_HOPS)
         return b"".join(parts)
 
-    def _collect(self, met: Met, parts: list[bytes], hops: int) -> None:
-        for lead in met.leads:
-            one = self._met.get(lead)
-            parts.append(one.digest if one else b"-")
-            if one and hops > 1:
-                self._collect(one, parts, hops - 1)
+    def _collect(self, keys: Iterable[str], parts: list[bytes], hops: int) -> None:
+        met = self._met
+        for key in keys:
+            one = met.get(key)
+            if one is None:
+                parts.append(_NOBODY)
+                self.lacking = self.lacking or self._may_be_asked_for(key)
+            else:
+                parts.append(one.digest)
+                if one.leads and hops:
+                    self._collect(one.leads, parts, hops - 1)
 
 
 def opaque(text: str) -> str:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from clinicrelay.model import Issue
 from connectors.fhir.contacts import label_of
-from connectors.fhir.resources import Extension, Service, VirtualService
+from connectors.fhir.elements import Extension, VirtualService
+from connectors.fhir.resources import Service
 
 _PATIENT = re.compile(r"patient|guest|attendee", re.IGNORECASE)
 _DOCTOR = re.compile(

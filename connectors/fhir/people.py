@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from clinicrelay.model import Issue
+from clinicrelay.tables import Shared
 from clinicrelay.times import zone_of
 from connectors.fhir.contacts import (
     EMAILS,
@@ -19,18 +20,11 @@ from connectors.fhir.contacts import (
     name_of,
     work_contact,
 )
+from connectors.fhir.elements import Concept, ContactPoint, Extension
 from connectors.fhir.found import MOST_HOPS, Found, Met, replaced_by
-from connectors.fhir.resources import (
-    Concept,
-    ContactPoint,
-    Extension,
-    Location,
-    Person,
-    Role,
-    decode,
-)
+from connectors.fhir.resources import Location, Person, Role, decode
 
-Entry: TypeAlias = dict[str, Any]
+Entry: TypeAlias = Mapping[str, Any]
 
 _ZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 _ZONES = frozenset({_ZONE, "http://hl7.org/fhir/StructureDefinition/tz-code"})
@@ -46,6 +40,13 @@ class Told(NamedTuple):
     issues: tuple[Issue, ...] = ()
 
 
+class Doctor(NamedTuple):
+    """A practitioner's entry, as one among others and as the one whose visit it is."""
+
+    besides: Entry
+    primary: Entry
+
+
 class Place(NamedTuple):
     """Where something takes place."""
 
@@ -56,11 +57,6 @@ class Place(NamedTuple):
 
 
 NOWHERE = Place()
-
-
-def made(met: Met, what: str) -> Any:
-    """Return what was made of a resource before, as what it was taken for then."""
-    return met.made[1] if met.made is not None and met.made[0] == what else None
 
 
 def unknown_patient(key: str | None, name: str | None) -> Entry:
@@ -77,18 +73,18 @@ def _patient(
     preferred_channel: str | None = None,
     deceased: bool | None = None,
 ) -> Entry:
-    return {
-        "key": key,
-        "name": name,
-        "phone": phone,
-        "email": email,
-        "language": language,
-        "preferred_channel": preferred_channel,
-        "deceased": deceased,
-    }
+    return Shared(
+        key=key,
+        name=name,
+        phone=phone,
+        email=email,
+        language=language,
+        preferred_channel=preferred_channel,
+        deceased=deceased,
+    )
 
 
-def unknown_practitioner(key: str | None, name: str | None) -> Entry:
+def unknown_practitioner(key: str | None, name: str | None) -> dict[str, Any]:
     """Return the entry of a practitioner of whom no more is known."""
     return _practitioner(key, name)
 
@@ -99,7 +95,7 @@ def _practitioner(
     email: str | None = None,
     phone: str | None = None,
     specialty: str | None = None,
-) -> Entry:
+) -> dict[str, Any]:
     return {
         "key": key,
         "name": name,
@@ -118,15 +114,14 @@ def patient(met: Met, found: Found, day: str) -> Told:
 
     What does not depend on the day is made once for all visits of the patient.
     """
-    told: Told | None = made(met, "patient")
-    if told is not None:
-        return told
+    if type(met.made) is Told:
+        return met.made
     person = decode(met.content, Person)
     if met.leads or replaced_by(person):
         return _survivor(met, person, found, day)
     told = _stated(met.key, person, day, deceased=_is_dead(person))
-    if not dated(person):
-        met.made = "patient", told
+    if met.type == "Patient" and not dated(person):
+        met.made = told
     return told
 
 
@@ -167,24 +162,28 @@ def _survivor(met: Met, person: Person, found: Found, day: str) -> Told:
         dead = dead or _is_dead(person)
         if not replaced_by(person):
             return _stated(met.key, person, day, deceased=dead)
-    entry = _patient(met.key, name_of(person.name), deceased=dead or None)
-    entry["preferred_channel"] = "none"
+    name = name_of(person.name)
+    entry = _patient(met.key, name, preferred_channel="none", deceased=dead or None)
     return Told(entry, (_MERGED_AWAY,))
 
 
 # --- practitioners -------------------------------------------------------------------------------
 
 
-def practitioner(met: Met, day: str) -> Entry:
-    """Return a practitioner; the entry is the caller's own."""
-    known: Entry | None = made(met, "practitioner")
-    if known is not None:
-        return dict(known)
+def doctor(entry: Entry) -> Doctor:
+    """Return a practitioner of an entry of no rank yet."""
+    return Doctor(Shared(entry), Shared(entry, primary=True))
+
+
+def practitioner(met: Met, day: str) -> Doctor:
+    """Return a practitioner; made once where the day of a visit makes no difference."""
+    if type(met.made) is Doctor:
+        return met.made
     person = decode(met.content, Person)
-    entry = practitioner_of(met.key, person, (), None, day)
-    if not dated(person):
-        met.made = "practitioner", entry
-    return dict(entry)
+    found = doctor(practitioner_of(met.key, person, (), None, day))
+    if met.type == "Practitioner" and not dated(person):
+        met.made = found
+    return found
 
 
 def practitioner_of(
@@ -193,7 +192,7 @@ def practitioner_of(
     more: Sequence[ContactPoint],
     specialty: str | None,
     day: str,
-) -> Entry:
+) -> dict[str, Any]:
     """Return a practitioner's entry; `more` are a role's numbers, for one who has none."""
     return _practitioner(
         key,
@@ -204,16 +203,17 @@ def practitioner_of(
     )
 
 
-def at_work(entry: Entry, role: Role, day: str) -> Entry:
-    """Return a practitioner's entry with what a role adds to it."""
+def at_work(who: Doctor, role: Role, day: str) -> Doctor:
+    """Return a practitioner with what a role adds."""
     points = (*role.telecom, *(point for one in role.contact for point in one.telecom))
+    entry = dict(who.besides)
     entry["email"] = entry["email"] or work_contact(points, EMAILS, day)
     entry["phone"] = entry["phone"] or work_contact(points, PHONES, day)
     entry["specialty"] = specialty_of(role.specialty) or entry["specialty"]
-    return entry
+    return doctor(entry)
 
 
-def specialty_of(concepts: Sequence[Concept]) -> str | None:
+def specialty_of(concepts: tuple[Concept, ...]) -> str | None:
     """Return what a specialty is called."""
     return label_of_any(concepts)
 
@@ -223,10 +223,11 @@ def specialty_of(concepts: Sequence[Concept]) -> str | None:
 
 def place(met: Met) -> Place:
     """Return a place that was met."""
-    found: Place | None = made(met, "place")
-    if found is None:
-        found = place_of(met.key, decode(met.content, Location))
-        met.made = "place", found
+    if type(met.made) is Place:
+        return met.made
+    found = place_of(met.key, decode(met.content, Location))
+    if met.type == "Location":
+        met.made = found
     return found
 
 

@@ -222,9 +222,8 @@ class Reading:
         self._learn_names(sheet)
         done = sort(sheet, self._seen, tools.found)
         self._nameless += len(done.unreadable)
-        tools.lookups.fill(done.raws)
-        self._note_clock(sheet, [one.updated for one in done.visits.values()])
-        unmade = records(done, tools.reader, tools.lookups.complete)
+        unmade = records(done, tools.reader, tools.lookups)
+        self._note_clock(sheet, [one.changed for one in done.visits.values()])
         return Page(self.scope, unmade, done.unreadable, changes=self.cycle.kind == "changes")
 
     def _learn_names(self, sheet: Sheet) -> None:
@@ -237,12 +236,12 @@ class Reading:
             if link.relation == "self" and found and "://" in base:
                 self.tools.found.calls_itself(base)
 
-    def _note_clock(self, sheet: Sheet, updated: Sequence[str | None]) -> None:
+    def _note_clock(self, sheet: Sheet, changes: Sequence[datetime | None]) -> None:
         """Move what the watermark will be, by the server's clock and the changes met."""
         date = sheet.date or moment_of(sheet.bundle.updated)
         until = date + _TYPING_ERROR if date else None
-        for text in updated:
-            self._seen.note(text, until=until)
+        for changed in changes:
+            self._seen.note(changed, until=until)
         cycle = self.cycle
         clock = cycle.clock or later(None, date)
         newest = later(cycle.newest, self._seen.newest)

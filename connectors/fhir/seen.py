@@ -7,9 +7,6 @@ slices, and not always the newer one last.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from hashlib import blake2b
-
-from msgspec import Raw
 
 
 class Seen:
@@ -22,25 +19,22 @@ class Seen:
     def __len__(self) -> int:
         return len(self._met)
 
-    def is_news(self, key: str, updated: str | None, raw: Raw | bytes) -> bool:
+    def is_news(self, key: str, changed: datetime | None, mark: bytes) -> bool:
         """Whether this version is to be given on: of two the one changed later, else that met later.
 
-        The same version again is no news.
+        The same version again, by the mark of its content, is no news.
         """
-        moment = moment_of(updated)
-        at = moment.timestamp() if moment else 0.0
-        mark = blake2b(raw, digest_size=8).digest()
+        at = changed.timestamp() if changed else 0.0
         known = self._met.get(key)
         if known and (known[1] == mark or at < known[0]):
             return False
         self._met[key] = (at, mark)
         return True
 
-    def note(self, updated: str | None, *, until: datetime | None) -> None:
+    def note(self, changed: datetime | None, *, until: datetime | None) -> None:
         """Remember the latest change, unless it lies after `until`: a server's typing error."""
-        moment = moment_of(updated)
-        if moment and (until is None or moment <= until):
-            self.newest = max(self.newest or moment, moment)
+        if changed and (until is None or changed <= until):
+            self.newest = max(self.newest or changed, changed)
 
 
 def moment_of(text: str | None) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -11,10 +11,10 @@ from msgspec import Raw
 
 from clinicrelay.errors import TryLater
 from clinicrelay.http import Answer, Client, Unwelcome
+from connectors.fhir.bundles import Bundle, NotABundle, read_bundle
 from connectors.fhir.options import FhirOptions
 from connectors.fhir.outcomes import Remark, Verdict, remarks
 from connectors.fhir.presets import Preset, vendor_of_refusal
-from connectors.fhir.resources import Bundle, NotABundle, read_bundle
 
 _LONGEST_URL = 1800  # characters; beyond that, proxies cut or refuse
 
@@ -117,10 +117,9 @@ class Server:
             if not said:
                 raise self._no_fhir(answer, str(error)) from error
             return self._without_bundle(answer, said)
-        outcomes = (e.resource for e in bundle.entries if _is_outcome(e.resource, e.mode))
-        return Sheet(
-            bundle, answer.date, answer.where, [r for raw in outcomes for r in remarks(raw, names)]
-        )
+        spoken = _outcomes(bundle) if b"OperationOutcome" in answer.content else ()
+        told = [remark for raw in spoken for remark in remarks(raw, names)]
+        return Sheet(bundle, answer.date, answer.where, told)
 
     def _without_bundle(self, answer: Answer, said: Sequence[Remark]) -> Sheet:
         """Judge an outcome that came alone: most mean that this search was not carried out."""
@@ -182,6 +181,10 @@ class Server:
 
 def _said(answer: Answer | None, names: Sequence[str] = ()) -> list[Remark]:
     return remarks(answer.content, names) if answer else []
+
+
+def _outcomes(bundle: Bundle) -> Iterator[Raw]:
+    return (one.resource for one in bundle.entries if _is_outcome(one.resource, one.mode))
 
 
 def _is_outcome(raw: Raw, mode: str | None) -> bool:

@@ -7,6 +7,7 @@ that is odd: what cannot be understood is left out, and an issue says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -20,12 +21,13 @@ from clinicrelay.paths import fold
 from connectors.fhir import links
 from connectors.fhir.cast import Cast
 from connectors.fhir.contacts import codes_in, label_of, label_of_any
+from connectors.fhir.elements import Concept, Identifier
 from connectors.fhir.found import Found
 from connectors.fhir.people import NOWHERE, Entry, Place, is_zone, zone_in
-from connectors.fhir.resources import Appointment, Concept, Identifier, decode
+from connectors.fhir.resources import Appointment, decode
 
 # Raise it whenever the same resources are read differently: every visit is then read again.
-READING = 1
+READING = 2
 
 _VISIT_NUMBERS = frozenset({"VN", "CSN"})
 _VIRTUAL = frozenset({"VR", "448337001"})  # v3 ActCode; SNOMED CT: telemedicine consultation
@@ -61,11 +63,13 @@ class Reader:
             msgspec.json.encode(how, order="deterministic"), digest_size=16
         ).digest()
 
-    def digest(self, raw: Raw | bytes) -> bytes:
-        """Return 16 bytes over an appointment, all it refers to, and how it is read."""
-        state = blake2b(raw, digest_size=16, key=self._how)
-        state.update(self._found.digests(raw))
-        return state.digest()
+    def digest(self, raw: Raw | bytes, mark: bytes | None = None) -> bytes:
+        """Return 16 bytes over an appointment, all it refers to, and how it is read.
+
+        `mark` is what `mark_of` says of it, where somebody knows that already.
+        """
+        said = self._how + (mark or mark_of(raw)) + self._found.digests(raw)
+        return blake2b(said, digest_size=16).digest()
 
     def record(self, raw: Raw | bytes, *, place: str, digest: bytes) -> Record:
         """Return the record of an appointment. Raises BadRecord for what can be no visit at all."""
@@ -87,10 +91,13 @@ class Reader:
 
     def _flat(self, visit: Appointment, cast: Cast) -> dict[str, Any]:
         issues = cast.issues
-        joined = _links(visit, cast, trust_unlabelled=self._trust)
-        issues += joined.issues
+        joined = links.NONE
+        if visit.virtual_service or visit.extension or cast.services:
+            joined = _links(visit, cast, trust_unlabelled=self._trust)
+            issues += joined.issues
         where = cast.place or NOWHERE
         status = visit.status
+        reasons = visit.reason_code or visit.reason
         if not status:
             issues.append(_NO_STATUS)
         return {
@@ -106,8 +113,8 @@ class Reader:
             "join_url_practitioner": joined.practitioner,
             "service": _service(visit) or cast.service,
             "specialty": label_of_any(visit.specialty) if visit.specialty else None,
-            "reason": label_of_any(visit.reason_code or visit.reason),
-            "notes": _notes(visit),
+            "reason": label_of_any(reasons) if reasons else None,
+            "notes": visit.comment or (_notes(visit) if visit.note else None),
             "visit_number": _visit_number(visit.identifier) if visit.identifier else None,
             "location_key": where.key,
             "location_name": where.name,
@@ -116,6 +123,11 @@ class Reader:
             "patients": _in_order(cast.patients),
             "practitioners": _in_order(cast.practitioners),
         }
+
+
+def mark_of(raw: Raw | bytes) -> bytes:
+    """Return 16 bytes over a resource as it came."""
+    return blake2b(raw, digest_size=16).digest()
 
 
 def _appointment(raw: Raw | bytes) -> Appointment:
@@ -146,8 +158,6 @@ def _service(visit: Appointment) -> str | None:
 
 
 def _notes(visit: Appointment) -> str | None:
-    if visit.comment or not visit.note:
-        return visit.comment or None
     return "\n".join(one.text for one in visit.note if one.text) or None
 
 
@@ -173,8 +183,6 @@ def _zone(visit: Appointment, where: Place, issues: list[Issue]) -> str | None:
 
 
 def _links(visit: Appointment, cast: Cast, *, trust_unlabelled: bool) -> links.Links:
-    if not (visit.virtual_service or visit.extension or cast.services):
-        return links.NONE
     given = [
         *links.in_virtual_services(visit.virtual_service),
         *links.in_services(cast.services),
@@ -193,6 +201,11 @@ def _modality(visit: Appointment, joined: links.Links, cast: Cast) -> str | None
     kinds = visit.service_type
     if visit.appointment_type or visit.class_:
         kinds = (*kinds, *visit.class_, visit.appointment_type or Concept())
+    return _coded_modality(kinds)
+
+
+@lru_cache(maxsize=4096)
+def _coded_modality(kinds: tuple[Concept, ...]) -> str | None:
     codes = codes_in(kinds)
     if not codes.isdisjoint(_VIRTUAL):
         return "video"

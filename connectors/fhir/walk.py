@@ -116,11 +116,12 @@ class Walk:
     def _count(self, sheet: Sheet) -> None:
         """Note whether a page brings anything that is new to this walk."""
         before = len(self._ids)
-        for entry in sheet.bundle.entries:
-            if entry.mode != "outcome":
-                # A version of its own in a history; what has no address counts by what it says.
-                start = memoryview(entry.resource)[:400].tobytes()
-                self._ids.add(hash((entry.full_url, entry.method, entry.url, start)))
+        # A version of its own in a history; what has no address counts by what it says.
+        self._ids.update(
+            hash((one.full_url, one.request, bytes(one.resource)[:400]))
+            for one in sheet.bundle.entries
+            if one.mode != "outcome"
+        )
         self._without_news = 0 if len(self._ids) > before else self._without_news + 1
 
     def _next(self, sheet: Sheet) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 
 import mappings
 from clinicrelay import Appointment, BadRecord, Issue, Record, SettingsError
-from clinicrelay.tables import Header, Row
+from clinicrelay.tables import Header, Row, Shared
 
 Load = Callable[[str], mappings.Mapping]
 BERLIN = mappings.Context("s", "Europe/Berlin", "DE", "de")
@@ -212,3 +212,35 @@ def test_it_travels_with_a_tables_row_too(load: Load) -> None:
     row = Row(Header(["ID"]), ("1",), tuple)
     visit = mapped(load, "fields:\n  key: {path: id}\n", row, (odd,))
     assert odd in visit.issues
+
+
+def test_a_shared_entry_says_in_every_record_what_a_plain_one_says(load: Load) -> None:
+    entry = {"key": "a", "name": "Ada Sample", "phone": "call the ward"}
+    mapper, shared = load(LISTS).compile(BERLIN), Shared(entry)
+    plain = mapper(Record({"id": 1, "who": [entry]}, b""))
+    assert plain is not None
+    assert plain.issues
+    visits = [mapper(Record({"id": 1, "who": [shared]}, b"")) for _ in range(3)]
+    assert visits == [plain] * 3
+    both = mapper(Record({"id": 1, "who": [shared, shared]}, b""))
+    assert both is not None
+    assert (both.patients, both.issues) == (plain.patients, plain.issues)
+
+
+def test_each_mapping_reads_a_shared_entry_for_itself(load: Load) -> None:
+    data = {"id": 1, "who": [Shared(key="a", phone="0151 23456789")]}
+    germany = load(LISTS).compile(BERLIN)
+    poland = load(LISTS).compile(mappings.Context("s", "Europe/Warsaw", "PL", "pl"))
+    for _ in range(2):
+        here, there = germany(Record(data, b"")), poland(Record(data, b""))
+        assert here is not None
+        assert there is not None
+        assert here.patients[0].phone == "+4915123456789"
+        assert there.patients[0].phone != here.patients[0].phone
+
+
+def test_a_shared_entry_that_cannot_be_read_is_wrong_in_every_record(load: Load) -> None:
+    mapper, shared = load(LISTS).compile(BERLIN), Shared(key="k" * 300)
+    for _ in range(2):
+        with pytest.raises(BadRecord, match="too_long"):
+            mapper(Record({"id": 1, "who": [shared]}, b""))

@@ -283,7 +283,7 @@ def test_the_short_way_to_an_instant_leads_where_the_long_way_does(
     day: str, mark: str, clock: str, offset: str
 ) -> None:
     text, how = f"{day}{mark}{clock}{offset}", moments.Zoned("Europe/Berlin", False)
-    begin = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)
+    begin = moments.Start(datetime(2026, 12, 1, 8, 30, tzinfo=UTC), "Europe/Berlin", ())
 
     def told(read: Any, *given: Any) -> Any:
         try:
@@ -292,7 +292,7 @@ def test_the_short_way_to_an_instant_leads_where_the_long_way_does(
             return str(wrong)
 
     def both() -> list[Any]:
-        end = told(moments.read_end, (text,), begin, begin.date(), how)
+        end = told(moments.read_end, (text,), begin, how)
         return [told(moments.read_start, (text,), how), end]
 
     short = both()

@@ -420,3 +420,15 @@ def test_r5s_service_is_called_what_its_resource_is_called(read: Read) -> None:
     visit = {"serviceType": [{"reference": {"reference": "HealthcareService/1"}}]}
     assert Found(BASE).missing(bytes_of(visit)) == {("HealthcareService", "1")}
     assert read(visit, service).data["service"] == "Heart clinic"
+
+
+@pytest.mark.parametrize("reference", ["Patient/5", "RelatedPerson/5", "#5", "urn:uuid:5"])
+def test_digests_lack_somebody_exactly_when_there_is_somebody_to_ask_for(reference: str) -> None:
+    found, raw = Found(BASE), bytes_of(taking_part({"reference": reference}))
+    found.digests(raw)
+    assert found.lacking == bool(found.missing(raw))
+    for kind, key in found.missing(raw):
+        found.absent(kind, key)
+    found.lacking = False
+    found.digests(raw)
+    assert not found.lacking

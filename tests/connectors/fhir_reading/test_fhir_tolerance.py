@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import mappings
 from clinicrelay import Appointment, BadRecord, Record
+from connectors.fhir.bundles import NotABundle, read_bundle
 from connectors.fhir.found import Found
-from connectors.fhir.resources import NotABundle, head_of, read_bundle
+from connectors.fhir.resources import head_of
 from connectors.fhir.visit import Reader
 
 Read = Callable[..., Record]

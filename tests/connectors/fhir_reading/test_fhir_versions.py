@@ -10,8 +10,9 @@ import pytest
 
 from clinicrelay import Appointment, Record
 from clinicrelay.model import encode
+from connectors.fhir.bundles import Bundle, read_bundle
 from connectors.fhir.found import Found
-from connectors.fhir.resources import Bundle, head_of, read_bundle
+from connectors.fhir.resources import head_of
 from connectors.fhir.visit import Reader
 
 Map = Callable[[Record], Appointment]

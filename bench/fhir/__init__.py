@@ -1,0 +1,1 @@
+"""What reading FHIR costs beside merely decoding the same bytes."""
