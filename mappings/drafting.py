@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from clinicrelay.paths import fold
+from clinicrelay.paths import fold, is_name
 from mappings.mapping import load
 from mappings.spec import FIELDS, WORDS, names_in
 
@@ -47,6 +47,7 @@ _EPOCH = re.compile(r"\d{9,13}")
 _DAY_NAMES = ("date", "day", "datum", "fecha", "data", "jour", "tag")
 _CLOCK_NAMES = ("time", "start", "from", "uhrzeit", "zeit", "hora", "heure", "ora")
 _OTHER_TIMES = ("birth", "dob", "creat", "updat", "modif", "chang", "stamp")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*|\[0\]", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_][\w.\[\]]*")
 
 
@@ -77,7 +78,9 @@ class _Place:
 
     @property
     def path(self) -> str:
-        return ".".join(self.steps).replace(".[", "[")
+        if len(self.steps) == 1 and is_name(self.steps[0]):
+            return self.steps[0]
+        return ".".join(map(_step, self.steps)).replace(".[", "[")
 
     @property
     def about(self) -> str:
@@ -112,6 +115,11 @@ def _said(name: str, served: Mapping[str, str]) -> bool:
     whom, _, part = name.rpartition(".")
     others = (f"{whom}.name", f"{whom}.email") if part == "key" and whom else ()
     return any(one in served for one in (name, *others))
+
+
+def _step(name: str) -> str:
+    """Return a name as a JMESPath takes it."""
+    return name if _IDENTIFIER.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 # --- which place is which field -------------------------------------------------------------------

@@ -158,7 +158,7 @@ class Server:
         cursor.execute(statement, bound)
 
     def fetch(self, cursor: Any, size: int) -> Sequence[tuple[Any, ...]]:
-        """Return the next rows; the timeout is of the database's own work, not of what we do with them."""
+        """Return the next rows; the timeout is of the database's own work, not of ours with them."""
         rows: Sequence[tuple[Any, ...]] = cursor.fetchmany(size)
         return rows
 
