@@ -115,6 +115,33 @@ def test_a_list_without_phones_and_addresses_is_said_to_reach_nobody(
     assert "no phone and no e-mail" not in " ".join(place.probed()["notes"])
 
 
+def test_a_query_of_ones_own_gets_its_mapping_drafted(
+    place: Place, database: sqlite3.Connection
+) -> None:
+    database.executescript(
+        f"""
+        CREATE TABLE patients (id INTEGER PRIMARY KEY, name TEXT, mobile TEXT);
+        INSERT INTO patients VALUES
+            (1, '{CANARY_NAME}', '{CANARY_PHONE}'), (2, 'B', NULL), (3, 'C', NULL);
+        """
+    )
+    query = (
+        "SELECT a.id AS appointment_id, a.starts_at, a.ends_at, a.status_code, a.doctor_id, "
+        "p.id AS patient_id, p.name AS patient_name, p.mobile AS patient_phone, a.updated_at "
+        "FROM appointments a JOIN patients p ON p.id = a.patient_id"
+    )
+    place.write(type="sql", url="sqlite:///practice.db", query=query)
+    told = place.probed()
+
+    assert told["places"].keys() >= WANTED | {"patient.name", "patient.phone"}
+    assert told["settings"] == {
+        "key": "appointment_id", "cursor": "updated_at", "mapping": "mappings/practice.yaml",
+    }  # fmt: skip
+
+    place.paste(told)
+    assert place.statuses() == {"101": "booked", "102": "cancelled", "103": "no_show"}
+
+
 # --- a JSON interface ----------------------------------------------------------------------------
 
 
