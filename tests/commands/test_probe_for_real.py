@@ -6,8 +6,10 @@ What it proposes is pasted as it stands; `check --connect` and a first sync say 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from clinicrelay.testing.kits import CANARY_EMAIL, CANARY_NAME, CANARY_PHONE, ca
 
 WANTED = {"key", "start", "status", "patient.key", "practitioner.key"}
 DAY = "2026-12-01"
+STATES = ("CONFIRMED", "CANCELLED", "NO_SHOW", *4 * ("CONFIRMED",))
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "connect-unknown.md"
 
 
 class Place:
@@ -146,7 +150,7 @@ def test_a_query_of_ones_own_gets_its_mapping_drafted(
 
 
 def bookings(asked: Asked) -> Reply:
-    """Answer with three visits under two names, and how many there are."""
+    """Answer with visits under two names, and how many there are."""
     people = {"fullName": CANARY_NAME, "mobile": CANARY_PHONE, "email": CANARY_EMAIL}
     found = [
         {
@@ -157,9 +161,9 @@ def bookings(asked: Asked) -> Reply:
             "client": {"id": 50 + number, **people},
             "practitioner": {"id": 9, "displayName": "Dr. Example"},
         }
-        for number, status in enumerate(("CONFIRMED", "CANCELLED", "NO_SHOW"), 1)
+        for number, status in enumerate(STATES, 1)
     ]
-    return Reply({"data": {"bookings": found, "rooms": [{"id": 1}]}, "meta": {"total": 3}})
+    return Reply({"data": {"bookings": found, "rooms": [{"id": 1}]}, "meta": {"total": len(found)}})
 
 
 def test_a_json_interface_of_which_only_the_list_is_known_is_read_as_probe_proposes(
@@ -174,9 +178,8 @@ def test_a_json_interface_of_which_only_the_list_is_known_is_read_as_probe_propo
         assert told["settings"]["paging"] == {"type": "none", "total": "meta.total"}
 
         place.paste(told)
-        assert place.statuses() == {
-            "1": "booked", "2": "cancelled", "3": "no_show",
-        }  # fmt: skip
+        ours = ("booked", "cancelled", "no_show", *4 * ("booked",))
+        assert place.statuses() == {str(n): status for n, status in enumerate(ours, 1)}
 
 
 # --- a FHIR server -------------------------------------------------------------------------------
@@ -231,3 +234,46 @@ def test_a_fhir_server_is_read_in_the_way_of_the_vendor_that_it_names(place: Pla
         ran = place.desk.run("check", "--connect")
         assert "read by window" in ran.out
         assert ran.out.rstrip().endswith("All is right.")
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def shown(language: str) -> list[str]:
+    """The blocks of the how-to in a language."""
+    return re.findall(rf"(?ms)^```{language}[^\n]*\n(.*?)^```$", PAGE.read_text("utf-8"))
+
+
+def test_what_the_page_shows_of_a_database_is_what_comes(
+    place: Place, database: sqlite3.Connection
+) -> None:
+    database.executescript(
+        """
+        UPDATE appointments SET status_code = 'KO' WHERE id = 103;
+        CREATE TABLE patients (id INTEGER PRIMARY KEY, name TEXT, mobile TEXT, email TEXT);
+        CREATE TABLE doctors (id INTEGER PRIMARY KEY, name TEXT);
+        INSERT INTO patients VALUES (1, 'A', NULL, NULL), (2, 'B', NULL, NULL), (3, 'C', '1', 'c@c');
+        INSERT INTO doctors VALUES (3, 'Dr. Example');
+        """
+    )
+    place.write(type="sql", url="sqlite:///practice.db")
+    said = place.desk.run("probe", "practice", now=None).out
+    assert [line for line in shown("text")[0].splitlines()[1:] if line not in said] == []
+
+    _, source, draft, *_ = map(YAML(typ="safe").load, shown("yaml"))
+    pasted = source["sources"]["practice"]
+    place.write(type="sql", url="sqlite:///practice.db", query=pasted["query"])
+    told = place.probed()
+    drafted = YAML(typ="safe").load(told["mapping"])["fields"]
+    drafted["status"]["table"] = {"KO": "no_show"}  # which the page says is a person's to add
+    assert drafted == draft["fields"]
+    assert told["settings"] == {name: pasted[name] for name in ("cursor", "mapping")} | (
+        {"key": pasted["key"]}
+    )
+
+
+def test_what_the_page_shows_of_a_json_interface_is_what_comes(place: Place) -> None:
+    with serving(bookings) as server:
+        place.write(type="rest", base_url=f"{server.url}/api", request={"path": "/bookings"})
+        said = place.desk.run("probe", "practice", now=None).out
+        assert shown("text")[1].partition("\n")[2] in said
