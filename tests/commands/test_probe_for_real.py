@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from clinicrelay.testing import Asked, Reply, serving
 from clinicrelay.testing.kits import CANARY_EMAIL, CANARY_NAME, CANARY_PHONE, canaries_in
+from connectors.fhir.presets import vendor_of
 
 WANTED = {"key", "start", "status", "patient.key", "practitioner.key"}
 DAY = "2026-12-01"
@@ -234,6 +235,21 @@ def test_a_fhir_server_is_read_in_the_way_of_the_vendor_that_it_names(place: Pla
         ran = place.desk.run("check", "--connect")
         assert "read by window" in ran.out
         assert ran.out.rstrip().endswith("All is right.")
+
+
+@pytest.mark.parametrize(
+    ("about", "vendor"),
+    [
+        ("Clinical laws registry", None),
+        ("Epicentre", None),
+        ("HAPI FHIR Server", "hapi"),
+        ("Oracle Health Millennium", "cerner"),
+        ("AWS HealthLake", "healthlake"),
+        ("Microsoft FHIR Server", "azure"),
+    ],
+)
+def test_a_vendor_is_known_by_whole_words(about: str, vendor: str | None) -> None:
+    assert vendor_of(about) == vendor
 
 
 # --- the page ------------------------------------------------------------------------------------
