@@ -266,8 +266,8 @@ def _placed(path: str, findings: Iterable[Finding]) -> Iterator[Finding]:
 
 def _lines(findings: list[Finding], wrong: int) -> Iterator[str]:
     yield from (finding_text(finding) for finding in findings)
-    warnings = len(findings) - wrong
-    if not findings:
+    warnings = sum(finding.severity == "warning" for finding in findings)
+    if not wrong and not warnings:
         yield "All is right."
     else:
         yield f"{_counted(wrong, 'mistake')}, {_counted(warnings, 'warning')}."

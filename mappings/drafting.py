@@ -160,6 +160,8 @@ def _find(places: Sequence[_Place], samples: int) -> dict[str, _Place]:
             found[name] = best
     if "key" not in found and (key := _likely_key(places, found, samples)):
         found["key"] = key
+    if "status" not in found and (status := _likely_status(places, found)):
+        found["status"] = status
     return found
 
 
@@ -263,6 +265,16 @@ def _likely_key(
         if place.steps not in taken and own and each:
             return place
     return None
+
+
+def _likely_status(places: Sequence[_Place], found: Mapping[str, _Place]) -> _Place | None:
+    """Return a place of the visit itself whose name speaks of a status, such as `status_code`.
+
+    To overlook it would book every cancelled visit; to take too much only sets records aside.
+    """
+    taken = {place.steps for place in found.values()}
+    named = (p for p in places if not p.about and p.steps not in taken and any(p.values))
+    return next((place for place in named if "status" in place.last), None)
 
 
 # --- the text ------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mappings.drafting import Draft
     from sync.clinic import Clinic
 
+_REACHES = {"patient.phone", "patient.email"}
+_MUTE = "it has no phone and no e-mail of patients: calendars would be kept, and no patient be told"
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -86,11 +89,12 @@ def _proposal(
         if file is not None:
             reasons = _tried(mappings.load(file, Path(folder)).compile(context), offer.samples)
     use = offer.mapping or f"mappings/{name}.yaml"
+    notes = [*offer.notes, *([_MUTE] if draft and not _REACHES & draft.places.keys() else [])]
     return Proposal(
         offer.name,
         {**offer.settings, "mapping": use},
         draft.text if draft else None,
-        offer.notes,
+        notes,
         len(offer.samples),
         len(offer.samples) - sum(reasons.values()),
         dict(reasons),

@@ -151,13 +151,13 @@ class Fhir(Connector):
         reading = Reading(opened.tools, _SCOPE, Standing("", opened.way.strategy), self.kit.now)
         pages = reading.pages("listing", self._listing(opened, window))
         samples = [dict(one.data) for one in next(pages).records[:5]]
-        yield Offer(
-            "Appointment",
-            {"strategy": opened.way.strategy},
-            samples,
-            notes=[opened.way.told],
-            mapping=self.mapping,
-        )
+        vendor = opened.known.vendor
+        if vendor and not self.options.preset:
+            # Which may want another way than the one its /metadata promises.
+            said, notes = {"preset": vendor}, [f"the server says that it is of {vendor}"]
+        else:
+            said, notes = {"strategy": opened.way.strategy}, [opened.way.told]
+        yield Offer("Appointment", said, samples, notes=notes, mapping=self.mapping)
 
     def close(self) -> None:
         if self._client is not None:

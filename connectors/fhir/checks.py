@@ -43,6 +43,7 @@ def check(server: Server, options: FhirOptions, preset: Preset, now: datetime) -
         if "preset" not in told.fix:
             yield from _vendor(options, known)
         return
+    yield from _vendor(options, known)
     for name in undeclared(options, known):
         message = f"the server does not list the search parameter {name}"
         yield Finding("warning", "undeclared_parameter", message, "check params and partition")
@@ -62,11 +63,12 @@ def _told(way: Way, known: Capability) -> str:
 
 
 def _vendor(options: FhirOptions, known: Capability) -> Iterator[Finding]:
-    if known.vendor and options.preset and known.vendor != options.preset:
+    if known.vendor and known.vendor != options.preset:
+        told = f"preset is {options.preset}" if options.preset else "no preset says so"
         yield Finding(
             "warning",
             "preset",
-            f"the server says that it is of {known.vendor}, and preset is {options.preset}",
+            f"the server says that it is of {known.vendor}, and {told}",
             f"write preset: {known.vendor}",
         )
 

@@ -6,6 +6,7 @@ AWS by its page on consistency levels, OpenEMR by its source.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -68,9 +69,11 @@ def preset_of(options: FhirOptions) -> Preset:
 
 
 def vendor_of(about: str) -> str | None:
-    """Return the preset that fits what a server says of itself."""
+    """Return the preset that fits what a server says of itself, by whole words: no laws are AWS."""
     words = about.lower()
-    return next((name for name, signs in _SIGNS if any(sign in words for sign in signs)), None)
+    return next(
+        (name for name, signs in _SIGNS if any(re.search(rf"\b{s}\b", words) for s in signs)), None
+    )
 
 
 def vendor_of_refusal(text: str) -> str | None:

@@ -23,6 +23,7 @@ from connectors.rest.single import reread
 
 _SKEW = timedelta(minutes=2)
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,30}")
+_TOTALS = ("total", "total_count", "totalcount", "total_entries", "total_results", "totalresults")
 _LIKE_VISITS = re.compile(r"appoint|booking|visit|termin|cita|event|encounter|schedule", re.I)
 
 
@@ -185,16 +186,28 @@ def _paging(said: Said, options: RestOptions) -> dict[str, Any]:
     """Propose how to page, from what an answer holds beside its list."""
     if options.paging.type != "none":
         return {}
+    paging = _going_on(said)
+    total = next((path for path, value in _scalars(said.body, "") if _is_total(path, value)), None)
+    if total:  # with it, a list that was cut off shows, and nothing is taken for deleted
+        paging = {**(paging or {"type": "none"}), "total": total}
+    return {"paging": paging} if paging else {}
+
+
+def _is_total(path: str, value: Any) -> bool:
+    return path.rpartition(".")[2].lower() in _TOTALS and isinstance(value, int)
+
+
+def _going_on(said: Said) -> dict[str, Any]:
     if 'rel="next"' in said.answer.headers.get("link", ""):
-        return {"paging": {"type": "link_header"}}
+        return {"type": "link_header"}
     for path, value in _scalars(said.body, ""):
         if (
             path.rpartition(".")[2].lower() in ("next", "next_page", "next_url", "nextlink")
             and value
         ):
             if "/" in str(value):
-                return {"paging": {"type": "link", "next": path}}
-            return {"paging": {"type": "cursor", "next": path, "param": "cursor"}}
+                return {"type": "link", "next": path}
+            return {"type": "cursor", "next": path, "param": "cursor"}
     return {}
 
 

@@ -28,7 +28,7 @@ def reread(options: RestOptions, kit: Kit, door: Door, keys: Sequence[str]) -> I
         return
     values = Values(zone_in(options, kit), kit.clinic.timezone)
     lookups = Lookups(options.lookups, door, kit, values)
-    ask = _Asked(options, options.read_by_id, door, Shaper(options, lookups), values)
+    ask = _Asked(options, options.read_by_id, door, lookups, values)
     for start in range(0, len(keys), _AT_ONCE):
         records = [r for key in keys[start : start + _AT_ONCE] if (r := ask(key)) is not None]
         lookups.remember()
@@ -37,9 +37,10 @@ def reread(options: RestOptions, kit: Kit, door: Door, keys: Sequence[str]) -> I
 
 class _Asked:
     def __init__(
-        self, options: RestOptions, by: ReadById, door: Door, shaper: Shaper, values: Values
+        self, options: RestOptions, by: ReadById, door: Door, lookups: Lookups, values: Values
     ) -> None:
-        self._by, self._door, self._shaper, self._values = by, door, shaper, values
+        self._by, self._door, self._lookups, self._values = by, door, lookups, values
+        self._shaper = Shaper(options, lookups)
         self._one = options.lists[0]
         self._record = compile_path(by.record)
 
@@ -64,5 +65,10 @@ class _Asked:
             found = found[0] if len(found) == 1 else None
         if not isinstance(found, dict) or self._shaper.name(found) not in (key, None):
             return None  # another one, or none: this proves nothing
+        try:
+            # Whom it refers to may be known no longer, or never have been: nobody listed it.
+            self._lookups.prepare(self._shaper.need([found], self._one))
+        except Incomplete:
+            return None
         records, _ = self._shaper.shape([found], self._one, self._values, self._by.path)
         return records[0]

@@ -8,7 +8,7 @@ path that takes one statement and values apart (`server`), in a session that can
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel
@@ -93,9 +93,14 @@ class Sql(Connector):
         yield from findings(self)
 
     def offers(self) -> Iterator[Offer]:
-        from connectors.sql.offers import offers_of
+        from connectors.sql.offers import offer_of_query, offers_of
 
-        yield from offers_of(self.server)
+        if self.options.query is None:
+            yield from offers_of(self.server)
+            return
+        span = timedelta(days=60)
+        window = Window(self.kit.now - span, self.kit.now + span)
+        yield offer_of_query(self.options, *self._reader().sample(window))
 
     def close(self) -> None:
         if self._server is not None:

@@ -9,6 +9,8 @@ from clinicrelay.contracts import Offer
 from clinicrelay.errors import Refused
 from clinicrelay.paths import fold
 from connectors.sql.cells import moment, text_of
+from connectors.sql.options import SqlOptions
+from connectors.sql.query import bind_names
 from connectors.sql.server import Server
 
 _SAMPLES = 5
@@ -60,6 +62,21 @@ def offers_of(server: Server) -> Iterator[Offer]:
     for one in likely:
         yield _offer(server, one)
     server.done()
+
+
+def offer_of_query(
+    options: SqlOptions, columns: Sequence[str], samples: Sequence[Mapping[str, str]]
+) -> Offer:
+    """Return what is to be added to a query that somebody wrote: its key, and when rows were written."""
+    one = guess("the query", columns)
+    settings: dict[str, Any] = {}
+    if options.key is None and one.key:
+        settings["key"] = one.key
+    by_days = {"window_start", "window_end"} & bind_names(options.query or "")
+    if not options.cursor and not by_days and one.cursor and _tells_time(samples, one.cursor):
+        settings["cursor"] = one.cursor
+    notes = [] if samples else ["it gives no rows now: a draft needs some"]
+    return Offer("the query in the settings", settings, samples, notes)
 
 
 def guess(table: str, columns: Sequence[str]) -> Guess:

@@ -11,7 +11,7 @@ from typing import Any
 from clinicrelay.contracts import Cursor, Kit, Page, Record, Stretch, Unreadable, Window
 from clinicrelay.errors import Refused
 from clinicrelay.paths import fold
-from connectors.sql.cells import Shape, keys_in
+from connectors.sql.cells import Shape, keys_in, text_of
 from connectors.sql.keys import Kinds, bound_as
 from connectors.sql.options import SqlOptions
 from connectors.sql.query import among, bind_names, since
@@ -21,7 +21,9 @@ from connectors.sql.watermark import FIRST, Marks, begin, wall_of
 # A column may hold local time or UTC: a day more on both sides loses no visit to that.
 _MARGIN = timedelta(days=1)
 _LAST = datetime(2199, 12, 31)  # noqa: DTZ001 - as databases hold it
+_FIRST_DAY = datetime(1970, 1, 1)  # noqa: DTZ001 - as databases hold it
 _KEYS_AT_ONCE = 100
+_SAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,18 @@ class Reader:
             self._shape(rows)
             self._cursor_at(rows)
             return rows.columns
+        finally:
+            rows.close()
+            self._server.done()
+
+    def sample(self, window: Window) -> tuple[Sequence[str], list[dict[str, str]]]:
+        """Return the columns of the query and a few rows. Raises TryLater and Refused."""
+        values = self._values(window, _FIRST_DAY)
+        rows = self._server.ask(self._text, values, _SAMPLES)
+        try:
+            few = rows.first[:_SAMPLES]
+            told = [dict(zip(rows.columns, map(text_of, row), strict=True)) for row in few]
+            return rows.columns, told
         finally:
             rows.close()
             self._server.done()
