@@ -59,7 +59,7 @@ def guarded(  # noqa: PLR0911 - one line an ending
     except BrokenPipeError:
         return DONE
     except Exception as error:  # noqa: BLE001 - the one place where a bug of ours ends
-        told({"exit": BUG, "error": _our_bug(error)})
+        told({"exit": BUG, "error": our_bug(error)})
         return BUG
     return code if isinstance(code, int) else DONE
 
@@ -102,7 +102,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _our_bug(error: Exception) -> str:
+def our_bug(error: Exception) -> str:
     """Keep the traceback where IT can find it, without the values in it, and name its reference."""
     import tempfile
     import traceback

@@ -9,6 +9,7 @@ import typer
 from clinicrelay.contracts import Finding
 from clinicrelay.errors import SettingsError
 from commands._call import Call, shared
+from commands._ending import our_bug
 from commands._frame import Answer, each, log_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def reported(call: Call, at_work: Clinic, report: RunReport) -> Answer:
     from commands._shown import news, run_lines
 
     write_log(log_of(at_work, call), at_work, report)
+    for bug in report.bugs:
+        our_bug(bug)
     lines = news(at_work, report) if call.quiet else run_lines(at_work, report)
     return Answer(report.json(), lines, report.exit, new=bool(lines))
 

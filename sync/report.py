@@ -17,7 +17,10 @@ DONE, BUG, SETTINGS, NEEDS_PERSON, HELD, TRY_AGAIN = 0, 1, 2, 3, 4, 75
 
 @dataclass(slots=True)
 class SourceReport:
-    """What became of one source. `idle` is why there was nothing to read."""
+    """What became of one source. `idle` is why there was nothing to read.
+
+    `bug` is a mistake of ours that ended its read: what it had kept is kept, and the others go on.
+    """
 
     state: str
     strategy: str | None = None
@@ -33,6 +36,7 @@ class SourceReport:
     idle: str | None = None
     notes: list[str] = field(default_factory=list)
     held: list[dict[str, Any]] = field(default_factory=list)
+    bug: Exception | None = None
 
 
 class Need(NamedTuple):
@@ -58,7 +62,9 @@ class RunReport:
 
     @property
     def exit(self) -> int:
-        """The gravest of what happened: 4 held, 3 needs a person, 75 nothing done, 0 done."""
+        """The gravest of what happened: 1 our bug, 4 held, 3 a person, 75 nothing done, 0 done."""
+        if self.bugs:
+            return BUG
         states = {report.state for report in self.sources.values()}
         if self.busy or (states and states <= {"busy"}):
             return TRY_AGAIN
@@ -68,6 +74,11 @@ class RunReport:
 
     def _needs_a_person(self, states: set[str]) -> bool:
         return bool(states & {"failed", "partial"} or self.needs or self.messages.failed)
+
+    @property
+    def bugs(self) -> list[Exception]:
+        """The mistakes of ours that ended the read of a source."""
+        return [source.bug for source in self.sources.values() if source.bug]
 
     @property
     def needs(self) -> list[Need]:

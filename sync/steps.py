@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,12 @@ def _failed(clinic: Clinic, name: str, error: str, fix: str) -> SourceReport:
     with clinic.store.write() as connection:
         progress.note(connection, clinic.store.clinic, name, state="failed", error=error)
     return SourceReport("failed", error=error, fix=fix, complete=False)
+
+
+def broken(clinic: Clinic, name: str, error: Exception) -> SourceReport:
+    """Return the report of a source whose read met a mistake of ours: it is red until that is mended."""
+    sentence = f"a mistake of ours ended its read ({type(error).__name__}): please report it"
+    return replace(_failed(clinic, name, sentence, "clinicrelay sync"), bug=error)
 
 
 def plan(clinic: Clinic) -> int | None:

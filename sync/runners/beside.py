@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from clinicrelay.errors import ClinicrelayError
 from sync import steps
 from sync.report import SourceReport
 
@@ -30,7 +31,7 @@ class Reads:
         self._running = 0
         if clinic.dry or len(names) < 2:  # a scratch store is one connection: nobody shares that
             for name in names:
-                self._done[name] = steps.pull(clinic, name)
+                self._done[name] = _pulled(clinic, name)
         else:
             for name in names:
                 self._start(name)
@@ -53,7 +54,7 @@ class Reads:
         return self._all_ended()
 
     def _all_ended(self) -> bool:
-        """Raise, once nobody reads any more, what a read raised: a bug, or trouble with the store."""
+        """Raise, once nobody reads any more, what a read raised: trouble with the store."""
         if self._running:
             return False
         if self._failed is not None:
@@ -78,7 +79,17 @@ class Reads:
 
     def _read(self, name: str) -> None:
         try:
-            end: SourceReport | BaseException = steps.pull(self._clinic, name)
+            end: SourceReport | BaseException = _pulled(self._clinic, name)
         except BaseException as error:  # noqa: BLE001 - raised again where somebody waits
             end = error
         self._ended.put((name, end))
+
+
+def _pulled(clinic: Clinic, name: str) -> SourceReport:
+    """Read a source. A bug that one odd record wakes up must not silence the whole clinic."""
+    try:
+        return steps.pull(clinic, name)
+    except ClinicrelayError:
+        raise  # the store is in trouble: nothing can go on
+    except Exception as error:  # noqa: BLE001 - it is reported, and the command ends with it
+        return steps.broken(clinic, name, error)

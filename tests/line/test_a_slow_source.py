@@ -19,7 +19,7 @@ from sync.store import leases
 if TYPE_CHECKING:
     from tests.line.conftest import Line
 
-NEEDS_PERSON = 3
+NEEDS_PERSON, BUG = 3, 1
 _AT_MOST = 30.0  # seconds
 
 
@@ -89,13 +89,22 @@ def test_one_that_fails_in_the_end_takes_nothing_back(two: Line) -> None:
     assert "reception/2" in two.visits()
 
 
-def test_a_bug_in_one_source_is_told_after_the_others_were_served(two: Line) -> None:
+def test_a_bug_that_one_source_wakes_up_silences_nobody(two: Line) -> None:
+    before = two.outbox()
     two.book("2")
     two.drop()
     Slow.error = ZeroDivisionError("a bug")
-    with pytest.raises(ZeroDivisionError):
-        two.sync()
-    assert "reception/2" in two.visits()
+    report = two.sync()
+    assert report.exit == BUG
+    assert report.sources["slow"].state == "failed"
+    assert "ZeroDivisionError" in (report.sources["slow"].error or "")
+    assert ("confirmation", "p2@mail.example") in two.said_since(before)
+
+
+def test_nor_where_it_is_the_only_source(two: Line) -> None:
+    two.set(sources={"slow": {"type": "slow"}})
+    Slow.error = ZeroDivisionError("a bug")
+    assert two.sync().exit == BUG
 
 
 def test_a_lease_outlives_a_long_wait(two: Line, monkeypatch: pytest.MonkeyPatch) -> None:
