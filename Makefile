@@ -36,7 +36,7 @@ check: .venv/checks
 site: .venv/checks
 	NO_MKDOCS_2_WARNING=1 $(IN) -m mkdocs build --strict
 
-bench: .venv/checks
+bench: .venv/bench
 	@$(IN) -m bench $(ARGS)
 
 generate: .venv/checks
@@ -76,6 +76,11 @@ endif
 	@$(FROM_LOCK) requirements-dev.lock
 	@touch $@
 
+.venv/bench: .venv/checks requirements-bench.lock
+	@echo "Adding what is measured beside us (once) ..."
+	@$(FROM_LOCK) requirements-bench.lock
+	@touch $@
+
 # --- the locks ---------------------------------------------------------------------------------
 
 COMPILE := .venv/lock/bin/python -m piptools compile --quiet --generate-hashes --strip-extras \
@@ -86,6 +91,8 @@ lock: .venv/place
 	@test -x .venv/lock/bin/python || "$(PYTHON)" -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
 	@$(COMPILE) --extra all --extra dev --output-file requirements-dev.lock pyproject.toml
+	@$(COMPILE) --extra all --extra dev --extra bench --constraint requirements-dev.lock \
+		--output-file requirements-bench.lock pyproject.toml
 	@$(COMPILE) --extra all --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 
 clean:

@@ -14,7 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.fhir.contenders import Contender, decoded, job, mapped, unchanged
+from bench.fhir.contenders import (
+    Contender,
+    decoded,
+    fhir_resources,
+    fhirpy,
+    job,
+    mapped,
+    unchanged,
+)
 from bench.fhir.served import served
 from commands import GARBAGE
 
@@ -37,6 +45,8 @@ def measured(base: str) -> dict[str, float]:
             "mapped": cpu(mapped, base, here),
             "job": cpu(job, base, here),
             "again": cpu(job, base, here),
+            "fhirpy": cpu(fhirpy, base, here),
+            "fhir_resources": cpu(fhir_resources, base, here),
         }
 
 
@@ -60,6 +70,8 @@ def main() -> None:
         ("job", "decoded", "first load, whole job, SQLite", "10x"),
         ("again", "decoded", "the same again, whole job", "none set"),
         ("again", "job", "the same again beside the first load", "0.5x"),
+        ("fhirpy", "mapped", "fhirpy beside read, resolved and mapped", "at least 10x"),
+        ("fhir_resources", "mapped", "fhir.resources, beside the same", "at least 10x"),
     ):
         ratio = statistics.median(one[name] / one[yardstick] for one in rounds)
         spent = _each(statistics.median(one[name] for one in rounds), asked.visits)

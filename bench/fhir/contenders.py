@@ -75,6 +75,35 @@ def _tagged(name: str, shape: type[msgspec.Struct]) -> type[msgspec.Struct]:
     return msgspec.defstruct(name, fields, tag_field="resourceType", tag=name, gc=False)
 
 
+# --- peers ---------------------------------------------------------------------------------------
+
+
+def fhirpy(base: str, folder: Path) -> None:
+    """Fetch all appointments with fhirpy; what was included with them it drops."""
+    import fhirpy as peer
+
+    found = peer.SyncFHIRClient(base).resources("Appointment").fetch_all()
+    assert found
+
+
+def fhir_resources(base: str, folder: Path) -> None:
+    """Follow the links and validate each resource with the models of fhir.resources."""
+    import json
+
+    import httpx
+    from fhir.resources.R4B import get_fhir_model_class
+
+    with httpx.Client() as client:
+        url: str | None = f"{base}/Appointment"
+        while url:
+            page = json.loads(client.get(url).content)
+            for entry in page["entry"]:
+                resource = entry["resource"]
+                get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+            links = (link["url"] for link in page["link"] if link["relation"] == "next")
+            url = next(links, None)
+
+
 # --- ours ----------------------------------------------------------------------------------------
 
 
