@@ -103,6 +103,8 @@ def _source_lines(name: str, one: SourceReport) -> Iterator[str]:
     counts.append(f"unchanged {one.unchanged}")
     if one.set_aside:
         counts.append(f"set aside {one.set_aside} ({one.set_aside_new} new)")
+    if one.skipped:
+        counts.append(f"passed over {one.skipped}")
     yield "  " + "   ".join(counts)
     for note in one.notes:
         yield f"  {note}"

@@ -17,7 +17,8 @@ DONE, BUG, SETTINGS, NEEDS_PERSON, HELD, TRY_AGAIN = 0, 1, 2, 3, 4, 75
 
 @dataclass(slots=True)
 class SourceReport:
-    """What became of one source. `idle` is why there was nothing to read.
+    """What became of one source. `idle` is why there was nothing to read; `skipped` are the records
+    that the mapping passes over, such as breaks.
 
     `bug` is a mistake of ours that ended its read: what it had kept is kept, and the others go on.
     """
@@ -30,6 +31,7 @@ class SourceReport:
     changes: dict[str, int] = field(default_factory=dict)
     set_aside: int = 0
     set_aside_new: int = 0
+    skipped: int = 0
     complete: bool | None = None
     error: str | None = None
     fix: str = ""
@@ -150,6 +152,7 @@ def _source(report: SourceReport) -> dict[str, Any]:
         "changes": report.changes,
         "set_aside": report.set_aside,
         "set_aside_new": report.set_aside_new,
+        "skipped": report.skipped,
         "complete": report.complete,
         "error": report.error,
         "fix": report.fix,

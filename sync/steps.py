@@ -133,6 +133,7 @@ def _report(source: SourceRun, read_anything: bool) -> SourceReport:
         changes={str(what): n for what, n in sorted(source.changes.items()) if n},
         set_aside=source.set_aside,
         set_aside_new=fresh,
+        skipped=source.skipped,
         complete=source.complete,
         idle=None if read_anything else source.connector.nothing_to_read(),
         notes=source.notes,
