@@ -37,6 +37,7 @@ class _Request(Struct, frozen=True, gc=False):
 
 class _Response(Struct, gc=False, rename="camel"):
     last_modified: str | None = None
+    outcome: Raw = Raw()
 
 
 class Entry(Struct, gc=False, rename="camel"):

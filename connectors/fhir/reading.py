@@ -59,6 +59,7 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
     resumed: bool = False
+    first: str | None = None  # the visit that this run named first
     troubles: list[str] = field(default_factory=list)
     _seen: Seen = field(default_factory=Seen)
     _refused: dict[str, Unwelcome] = field(default_factory=dict)  # by id of the partition
@@ -222,6 +223,7 @@ class Reading:
         self._learn_names(sheet)
         done = sort(sheet, self._seen, tools.found)
         self._nameless += len(done.unreadable)
+        self.first = self.first or next((one.key for one in done.visits.values() if one.raw), None)
         unmade = records(done, tools.reader, tools.lookups)
         self._note_clock(sheet, [one.changed for one in done.visits.values()])
         return Page(self.scope, unmade, done.unreadable, changes=self.cycle.kind == "changes")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import quote
 
 from msgspec import Raw
 
@@ -13,8 +14,9 @@ from clinicrelay.errors import TryLater
 from clinicrelay.http import Answer, Client, Unwelcome
 from connectors.fhir.bundles import Bundle, NotABundle, read_bundle
 from connectors.fhir.options import FhirOptions
-from connectors.fhir.outcomes import Remark, Verdict, remarks
+from connectors.fhir.outcomes import Remark, Verdict, remarks, remarks_inside
 from connectors.fhir.presets import Preset, vendor_of_refusal
+from connectors.fhir.resources import head_of
 
 _LONGEST_URL = 1800  # characters; beyond that, proxies cut or refuse
 
@@ -81,7 +83,7 @@ class Server:
         try:
             answer = self.client.get(url, headers=self.headers, passing=(410,))
         except Unwelcome as error:
-            if any(r.verdict is Verdict.EXPIRED for r in _said(error.answer)):
+            if any(r.verdict is Verdict.EXPIRED for r in self._said(error.answer)):
                 raise Expired from error
             raise self._explained(error, names) from error
         if answer.status == 410:
@@ -89,9 +91,16 @@ class Server:
         return self._sheet(answer, names)
 
     def read(self, kind: str, key: str, *, etag: str | None = None) -> Answer:
-        """Return one resource: 200, 304 where it still is what `etag` names, 403, 404 or 410."""
+        """Return one resource: 200, 304 where it still is what `etag` names, 403, 404 or 410.
+
+        Raises Unwelcome too for a key that would lead to another place.
+        """
+        if key in ("", ".", ".."):
+            raise Unwelcome(f"a {kind} whose id is no id cannot be asked for")
         headers = {**self.headers, "If-None-Match": etag} if etag else self.headers
-        answer = self.client.get(f"{kind}/{key}", headers=headers, passing=(403, 404, 410))
+        answer = self.client.get(
+            f"{kind}/{quote(key, safe='')}", headers=headers, passing=(403, 404, 410)
+        )
         self._look_at_the_clock(answer)
         return answer
 
@@ -113,12 +122,12 @@ class Server:
         try:
             bundle = read_bundle(answer.content)
         except NotABundle as error:
-            said = remarks(answer.content, names)
+            said = remarks(answer.content, names, epic=self._is_epic)
             if not said:
                 raise self._no_fhir(answer, str(error)) from error
             return self._without_bundle(answer, said)
-        spoken = _outcomes(bundle) if b"OperationOutcome" in answer.content else ()
-        told = [remark for raw in spoken for remark in remarks(raw, names)]
+        spoken = _outcomes(bundle) if b"utcome" in answer.content else ()
+        told = [r for raw in spoken for r in remarks_inside(raw, names, epic=self._is_epic)]
         return Sheet(bundle, answer.date, answer.where, told)
 
     def _without_bundle(self, answer: Answer, said: Sequence[Remark]) -> Sheet:
@@ -150,7 +159,7 @@ class Server:
 
     def _explained(self, error: Unwelcome, names: Sequence[str]) -> Unwelcome:
         """Add what an outcome in the answer says in codes, and whose rules were broken."""
-        said = _said(error.answer, names)
+        said = self._said(error.answer, names)
         if error.status == 403:
             return Forbidden(str(error), fix=error.fix, answer=error.answer)
         if error.status not in (400, 422):
@@ -178,16 +187,29 @@ class Server:
     def _look_at_the_clock(self, answer: Answer) -> None:
         self.clock = self.clock or answer.date
 
+    @property
+    def _is_epic(self) -> bool:
+        return self.options.preset == "epic"
 
-def _said(answer: Answer | None, names: Sequence[str] = ()) -> list[Remark]:
-    return remarks(answer.content, names) if answer else []
+    def _said(self, answer: Answer | None, names: Sequence[str] = ()) -> list[Remark]:
+        return remarks(answer.content, names, epic=self._is_epic) if answer else []
 
 
 def _outcomes(bundle: Bundle) -> Iterator[Raw]:
-    return (one.resource for one in bundle.entries if _is_outcome(one.resource, one.mode))
+    """Yield them wherever they stand: what is said of an entry, and entries that are outcomes."""
+    for one in bundle.entries:
+        if one.response and one.response.outcome:
+            yield one.response.outcome
+        if one.resource and _is_outcome(one.resource, one.mode):
+            yield one.resource
 
 
 def _is_outcome(raw: Raw, mode: str | None) -> bool:
-    if not raw or mode in ("match", "include"):
+    if mode == "outcome":
+        return True
+    if b"OperationOutcome" not in bytes(raw):
         return False
-    return mode == "outcome" or b'"OperationOutcome"' in memoryview(raw)[:200].tobytes()
+    try:
+        return head_of(raw).type == "OperationOutcome"
+    except ValueError:
+        return False  # and set aside as what cannot be read

@@ -22,7 +22,7 @@ WINDOWED = {"strategy": "window"}
 
 
 def issue(severity: str, code: str, text: str = "", number: str = "") -> bytes:
-    details = {"text": text, "coding": [{"code": number}]}
+    details = {"text": text, "coding": [{"system": "urn:oid:1.2.840.114350.1", "code": number}]}
     told = {"severity": severity, "code": code, "details": details}
     return json.dumps({"resourceType": "OperationOutcome", "issue": [told]}).encode()
 
@@ -92,6 +92,92 @@ def test_results_with_a_grave_remark_are_used_and_prove_no_absence(
     assert len(clinic.keys(pages)) == 10
     assert not pages[-1].complete
     assert pages[-1].covers == []
+
+
+LOST = {"severity": "error", "code": "exception"}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"resource": {"resourceType": "OperationOutcome", "issue": LOST}},
+        {"resource": {"resourceType": "OperationOutcome", "issue": [LOST | {"details": "lost"}]}},
+        {
+            "resource": {
+                "resourceType": "OperationOutcome",
+                "issue": [LOST | {"diagnostics": ["lost", "for ever"]}],
+            }
+        },
+        {
+            "resource": {
+                "id": "x" * 300,
+                "issue": [LOST],
+                "resourceType": "OperationOutcome",
+            }
+        },
+        {
+            "resource": {"resourceType": "OperationOutcome", "issue": [LOST]},
+            "search": {"mode": "match"},
+        },
+        {
+            "resource": {
+                "resourceType": "OperationOutcome",
+                "issue": [{"severity": "Error", "code": "processing"}],
+            }
+        },
+        {"response": {"outcome": {"resourceType": "OperationOutcome", "issue": [LOST]}}},
+        {"resource": {"resourceType": "OperationOutcome"}, "search": {"mode": "outcome"}},
+        {"resource": {"issue": [LOST]}, "search": {"mode": "outcome"}},
+        {
+            "resource": {
+                "resourceType": "OperationOutcome",
+                "issue": [
+                    {
+                        "severity": "warning",
+                        "code": "processing",
+                        "details": "Results were truncated",
+                    }
+                ],
+            }
+        },
+    ],
+    ids=[
+        "an issue alone",
+        "details as text",
+        "diagnostics as a list",
+        "the type comes late",
+        "as a match",
+        "in capitals",
+        "in a response",
+        "no issue",
+        "no type",
+        "only in words",
+    ],
+)
+def test_an_oddly_written_outcome_is_heard_too(
+    peer: Peer, clinic: Clinic, entry: dict[str, Any]
+) -> None:
+    peer.fill(6)
+
+    def fault(asked: Asked) -> Reply | None:
+        if not asked.path.endswith("/Appointment"):
+            return None
+        whole = json.loads(peer._search("Appointment", [*asked.query]).body)
+        whole["entry"].append(entry)
+        return peer.fhir(whole)
+
+    peer.faults.append(fault)
+    pages = clinic.read(**WINDOWED)
+    assert len(clinic.keys(pages)) == 6
+    assert not pages[-1].complete
+    assert pages[-1].covers == []
+
+
+def test_a_code_of_epics_makes_nothing_mild_where_it_is_not_epics() -> None:
+    found = {"severity": "error", "code": "exception", "details": {"text": "row (4101)"}}
+    said = json.dumps({"resourceType": "OperationOutcome", "issue": [found]}).encode()
+    assert remarks(said)[0].verdict is Verdict.FAILED
+    assert remarks(said, epic=True)[0].verdict is Verdict.NOTHING
 
 
 def test_a_harmless_remark_is_told_once(peer: Peer, clinic: Clinic) -> None:
