@@ -107,9 +107,10 @@ class Fhir(Connector):
         self.strategy = opened.way.strategy
         if not cursor:
             opened.tools.lookups.trust_nobody()
-        standing = standing_of(cursor, self._mark(opened), opened.way.strategy)
+        real = self.clock()
+        standing = standing_of(cursor, self._mark(opened), opened.way.strategy).without_future(real)
         unlisted = undeclared(self.options, opened.known)
-        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, unlisted)
+        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, real, unlisted)
         if standing.reconciled is None:
             reading.notes.append(opened.way.told)
         if opened.way.changes and not self._lists(standing):
@@ -153,7 +154,8 @@ class Fhir(Connector):
         """Yield the appointments, with a few of them, and how they would be read."""
         opened = self._open()
         window = Window(self.kit.now, self.kit.now + timedelta(days=14))
-        reading = Reading(opened.tools, _SCOPE, Standing("", opened.way.strategy), self.kit.now)
+        standing = Standing("", opened.way.strategy)
+        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, self.clock())
         pages = reading.pages("listing", self._listing(opened, window))
         samples = [dict(one.data) for one in next(pages).records[:5]]
         vendor = opened.known.vendor

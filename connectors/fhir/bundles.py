@@ -127,7 +127,14 @@ def _entries(content: bytes, given: list[Any]) -> list[Raw]:
     try:
         return _outline(content).entry
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return [Raw(json.dumps(one).encode()) for one in given]
+        return [Raw(_written(one)) for one in given]
+
+
+def _written(entry: Any) -> bytes:
+    try:
+        return json.dumps(entry).encode()
+    except RecursionError:
+        return b"null"  # it counts as an entry that nobody can read
 
 
 def _entry(raw: Raw) -> Entry:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -45,6 +45,9 @@ KEYS = (
     "practitioners",
 )
 
+_AN_INSTANT = timedelta(milliseconds=1)
+_LATEST = datetime(2199, 12, 31, tzinfo=UTC)  # of a deletion that nothing dates: it wins
+
 _SHOWN = 20_000  # characters of what could not be read
 
 
@@ -73,13 +76,14 @@ class Sorted:
 
 def sort(sheet: Sheet, seen: Seen, found: Found) -> Sorted:
     """Tell visits from what they refer to, which goes to `found`; what is no news is left out."""
-    done = Sorted()
-    for entry in sheet.bundle.entries:
+    done, undated = Sorted(), _undated(sheet)
+    for at, entry in enumerate(sheet.bundle.entries):
         mode = entry.mode
         if mode == "outcome" or (mode == "include" and found.has_met(entry)):
             continue
         if entry.request and entry.method == "DELETE" and (key := _deleted(entry)):
-            _keep(key, None, entry.changed, done, seen)
+            changed = moment_of(entry.changed) or undated.get(at)
+            _keep(key, None, entry.changed, changed, done, seen)
         elif entry.resource:
             _take(entry, mode, done, seen, found)
     return done
@@ -99,11 +103,55 @@ def _take(entry: Entry, mode: str | None, done: Sorted, seen: Seen, found: Found
     elif not head.id:
         done.unreadable.append(_unreadable(entry, "no_id", "an appointment without an id"))
     else:
-        _keep(head.id, entry.resource, head.updated, done, seen)
+        _keep(head.id, entry.resource, head.updated, moment_of(head.updated), done, seen)
 
 
-def _keep(key: str, raw: Raw | None, updated: str | None, done: Sorted, seen: Seen) -> None:
-    changed, mark = moment_of(updated), mark_of(raw or b"deleted")
+def _undated(sheet: Sheet) -> dict[int, datetime]:
+    """Return when deletions were made that do not say so, by where they stand in a history.
+
+    A history tells the newest first; where its dates tell otherwise, they are believed. So such a
+    deletion came right after what stands on its older side.
+    """
+    entries = sheet.bundle.entries
+    lacking = [
+        at
+        for at, one in enumerate(entries)
+        if one.request and one.method == "DELETE" and moment_of(one.changed) is None
+    ]
+    if not lacking:
+        return {}
+    dated = [(at, moment) for at, one in enumerate(entries) if (moment := _dated(one))]
+    turn = -1 if dated and dated[0][1] < dated[-1][1] else 1
+    return {at: _between(at, dated, turn) or sheet.date or _LATEST for at in lacking}
+
+
+def _between(at: int, dated: Sequence[tuple[int, datetime]], turn: int) -> datetime | None:
+    """Return a moment after the nearest older neighbour, else before the nearest newer one."""
+    older = [moment for one, moment in dated if (one - at) * turn > 0]
+    newer = [moment for one, moment in dated if (one - at) * turn < 0]
+    if older:
+        return (older[0] if turn > 0 else older[-1]) + _AN_INSTANT
+    return (newer[-1] if turn > 0 else newer[0]) - _AN_INSTANT if newer else None
+
+
+def _dated(entry: Entry) -> datetime | None:
+    if entry.method == "DELETE" or entry.changed or not entry.resource:
+        return moment_of(entry.changed)
+    try:
+        return moment_of(head_of(entry.resource).updated)
+    except ValueError:
+        return None
+
+
+def _keep(
+    key: str,
+    raw: Raw | None,
+    updated: str | None,
+    changed: datetime | None,
+    done: Sorted,
+    seen: Seen,
+) -> None:
+    mark = mark_of(raw or b"deleted")
     if seen.is_news(key, changed, mark):
         done.visits.pop(key, None)
         done.visits[key] = Version(key, raw, updated, changed, mark)

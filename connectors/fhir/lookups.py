@@ -85,7 +85,7 @@ class Lookups:
     def _is_near(self, appointment: Raw) -> bool:
         try:
             start = moment_of(_start(appointment).start)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             start = None
         return start is None or -_NEAR < start - self._now < _NEAR
 

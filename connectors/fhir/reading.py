@@ -18,7 +18,7 @@ from connectors.fhir.lookups import Lookups
 from connectors.fhir.search import Part
 from connectors.fhir.seen import Seen, moment_of
 from connectors.fhir.server import Expired, Ignored, Query, Server, Sheet
-from connectors.fhir.standing import Cycle, Standing, began, later
+from connectors.fhir.standing import WRONG_CLOCK, Cycle, Standing, began, later
 from connectors.fhir.visit import Reader
 from connectors.fhir.walk import Walk
 
@@ -55,6 +55,7 @@ class Reading:
     scope: str
     standing: Standing
     now: datetime
+    real: datetime  # by the clock of this machine
     undeclared: Sequence[str] = ()  # parameters that the server does not list
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
@@ -89,7 +90,8 @@ class Reading:
         known = self.standing.under_way(kind, self.now)
         self.resumed = known is not None
         self.standing = replace(
-            self.standing, cycle=known or began(kind, self.now, self.tools.server.clock)
+            self.standing,
+            cycle=known or began(kind, self.now, self._believed(self.tools.server.clock)),
         )
         spent: Spent | None = None
         try:
@@ -240,8 +242,8 @@ class Reading:
 
     def _note_clock(self, sheet: Sheet, changes: Sequence[datetime | None]) -> None:
         """Move what the watermark will be, by the server's clock and the changes met."""
-        date = sheet.date or moment_of(sheet.bundle.updated)
-        until = date + _TYPING_ERROR if date else None
+        date = self._believed(sheet.date) or self._believed(moment_of(sheet.bundle.updated))
+        until = (date or self.real) + _TYPING_ERROR
         for changed in changes:
             self._seen.note(changed, until=until)
         cycle = self.cycle
@@ -249,6 +251,9 @@ class Reading:
         newest = later(cycle.newest, self._seen.newest)
         if (clock, newest) != (cycle.clock, cycle.newest):
             self.standing = replace(self.standing, cycle=replace(cycle, clock=clock, newest=newest))
+
+    def _believed(self, clock: datetime | None) -> datetime | None:
+        return clock if clock and clock - self.real <= WRONG_CLOCK else None
 
     def _with_cursor(self, page: Page) -> Page:
         from msgspec.structs import replace as changed
