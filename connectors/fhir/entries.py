@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from clinicrelay.contracts import Record, Unmade, Unreadable
 from clinicrelay.errors import BadRecord
+from clinicrelay.http import Spent
 from connectors.fhir.bundles import Entry
 from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
@@ -48,6 +49,8 @@ KEYS = (
 _AN_INSTANT = timedelta(milliseconds=1)
 _LATEST = datetime(2199, 12, 31, tzinfo=UTC)  # of a deletion that nothing dates: it wins
 
+_A_FEW = 20  # visits
+
 _SHOWN = 20_000  # characters of what could not be read
 
 
@@ -67,11 +70,6 @@ class Sorted:
 
     visits: dict[str, Version] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
-
-    @property
-    def raws(self) -> list[Raw]:
-        """The visits that are there, as they came."""
-        return [one.raw for one in self.visits.values() if one.raw is not None]
 
 
 def sort(sheet: Sheet, seen: Seen, found: Found) -> Sorted:
@@ -168,18 +166,47 @@ def _unreadable(entry: Entry, reason: str, detail: str) -> Unreadable:
     return Unreadable("Appointment", reason, text or "(nothing)", detail)
 
 
-def records(done: Sorted, reader: Reader, lookups: Lookups) -> Unmade:
-    """Return the visits of a page, of which only digests are made.
+def batches(
+    done: Sorted, reader: Reader, lookups: Lookups, *, careful: bool
+) -> Iterator[tuple[Unmade, bool]]:
+    """Yield the visits of a page, of which only digests are made, and whether these are the last.
 
     What they refer to and did not bring along is fetched before, what of it only a digest is known of
-    when a visit is read. Raises Unwelcome, NotAnswered and Spent.
+    when a visit is read. To be `careful` is for a budget that has run out before: a few at a time,
+    so that what could be read is kept. Raises Unwelcome and NotAnswered, and Spent after the visits
+    that were finished before it.
     """
     versions = [*done.visits.values()]
+    size = (_A_FEW if careful else len(versions)) or 1
+    for at in range(0, len(versions) or 1, size):
+        some = versions[at : at + size]
+        try:
+            _fill(some, reader, lookups, careful=careful)
+        except Spent:
+            yield _unmade([one for one in some if lookups.knows(one.raw)], reader, lookups), False
+            raise
+        yield _unmade(some, reader, lookups), at + size >= len(versions)
+
+
+def _fill(versions: Sequence[Version], reader: Reader, lookups: Lookups, *, careful: bool) -> None:
+    """Fetch what visits refer to: for all at once, or visit by visit where it comes singly."""
     lookups.found.lacking = False
+    for one in versions:
+        _digest(one, reader)
+    if not lookups.found.lacking:
+        return
+    raws = [one.raw for one in versions if one.raw is not None]
+    if lookups.in_lists:
+        lookups.fill(raws)
+    for raw in raws:
+        asked = lookups.asked
+        lookups.fill([raw])
+        if careful and lookups.asked > asked:  # it will be read, so while there is something left
+            lookups.complete(raw)
+
+
+def _unmade(versions: Sequence[Version], reader: Reader, lookups: Lookups) -> Unmade:
     digests = [_digest(one, reader) for one in versions]
-    if lookups.found.lacking:
-        lookups.fill(done.raws)
-        digests = [_digest(one, reader) for one in versions]
 
     def make(at: int) -> Record:
         key, raw, digest = versions[at].key, versions[at].raw, digests[at]
