@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import msgspec
@@ -12,7 +11,18 @@ from msgspec import Raw, Struct
 from connectors.fhir.lenient import fitted, loose
 from connectors.fhir.resources import Meta, decode
 
-_TYPE = re.compile(r"[A-Z][A-Za-z]{1,48}", re.ASCII)
+# What servers answer with instead; any other word may be anything, and is not shown.
+_TYPES = frozenset(
+    {
+        "Appointment",
+        "Binary",
+        "CapabilityStatement",
+        "Conformance",
+        "OperationOutcome",
+        "Parameters",
+    }
+    | {"Location", "Patient", "Practitioner", "PractitionerRole", "Slot", "Schedule"}
+)
 
 
 class NotABundle(ValueError):
@@ -142,6 +152,6 @@ def _entry(raw: Raw) -> Entry:
 
 
 def _what(kind: object) -> str:
-    if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
+    if not isinstance(kind, str) or kind not in _TYPES:
         return "JSON that is no resource"
     return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"

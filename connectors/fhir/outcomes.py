@@ -66,7 +66,48 @@ _TRUNCATION = re.compile(
     re.IGNORECASE,
 )
 _UNKNOWN = re.compile(r"unknown|not supported|unsupported|unrecogni[sz]ed|ignored", re.IGNORECASE)
-_ISSUE_CODE = re.compile(r"[a-z][a-z-]{2,20}")
+# https://hl7.org/fhir/valueset-issue-type.html and -issue-severity.html, of R5: others are not shown
+_SHOWN = frozenset(
+    [
+        "fatal",
+        "error",
+        "warning",
+        "information",
+        "success",
+        "invalid",
+        "structure",
+        "required",
+        "value",
+        "invariant",
+        "security",
+        "login",
+        "unknown",
+        "expired",
+        "forbidden",
+        "suppressed",
+        "processing",
+        "not-supported",
+        "duplicate",
+        "multiple-matches",
+        "not-found",
+        "deleted",
+        "too-long",
+        "code-invalid",
+        "extension",
+        "too-costly",
+        "business-rule",
+        "conflict",
+        "limited-filter",
+        "transient",
+        "lock-error",
+        "no-store",
+        "exception",
+        "timeout",
+        "incomplete",
+        "throttled",
+        "informational",
+    ]
+)
 
 
 class _Coding(msgspec.Struct):
@@ -172,7 +213,7 @@ def _remark(issue: _Issue, params: Sequence[str], is_epic: bool) -> Remark:
     about = _about(text, issue.code, params)
     if epic:
         return Remark(_EPIC[epic], f"Epic's code {epic}", text, about)
-    called = f"{_safe(issue.severity)}, {_safe(issue.code)}"
+    called = f"{_safe((issue.severity or '').lower())}, {_safe(issue.code)}"
     return Remark(_verdict(issue, text, about), called, text, about)
 
 
@@ -206,4 +247,4 @@ def _about(text: str, code: str | None, params: Sequence[str]) -> tuple[str, ...
 
 def _safe(word: str | None) -> str:
     """Return a code as it may be shown: these are from closed lists, unless a server is odd."""
-    return word if word and _ISSUE_CODE.fullmatch(word) else "no code"
+    return word if word and word in _SHOWN else "no code"

@@ -94,6 +94,67 @@ def test_results_with_a_grave_remark_are_used_and_prove_no_absence(
     assert pages[-1].covers == []
 
 
+CANARY = "Quenby-Canary"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(b"<html>", 200, {"Content-Type": f"text/{CANARY}"}),
+        Reply({"resourceType": "QuenbyCanary"}),
+        Reply(
+            {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "quenby"}]}
+        ),
+        Reply({"resourceType": "OperationOutcome", "issue": [{"severity": "quenby", "code": "x"}]}),
+    ],
+    ids=["a media type", "a type of resource", "a code", "a severity"],
+)
+@pytest.mark.parametrize("path", ["/metadata", "/Appointment"])
+def test_no_word_of_the_server_is_shown(
+    peer: Peer, clinic: Clinic, reply: Reply, path: str
+) -> None:
+    peer.fill(3)
+    peer.faults.append(lambda asked: reply if asked.path.endswith(path) else None)
+    try:
+        said = clinic.notes(clinic.read())
+    except Refused as error:
+        said = str(error)
+    assert "quenby" not in said.lower()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["\x1b[31mquenby\x1b[0m", "quenby" * 20 + ".example", "quenby canary", "Quenby\u00e9.example"],
+)
+def test_a_next_link_is_shown_only_as_a_proper_host(peer: Peer, clinic: Clinic, host: str) -> None:
+    peer.fill(3)
+    visit = peer.store["Appointment"]["A-1"]
+    page = peer.page_with(visit, next_link=f"https://{host}/r4/Appointment?page=2")
+    peer.faults.append(lambda asked: page if asked.path.endswith("/Appointment") else None)
+    said = clinic.notes(clinic.read(**WINDOWED))
+    assert "another host" in said
+    assert "uenby" not in said
+
+
+def test_the_path_of_a_further_page_is_not_shown(peer: Peer, clinic: Clinic) -> None:
+    peer.fill(3)
+    visit = peer.store["Appointment"]["A-1"]
+    page = peer.page_with(visit, next_link=f"{peer.url}/{CANARY}/2")
+
+    def fault(asked: Asked) -> Reply | None:
+        if CANARY in asked.path:
+            return Reply(b"<html>", 200, {"Content-Type": "text/html"})
+        return page if asked.path.endswith("/Appointment") else None
+
+    peer.faults.append(fault)
+    try:
+        said = clinic.notes(clinic.read(**WINDOWED))
+    except Refused as error:
+        said = str(error)
+    assert "text/html" in said
+    assert CANARY not in said
+
+
 LOST = {"severity": "error", "code": "exception"}
 
 
