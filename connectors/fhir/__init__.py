@@ -25,12 +25,12 @@ from connectors.fhir.entries import gone, record
 from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
 from connectors.fhir.options import FhirOptions
-from connectors.fhir.outcomes import Verdict, remarks
 from connectors.fhir.presets import preset_of
 from connectors.fhir.reading import Job, Reading, Tools
 from connectors.fhir.search import Searching, parts, slices
 from connectors.fhir.seen import moment_of
 from connectors.fhir.server import Server
+from connectors.fhir.single import Single
 from connectors.fhir.standing import Standing, standing_of
 from connectors.fhir.strategies import Way, choose, ids_of, includes, undeclared
 from connectors.fhir.visit import Reader
@@ -48,6 +48,7 @@ class Opened:
     way: Way
     searching: Searching
     tools: Tools
+    single: Single
 
 
 class Fhir(Connector):
@@ -106,15 +107,19 @@ class Fhir(Connector):
         self.strategy = opened.way.strategy
         if not cursor:
             opened.tools.lookups.trust_nobody()
-        standing = standing_of(cursor, self._mark(opened), opened.way.strategy)
+        real = self.clock()
+        standing = standing_of(cursor, self._mark(opened), opened.way.strategy).without_future(real)
         unlisted = undeclared(self.options, opened.known)
-        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, unlisted)
+        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, real, unlisted)
         if standing.reconciled is None:
             reading.notes.append(opened.way.told)
         if opened.way.changes and not self._lists(standing):
             yield from reading.pages("changes", self._changes(opened, standing, window))
         else:
-            yield from reading.pages("listing", self._listing(opened, window))
+            for page in reading.pages("listing", self._listing(opened, window)):
+                if reading.first:
+                    opened.single.named(reading.first)
+                yield page
 
     def _says_otherwise(self) -> bool:
         """Whether the server, asked anew, declares something else than is remembered."""
@@ -125,17 +130,18 @@ class Fhir(Connector):
         return self._open().known != before.known
 
     def reread(self, keys: Sequence[str]) -> Iterator[Page]:
-        """Ask for visits one by one: there, gone (404, 410), or nothing where we may not see."""
+        """Ask for visits one by one: there, gone, or nothing where neither is proven."""
         opened = self._open()
         for at in range(0, len(keys), _AT_ONCE):
-            there, proven = self._reread(opened, keys[at : at + _AT_ONCE])
+            there, proven, notes = opened.single.ask(keys[at : at + _AT_ONCE])
             opened.tools.lookups.fill([*there.values()])
             reader = opened.tools.reader
             for raw in there.values():
                 opened.tools.lookups.complete(raw)
             found = [record(key, raw, reader, reader.digest(raw)) for key, raw in there.items()]
             last = at + _AT_ONCE >= len(keys)
-            yield Page(_SCOPE, [*found, *map(gone, proven)], last=last, changes=True)
+            told = [*found, *map(gone, proven)]
+            yield Page(_SCOPE, told, last=last, changes=True, notes=notes)
 
     def check(self) -> Iterator[Finding]:
         """Yield what stands between us and a complete read, each in its own sentence."""
@@ -148,7 +154,8 @@ class Fhir(Connector):
         """Yield the appointments, with a few of them, and how they would be read."""
         opened = self._open()
         window = Window(self.kit.now, self.kit.now + timedelta(days=14))
-        reading = Reading(opened.tools, _SCOPE, Standing("", opened.way.strategy), self.kit.now)
+        standing = Standing("", opened.way.strategy)
+        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, self.clock())
         pages = reading.pages("listing", self._listing(opened, window))
         samples = [dict(one.data) for one in next(pages).records[:5]]
         vendor = opened.known.vendor
@@ -206,25 +213,6 @@ class Fhir(Connector):
             ]
         return jobs
 
-    def _reread(
-        self, opened: Opened, keys: Sequence[str]
-    ) -> tuple[dict[str, msgspec.Raw], list[str]]:
-        there: dict[str, msgspec.Raw] = {}
-        proven = []
-        for key in keys:
-            try:
-                answer = opened.tools.server.read(_SCOPE, key)
-            except Unwelcome as error:
-                if error.status == 401:
-                    raise
-                continue  # it proves nothing about this visit
-            verdicts = {one.verdict for one in remarks(answer.content)}
-            if answer.status in (404, 410) or Verdict.GONE in verdicts:
-                proven.append(key)
-            elif answer.status == 200 and not verdicts:
-                there[key] = msgspec.Raw(answer.content)
-        return there, proven
-
     # --- who is asked --------------------------------------------------------------------------
 
     def _open(self) -> Opened:
@@ -233,7 +221,8 @@ class Fhir(Connector):
             server = self._server()
             known = declared.declared(server, self.options, self.kit.memory, self.kit.now)
             way = choose(self.options, self.preset, known)
-            self._opened = Opened(known, way, self._searching(known), self._tools(server, known))
+            tools, single = self._tools(server, known), Single(server, self.kit.memory)
+            self._opened = Opened(known, way, self._searching(known), tools, single)
         return self._opened
 
     def _server(self) -> Server:

@@ -50,6 +50,12 @@ class Acquainted:
             return
         self._put(key, [digest.hex(), self._now, etag])
 
+    def renew(self, key: str) -> None:
+        """Remember that what is known was so at this run."""
+        known = self.recall(key)
+        if known and known.asked != self._now:
+            self._put(key, [known.digest.hex(), self._now, known.etag])
+
     def forget(self, key: str) -> None:
         """Ask the next time."""
         if key in self._memory.get(_shelf(key), {}):

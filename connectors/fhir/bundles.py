@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import msgspec
@@ -12,7 +11,18 @@ from msgspec import Raw, Struct
 from connectors.fhir.lenient import fitted, loose
 from connectors.fhir.resources import Meta, decode
 
-_TYPE = re.compile(r"[A-Z][A-Za-z]{1,48}", re.ASCII)
+# What servers answer with instead; any other word may be anything, and is not shown.
+_TYPES = frozenset(
+    {
+        "Appointment",
+        "Binary",
+        "CapabilityStatement",
+        "Conformance",
+        "OperationOutcome",
+        "Parameters",
+    }
+    | {"Location", "Patient", "Practitioner", "PractitionerRole", "Slot", "Schedule"}
+)
 
 
 class NotABundle(ValueError):
@@ -37,6 +47,7 @@ class _Request(Struct, frozen=True, gc=False):
 
 class _Response(Struct, gc=False, rename="camel"):
     last_modified: str | None = None
+    outcome: Raw = Raw()
 
 
 class Entry(Struct, gc=False, rename="camel"):
@@ -126,7 +137,14 @@ def _entries(content: bytes, given: list[Any]) -> list[Raw]:
     try:
         return _outline(content).entry
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return [Raw(json.dumps(one).encode()) for one in given]
+        return [Raw(_written(one)) for one in given]
+
+
+def _written(entry: Any) -> bytes:
+    try:
+        return json.dumps(entry).encode()
+    except RecursionError:
+        return b"null"  # it counts as an entry that nobody can read
 
 
 def _entry(raw: Raw) -> Entry:
@@ -134,6 +152,6 @@ def _entry(raw: Raw) -> Entry:
 
 
 def _what(kind: object) -> str:
-    if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
+    if not isinstance(kind, str) or kind not in _TYPES:
         return "JSON that is no resource"
     return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"

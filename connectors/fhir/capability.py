@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from clinicrelay.errors import Refused
 from connectors.fhir.presets import vendor_of
+from connectors.fhir.resources import decode
 
 _VERSIONS = (("4.0", "R4"), ("4.1", "R4B"), ("4.3", "R4B"), ("3.", "STU3"), ("5.", "R5"))
 _NAMES = {"DSTU2": "DSTU2", "STU3": "STU3", "R4": "R4", "R4B": "R4B", "R5": "R5"}
@@ -50,15 +50,15 @@ class _Code(msgspec.Struct):
 
 class _Resource(msgspec.Struct):
     type: str = ""
-    interaction: Sequence[_Code] = ()
-    search_include: Sequence[str] = msgspec.field(default=(), name="searchInclude")
-    search_param: Sequence[_Param] = msgspec.field(default=(), name="searchParam")
+    interaction: tuple[_Code, ...] = ()
+    search_include: tuple[str, ...] = msgspec.field(default=(), name="searchInclude")
+    search_param: tuple[_Param, ...] = msgspec.field(default=(), name="searchParam")
 
 
 class _Rest(msgspec.Struct):
     mode: str = "server"
-    resource: Sequence[_Resource] = ()
-    search_param: Sequence[_Param] = msgspec.field(default=(), name="searchParam")
+    resource: tuple[_Resource, ...] = ()
+    search_param: tuple[_Param, ...] = msgspec.field(default=(), name="searchParam")
 
 
 class _Software(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class _Statement(msgspec.Struct):
     publisher: str = ""
     software: _Software = _Software()
     implementation: _Implementation = _Implementation()
-    rest: Sequence[_Rest] = ()
+    rest: tuple[_Rest, ...] = ()
 
 
 class NoStatement(ValueError):
@@ -85,8 +85,8 @@ class NoStatement(ValueError):
 def read_capability(content: bytes) -> Capability:
     """Read a CapabilityStatement of any version. Raises NoStatement, and Refused for DSTU2."""
     try:
-        statement = msgspec.json.decode(content, type=_Statement)
-    except msgspec.DecodeError as error:
+        statement = decode(content, _Statement)
+    except ValueError as error:
         raise NoStatement("not JSON, or of another shape") from error
     if statement.type == "Conformance":
         raise dstu2()

@@ -15,7 +15,7 @@ from clinicrelay.times import iso
 from connectors.fhir.capability import Capability, NoStatement, read_capability
 from connectors.fhir.options import FhirOptions
 from connectors.fhir.seen import moment_of
-from connectors.fhir.server import Server
+from connectors.fhir.server import Server, sent_as
 
 _NAME = "capability"
 _BELIEVED = timedelta(hours=24)
@@ -52,9 +52,9 @@ def ask(server: Server, options: FhirOptions) -> Capability:
     except NoStatement as error:
         if _is_known_enough(options):
             return Capability()
-        sent = answer.media_type or "an answer without a type"
+        sent = sent_as(answer)
         raise Unwelcome(
-            f"expected FHIR JSON, got {sent} ({error}) from {server.client.host} to {answer.where}",
+            f"expected FHIR JSON, got {sent} ({error}) from {server.client.host} to GET metadata",
             fix="check base_url: a login page, a proxy or another interface answers there",
             answer=answer,
         ) from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from clinicrelay.contracts import Record, Unmade, Unreadable
 from clinicrelay.errors import BadRecord
+from clinicrelay.http import Spent
 from connectors.fhir.bundles import Entry
 from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
@@ -45,6 +46,11 @@ KEYS = (
     "practitioners",
 )
 
+_AN_INSTANT = timedelta(milliseconds=1)
+_LATEST = datetime(2199, 12, 31, tzinfo=UTC)  # of a deletion that nothing dates: it wins
+
+_A_FEW = 20  # visits
+
 _SHOWN = 20_000  # characters of what could not be read
 
 
@@ -65,21 +71,17 @@ class Sorted:
     visits: dict[str, Version] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
 
-    @property
-    def raws(self) -> list[Raw]:
-        """The visits that are there, as they came."""
-        return [one.raw for one in self.visits.values() if one.raw is not None]
-
 
 def sort(sheet: Sheet, seen: Seen, found: Found) -> Sorted:
     """Tell visits from what they refer to, which goes to `found`; what is no news is left out."""
-    done = Sorted()
-    for entry in sheet.bundle.entries:
+    done, undated = Sorted(), _undated(sheet)
+    for at, entry in enumerate(sheet.bundle.entries):
         mode = entry.mode
         if mode == "outcome" or (mode == "include" and found.has_met(entry)):
             continue
         if entry.request and entry.method == "DELETE" and (key := _deleted(entry)):
-            _keep(key, None, entry.changed, done, seen)
+            changed = moment_of(entry.changed) or undated.get(at)
+            _keep(key, None, entry.changed, changed, done, seen)
         elif entry.resource:
             _take(entry, mode, done, seen, found)
     return done
@@ -99,11 +101,55 @@ def _take(entry: Entry, mode: str | None, done: Sorted, seen: Seen, found: Found
     elif not head.id:
         done.unreadable.append(_unreadable(entry, "no_id", "an appointment without an id"))
     else:
-        _keep(head.id, entry.resource, head.updated, done, seen)
+        _keep(head.id, entry.resource, head.updated, moment_of(head.updated), done, seen)
 
 
-def _keep(key: str, raw: Raw | None, updated: str | None, done: Sorted, seen: Seen) -> None:
-    changed, mark = moment_of(updated), mark_of(raw or b"deleted")
+def _undated(sheet: Sheet) -> dict[int, datetime]:
+    """Return when deletions were made that do not say so, by where they stand in a history.
+
+    A history tells the newest first; where its dates tell otherwise, they are believed. So such a
+    deletion came right after what stands on its older side.
+    """
+    entries = sheet.bundle.entries
+    lacking = [
+        at
+        for at, one in enumerate(entries)
+        if one.request and one.method == "DELETE" and moment_of(one.changed) is None
+    ]
+    if not lacking:
+        return {}
+    dated = [(at, moment) for at, one in enumerate(entries) if (moment := _dated(one))]
+    turn = -1 if dated and dated[0][1] < dated[-1][1] else 1
+    return {at: _between(at, dated, turn) or sheet.date or _LATEST for at in lacking}
+
+
+def _between(at: int, dated: Sequence[tuple[int, datetime]], turn: int) -> datetime | None:
+    """Return a moment after the nearest older neighbour, else before the nearest newer one."""
+    older = [moment for one, moment in dated if (one - at) * turn > 0]
+    newer = [moment for one, moment in dated if (one - at) * turn < 0]
+    if older:
+        return (older[0] if turn > 0 else older[-1]) + _AN_INSTANT
+    return (newer[-1] if turn > 0 else newer[0]) - _AN_INSTANT if newer else None
+
+
+def _dated(entry: Entry) -> datetime | None:
+    if entry.method == "DELETE" or entry.changed or not entry.resource:
+        return moment_of(entry.changed)
+    try:
+        return moment_of(head_of(entry.resource).updated)
+    except ValueError:
+        return None
+
+
+def _keep(
+    key: str,
+    raw: Raw | None,
+    updated: str | None,
+    changed: datetime | None,
+    done: Sorted,
+    seen: Seen,
+) -> None:
+    mark = mark_of(raw or b"deleted")
     if seen.is_news(key, changed, mark):
         done.visits.pop(key, None)
         done.visits[key] = Version(key, raw, updated, changed, mark)
@@ -120,18 +166,47 @@ def _unreadable(entry: Entry, reason: str, detail: str) -> Unreadable:
     return Unreadable("Appointment", reason, text or "(nothing)", detail)
 
 
-def records(done: Sorted, reader: Reader, lookups: Lookups) -> Unmade:
-    """Return the visits of a page, of which only digests are made.
+def batches(
+    done: Sorted, reader: Reader, lookups: Lookups, *, careful: bool
+) -> Iterator[tuple[Unmade, bool]]:
+    """Yield the visits of a page, of which only digests are made, and whether these are the last.
 
     What they refer to and did not bring along is fetched before, what of it only a digest is known of
-    when a visit is read. Raises Unwelcome, NotAnswered and Spent.
+    when a visit is read. To be `careful` is for a budget that has run out before: a few at a time,
+    so that what could be read is kept. Raises Unwelcome and NotAnswered, and Spent after the visits
+    that were finished before it.
     """
     versions = [*done.visits.values()]
+    size = (_A_FEW if careful else len(versions)) or 1
+    for at in range(0, len(versions) or 1, size):
+        some = versions[at : at + size]
+        try:
+            _fill(some, reader, lookups, careful=careful)
+        except Spent:
+            yield _unmade([one for one in some if lookups.knows(one.raw)], reader, lookups), False
+            raise
+        yield _unmade(some, reader, lookups), at + size >= len(versions)
+
+
+def _fill(versions: Sequence[Version], reader: Reader, lookups: Lookups, *, careful: bool) -> None:
+    """Fetch what visits refer to: for all at once, or visit by visit where it comes singly."""
     lookups.found.lacking = False
+    for one in versions:
+        _digest(one, reader)
+    if not lookups.found.lacking:
+        return
+    raws = [one.raw for one in versions if one.raw is not None]
+    if lookups.in_lists:
+        lookups.fill(raws)
+    for raw in raws:
+        asked = lookups.asked
+        lookups.fill([raw])
+        if careful and lookups.asked > asked:  # it will be read, so while there is something left
+            lookups.complete(raw)
+
+
+def _unmade(versions: Sequence[Version], reader: Reader, lookups: Lookups) -> Unmade:
     digests = [_digest(one, reader) for one in versions]
-    if lookups.found.lacking:
-        lookups.fill(done.raws)
-        digests = [_digest(one, reader) for one in versions]
 
     def make(at: int) -> Record:
         key, raw, digest = versions[at].key, versions[at].raw, digests[at]

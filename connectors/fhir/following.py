@@ -6,7 +6,10 @@ and under the same path only, and a proxy's mistake is mended by a setting, neve
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, unquote, urlsplit
+
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,38}[A-Za-z0-9])?", re.ASCII)
 
 
 class NotOurs(Exception):
@@ -59,4 +62,6 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def _host(link: str) -> str:
-    return link.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2][:80]
+    """Return whom a link names, as far as that is a host that may be shown."""
+    host = link.partition("//")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    return host if _HOST.fullmatch(host) else "one without a proper name"

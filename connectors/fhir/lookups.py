@@ -46,6 +46,9 @@ class Lookups:
         self._now = now
         self._forbidden: set[str] = set()
         self._singly: set[str] = set()
+        self._since: float | None = None
+        self._met: set[str] = set()
+        self.asked = 0  # of whom was asked in this run, in lists or singly
 
     def fill(self, appointments: Sequence[Raw]) -> None:
         """Ask for whatever the appointments still need. Raises Unwelcome, NotAnswered and Spent."""
@@ -69,6 +72,26 @@ class Lookups:
             asked = True
         return asked
 
+    @property
+    def in_lists(self) -> bool:
+        """Whether many may be asked for at once."""
+        return self._may_batch("Patient")
+
+    def knows(self, appointment: Raw | None) -> bool:
+        """Whether a visit can be read without asking for anybody."""
+        if appointment is None:
+            return True
+        return not self.found.missing(appointment) and not self.found.unread(appointment)
+
+    def goes_on(self, since: datetime) -> None:
+        """Believe whom a run met that was part of this read, which began then: also who is near."""
+        self._since = since.timestamp()
+
+    def pause(self) -> None:
+        """Remember whom this run has met, so that the next one of this read gets further."""
+        for name in sorted(self._met):
+            self._acquainted.renew(name)
+
     def trust_nobody(self) -> None:
         """Ask for everybody in this run, as if for the first time."""
         self._acquainted.trusting = False
@@ -85,14 +108,16 @@ class Lookups:
     def _is_near(self, appointment: Raw) -> bool:
         try:
             start = moment_of(_start(appointment).start)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             start = None
         return start is None or -_NEAR < start - self._now < _NEAR
 
     def _believed(self, kind: str, key: str, *, near: bool) -> bool:
         """Take what a former run has met for what it was, where that may be."""
         known = self._acquainted.recall(f"{kind}/{key}")
-        if known is None or (near and kind == "Patient") or not self._acquainted.is_fresh(known):
+        if known is None or not self._acquainted.is_fresh(known):
+            return False
+        if near and kind == "Patient" and (self._since is None or known.asked < self._since):
             return False
         self.found.known(f"{kind}/{key}", known.digest)
         return True
@@ -107,6 +132,7 @@ class Lookups:
             self._fetch(kind, keys)
 
     def _fetch(self, kind: str, keys: Sequence[str]) -> None:
+        self.asked += len(keys)
         if kind in self._forbidden:
             self._absent(kind, keys)
             return
@@ -162,6 +188,7 @@ class Lookups:
         if answer.status == 304 and known:
             self.found.known(f"{kind}/{key}", known.digest)
             self._acquainted.note(f"{kind}/{key}", known.digest, known.etag)
+            self._met.add(f"{kind}/{key}")
             return
         if answer.status == 200:
             self._take(kind, key, Raw(answer.content))
@@ -195,6 +222,7 @@ class Lookups:
             self._acquainted.forget(name)
         else:
             self._acquainted.note(name, met.digest, etag)
+            self._met.add(name)
         return True
 
     def _absent(self, kind: str, keys: Iterable[str]) -> None:

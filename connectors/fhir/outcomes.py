@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
+from connectors.fhir.resources import decode
+
 
 class Verdict(StrEnum):
     """What follows from an outcome, gravest first."""
@@ -47,6 +49,10 @@ _EPIC = {
     "59100": Verdict.IGNORED,
     "59133": Verdict.INCOMPLETE,
 }
+_EPICS_SYSTEM = "urn:oid:1.2.840.114350."
+# What makes little of a trouble is believed of Epic alone: another's 4103 is anything.
+_MILD = frozenset({Verdict.GONE, Verdict.NOTED, Verdict.NOTHING})
+_NO_SUCH = frozenset({"not-found", "deleted"})
 _CODES = {
     "incomplete": Verdict.INCOMPLETE,
     "too-costly": Verdict.INCOMPLETE,
@@ -60,28 +66,81 @@ _TRUNCATION = re.compile(
     re.IGNORECASE,
 )
 _UNKNOWN = re.compile(r"unknown|not supported|unsupported|unrecogni[sz]ed|ignored", re.IGNORECASE)
-_ISSUE_CODE = re.compile(r"[a-z][a-z-]{2,20}")
+# https://hl7.org/fhir/valueset-issue-type.html and -issue-severity.html, of R5: others are not shown
+_SHOWN = frozenset(
+    [
+        "fatal",
+        "error",
+        "warning",
+        "information",
+        "success",
+        "invalid",
+        "structure",
+        "required",
+        "value",
+        "invariant",
+        "security",
+        "login",
+        "unknown",
+        "expired",
+        "forbidden",
+        "suppressed",
+        "processing",
+        "not-supported",
+        "duplicate",
+        "multiple-matches",
+        "not-found",
+        "deleted",
+        "too-long",
+        "code-invalid",
+        "extension",
+        "too-costly",
+        "business-rule",
+        "conflict",
+        "limited-filter",
+        "transient",
+        "lock-error",
+        "no-store",
+        "exception",
+        "timeout",
+        "incomplete",
+        "throttled",
+        "informational",
+    ]
+)
 
 
 class _Coding(msgspec.Struct):
+    system: str | None = None
     code: str | int | None = None
 
 
 class _Details(msgspec.Struct):
-    coding: Sequence[_Coding] = ()
+    coding: tuple[_Coding, ...] = ()
     text: str | None = None
 
 
 class _Issue(msgspec.Struct):
     severity: str | None = None
     code: str | None = None
-    details: _Details | None = None
-    diagnostics: str | None = None
+    details: _Details | str | None = None
+    diagnostics: str | tuple[str, ...] | None = None
+
+    @property
+    def codings(self) -> tuple[_Coding, ...]:
+        return self.details.coding if isinstance(self.details, _Details) else ()
+
+    @property
+    def text(self) -> str:
+        """What it says in words: the details are mere text at some, the diagnostics a list."""
+        details = self.details.text if isinstance(self.details, _Details) else self.details
+        said = self.diagnostics or ""
+        return f"{details or ''} {said if isinstance(said, str) else ' '.join(said)}"
 
 
 class _Outcome(msgspec.Struct):
     type: str = msgspec.field(default="", name="resourceType")
-    issue: Sequence[_Issue] = ()
+    issue: tuple[_Issue, ...] = ()
 
 
 class Remark(msgspec.Struct, frozen=True):
@@ -97,50 +156,84 @@ class Remark(msgspec.Struct, frozen=True):
     about: tuple[str, ...] = ()
 
 
-_DECODER = msgspec.json.Decoder(_Outcome)
+_UNREADABLE = Remark(Verdict.FAILED, "an outcome that cannot be read")
 
 
-def remarks(content: bytes | msgspec.Raw, params: Iterable[str] = ()) -> list[Remark]:
+def remarks(
+    content: bytes | msgspec.Raw, params: Iterable[str] = (), *, epic: bool = False
+) -> list[Remark]:
     """Return what an outcome says, gravest first; nothing where this is no outcome.
 
-    `params` are the names that we asked with.
+    `params` are the names that we asked with; `epic` says that this is a server of Epic's.
     """
-    try:
-        outcome = _DECODER.decode(content)
-    except msgspec.DecodeError:
-        return []
-    if outcome.type != "OperationOutcome":
-        return []
     names = [*params]
     order = [*Verdict]
     return sorted(
-        (_remark(one, names) for one in outcome.issue), key=lambda r: order.index(r.verdict)
+        (_remark(one, names, epic) for one in _issues(content)),
+        key=lambda r: order.index(r.verdict),
     )
 
 
-def _remark(issue: _Issue, params: Sequence[str]) -> Remark:
-    details = issue.details or _Details()
-    codes = [str(coding.code) for coding in details.coding if coding.code is not None]
-    text = f"{details.text or ''} {issue.diagnostics or ''}"
-    epic = _epic_code(codes, text)
+def remarks_inside(
+    raw: msgspec.Raw, params: Iterable[str] = (), *, epic: bool = False
+) -> list[Remark]:
+    """Return what an outcome among results says; of one that nobody understands, that it failed."""
+    return remarks(raw, params, epic=epic) or [_UNREADABLE]
+
+
+def says_gone(content: bytes, status: int, *, epic: bool = False) -> bool:
+    """Whether an outcome says that there is nothing of this id, and nothing graver beside it."""
+    grave = [one for one in _issues(content) if _is_grave(one) or _verdict_of_epic(one, epic)]
+    return bool(grave) and all(
+        _verdict_of_epic(one, epic) is Verdict.GONE or (status == 404 and one.code in _NO_SUCH)
+        for one in grave
+    )
+
+
+def _issues(content: bytes | msgspec.Raw) -> tuple[_Issue, ...]:
+    try:
+        outcome = decode(content, _Outcome)
+    except ValueError:
+        return ()
+    return outcome.issue if outcome.type == "OperationOutcome" else ()
+
+
+def _is_grave(issue: _Issue) -> bool:
+    return (issue.severity or "").lower() in ("fatal", "error")
+
+
+def _verdict_of_epic(issue: _Issue, epic: bool) -> Verdict | None:
+    code = _epic_code(issue, "", epic)
+    return _EPIC[code] if code else None
+
+
+def _remark(issue: _Issue, params: Sequence[str], is_epic: bool) -> Remark:
+    text = issue.text
+    epic = _epic_code(issue, text, is_epic)
     about = _about(text, issue.code, params)
     if epic:
         return Remark(_EPIC[epic], f"Epic's code {epic}", text, about)
-    called = f"{_safe(issue.severity)}, {_safe(issue.code)}"
+    called = f"{_safe((issue.severity or '').lower())}, {_safe(issue.code)}"
     return Remark(_verdict(issue, text, about), called, text, about)
 
 
-def _epic_code(codes: Sequence[str], text: str) -> str | None:
+def _epic_code(issue: _Issue, text: str, epic: bool) -> str | None:
+    codings = issue.codings
+    epics = [str(c.code) for c in codings if epic or (c.system or "").startswith(_EPICS_SYSTEM)]
     inside = re.findall(r"\((\d{4,5})\)", text)  # as some gateways write it
-    return next((code for code in (*codes, *inside) if code in _EPIC), None)
+    others = [str(c.code) for c in codings] + ([] if epic else inside)
+    epics += inside if epic else []
+    known = [code for code in epics if code in _EPIC]
+    known += [code for code in others if _EPIC.get(code, Verdict.NOTHING) not in _MILD]
+    return known[0] if known else None
 
 
 def _verdict(issue: _Issue, text: str, about: Sequence[str]) -> Verdict:
-    if issue.severity in ("fatal", "error"):
+    if _is_grave(issue):
         return Verdict.FORBIDDEN if issue.code in ("forbidden", "security") else Verdict.FAILED
     if about:
         return Verdict.IGNORED
-    if issue.severity == "warning" and _TRUNCATION.search(text):
+    if (issue.severity or "").lower() == "warning" and _TRUNCATION.search(text):
         return Verdict.INCOMPLETE
     return _CODES.get(issue.code or "", Verdict.NOTED)
 
@@ -154,4 +247,4 @@ def _about(text: str, code: str | None, params: Sequence[str]) -> tuple[str, ...
 
 def _safe(word: str | None) -> str:
     """Return a code as it may be shown: these are from closed lists, unless a server is odd."""
-    return word if word and _ISSUE_CODE.fullmatch(word) else "no code"
+    return word if word and word in _SHOWN else "no code"

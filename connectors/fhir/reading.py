@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 
 from clinicrelay.contracts import Page, Stretch
 from clinicrelay.http import NotAnswered, Spent, Unwelcome
-from connectors.fhir.entries import records, sort
+from connectors.fhir.entries import batches, sort
 from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
 from connectors.fhir.search import Part
 from connectors.fhir.seen import Seen, moment_of
 from connectors.fhir.server import Expired, Ignored, Query, Server, Sheet
-from connectors.fhir.standing import Cycle, Standing, began, later
+from connectors.fhir.standing import WRONG_CLOCK, Cycle, Standing, began, later
 from connectors.fhir.visit import Reader
 from connectors.fhir.walk import Walk
 
@@ -55,10 +55,12 @@ class Reading:
     scope: str
     standing: Standing
     now: datetime
+    real: datetime  # by the clock of this machine
     undeclared: Sequence[str] = ()  # parameters that the server does not list
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
     resumed: bool = False
+    first: str | None = None  # the visit that this run named first
     troubles: list[str] = field(default_factory=list)
     _seen: Seen = field(default_factory=Seen)
     _refused: dict[str, Unwelcome] = field(default_factory=dict)  # by id of the partition
@@ -73,6 +75,7 @@ class Reading:
     _ours: bool = False
     _empty: bool = False
     _nameless: int = 0
+    _kept: int = 0  # visits that were given on
 
     @property
     def cycle(self) -> Cycle:
@@ -87,8 +90,11 @@ class Reading:
         """
         known = self.standing.under_way(kind, self.now)
         self.resumed = known is not None
+        if known and (since := moment_of(known.began)):
+            self.tools.lookups.goes_on(since)
         self.standing = replace(
-            self.standing, cycle=known or began(kind, self.now, self.tools.server.clock)
+            self.standing,
+            cycle=known or began(kind, self.now, self._believed(self.tools.server.clock)),
         )
         spent: Spent | None = None
         try:
@@ -109,8 +115,8 @@ class Reading:
         while pieces:
             piece = pieces[0]
             try:
-                for page, walk in self._walked(piece):
-                    if walk.next_link is None:
+                for page, walk, ended in self._walked(piece):
+                    if ended and walk.next_link is None:
                         pieces.pop(0)
                         whole = self._ended(piece, walk) and whole
                         if whole and not pieces and not self._lacks_ids(job):
@@ -139,7 +145,8 @@ class Reading:
     def _piece(self, job: Job, part: Part) -> Job:
         return Job(job.name, self.tools.ask(part), part)
 
-    def _walked(self, job: Job) -> Iterator[tuple[Page, Walk]]:
+    def _walked(self, job: Job) -> Iterator[tuple[Page, Walk, bool]]:
+        """Yield pages, the walk, and whether a page is the last of what came at once."""
         resumed = (self.cycle.at == job.name and self.cycle.link) or None
         if resumed:
             self.standing = replace(
@@ -148,9 +155,10 @@ class Reading:
         walk = Walk(self.tools.server, job.query, resumed)
         self._at, self._link = job.name, resumed
         for sheet in walk:
-            page = self._page(sheet)
-            self._link = walk.next_link
-            yield page, walk
+            for page, ended in self._pages(sheet):
+                self._link = walk.next_link if ended else self._link
+                self._kept += len(page.records)
+                yield page, walk, ended
 
     def _ended(self, piece: Job, walk: Walk) -> bool:
         """Note what a search that came to its end covers. Return whether it came whole."""
@@ -217,14 +225,17 @@ class Reading:
 
     # --- pages ---------------------------------------------------------------------------------
 
-    def _page(self, sheet: Sheet) -> Page:
+    def _pages(self, sheet: Sheet) -> Iterator[tuple[Page, bool]]:
         tools = self.tools
         self._learn_names(sheet)
         done = sort(sheet, self._seen, tools.found)
         self._nameless += len(done.unreadable)
-        unmade = records(done, tools.reader, tools.lookups)
+        self.first = self.first or next((one.key for one in done.visits.values() if one.raw), None)
         self._note_clock(sheet, [one.changed for one in done.visits.values()])
-        return Page(self.scope, unmade, done.unreadable, changes=self.cycle.kind == "changes")
+        changes = self.cycle.kind == "changes"
+        for some, ended in batches(done, tools.reader, tools.lookups, careful=self.resumed):
+            aside = done.unreadable if ended else ()
+            yield Page(self.scope, some, aside, changes=changes), ended
 
     def _learn_names(self, sheet: Sheet) -> None:
         """Learn by its self link what a server behind a proxy calls itself."""
@@ -238,8 +249,8 @@ class Reading:
 
     def _note_clock(self, sheet: Sheet, changes: Sequence[datetime | None]) -> None:
         """Move what the watermark will be, by the server's clock and the changes met."""
-        date = sheet.date or moment_of(sheet.bundle.updated)
-        until = date + _TYPING_ERROR if date else None
+        date = self._believed(sheet.date) or self._believed(moment_of(sheet.bundle.updated))
+        until = (date or self.real) + _TYPING_ERROR
         for changed in changes:
             self._seen.note(changed, until=until)
         cycle = self.cycle
@@ -247,6 +258,9 @@ class Reading:
         newest = later(cycle.newest, self._seen.newest)
         if (clock, newest) != (cycle.clock, cycle.newest):
             self.standing = replace(self.standing, cycle=replace(cycle, clock=clock, newest=newest))
+
+    def _believed(self, clock: datetime | None) -> datetime | None:
+        return clock if clock and clock - self.real <= WRONG_CLOCK else None
 
     def _with_cursor(self, page: Page) -> Page:
         from msgspec.structs import replace as changed
@@ -310,6 +324,12 @@ class Reading:
     def _pause(self, spent: Spent) -> None:
         """Note where the next run goes on; inside a search only where no search could be finished."""
         self.troubles.append(str(spent))
+        self.tools.lookups.pause()
+        if self.resumed and not self._finished and not self._kept:
+            self.troubles.append(
+                f"and they are too few to read a single visit from {self.tools.server.client.host}: "
+                "allow more of them (budget)"
+            )
         if not self._finished and self._link:
             self.standing = replace(
                 self.standing, cycle=replace(self.cycle, at=self._at, link=self._link)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
+
 
 class Seen:
     """Remembers a few bytes of each appointment, however long the read is."""
@@ -31,16 +33,21 @@ class Seen:
         self._met[key] = (at, mark)
         return True
 
-    def note(self, changed: datetime | None, *, until: datetime | None) -> None:
+    def note(self, changed: datetime | None, *, until: datetime) -> None:
         """Remember the latest change, unless it lies after `until`: a server's typing error."""
-        if changed and (until is None or changed <= until):
+        if changed and changed <= until:
             self.newest = max(self.newest or changed, changed)
 
 
 def moment_of(text: str | None) -> datetime | None:
-    """Read an instant as servers write it; None for anything else, and without an offset UTC."""
+    """Read an instant as servers write it; None for anything else, and without an offset UTC.
+
+    The years 1 and 9999 stand for no date, and cannot be reckoned with.
+    """
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
+        return None
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

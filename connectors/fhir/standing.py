@@ -21,6 +21,9 @@ _LONGEST_CYCLE = timedelta(hours=24)
 # A listing that could not be finished is tried again after so long, changes being read in between.
 _BEFORE_ANOTHER_TRY = timedelta(hours=1)
 
+# What lies further ahead of this machine's clock is no moment at which a server answered.
+WRONG_CLOCK = timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
@@ -103,7 +106,7 @@ class Standing:
         if listing:
             # What was changed beside the window since is still to be asked for.
             marks = self.strategy in ("watermark", "history")
-            mark = (self.watermark or self._moved(cycle)) if marks else None
+            mark = (self._not_after(cycle.clock) or self._moved(cycle)) if marks else None
             if cycle.unjudged:  # what is gone from its first parts, a whole listing has to tell
                 return replace(after, watermark=mark, tried=None)
             return replace(after, reconciled=cycle.began, watermark=mark)
@@ -111,6 +114,18 @@ class Standing:
         settled = None if cycle.pieced else self.reconciled
         tried = None if cycle.pieced else after.tried
         return replace(after, watermark=self._moved(cycle), reconciled=settled, tried=tried)
+
+    def _not_after(self, clock: str | None) -> str | None:
+        """Return the watermark, pulled back to the server's clock where it lies beyond."""
+        mark, limit = moment_of(self.watermark), moment_of(clock)
+        return clock if mark and limit and mark > limit else self.watermark
+
+    def without_future(self, now: datetime) -> Standing:
+        """Return it without a watermark that is yet to come: it would hide all that changes."""
+        mark = moment_of(self.watermark)
+        if self.watermark and (mark is None or mark - now > WRONG_CLOCK):
+            return replace(self, watermark=None)
+        return self
 
     def _moved(self, cycle: Cycle) -> str | None:
         """Return the new watermark: the server's clock as the read began, or the latest change

@@ -299,3 +299,14 @@ def test_the_short_way_to_an_instant_leads_where_the_long_way_does(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moments, "_exact", lambda text, how: None)
         assert short == both()
+
+
+@pytest.mark.parametrize(
+    "end_of_time",
+    ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00", "9999-12-31 23:59"],
+)
+def test_a_moment_at_the_ends_of_the_calendar_is_no_moment(visit: Apply, end_of_time: str) -> None:
+    assert visit(START, _key="1", start=end_of_time).start is None
+    ends = START + "\nend: {path: end, zone: clinic}"
+    begun = visit(ends, _key="1", start="2026-12-01 09:30", end=end_of_time)
+    assert at(begun.start) == "2026-12-01T08:30:00Z"

@@ -17,6 +17,7 @@ from clinicrelay.testing import NOW, WINDOW, Asked, HttpServer, Reply, kit, serv
 from connectors.fhir import Fhir
 
 BASE = "/fhir/r4"
+EPIC = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
 WHO = ("patient", "practitioner", "location")
 SEARCHABLE = ("date", "status", "_id", "_lastUpdated", *WHO)
 SHOWING = ("_count", "_include", "_offset", "_page", "_getpages")
@@ -26,7 +27,7 @@ Fault = Callable[[Asked], Reply | None]
 
 def outcome(severity: str, code: str, *, text: str = "", epic: str | None = None) -> dict[str, Any]:
     """An OperationOutcome with one issue."""
-    details = {"text": text, "coding": [{"code": epic}] if epic else []}
+    details = {"text": text, "coding": [{"system": EPIC, "code": epic}] if epic else []}
     issue = {"severity": severity, "code": code, "details": details}
     return {"resourceType": "OperationOutcome", "issue": [issue]}
 

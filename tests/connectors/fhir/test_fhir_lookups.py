@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from conftest import Clinic, Peer
 
 WINDOWED = {"strategy": "window"}
+BASE = "/fhir/r4"
 
 
 @pytest.fixture
@@ -266,6 +268,135 @@ def test_a_server_that_is_away_proves_no_deletion(peer: Peer, clinic: Clinic) ->
     peer.faults.append(lambda asked: peer.fhir({}, 401) if "A-1" in asked.path else None)
     with pytest.raises(Unwelcome):
         list(clinic.connector().reread(["A-1"]))
+
+
+def odd_reads(peer: Peer, reply: Reply, *keys: str) -> None:
+    """Answer so to whoever asks for one of these visits by its id, or for any."""
+
+    def fault(asked: Asked) -> Reply | None:
+        key = asked.path.partition("/Appointment/")[2]
+        return reply if key and (key in keys or not keys) else None
+
+    peer.faults.append(fault)
+
+
+def told(clinic: Clinic, *keys: str, **said: Any) -> dict[str | None, bool]:
+    """What a read by id tells: which are there, and which are gone."""
+    pages = [*clinic.connector(**said).reread(keys)]
+    return {one.key: one.gone for one in clinic.records(pages)}
+
+
+NOT_FOUND: dict[str, Any] = {
+    "resourceType": "OperationOutcome",
+    "issue": [{"severity": "error", "code": "not-found"}],
+}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"<html>no such page</html>",
+        {},
+        {"resourceType": "OperationOutcome", "issue": []},
+        {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "security"}]},
+        {
+            "resourceType": "OperationOutcome",
+            "issue": [*NOT_FOUND["issue"], {"severity": "error", "code": "forbidden"}],
+        },
+        {
+            "resourceType": "OperationOutcome",
+            "issue": [
+                {"severity": "error", "code": "x", "details": {"coding": [{"code": "4103"}]}}
+            ],
+        },
+    ],
+    ids=["a proxy", "nothing", "no issue", "security", "two minds", "a code of nobody"],
+)
+def test_a_404_that_is_not_fhirs_own_proves_no_deletion(
+    peer: Peer, clinic: Clinic, said: Any
+) -> None:
+    peer.fill(3)
+    clinic.read(**WINDOWED)
+    odd_reads(peer, Reply(said, 404), "A-1")
+    assert told(clinic, "A-1", "A-2") == {"A-2": False}
+
+
+def test_epics_word_for_gone_is_believed_of_epic(peer: Peer, clinic: Clinic) -> None:
+    peer.fill(3)
+    coding = [{"code": "4103"}]
+    issue = {"severity": "fatal", "code": "processing", "details": {"coding": coding}}
+    body = {"resourceType": "OperationOutcome", "issue": [issue]}
+    odd_reads(peer, Reply(body, 404), "A-1")
+    epic = {"preset": "epic", "partition": {"by": "patient", "ids": ["p1"]}}
+    assert told(clinic, "A-1", "A-2", **epic) == {"A-1": True, "A-2": False}
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_server_that_finds_nothing_by_id_proves_no_deletion(
+    peer: Peer, clinic: Clinic, status: int
+) -> None:
+    peer.fill(3)
+    clinic.read(**WINDOWED)
+    odd_reads(peer, peer.fhir(NOT_FOUND, status))
+    pages = [*clinic.connector().reread(["A-1", "A-2"])]
+    assert clinic.records(pages) == []
+    assert "by their ids" in clinic.notes(pages)
+    asked = [one.path.rpartition("/")[2] for one in peer.log if "/Appointment/" in one.path]
+    assert asked == ["A-1", "A-2", "A-0"]  # the last, because the listing named it
+
+
+def test_the_word_of_a_server_that_finds_what_it_listed_is_believed(
+    peer: Peer, clinic: Clinic
+) -> None:
+    peer.fill(3)
+    clinic.read(**WINDOWED)
+    peer.delete("Appointment", "A-1")
+    assert told(clinic, "A-1", "nobody") == {"A-1": True, "nobody": True}
+
+
+def test_without_a_visit_to_try_it_by_no_deletion_is_believed(peer: Peer, clinic: Clinic) -> None:
+    peer.fill(3)
+    peer.delete("Appointment", "A-1")
+    assert told(clinic, "A-1") == {}
+
+
+@pytest.mark.parametrize("key", ["12#3", "12?x=1", "a%2Fb", "../Appointment/zz", "a/b", "é b"])
+def test_an_id_is_asked_for_as_it_is_written(peer: Peer, clinic: Clinic, key: str) -> None:
+    """Else the answer is about another visit: that 12 is gone says nothing of 12#3."""
+    peer.fill(2)
+    clinic.read(**WINDOWED)
+    told(clinic, key)
+    asked = peer.log[-2]  # then the one that the listing named
+    assert asked.path == f"{BASE}/Appointment/{quote(key, safe='')}"
+    assert not asked.query
+
+
+@pytest.mark.parametrize("key", ["", ".", ".."])
+def test_an_id_that_leads_elsewhere_is_not_asked_for(peer: Peer, clinic: Clinic, key: str) -> None:
+    peer.fill(2)
+    clinic.read(**WINDOWED)
+    before = len(peer.log)
+    assert told(clinic, key) == {}
+    assert len(peer.log) == before
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        {"resourceType": "Appointment", "id": "A-2", "status": "booked"},
+        {"resourceType": "Patient", "id": "A-1"},
+        {"resourceType": "Bundle", "id": "A-1"},
+        {"resourceType": "Appointment", "status": "booked"},
+        [],
+    ],
+    ids=["another visit", "a patient", "a bundle", "no id", "a list"],
+)
+def test_what_was_not_asked_for_is_not_taken_for_the_visit(
+    peer: Peer, clinic: Clinic, came: Any
+) -> None:
+    peer.fill(3)
+    odd_reads(peer, peer.fhir(came), "A-1")
+    assert told(clinic, "A-1", "A-2") == {"A-2": False}
 
 
 def test_only_gets_and_searches_are_ever_sent(peer: Peer, clinic: Clinic) -> None:

@@ -22,7 +22,7 @@ WINDOWED = {"strategy": "window"}
 
 
 def issue(severity: str, code: str, text: str = "", number: str = "") -> bytes:
-    details = {"text": text, "coding": [{"code": number}]}
+    details = {"text": text, "coding": [{"system": "urn:oid:1.2.840.114350.1", "code": number}]}
     told = {"severity": severity, "code": code, "details": details}
     return json.dumps({"resourceType": "OperationOutcome", "issue": [told]}).encode()
 
@@ -92,6 +92,153 @@ def test_results_with_a_grave_remark_are_used_and_prove_no_absence(
     assert len(clinic.keys(pages)) == 10
     assert not pages[-1].complete
     assert pages[-1].covers == []
+
+
+CANARY = "Quenby-Canary"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(b"<html>", 200, {"Content-Type": f"text/{CANARY}"}),
+        Reply({"resourceType": "QuenbyCanary"}),
+        Reply(
+            {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "quenby"}]}
+        ),
+        Reply({"resourceType": "OperationOutcome", "issue": [{"severity": "quenby", "code": "x"}]}),
+    ],
+    ids=["a media type", "a type of resource", "a code", "a severity"],
+)
+@pytest.mark.parametrize("path", ["/metadata", "/Appointment"])
+def test_no_word_of_the_server_is_shown(
+    peer: Peer, clinic: Clinic, reply: Reply, path: str
+) -> None:
+    peer.fill(3)
+    peer.faults.append(lambda asked: reply if asked.path.endswith(path) else None)
+    try:
+        said = clinic.notes(clinic.read())
+    except Refused as error:
+        said = str(error)
+    assert "quenby" not in said.lower()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["\x1b[31mquenby\x1b[0m", "quenby" * 20 + ".example", "quenby canary", "Quenby\u00e9.example"],
+)
+def test_a_next_link_is_shown_only_as_a_proper_host(peer: Peer, clinic: Clinic, host: str) -> None:
+    peer.fill(3)
+    visit = peer.store["Appointment"]["A-1"]
+    page = peer.page_with(visit, next_link=f"https://{host}/r4/Appointment?page=2")
+    peer.faults.append(lambda asked: page if asked.path.endswith("/Appointment") else None)
+    said = clinic.notes(clinic.read(**WINDOWED))
+    assert "another host" in said
+    assert "uenby" not in said
+
+
+def test_the_path_of_a_further_page_is_not_shown(peer: Peer, clinic: Clinic) -> None:
+    peer.fill(3)
+    visit = peer.store["Appointment"]["A-1"]
+    page = peer.page_with(visit, next_link=f"{peer.url}/{CANARY}/2")
+
+    def fault(asked: Asked) -> Reply | None:
+        if CANARY in asked.path:
+            return Reply(b"<html>", 200, {"Content-Type": "text/html"})
+        return page if asked.path.endswith("/Appointment") else None
+
+    peer.faults.append(fault)
+    try:
+        said = clinic.notes(clinic.read(**WINDOWED))
+    except Refused as error:
+        said = str(error)
+    assert "text/html" in said
+    assert CANARY not in said
+
+
+LOST = {"severity": "error", "code": "exception"}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"resource": {"resourceType": "OperationOutcome", "issue": LOST}},
+        {"resource": {"resourceType": "OperationOutcome", "issue": [LOST | {"details": "lost"}]}},
+        {
+            "resource": {
+                "resourceType": "OperationOutcome",
+                "issue": [LOST | {"diagnostics": ["lost", "for ever"]}],
+            }
+        },
+        {
+            "resource": {
+                "id": "x" * 300,
+                "issue": [LOST],
+                "resourceType": "OperationOutcome",
+            }
+        },
+        {
+            "resource": {"resourceType": "OperationOutcome", "issue": [LOST]},
+            "search": {"mode": "match"},
+        },
+        {
+            "resource": {
+                "resourceType": "OperationOutcome",
+                "issue": [{"severity": "Error", "code": "processing"}],
+            }
+        },
+        {"response": {"outcome": {"resourceType": "OperationOutcome", "issue": [LOST]}}},
+        {"resource": {"resourceType": "OperationOutcome"}, "search": {"mode": "outcome"}},
+        {"resource": {"issue": [LOST]}, "search": {"mode": "outcome"}},
+        {
+            "resource": {
+                "resourceType": "OperationOutcome",
+                "issue": [
+                    {
+                        "severity": "warning",
+                        "code": "processing",
+                        "details": "Results were truncated",
+                    }
+                ],
+            }
+        },
+    ],
+    ids=[
+        "an issue alone",
+        "details as text",
+        "diagnostics as a list",
+        "the type comes late",
+        "as a match",
+        "in capitals",
+        "in a response",
+        "no issue",
+        "no type",
+        "only in words",
+    ],
+)
+def test_an_oddly_written_outcome_is_heard_too(
+    peer: Peer, clinic: Clinic, entry: dict[str, Any]
+) -> None:
+    peer.fill(6)
+
+    def fault(asked: Asked) -> Reply | None:
+        if not asked.path.endswith("/Appointment"):
+            return None
+        whole = json.loads(peer._search("Appointment", [*asked.query]).body)
+        whole["entry"].append(entry)
+        return peer.fhir(whole)
+
+    peer.faults.append(fault)
+    pages = clinic.read(**WINDOWED)
+    assert len(clinic.keys(pages)) == 6
+    assert not pages[-1].complete
+    assert pages[-1].covers == []
+
+
+def test_a_code_of_epics_makes_nothing_mild_where_it_is_not_epics() -> None:
+    found = {"severity": "error", "code": "exception", "details": {"text": "row (4101)"}}
+    said = json.dumps({"resourceType": "OperationOutcome", "issue": [found]}).encode()
+    assert remarks(said)[0].verdict is Verdict.FAILED
+    assert remarks(said, epic=True)[0].verdict is Verdict.NOTHING
 
 
 def test_a_harmless_remark_is_told_once(peer: Peer, clinic: Clinic) -> None:

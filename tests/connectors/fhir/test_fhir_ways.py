@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -537,6 +538,49 @@ def test_a_budget_that_is_used_up_ends_the_read_and_the_next_runs_finish_it(
         assert "used up" in clinic.notes(pages)
     assert pages[-1].complete
     assert met == {f"A-{n}" for n in range(40)}
+
+
+@pytest.mark.parametrize("near", [True, False], ids=["tomorrow", "in ten days"])
+@pytest.mark.parametrize("by_id", [True, False], ids=["people in lists", "people singly"])
+@pytest.mark.parametrize("budget", [5, 9])
+def test_a_small_budget_gets_further_with_each_run(
+    peer: Peer, clinic: Clinic, budget: int, by_id: bool, near: bool
+) -> None:
+    """A page whose people alone cost more than a run may: what of it could be read is kept."""
+    peer.includes, peer.by_id = (), by_id
+    for n in range(20):
+        at = NOW + timedelta(days=1 if near else 10, minutes=n)
+        peer.book(f"A-{n}", at, patient=f"p{n}", practitioner=f"d{n % 3}")
+    cursor, met, known = None, set[str](), set[bytes]()
+    for _ in range(20):
+        clinic.pace, clinic.now = Budget(budget), clinic.now + timedelta(minutes=10)
+        connector = clinic.connector(strategy="window", slice="365d")
+        for page in connector.pull(cursor, WINDOW):
+            # As a sync does: only what is not known word for word is looked at.
+            new = [at for at, digest in enumerate(page.digests) if digest not in known]
+            records = [page.record(at) for at in new]
+            assert all(one.data["patients"] and one.data["practitioners"] for one in records)
+            met |= {str(one.key) for one in records}
+            known |= {one.digest for one in records}
+            cursor = page.cursor
+            last = page
+        connector.close()
+        clinic.memory = json.loads(json.dumps(clinic.memory))
+        if last.complete:
+            break
+    assert last.complete
+    assert met == {f"A-{n}" for n in range(20)}
+
+
+def test_a_budget_that_is_too_small_for_a_visit_says_so(peer: Peer, clinic: Clinic) -> None:
+    peer.includes, peer.by_id = (), False
+    peer.fill(3)
+    cursor = None
+    for _ in range(4):
+        clinic.pace = Budget(1)
+        pages = clinic.read(cursor, strategy="window", slice="365d")
+        cursor = clinic.cursor(pages)
+    assert "too few to read a single visit" in clinic.notes(pages)
 
 
 def test_changes_read_in_pieces_are_followed_by_a_listing(peer: Peer, clinic: Clinic) -> None:
