@@ -187,7 +187,7 @@ def _life(value: Any) -> float | None:
     """Return seconds; some servers send them as text, some none, and 0 says nothing either."""
     try:
         life = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return life if 0 < life < float("inf") else None
 

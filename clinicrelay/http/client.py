@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Kit
@@ -48,10 +47,7 @@ class Answer:
     @property
     def date(self) -> datetime | None:
         """When it was, by the server's own clock."""
-        try:
-            return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError, TypeError):
-            return None
+        return waits.moment_in(self.headers.get("date"))
 
     @property
     def media_type(self) -> str:

@@ -281,3 +281,37 @@ def test_a_clock_that_is_far_off_is_told_with_the_refusal(
     town.ahead = timedelta(minutes=-7)
     with pytest.raises(NoToken, match=r"the clock of this machine is [67] min ahead of its clock"):
         client({**by_secret, "client_secret": "wrong"}).get("Slot")
+
+
+# --- answers that are no good ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "life",
+    ["9" * 400, 10**400, "1e999", "nan", -5, [], {}],
+    ids=["digits", "number", "endless", "nan", "negative", "list", "object"],
+)
+def test_a_life_that_is_no_number_of_seconds_is_as_good_as_none(
+    client: Make, town: Any, by_secret: dict[str, Any], life: Any
+) -> None:
+    town.given["token-1"] = town.clock.now + 10**9
+    town.answers = [Reply({"access_token": "token-1", "expires_in": life})]
+    reading = client(by_secret)
+    assert [reading.get("Slot").status for _ in range(2)] == [200, 200]
+    assert len(town.forms) == 1
+
+
+@pytest.mark.parametrize("which", ["deep", "other letters", "no clock"])
+def test_an_answer_that_cannot_be_read_is_no_token_and_no_crash(
+    client: Make, town: Any, by_secret: dict[str, Any], which: str
+) -> None:
+    late = {"Date": "Fri, 31 Dec 9999 23:59:59 -1400"}
+    town.answers = [
+        {
+            "deep": Reply(b'{"a":' * 100_000),
+            "other letters": Reply('{"access_token": "Renée"}'.encode("latin-1")),
+            "no clock": Reply({"error": "invalid_client"}, status=401, headers=late),
+        }[which]
+    ]
+    with pytest.raises(NoToken):
+        client(by_secret).get("Slot")
