@@ -102,7 +102,7 @@ def _said(response: httpx.Response, content: bytes) -> Said:
     now = date or datetime.now(UTC)
     return Said(
         response.status_code,
-        kind if kind.replace("/", "").replace("+", "").replace("-", "").isalnum() else "nothing",
+        sentences.kind(kind) if kind else "nothing",
         body if isinstance(body, dict) else {},
         date,
         waits.asked_for(response.headers, now, status=response.status_code),

@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import Answer, Client, NotAnswered, Spent, Unwelcome
-from clinicrelay.http.sentences import unwelcome
+from clinicrelay.http import Answer, Client, NotAnswered, Spent, Unwelcome, sentences
 from clinicrelay.http.waits import WORTH_ANOTHER_TRY, told
 from clinicrelay.paths import compile_path
 from connectors.rest.options import Login, RestOptions, Rule
@@ -36,6 +35,7 @@ class Asking:
     json: Any = None
     form: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    place: str | None = None  # its path as settings have it, for sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Door:
         if answer.status == 401 and self._login and 401 not in passing:
             return said, "reauth"
         if answer.status not in passing and not 200 <= answer.status < 300:
-            raise unwelcome(answer, self.host, self.client.options)
+            raise sentences.unwelcome(answer, self.host, self.client.options)
         if said.body is NO_JSON and answer.status not in passing:
             return self._bodiless(said), None
         return said, None
@@ -136,6 +136,7 @@ class Door:
             form=asking.form or None,
             headers={**asking.headers, **self._session} or None,
             passing=passing,
+            place=asking.place,
         )
         self._note_limits(answer)
         return answer
@@ -143,7 +144,7 @@ class Door:
     def _bodiless(self, said: Said) -> Said:
         if said.answer.status == 204:
             return replace(said, nothing=True)
-        kind = said.answer.media_type or "of no named kind"
+        kind = sentences.kind(said.answer.media_type)
         raise Unwelcome(
             f"{self.host} answers {said.answer.where} with something that is not JSON ({kind})",
             fix="check base_url and path: this may be a page for people",
@@ -164,7 +165,9 @@ class Door:
         """Post the credentials; return the header that says who we are from now on."""
         words = {name: value.get_secret_value() for name, value in login.json_.items()}
         form = {name: value.get_secret_value() for name, value in login.form.items()}
-        asking = Asking("POST", login.path, json=words or None, form=form or None)
+        asking = Asking(
+            "POST", login.path, json=words or None, form=form or None, place=login.path
+        )
         answer = self._send(asking, (400, 401, 403, 422))
         if answer.status >= 400:
             raise Unwelcome(

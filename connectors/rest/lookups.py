@@ -153,10 +153,10 @@ class _One:
     def _single(self, ref: str) -> Any:
         try:
             said = self._door.ask(self._asking(ref), passing=(404, 410))
-        except Foreign:
-            return (
-                None  # one record's odd address stops nobody else's visit; nothing was sent there
-            )
+        except Foreign as error:
+            if error.answer is not None:
+                raise  # a redirect, to a login page perhaps: that tells nothing of this one
+            return None  # one record's odd address stops nobody else's visit; nothing was sent
         if said.nothing or said.answer.status in (404, 410):
             return None
         found = self._records(said.body)

@@ -197,7 +197,7 @@ def test_threads_share_one_token(client: Make, town: Any, by_secret: dict[str, A
         (Reply({"token": "x"}), "answered with something else", "auth.token_url"),
         (Reply({"access_token": "a\nb"}), "answered with something else", "auth.token_url"),
         (Reply({"access_token": "a", "token_type": "mac"}), "something else", "auth.token_url"),
-        (refusal("odd_one"), "says not why (odd_one)", "everything under auth"),
+        (refusal("odd_one"), "says not why (400)", "everything under auth"),
         (refusal("Quenby Canary"), "says not why (400)", "everything under auth"),
     ],
     ids=lambda _: None,
@@ -315,3 +315,22 @@ def test_an_answer_that_cannot_be_read_is_no_token_and_no_crash(
     ]
     with pytest.raises(NoToken):
         client(by_secret).get("Slot")
+
+
+@pytest.mark.parametrize("code", ["quenby_canary_1974", "quenby.canary", "555-0100", "x" * 60])
+def test_a_code_that_no_standard_knows_is_not_repeated(
+    client: Make, town: Any, by_secret: dict[str, Any], code: str
+) -> None:
+    town.answers = [refusal(code)]
+    with pytest.raises(NoToken, match=r"\(400\)") as told:
+        client(by_secret).get("Slot")
+    assert code not in f"{told.value} {told.value.fix}"
+
+
+def test_of_what_came_instead_of_a_token_only_a_known_kind_is_told(
+    client: Make, town: Any, by_secret: dict[str, Any]
+) -> None:
+    town.answers = [Reply(b"x", headers={"Content-Type": "quenby/canary"})]
+    with pytest.raises(NoToken, match="answered with something unknown instead") as told:
+        client(by_secret).get("Slot")
+    assert "quenby" not in str(told.value)

@@ -293,7 +293,7 @@ def test_patients_that_we_may_not_read_stop_the_source_before_they_lose_their_ph
     clinic = Clinic()
     api.answers(lambda a: Reply({}, 403) if "patients" in a.path else clinic(a))
     api.settings(**LIST, lookups={"patient": BY_URL})
-    with pytest.raises(Refused, match="403 to GET /patients/0"):
+    with pytest.raises(Refused, match="403 to GET /patients/{id}"):
         api.read()
 
 
