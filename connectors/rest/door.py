@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,11 +12,13 @@ from typing import Any
 from clinicrelay.contracts import Kit
 from clinicrelay.http import Answer, Client, NotAnswered, Spent, Unwelcome, sentences
 from clinicrelay.http.waits import WORTH_ANOTHER_TRY, told
-from clinicrelay.paths import compile_path
+from clinicrelay.paths import Search, compile_path
 from connectors.rest.options import Login, RestOptions, Rule
 
 _PATIENCE = timedelta(minutes=1)
 _TRIES = 4
+_DEEPEST = 100  # levels of lists and objects; visits have ten
+_PRINTABLE = re.compile(r"[\x20-\x7e]{1,65536}")  # what a header can hold
 # What a rule that only looks at bodies has to see as well.
 _WITH_BODIES = (400, 403, 404, 409, 410, 422)
 
@@ -176,8 +178,10 @@ class Door:
                 answer=answer,
             )
         body = decoded(answer)
-        token = compile_path(login.token)(body) if body is not NO_JSON else None
-        if not isinstance(token, str | int) or token in ("", True, False):
+        token = found_at(login.token)(body)
+        if isinstance(token, bool) or not _PRINTABLE.fullmatch(str(token or "")):
+            token = None
+        if not isinstance(token, str | int):
             raise Unwelcome(
                 f"{self.host} let us in and gave no token at {login.token}",
                 fix="check login.token against its manual",
@@ -219,6 +223,19 @@ class _NoJson:
 NO_JSON = _NoJson()
 
 
+def found_at(path: str) -> Search:
+    """Return a function that finds what `path` names; None also where an answer's shape is another."""
+    search = compile_path(path)
+
+    def found(body: Any) -> Any:
+        try:
+            return search(body)
+        except ValueError:
+            return None
+
+    return found
+
+
 def decoded(answer: Answer) -> Any:
     """Return an answer's JSON, NO_JSON where it is none.
 
@@ -230,15 +247,34 @@ def decoded(answer: Answer) -> Any:
 
     content = answer.content.removeprefix(b"\xef\xbb\xbf")
     try:
-        return msgspec.json.Decoder(float_hook=_number).decode(content)
+        return _shallow(msgspec.json.Decoder(float_hook=_number).decode(content))
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
+    except RecursionError:
+        return NO_JSON
     charset = re.search(r"charset=\"?([\w-]+)", answer.headers.get("content-type", ""))
     try:  # another code page, or half a pair of surrogates in one name, must not cost the whole page
         text = content.decode(charset[1] if charset else "utf-8")
-        return _in_whole_letters(json.loads(text, parse_float=_number))
-    except (ValueError, LookupError):
+        body = _shallow(json.loads(text, parse_float=_number, parse_int=_whole))
+        return body if body is NO_JSON else _in_whole_letters(body)
+    except (ValueError, LookupError, RecursionError):
         return NO_JSON
+
+
+def _shallow(body: Any) -> Any:
+    """Return a body, NO_JSON of one so deep that nobody could walk it, or write it again."""
+    level = [body]
+    for _ in range(_DEEPEST):
+        level = [part for one in level for part in _parts(one) if isinstance(part, dict | list)]
+        if not level:
+            return body
+    return NO_JSON
+
+
+def _parts(one: Any) -> Iterable[Any]:
+    if isinstance(one, dict):
+        return one.values()
+    return one if isinstance(one, list) else ()
 
 
 def _in_whole_letters(value: Any) -> Any:
@@ -252,6 +288,12 @@ def _in_whole_letters(value: Any) -> Any:
 def _number(text: str) -> float | str:
     value = float(text)
     return value if repr(value) == text else text
+
+
+def _whole(text: str) -> int | str:
+    """Read a number as msgspec would: one of more than 64 bits stays text, or it cannot be written."""
+    value = int(text) if len(text) <= 20 else 1 << 64
+    return value if -(1 << 63) <= value < 1 << 64 else text
 
 
 def _is_ours(rule: Rule, status: int) -> bool:
