@@ -85,9 +85,7 @@ class Buyer:
         code = _code(said)
         told = code if code in _CODES else said.status
         if said.status in waits.WORTH_ANOTHER_TRY or code in _TROUBLE:
-            return NotAnswered(
-                f"{host} gives no token now ({told})", after=said.after
-            )
+            return NotAnswered(f"{host} gives no token now ({told})", after=said.after)
         what, fix = self._told(said, code)
         return NoToken(f"{host} {what} ({told}){self._skew(said)}", fix=fix)
 

@@ -72,7 +72,8 @@ def _plain(path: str) -> str | None:
 def shown(base_url: str, url: str, place: str | None = None) -> str:
     """Return a path as people may read it: `place` under the base, if that is given.
 
-    Else the path without ids, and of a link only the base: `Patient/12` becomes /r4/Patient/…; what begins with _ or $ belongs to the protocol.
+    Else the path without ids, and of a link only the base: `Patient/12` becomes
+    /r4/Patient/…; what begins with _ or $ belongs to the protocol.
     """
     import httpx
 

@@ -167,9 +167,7 @@ class Door:
         """Post the credentials; return the header that says who we are from now on."""
         words = {name: value.get_secret_value() for name, value in login.json_.items()}
         form = {name: value.get_secret_value() for name, value in login.form.items()}
-        asking = Asking(
-            "POST", login.path, json=words or None, form=form or None, place=login.path
-        )
+        asking = Asking("POST", login.path, json=words or None, form=form or None, place=login.path)
         answer = self._send(asking, (400, 401, 403, 422))
         if answer.status >= 400:
             raise Unwelcome(

@@ -294,7 +294,7 @@ def test_patients_that_we_may_not_read_stop_the_source_before_they_lose_their_ph
     clinic = Clinic()
     api.answers(lambda a: Reply({}, 403) if "patients" in a.path else clinic(a))
     api.settings(**LIST, lookups={"patient": BY_URL})
-    with pytest.raises(Refused, match="403 to GET /patients/{id}"):
+    with pytest.raises(Refused, match=r"403 to GET /patients/\{id\}"):
         api.read()
 
 
@@ -427,7 +427,9 @@ def test_one_listed_visit_that_is_found_proves_that_others_are_gone(api: Any) ->
     assert len(api.asked) - before == 3
 
 
-@pytest.mark.parametrize("body", [{"id": 9}, {}, {"data": {"id": 2}}, [], [{"id": 2}, {"id": 2}], 2])
+@pytest.mark.parametrize(
+    "body", [{"id": 9}, {}, {"data": {"id": 2}}, [], [{"id": 2}, {"id": 2}], 2]
+)
 def test_another_visit_or_one_without_its_id_is_no_answer(api: Any, body: Any) -> None:
     api.answers(ById([{"id": 2}], {"/b/2": Reply(body)}))
     api.settings(**LIST, read_by_id={"path": "/b/{id}"})
@@ -482,14 +484,13 @@ def test_a_mark_before_the_text_and_numbers_beyond_all_bounds_do_no_harm(api: An
     assert api.keys() == ["1", "2"]
 
 
-@pytest.mark.parametrize("link", ["http://[", "//[x", "http://a:b:c/"])
+@pytest.mark.parametrize("link", ["http://[", "//[x"])
 def test_a_next_link_that_is_no_address_ends_the_list_and_not_the_run(api: Any, link: str) -> None:
     api.answers(lambda asked: Reply({"rows": [{"id": 1}], "next": link}))
     api.settings(**LIST, records="rows", paging={"type": "link", "next": "next"})
-    try:
-        assert not api.last().complete
-    except Refused as refused:
-        assert link not in str(refused)
+    last = api.last()
+    assert not last.complete
+    assert "readable way" in last.notes[-1]
 
 
 def test_an_answer_of_another_shape_than_its_paths_expect_is_refused(api: Any) -> None:
