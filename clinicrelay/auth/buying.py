@@ -83,13 +83,11 @@ class Buyer:
     def _why_not(self, said: Said, asking: Asking) -> NoToken | NotAnswered:
         host = self._endpoint.host_of(asking.url)
         code = _code(said)
+        told = code if code in _CODES else said.status
         if said.status in waits.WORTH_ANOTHER_TRY or code in _TROUBLE:
-            return NotAnswered(
-                f"{host} gives no token now ({code or said.status})", after=said.after
-            )
+            return NotAnswered(f"{host} gives no token now ({told})", after=said.after)
         what, fix = self._told(said, code)
-        shown = f"{what} ({code or said.status})"
-        return NoToken(f"{host} {shown}{self._skew(said)}", fix=fix)
+        return NoToken(f"{host} {what} ({told}){self._skew(said)}", fix=fix)
 
     def _told(self, said: Said, code: str) -> tuple[str, str]:
         if found := (_SMART_SAID if self._grant.knows_time else {}).get(code):
@@ -145,6 +143,14 @@ _SAID = {
         "check auth against its manual: scope, audience, send",
     ),
 }
+# What may be repeated: the codes of RFC 6749 (4.1.2.1, 5.2), RFC 6750 and RFC 8707, and no other word.
+_CODES = frozenset(
+    {
+        *_SAID,
+        *_TROUBLE,
+        *("unsupported_response_type", "insufficient_scope", "invalid_token", "invalid_target"),
+    }
+)
 _NO_REASON = ("refuses us a token and says not why", "check everything under auth")
 _NOT_HERE = ("gives no tokens at this address", _CHECK_URL)
 _BY_STATUS = {
@@ -187,7 +193,7 @@ def _life(value: Any) -> float | None:
     """Return seconds; some servers send them as text, some none, and 0 says nothing either."""
     try:
         life = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return life if 0 < life < float("inf") else None
 

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.http import sentences, waits
@@ -96,17 +95,14 @@ class Endpoint:
 def _said(response: httpx.Response, content: bytes) -> Said:
     try:
         body = json.loads(content)
-    except ValueError:  # also of text that is not UTF-8
+    except (ValueError, RecursionError):  # also of text that is not UTF-8
         body = None
-    try:
-        date = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
-    except (KeyError, ValueError, TypeError):
-        date = None
+    date = waits.moment_in(response.headers.get("date"))
     kind = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
     now = date or datetime.now(UTC)
     return Said(
         response.status_code,
-        kind if kind.replace("/", "").replace("+", "").replace("-", "").isalnum() else "nothing",
+        sentences.kind(kind) if kind else "nothing",
         body if isinstance(body, dict) else {},
         date,
         waits.asked_for(response.headers, now, status=response.status_code),

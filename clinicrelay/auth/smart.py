@@ -11,11 +11,11 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
 from clinicrelay.auth.keys import Key, KeyUnusable, read_key
 from clinicrelay.auth.options import SmartBackend
 from clinicrelay.auth.secret import Asking
+from clinicrelay.http.addresses import joined
 from clinicrelay.http.errors import NoToken, Unwelcome
 
 if TYPE_CHECKING:
@@ -90,13 +90,14 @@ class WithStatement:
 
     def _given_at(self, said: dict[str, Any]) -> str | None:
         given = said.get("token_endpoint")
-        return urljoin(self._base + "/", given) if isinstance(given, str) and given else None
+        return joined(self._base, given) if isinstance(given, str) and given else None
 
     def _from_capabilities(self, endpoint: Endpoint) -> str:
         """Find the token address where servers wrote it before there was a .well-known."""
         said = endpoint.get(f"{self._base}/metadata") or {}
         for found in _extensions(said):
-            return urljoin(self._base + "/", found)
+            if there := joined(self._base, found):
+                return there
         raise NoToken(
             f"{endpoint.host_of(self._base)} does not say where tokens are given",
             fix="write it as auth.token_url, or check base_url",

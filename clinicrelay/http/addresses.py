@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urljoin
 
 if TYPE_CHECKING:
     import httpx
+
+_LONGEST = 2000  # signs of an address that a server gives for tokens
+_STEP = re.compile(r"[A-Za-z0-9_$.…-]{0,40}")
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -30,6 +34,57 @@ def under(base_url: str, url: str) -> httpx.URL:
     if url.startswith("/") or "://" not in url.partition("?")[0]:
         return base.join(url.lstrip("/"))
     return httpx.URL(url)
+
+
+def joined(base_url: str, link: str) -> str | None:
+    """Return where a link leads that a server gave, None of what is no http address."""
+    import httpx
+
+    try:
+        there = httpx.URL(urljoin(base_url + "/", link))
+    except (httpx.InvalidURL, ValueError):
+        return None
+    usual = there.scheme in ("http", "https") and bool(there.host)
+    return str(there) if usual and len(str(there)) <= _LONGEST else None
+
+
+def is_under(base_path: str, path: str) -> bool:
+    """Whether a path lies under another, however a server on the way may read it.
+
+    Some decode it twice, take a backslash for a slash, or cut `;…` off a step before they climb.
+    """
+    read = _plain(path)
+    if read is None or any(step.partition(";")[0] in (".", "..") for step in read.split("/")):
+        return False
+    base = (_plain(base_path) or "").rstrip("/")
+    return read.rstrip("/") == base or read.startswith(f"{base}/")
+
+
+def _plain(path: str) -> str | None:
+    """Undo all quoting; None of what is quoted so often that it hides something."""
+    for _ in range(4):
+        if (less := unquote(path)) == path:
+            return path.replace("\\", "/")
+        path = less
+    return None
+
+
+def shown(base_url: str, url: str, place: str | None = None) -> str:
+    """Return a path as people may read it: `place` under the base, if that is given.
+
+    Else the path without ids, and of a link only the base: `Patient/12` becomes
+    /r4/Patient/…; what begins with _ or $ belongs to the protocol.
+    """
+    import httpx
+
+    base = httpx.URL(base_url).path.rstrip("/")
+    if place is not None:
+        return f"{base}/{place.lstrip('/')}"
+    if "://" in url.partition("?")[0] or url.startswith("?"):
+        return f"{base}/…"
+    first, *more = url.partition("?")[0].lstrip("/").split("/")
+    kept = [first, *(step if step[:1] in ("_", "$") else "…" for step in more)]
+    return "/".join([base, *(step if _STEP.fullmatch(step) else "…" for step in kept)])
 
 
 def with_query(url: str, params: Any) -> str:

@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Kit
 from clinicrelay.errors import SettingsError, TryLater
 from clinicrelay.http import sentences, waits
-from clinicrelay.http.addresses import origin, under, with_query
+from clinicrelay.http.addresses import is_under, origin, shown, under, with_query
 from clinicrelay.http.errors import Foreign, NotAnswered, NoToken, Spent, Unwelcome
 from clinicrelay.http.options import HttpOptions
 from clinicrelay.http.patience import Again, Patience
@@ -37,7 +36,10 @@ _READING = ("GET", "POST")  # POST for searches; a source is never written to (X
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said. `url` is whole and not for people; `where` (GET /r4/Slot) is."""
+    """What a server said. `url` is whole and not for people; `where` (GET /r4/Slot) is.
+
+    It names what we asked for, without ids; where a link or redirect led says nothing to people.
+    """
 
     status: int
     headers: httpx.Headers = field(repr=False)
@@ -48,10 +50,7 @@ class Answer:
     @property
     def date(self) -> datetime | None:
         """When it was, by the server's own clock."""
-        try:
-            return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError, TypeError):
-            return None
+        return waits.moment_in(self.headers.get("date"))
 
     @property
     def media_type(self) -> str:
@@ -99,9 +98,10 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         passing: Sequence[int] = (),
+        place: str | None = None,
     ) -> Answer:
         """Get a path under the base address, or a whole address there. See `ask`."""
-        return self.ask("GET", url, params=params, headers=headers, passing=passing)
+        return self.ask("GET", url, params=params, headers=headers, passing=passing, place=place)
 
     def ask(
         self,
@@ -113,15 +113,18 @@ class Client:
         form: Any = None,
         headers: Mapping[str, str] | None = None,
         passing: Sequence[int] = (),
+        place: str | None = None,
     ) -> Answer:
         """Return the answer: any 2xx, 304, or a status in `passing`.
 
         `params` are a mapping (a list as a value repeats the name) or pairs; they go beside what the
-        address has. Raises Foreign, Unwelcome, NotAnswered and Spent.
+        address has. `place` is the path as sentences say it, such as /bookings/{id}; absent, what
+        `shown` leaves of the address. Raises Foreign, Unwelcome, NotAnswered and Spent.
         """
         if method not in _READING:
             raise ValueError(f"a source is only read, and {method} is for writing")
-        more = {"json": json, "data": form, "headers": headers}
+        named = shown(self.options.base_url, url, place)
+        more = {"json": json, "data": form, "headers": headers, "where": f"{method} {named}"}
         target = with_query(self.resolve(url), params)
         if len(target) > _LONGEST_ADDRESS:
             raise Unwelcome(
@@ -143,7 +146,7 @@ class Client:
             raise Unwelcome(f"{self.host} gives a link that is no address") from None
         if origin(target) != origin(httpx.URL(self.options.base_url)):
             raise Foreign(
-                f"{self.host} leads to another host, {sentences.host_of(str(target))}: "
+                f"{self.host} leads to another host, {sentences.stranger(str(target))}: "
                 "nothing was sent there"
             )
         return str(target)
@@ -172,7 +175,7 @@ class Client:
         return answer
 
     def _onward(self, method: str, answer: Answer) -> str:
-        """Return where a redirect leads, if that is on the same host."""
+        """Return where a redirect leads, if that is on the same host and under the base address."""
         import httpx
 
         location = answer.headers.get("location", "")
@@ -182,11 +185,20 @@ class Client:
             there = httpx.URL(answer.url).join(location)
         except (httpx.InvalidURL, ValueError):
             raise Unwelcome(f"{self.host} sends us to what is no address", answer=answer) from None
-        if origin(there) != origin(httpx.URL(self.options.base_url)):
+        ours = httpx.URL(self.options.base_url)
+        if origin(there) != origin(ours):
+            secure = f"{there.scheme}://" if there.scheme in ("http", "https") else ""
             raise Foreign(
-                f"{self.host} sends us elsewhere, to {there.scheme}://{sentences.host_of(str(there))}: "
+                f"{self.host} sends us elsewhere, to {secure}{sentences.stranger(str(there))}: "
                 "nothing was sent there",
                 fix="write the address that it names as base_url, if that is the right one",
+                answer=answer,
+            )
+        if not is_under(ours.path, there.raw_path.decode("ascii").partition("?")[0]):
+            raise Foreign(
+                f"{self.host} sends us out of what lies under base_url ({answer.status} to "
+                f"{answer.where}): nothing was sent there",
+                fix="check base_url, and whether it sends to a login page what it does not let in",
                 answer=answer,
             )
         return str(there)
@@ -240,8 +252,8 @@ class Client:
         from clinicrelay.http.reading import exchange
 
         self._wait_our_turn()
-        where = f"{method} {httpx.URL(url).path}"
-        given = {name: value for name, value in more.items() if value is not None}
+        where = str(more["where"])
+        given = {n: value for n, value in more.items() if value is not None and n != "where"}
         seconds = max(_WHOLE, 4 * self.options.timeout.total_seconds())
         try:
             line, credentials = self._open()

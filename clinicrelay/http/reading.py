@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LARGEST = 64 << 20  # bytes of an answer, unpacked (F-30)
 ACCEPTED = "gzip, deflate"
+_OTHERS = ("br", "zstd", "compress", "lzma", "xz", "bzip2")
 _AT_ONCE = 1 << 20  # bytes unpacked in one go: a bomb of 64 kB holds 64 MB, and packed twice 64 GB
 
 
@@ -84,7 +85,7 @@ def _unpacked(parts: Iterable[bytes], response: httpx.Response, host: str) -> It
         return parts
     if packing in ("gzip", "x-gzip", "deflate"):
         return _inflated(parts, host, perhaps_bare=packing == "deflate")
-    shown = packing if packing.isalnum() and len(packing) < 20 else "twice"
+    shown = packing if packing in _OTHERS else "twice, or one nobody knows"
     raise Unwelcome(f"{host} packs its answer in a way we did not ask for ({shown})")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -21,6 +22,39 @@ def host_of(url: str) -> str:
     """Return host and port of an address, as people read it."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2] or "?"
+
+
+def stranger(url: str) -> str:
+    """Return host and port of an address that a server gave, in no more than 40 safe signs."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "a host of no usual name"
+    if not _HOST.fullmatch(host):
+        return "a host of no usual name"
+    named = f"[{host}]" if ":" in host else host
+    told = named + (f":{port}" if port else "")
+    return told if len(told) <= _LONGEST else f"{told[: _LONGEST - 1]}…"
+
+
+def kind(media_type: str) -> str:
+    """Return what an answer says it is, of those that servers mean."""
+    return media_type if media_type in _KINDS else "something unknown"
+
+
+_LONGEST = 40  # signs of anything that a server named
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_KINDS = frozenset(
+    {
+        *("application/json", "application/fhir+json", "application/json+fhir"),
+        *("application/problem+json", "application/hal+json", "application/vnd.api+json"),
+        *("application/xml", "application/fhir+xml", "application/xhtml+xml", "text/xml"),
+        *("text/html", "text/plain", "text/csv", "text/json", "text/javascript"),
+        *("application/octet-stream", "application/pdf", "application/javascript"),
+        *("application/x-www-form-urlencoded", "application/x-ndjson", "multipart/mixed"),
+    }
+)
 
 
 def unwelcome(answer: Answer, host: str, options: HttpOptions) -> Unwelcome:
@@ -123,7 +157,7 @@ def _proxy(error: httpx.ProxyError, host: str) -> NotAnswered | Unwelcome:
             f"the proxy does not let us through to {host} (403)",
             fix="ask who runs the proxy to allow this host, or name it in NO_PROXY",
         )
-    shown = f" ({status})" if status.isdecimal() else ""
+    shown = f" ({status})" if len(status) == 3 and status.isdecimal() else ""
     return NotAnswered(f"the proxy does not get through to {host}{shown}")
 
 

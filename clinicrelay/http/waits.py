@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LONGEST = timedelta(seconds=10**8)  # three years: what is added to any clock of ours still fits
+_YEARS = range(1971, 3000)  # no server's clock says another, and a day more or less still fits
 
 
 def asked_for(headers: Mapping[str, str], now: datetime, *, status: int) -> timedelta | None:
@@ -21,8 +23,17 @@ def asked_for(headers: Mapping[str, str], now: datetime, *, status: int) -> time
         ways.append(("x-ratelimit-reset", _reset))
     for name, read in ways:
         if (text := headers.get(name)) and (wait := read(text.strip(), now)) is not None:
-            return max(timedelta(0), wait)
+            return min(max(timedelta(0), wait), _LONGEST)
     return None
+
+
+def moment_in(header: str | None) -> datetime | None:
+    """Return the moment that an HTTP date says, None where it says none that a clock can show."""
+    try:
+        moment = parsedate_to_datetime(header or "").astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return moment if moment.year in _YEARS else None
 
 
 def told(wait: timedelta) -> str:
@@ -34,16 +45,19 @@ def told(wait: timedelta) -> str:
 
 
 def _milliseconds(text: str, now: datetime) -> timedelta | None:
-    return timedelta(milliseconds=min(int(text), 10**11)) if text.isdecimal() else None
+    return timedelta(milliseconds=_count(text)) if text.isdecimal() else None
 
 
 def _seconds_or_date(text: str, now: datetime) -> timedelta | None:
     if text.isdecimal():
-        return timedelta(seconds=min(int(text), 10**8))
-    try:
-        return parsedate_to_datetime(text).astimezone(UTC) - now
-    except (ValueError, TypeError):
-        return None
+        return timedelta(seconds=_count(text))
+    moment = moment_in(text)
+    return moment - now if moment else None
+
+
+def _count(text: str) -> int:
+    """Read digits, however many: Python refuses thousands of them, and a timedelta far fewer."""
+    return int(text) if len(text) <= 12 else 10**12
 
 
 def _reset(text: str, now: datetime) -> timedelta | None:

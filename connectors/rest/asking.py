@@ -25,6 +25,7 @@ def asking_for(request: Request, values: Values) -> Asking:
         filled(request.json_, values),
         filled(request.form, values) or None,
         {name: str(value) for name, value in filled(request.headers, values).items()},
+        request.path,
     )
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import Answer, Client, NotAnswered, Spent, Unwelcome
-from clinicrelay.http.sentences import unwelcome
+from clinicrelay.http import Answer, Client, NotAnswered, Spent, Unwelcome, sentences
 from clinicrelay.http.waits import WORTH_ANOTHER_TRY, told
-from clinicrelay.paths import compile_path
+from clinicrelay.paths import Search, compile_path
 from connectors.rest.options import Login, RestOptions, Rule
 
 _PATIENCE = timedelta(minutes=1)
 _TRIES = 4
+_DEEPEST = 100  # levels of lists and objects; visits have ten
+_PRINTABLE = re.compile(r"[\x20-\x7e]{1,65536}")  # what a header can hold
 # What a rule that only looks at bodies has to see as well.
 _WITH_BODIES = (400, 403, 404, 409, 410, 422)
 
@@ -36,6 +37,7 @@ class Asking:
     json: Any = None
     form: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    place: str | None = None  # its path as settings have it, for sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Door:
         if answer.status == 401 and self._login and 401 not in passing:
             return said, "reauth"
         if answer.status not in passing and not 200 <= answer.status < 300:
-            raise unwelcome(answer, self.host, self.client.options)
+            raise sentences.unwelcome(answer, self.host, self.client.options)
         if said.body is NO_JSON and answer.status not in passing:
             return self._bodiless(said), None
         return said, None
@@ -136,6 +138,7 @@ class Door:
             form=asking.form or None,
             headers={**asking.headers, **self._session} or None,
             passing=passing,
+            place=asking.place,
         )
         self._note_limits(answer)
         return answer
@@ -143,7 +146,7 @@ class Door:
     def _bodiless(self, said: Said) -> Said:
         if said.answer.status == 204:
             return replace(said, nothing=True)
-        kind = said.answer.media_type or "of no named kind"
+        kind = sentences.kind(said.answer.media_type)
         raise Unwelcome(
             f"{self.host} answers {said.answer.where} with something that is not JSON ({kind})",
             fix="check base_url and path: this may be a page for people",
@@ -164,7 +167,7 @@ class Door:
         """Post the credentials; return the header that says who we are from now on."""
         words = {name: value.get_secret_value() for name, value in login.json_.items()}
         form = {name: value.get_secret_value() for name, value in login.form.items()}
-        asking = Asking("POST", login.path, json=words or None, form=form or None)
+        asking = Asking("POST", login.path, json=words or None, form=form or None, place=login.path)
         answer = self._send(asking, (400, 401, 403, 422))
         if answer.status >= 400:
             raise Unwelcome(
@@ -173,8 +176,10 @@ class Door:
                 answer=answer,
             )
         body = decoded(answer)
-        token = compile_path(login.token)(body) if body is not NO_JSON else None
-        if not isinstance(token, str | int) or token in ("", True, False):
+        token = found_at(login.token)(body)
+        if isinstance(token, bool) or not _PRINTABLE.fullmatch(str(token or "")):
+            token = None
+        if not isinstance(token, str | int):
             raise Unwelcome(
                 f"{self.host} let us in and gave no token at {login.token}",
                 fix="check login.token against its manual",
@@ -216,6 +221,19 @@ class _NoJson:
 NO_JSON = _NoJson()
 
 
+def found_at(path: str) -> Search:
+    """Return a function that finds what `path` names; None also where an answer's shape is another."""
+    search = compile_path(path)
+
+    def found(body: Any) -> Any:
+        try:
+            return search(body)
+        except ValueError:
+            return None
+
+    return found
+
+
 def decoded(answer: Answer) -> Any:
     """Return an answer's JSON, NO_JSON where it is none.
 
@@ -227,15 +245,34 @@ def decoded(answer: Answer) -> Any:
 
     content = answer.content.removeprefix(b"\xef\xbb\xbf")
     try:
-        return msgspec.json.Decoder(float_hook=_number).decode(content)
+        return _shallow(msgspec.json.Decoder(float_hook=_number).decode(content))
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
+    except RecursionError:
+        return NO_JSON
     charset = re.search(r"charset=\"?([\w-]+)", answer.headers.get("content-type", ""))
     try:  # another code page, or half a pair of surrogates in one name, must not cost the whole page
         text = content.decode(charset[1] if charset else "utf-8")
-        return _in_whole_letters(json.loads(text, parse_float=_number))
-    except (ValueError, LookupError):
+        body = _shallow(json.loads(text, parse_float=_number, parse_int=_whole))
+        return body if body is NO_JSON else _in_whole_letters(body)
+    except (ValueError, LookupError, RecursionError):
         return NO_JSON
+
+
+def _shallow(body: Any) -> Any:
+    """Return a body, NO_JSON of one so deep that nobody could walk it, or write it again."""
+    level = [body]
+    for _ in range(_DEEPEST):
+        level = [part for one in level for part in _parts(one) if isinstance(part, dict | list)]
+        if not level:
+            return body
+    return NO_JSON
+
+
+def _parts(one: Any) -> Iterable[Any]:
+    if isinstance(one, dict):
+        return one.values()
+    return one if isinstance(one, list) else ()
 
 
 def _in_whole_letters(value: Any) -> Any:
@@ -249,6 +286,12 @@ def _in_whole_letters(value: Any) -> Any:
 def _number(text: str) -> float | str:
     value = float(text)
     return value if repr(value) == text else text
+
+
+def _whole(text: str) -> int | str:
+    """Read a number as msgspec would: one of more than 64 bits stays text, or it cannot be written."""
+    value = int(text) if len(text) <= 20 else 1 << 64
+    return value if -(1 << 63) <= value < 1 << 64 else text
 
 
 def _is_ours(rule: Rule, status: int) -> bool:

@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import Foreign
+from clinicrelay.http import Unwelcome
 from clinicrelay.model import Issue
-from clinicrelay.paths import compile_path
 from connectors.rest.asking import asking_for, pairs
-from connectors.rest.door import Asking, Door
-from connectors.rest.placeholders import Values, filled
+from connectors.rest.door import Asking, Door, found_at
+from connectors.rest.placeholders import Unfit, Values, filled
 from connectors.rest.requests import Lookup, Request
 
 _MOST_REMEMBERED = 5000  # fingerprints of one lookup; each takes 60 bytes
@@ -71,8 +70,8 @@ class _One:
     def __init__(self, name: str, lookup: Lookup, door: Door, kit: Kit, values: Values) -> None:
         self.name = name
         self._lookup, self._door, self._values = lookup, door, values
-        self._ref, self._records = compile_path(lookup.ref), compile_path(lookup.records)
-        self._id = compile_path(lookup.id)
+        self._ref, self._records = found_at(lookup.ref), found_at(lookup.records)
+        self._id = found_at(lookup.id)
         self._found: dict[str, Any] = {}
         self._memory, self._now = kit.memory, int(kit.now.timestamp())
         self._room = f"lookup.{name}"
@@ -85,10 +84,7 @@ class _One:
         return sum(found is None for found in self._found.values())
 
     def refs(self, item: Any) -> list[str]:
-        try:
-            value = self._ref(item)
-        except ValueError:
-            return []
+        value = self._ref(item)
         values = value if isinstance(value, list) else [value]
         return [ref for one in values if (ref := self._reference(one))]
 
@@ -101,7 +97,8 @@ class _One:
         if not text or text == "0" or self._lookup.path is None:
             return text if text != "0" else None
         # A foreign key may be an address whose last part is the id.
-        return unquote(urlsplit(text).path.rstrip("/").rpartition("/")[2]) if "/" in text else text
+        bare = text.partition("?")[0].partition("#")[0]
+        return unquote(bare.rstrip("/").rpartition("/")[2]) if "/" in text else text
 
     def prepare(self, items: Sequence[Any]) -> None:
         wanted = dict.fromkeys(ref for item in items for ref in self.refs(item))
@@ -152,11 +149,10 @@ class _One:
 
     def _single(self, ref: str) -> Any:
         try:
-            said = self._door.ask(self._asking(ref), passing=(404, 410))
-        except Foreign:
-            return (
-                None  # one record's odd address stops nobody else's visit; nothing was sent there
-            )
+            asking = self._asking(ref)
+        except (Unwelcome, Unfit):
+            return None  # one record's odd address stops nobody else's visit; nothing was sent
+        said = self._door.ask(asking, passing=(404, 410))
         if said.nothing or said.answer.status in (404, 410):
             return None
         found = self._records(said.body)

@@ -15,6 +15,7 @@ from clinicrelay.paths import compile_path
 from clinicrelay.settings.values import Section, Whole, wrong
 
 Token: TypeAlias = str | int
+_DIGITS = 12  # of a number of records or pages
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:\"[^\"]*\"|[^,;\s]*))*)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^,;\s]*))", re.IGNORECASE)
@@ -180,6 +181,8 @@ class Cursored(Section):
             return None
         if not isinstance(value, str | int):
             raise Astray(f"{self.next or self.next_header} is no text")
+        if self.place == "header" and not (str(value).isascii() and str(value).isprintable()):
+            raise Astray(f"{self.next or self.next_header} is nothing that a header can hold")
         return value
 
     @property
@@ -286,7 +289,7 @@ def _ended(paging: Numbered | Offset, found: Found) -> bool:
 
 def _count(value: Any, path: str) -> int:
     text = str(value)
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _DIGITS:
         raise Astray(f"{path} is no number")
     return int(text)
 
@@ -295,5 +298,8 @@ def expected(paging: Paging, body: Any) -> int | None:
     """Return how many records an answer says there are; None where it does not."""
     if paging.total is None:
         return None
-    value = compile_path(paging.total)(body)
-    return int(value) if str(value).isdecimal() else None
+    try:
+        value = str(compile_path(paging.total)(body))
+    except ValueError:
+        return None
+    return int(value) if value.isdecimal() and len(value) <= _DIGITS else None

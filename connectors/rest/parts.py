@@ -9,9 +9,8 @@ from typing import Any
 
 from clinicrelay.contracts import Stretch, Window
 from clinicrelay.errors import Refused
-from clinicrelay.paths import compile_path
 from clinicrelay.times import Span, day_of, first_instant
-from connectors.rest.door import Door
+from connectors.rest.door import Door, found_at
 from connectors.rest.options import List
 from connectors.rest.placeholders import Values
 from connectors.rest.requests import Partition, Request
@@ -78,7 +77,7 @@ def ids_of(partition: Partition, door: Door, values: Values) -> list[str]:
     if partition.request is None:
         return list(partition.ids)
     one = _Listed(partition)
-    name = compile_path(partition.id)
+    name = found_at(partition.id)
     found = []
     for rows in Walk(door, one, partition.request, values, name=lambda item: None).pages():
         found += [str(value) for item in rows.items if (value := name(item)) is not None]

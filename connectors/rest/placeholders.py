@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from clinicrelay.errors import Refused
 from clinicrelay.times import iso, local
 
 NAMES = ("window_start", "window_end", "watermark", "partition", "id", "ids")
@@ -20,10 +21,15 @@ _PLACE = re.compile(
 _LIKELY = re.compile(r"\{([a-z_]{2,20})(?::[^{}]*)?\}")
 _TIME_OF_DAY = re.compile(r"%-?[HIMSXTcsR]")
 _DAY = timedelta(days=1)
+_YEARS = range(1900, 3000)
 
 
 class Unset(Exception):
     """A placeholder has no value in this request: what holds it is left out."""
+
+
+class Unfit(Refused):
+    """A value that no server would read as one step of a path, such as `..`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +96,15 @@ def _entries(entries: Any, values: Values) -> Iterator[tuple[Any, Any]]:
 
 
 def path(template: str, values: Values) -> str:
-    """Return a path with its values, each written so that it stays one part of it."""
-    return _PLACE.sub(lambda found: quote(str(_value(found, values)), safe=""), template)
+    """Return a path with its values, each written so that it stays one part of it. Raises Unfit."""
+    written = _PLACE.sub(lambda found: quote(str(_value(found, values)), safe=""), template)
+    for said, step in zip(template.split("/"), written.split("/"), strict=False):
+        if said != step and step in ("", ".", ".."):
+            raise Unfit(
+                f"an id cannot stand in {template}: it would lead elsewhere",
+                fix="see which of the source's records has an empty id, or one of dots only",
+            )
+    return written
 
 
 def _text(template: str, values: Values) -> Any:
@@ -143,8 +156,11 @@ def moment_of(value: Any, zone: str) -> datetime | None:
     try:
         if text.isdecimal() and len(text) >= 9:
             seconds = int(text) / (1000 if len(text) > 11 else 1)
-            return datetime.fromtimestamp(seconds, UTC)
-        moment = datetime.fromisoformat(text)
-        return from_wall(moment, zone).instant if moment.tzinfo is None else moment.astimezone(UTC)
+            moment = datetime.fromtimestamp(seconds, UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+        told = from_wall(moment, zone).instant if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
+    # Year 1 and year 9999 are how systems write that there is no date; no sums can be done with them.
+    return told if told.year in _YEARS else None

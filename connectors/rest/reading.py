@@ -30,6 +30,8 @@ _WHY = {
     "window": "its requests name days, and no {watermark}",
     "snapshot": "its requests name neither days nor {watermark}",
 }
+LISTED = "listed"  # where some keys are that a listing named last: they have to be found by id
+_SOME = 3
 _STALE = timedelta(days=2)  # a cycle that was begun longer ago is begun anew
 
 
@@ -56,6 +58,7 @@ class Reading:
         told = bool(options.cursor)
         self._mark = Watermark(options.clock, self._zone, told_by_records=told)
         self._mark.take_up(self._resume)
+        self._listed: list[str] = []
         self._left_out: list[str] = []  # why parts were not read, once each
         self._refused: Refused | None = None
         self._nameless = False
@@ -168,12 +171,22 @@ class Reading:
     def _rows(self, rows: Rows, one: List, values: Values) -> Iterator[Page]:
         self._mark.hear(rows.said)
         self._mark.see(self._shaper.changed(item) for item in rows.items)
+        if one is self._lists[0]:
+            self._remember_some(rows.items, one)
         place = f"{one.request.path} page {rows.number}"
         starts = range(0, len(rows.items), _RECORDS) or range(1)
         for start in starts:
             items = rows.items[start : start + _RECORDS]
             last = start == starts[-1]
             yield from self._made(items, one, values, place, rows.beyond if last else rows.here)
+
+    def _remember_some(self, items: Sequence[Any], one: List) -> None:
+        if self._options.read_by_id is None or len(self._listed) >= _SOME:
+            return
+        names = (self._shaper.name(item) for item in self._shaper.need(items, one))
+        self._listed = [*self._listed, *(name for name in names if name)][:_SOME]
+        if self._listed:
+            self._kit.memory[LISTED] = list(self._listed)
 
     def _made(
         self, items: Sequence[Any], one: List, values: Values, place: str, beyond: Position | None

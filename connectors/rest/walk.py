@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from clinicrelay.http import Unwelcome
-from clinicrelay.paths import Search, compile_path
+from clinicrelay.paths import Search
 from connectors.rest.asking import asking_for, at_page, followed
-from connectors.rest.door import Door, Said
+from connectors.rest.door import Door, Said, found_at
 from connectors.rest.options import List
 from connectors.rest.paging import (
     Astray,
@@ -59,7 +59,7 @@ class Walk:
         position: Position | None = None,
     ) -> None:
         self._door, self._one = door, one
-        self._records: Search = compile_path(one.records)
+        self._records: Search = found_at(one.records)
         self._asking = asking_for(request, values)
         self._name, self._position = name, position
         self._met: dict[bytes, bytes] = {}  # identity: content
@@ -146,11 +146,17 @@ class Walk:
 
     def _next(self, token: Token | None, said: Said, rows: int) -> Token | None:
         found = Found(said.body, said.answer.headers, rows)
-        after = self._one.paging.then(token, found)
-        if isinstance(self._one.paging, Linked | LinkHeader) and after is not None:
-            options = self._door.client.options
-            after = followed(str(after), said.answer.url, self._one.paging, options)
-            return self._door.client.resolve(after)
+        paging, options = self._one.paging, self._door.client.options
+        try:
+            after = paging.then(token, found)
+            if isinstance(paging, Linked | LinkHeader) and after is not None:
+                after = followed(str(after), said.answer.url, paging, options)
+        except Astray:
+            raise
+        except ValueError:  # a path of ours that does not fit, or a link that is no address
+            raise Astray("an answer does not say in a readable way where it goes on") from None
+        if isinstance(paging, Linked | LinkHeader) and after is not None:
+            return self._door.client.resolve(str(after))
         return after
 
     def _beyond(self, token: Token | None, after: Token, number: int, items: list[Any]) -> Position:

@@ -197,7 +197,7 @@ def test_threads_share_one_token(client: Make, town: Any, by_secret: dict[str, A
         (Reply({"token": "x"}), "answered with something else", "auth.token_url"),
         (Reply({"access_token": "a\nb"}), "answered with something else", "auth.token_url"),
         (Reply({"access_token": "a", "token_type": "mac"}), "something else", "auth.token_url"),
-        (refusal("odd_one"), "says not why (odd_one)", "everything under auth"),
+        (refusal("odd_one"), "says not why (400)", "everything under auth"),
         (refusal("Quenby Canary"), "says not why (400)", "everything under auth"),
     ],
     ids=lambda _: None,
@@ -281,3 +281,56 @@ def test_a_clock_that_is_far_off_is_told_with_the_refusal(
     town.ahead = timedelta(minutes=-7)
     with pytest.raises(NoToken, match=r"the clock of this machine is [67] min ahead of its clock"):
         client({**by_secret, "client_secret": "wrong"}).get("Slot")
+
+
+# --- answers that are no good ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "life",
+    ["9" * 400, 10**400, "1e999", "nan", -5, [], {}],
+    ids=["digits", "number", "endless", "nan", "negative", "list", "object"],
+)
+def test_a_life_that_is_no_number_of_seconds_is_as_good_as_none(
+    client: Make, town: Any, by_secret: dict[str, Any], life: Any
+) -> None:
+    town.given["token-1"] = town.clock.now + 10**9
+    town.answers = [Reply({"access_token": "token-1", "expires_in": life})]
+    reading = client(by_secret)
+    assert [reading.get("Slot").status for _ in range(2)] == [200, 200]
+    assert len(town.forms) == 1
+
+
+@pytest.mark.parametrize("which", ["deep", "other letters", "no clock"])
+def test_an_answer_that_cannot_be_read_is_no_token_and_no_crash(
+    client: Make, town: Any, by_secret: dict[str, Any], which: str
+) -> None:
+    late = {"Date": "Fri, 31 Dec 9999 23:59:59 -1400"}
+    town.answers = [
+        {
+            "deep": Reply(b'{"a":' * 100_000),
+            "other letters": Reply('{"access_token": "Renée"}'.encode("latin-1")),
+            "no clock": Reply({"error": "invalid_client"}, status=401, headers=late),
+        }[which]
+    ]
+    with pytest.raises(NoToken):
+        client(by_secret).get("Slot")
+
+
+@pytest.mark.parametrize("code", ["quenby_canary_1974", "quenby.canary", "555-0100", "x" * 60])
+def test_a_code_that_no_standard_knows_is_not_repeated(
+    client: Make, town: Any, by_secret: dict[str, Any], code: str
+) -> None:
+    town.answers = [refusal(code)]
+    with pytest.raises(NoToken, match=r"\(400\)") as told:
+        client(by_secret).get("Slot")
+    assert code not in f"{told.value} {told.value.fix}"
+
+
+def test_of_what_came_instead_of_a_token_only_a_known_kind_is_told(
+    client: Make, town: Any, by_secret: dict[str, Any]
+) -> None:
+    town.answers = [Reply(b"x", headers={"Content-Type": "quenby/canary"})]
+    with pytest.raises(NoToken, match="answered with something unknown instead") as told:
+        client(by_secret).get("Slot")
+    assert "quenby" not in str(told.value)

@@ -242,6 +242,57 @@ def test_a_redirect_to_another_host_gets_nothing(client: Make) -> None:
     assert "abc" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        ("http://other.example/Quenby?Canary", "to another host, other.example: nothing"),
+        ("http://" + "quenby." * 20 + "example/x", "quenby.quenby.quenby.quenby.quenby.quen…:"),
+        ("http://other.example%1b[31m/x", None),
+        ("http://other.example\x1b[31m/x", None),
+        ("http:///x", None),
+    ],
+    ids=["usual", "long", "quoted sign", "bare sign", "none"],
+)
+def test_of_a_link_elsewhere_only_a_short_and_harmless_host_is_told(
+    client: Make, link: str, shown: str | None
+) -> None:
+    with pytest.raises(Unwelcome) as told:
+        client("http://127.0.0.1:1").get(link)
+    assert shown is None or shown in str(told.value)
+    assert "Quenby" not in str(told.value)
+    assert "\x1b" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ("Slot?name=Quenby", "GET /r4/Slot"),
+        ("Patient/quenby-canary", "GET /r4/Patient/…"),
+        ("Patient/quenby%1bcanary", "GET /r4/Patient/…"),
+        ("Appointment/_history", "GET /r4/Appointment/_history"),
+        ("quenby%20canary", "GET /r4/…"),
+        ("{}/r4/next/quenby-canary", "GET /r4/…"),
+        ("?_getpages=quenby", "GET /r4/…"),
+    ],
+)
+def test_sentences_name_what_was_asked_for_and_no_id_and_no_link(
+    client: Make, asked: str, where: str
+) -> None:
+    with serving(lambda _: Reply(status=403)) as server, pytest.raises(Unwelcome) as told:
+        client(f"{server.url}/r4").get(asked.format(server.url))
+    assert f"(403 to {where})" in str(told.value)
+    assert "uenby" not in f"{told.value} {told.value.fix}"
+
+
+def test_where_a_redirect_led_is_not_told(client: Make) -> None:
+    def answer(asked: Asked) -> Reply:
+        away = Reply(status=302, headers={"Location": "/r4/Quenby%1bCanary"})
+        return away if asked.path == "/r4/Slot" else Reply(status=403)
+
+    with serving(answer) as server, pytest.raises(Unwelcome, match="403 to GET /r4/Slot"):
+        client(f"{server.url}/r4").get("Slot")
+
+
 def test_a_redirect_to_the_same_host_encrypted_is_told_as_it_is(client: Make) -> None:
     with (
         serving(lambda _: Reply(status=301, headers={"Location": "https://127.0.0.1/x"})) as server,
@@ -249,6 +300,29 @@ def test_a_redirect_to_the_same_host_encrypted_is_told_as_it_is(client: Make) ->
     ):
         client(server.url).get("x")
     assert "base_url" in told.value.fix
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "/login",
+        "/r42/Slot",
+        "/r4/../admin",
+        "/r4/..;/admin",
+        "/r4/..%5cadmin",
+        "/r4/..\\admin",
+        "/r4/%2e%2e/admin",
+        "/r4/%252e%252e/admin",
+        "/r4/%25252e%25252e/admin",
+        "/r4/%2525252525252e%2525252525252e/admin",
+    ],
+)
+def test_a_redirect_out_of_the_base_address_is_not_followed(client: Make, there: str) -> None:
+    with serving(lambda _: Reply(status=302, headers={"Location": there})) as server:
+        with pytest.raises(Foreign, match="out of what lies under base_url") as told:
+            client(f"{server.url}/r4").get("Slot")
+        assert len(server.log) == 1
+    assert "admin" not in str(told.value)
 
 
 def test_a_search_that_is_redirected_is_not_sent_again(client: Make) -> None:

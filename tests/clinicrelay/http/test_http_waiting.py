@@ -31,6 +31,12 @@ LATER = NOW + timedelta(seconds=90)
         ({"retry-after": format_datetime(NOW - timedelta(hours=1), usegmt=True)}, 503, 0),
         ({"retry-after": "soon"}, 503, None),
         ({"retry-after": "9" * 40}, 503, 10**8),
+        # More digits than Python reads, and moments that are none in UTC.
+        ({"retry-after": "9" * 5000}, 503, 10**8),
+        ({"x-ms-retry-after-ms": "9" * 5000}, 503, 10**8),
+        ({"x-ratelimit-reset": "9" * 5000}, 429, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -1400"}, 503, None),
+        ({"retry-after": "Fri, 31 Dec 2999 23:59:59 GMT"}, 503, 10**8),
         ({"x-ms-retry-after-ms": "1500", "retry-after": "9"}, 429, 1.5),
         ({"x-ratelimit-reset": str(int(LATER.timestamp()))}, 429, 90),
         ({"x-ratelimit-reset": str(int(LATER.timestamp() * 1000))}, 429, 90),
@@ -55,6 +61,20 @@ def test_a_wait_is_understood_in_all_the_ways_servers_say_it(
 )
 def test_a_wait_is_told_in_words(seconds: int, words: str) -> None:
     assert told(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Fri, 31 Dec 9999 23:59:59 -1400",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "1 Jan 2026 00:00:00 +99999999999999",
+        "yesterday",
+    ],
+)
+def test_a_date_that_no_clock_can_show_tells_nothing(client: Make, told: str) -> None:
+    with serving(lambda _: Reply({}, headers={"Date": told})) as server:
+        assert client(server.url).get("x").date is None
 
 
 def test_the_next_request_waits_as_long_as_the_server_asked_for(client: Make, waits: Any) -> None:

