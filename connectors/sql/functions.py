@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 # What sqlglot knows by its meaning, whatever a dialect calls it; the names are those of its classes.
-_KNOWN = frozenset(
-    """
+_CLASSES = """
     And Or Xor Case If Coalesce Nullif Nvl2 Greatest Least Exists EqualNull DecodeCase Nanvl IsNan
     Cast TryCast CastToStrType Convert ConvertToCharset Collate Columns String Typeof
     ToChar ToNumber ToDouble NumberToStr ToBoolean TimeToStr StrToDate StrToTime StrToUnix
@@ -50,8 +49,8 @@ _KNOWN = frozenset(
     JSONBContainsTopKey JSONBDeleteAtPath JSONFormat JSONKeys JSONRemove JSONSet JSONStripNulls
     JSONTable JSONType JSONValueArray ParseJSON IsNullValue
     Unnest Explode ExplodingGenerateSeries GenerateSeries GenerateDateArray GenerateTimestampArray
-    """.split()
-)
+"""
+_KNOWN = frozenset(_CLASSES.split())
 # What sqlglot has no meaning for, by the name that is written.
 _COMMON = "concat_ws ifnull nullif coalesce trim ltrim rtrim btrim upper lower row char_length"
 _NAMED = {
