@@ -220,7 +220,7 @@ def test_sqlite_is_denied_by_the_authorizer_even_where_the_file_could_be_written
         ("mysql", "SELECT IFNULL(a, '0000-00-00') AS a, `order` FROM t LEFT JOIN u USING (id)"),
         ("mysql", "SELECT CONCAT(a, ' ', b) AS n FROM t WHERE s <> '*' AND d < :window_end"),
         ("sqlite", 'SELECT "a b", datetime(t, \'utc\') FROM [my table]'),
-        ("mssql", "SELECT TOP 5 [a], CONVERT(varchar, b, 126) AS b FROM dbo.t"),
+        ("mssql", "SELECT [a], CONVERT(varchar, b, 126) AS b FROM dbo.t"),
         ("oracle", "SELECT a, TO_CHAR(b, 'YYYY-MM-DD') AS b FROM t"),
     ],
 )  # fmt: skip
@@ -310,6 +310,33 @@ def test_functions_that_only_compute_are_let_through(backend: str, text: str) ->
     check(tidied(text), backend)
 
 
+@pytest.mark.parametrize(
+    ("backend", "text"),
+    [
+        ("postgresql", "SELECT a FROM t ORDER BY a LIMIT 100"),
+        ("postgresql", "SELECT a FROM t OFFSET 5"),
+        ("postgresql", "SELECT a FROM t FETCH FIRST 5 ROWS ONLY"),
+        ("postgresql", "(SELECT a FROM t LIMIT 5)"),
+        ("postgresql", "(SELECT a FROM t) LIMIT 5"),
+        ("postgresql", "SELECT a FROM (SELECT a FROM t LIMIT 5) x"),
+        ("postgresql", "WITH v AS (SELECT a FROM t LIMIT 5) SELECT a FROM v"),
+        ("mysql", "SELECT a FROM t UNION ALL (SELECT a FROM u LIMIT 5)"),
+        ("mysql", "SELECT a FROM t LIMIT 5, 10"),
+        ("sqlite", "SELECT a FROM t LIMIT -1 OFFSET 3"),
+        ("mssql", "SELECT TOP 5 a FROM dbo.t"),
+        ("oracle", "SELECT a FROM t FETCH FIRST 5 ROWS ONLY"),
+    ],
+)
+def test_a_query_that_ends_at_a_number_of_rows_is_refused(backend: str, text: str) -> None:
+    with pytest.raises(BadQuery, match="taken for deleted"):
+        check(tidied(text), backend)
+
+
+def test_a_number_of_rows_may_stand_where_a_single_value_is_looked_up() -> None:
+    text = "SELECT a, (SELECT n FROM d WHERE d.a = t.a ORDER BY n LIMIT 1) AS n FROM t"
+    check(tidied(text), "postgresql")
+
+
 def test_only_the_names_that_mean_something_can_be_bound(sqlite_clinic: Any) -> None:
     with pytest.raises(ValidationError, match="nothing is bound to :since"):
         sqlite_clinic.connector(query="SELECT * FROM t WHERE a > :since")
@@ -331,7 +358,7 @@ def test_a_text_that_was_found_right_is_not_parsed_again(
 def test_nobody_can_slip_a_text_past_the_parser() -> None:
     """Who can write into the memory still lacks the key that a seal is made with."""
     bad = "WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d"
-    forged = hmac.digest(b"", b"query\x002\x00postgresql\x00" + bad.encode(), "sha256").hex()
+    forged = hmac.digest(b"", b"query\x003\x00postgresql\x00" + bad.encode(), "sha256").hex()
     for key in (b"k" * 32, b""):
         with pytest.raises(BadQuery):
             approve(bad, "postgresql", memory={"query": forged}, key=key)
