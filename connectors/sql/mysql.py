@@ -151,7 +151,7 @@ class Mysql(Server):
         return None if seconds is None else now - timedelta(seconds=int(seconds) + 1)
 
     def quoted(self, column: str) -> str:
-        return column if column.isidentifier() else "`{}`".format(column.replace("`", ""))
+        return "`{}`".format(column.replace("`", "``"))
 
     def trouble_of(self, error: Exception) -> Trouble:
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0

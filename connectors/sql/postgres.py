@@ -169,10 +169,6 @@ class Postgres(Server):
             return Clock(datetime.fromisoformat(now))
         return Clock(datetime.fromisoformat(now), _instant(oldest), bool(sees))
 
-    def quoted(self, column: str) -> str:
-        plain = column.isidentifier() and column.islower()
-        return column if plain else '"{}"'.format(column.replace('"', ""))
-
     def trouble_of(self, error: Exception) -> Trouble:
         code = getattr(error, "sqlstate", None)
         if code:

@@ -57,12 +57,15 @@ class Reader:
         strategy, why = self._strategy()
         notes = [why] if why and known.get("strategy") != strategy else []
         if strategy == "cursor" and known.get("watermark") and not self._is_due(known):
-            column = self._server.quoted(self._options.cursor or "")
-            text = self._text if "watermark" in self._binds else since(self._text, column)
+            text = self._text if "watermark" in self._binds else self._since(window)
             values = self._values(window, self._begin(known))
             return Way(strategy, True, text, values, known, [], notes)
         values = self._values(window, FIRST)
         return Way(strategy, False, self._text, values, known, [self._stretch(window)], notes)
+
+    def _since(self, window: Window) -> str:
+        (column,) = self._real([self._options.cursor or ""], window)
+        return since(self._text, column)
 
     def _strategy(self) -> tuple[str, str]:
         """Return the strategy, and why where the settings leave it open."""
@@ -137,6 +140,7 @@ class Reader:
             rows.close()
             self._server.done()
         self._remember(kinds, way)
+        self._kit.memory["columns"] = {"of": self._of(), "names": list(rows.columns)}
         yield self._last(way, page, marks, nameless=nameless)
 
     def _page(self, way: Way, shape: Shape, batch: Sequence[tuple[Any, ...]]) -> Page:
@@ -246,6 +250,13 @@ class Reader:
             place=kit.name,
         )
 
+    def _real(self, names: Sequence[str], window: Window) -> list[str]:
+        """Return columns as the database calls them, quoted: `UpdatedAt` is found as `updated_at`."""
+        if (known := self._kit.memory.get("columns") or {}).get("of") != self._of():
+            known = {"names": self.columns(window)}
+        called = {fold(name): name for name in known["names"]}
+        return [self._server.quoted(called.get(fold(name), name)) for name in names]
+
     def _require_single(self, columns: Sequence[str]) -> None:
         """Of two columns with one name nobody could tell which is read."""
         own = {fold(name) for name in (*self._options.keys, self._options.cursor or "")}
@@ -286,8 +297,8 @@ class Reader:
         parts = {
             key: found for key in keys if (found := bound_as(keys_in(key, len(columns)), kinds))
         }
-        names = [self._server.quoted(column) for column in columns]
         asked = list(parts)
+        names = self._real(columns, Window(self._kit.now, self._kit.now)) if asked else []
         for begin_at in range(0, len(asked), _KEYS_AT_ONCE):
             some = asked[begin_at : begin_at + _KEYS_AT_ONCE]
             yield self._found(

@@ -101,8 +101,8 @@ class Server:
         return Clock(datetime.now(UTC))
 
     def quoted(self, column: str) -> str:
-        """Return a column's name as a statement writes it."""
-        return column if column.isidentifier() else f'"{column}"'
+        """Return a column's name as a statement writes it; it may be a reserved word."""
+        return '"{}"'.format(column.replace('"', '""'))
 
     def trouble_of(self, error: Exception) -> Trouble:
         """Return what a driver's error means."""

@@ -101,6 +101,10 @@ class Sqlite(Server):
         """
         return Clock(datetime.now(UTC))
 
+    def quoted(self, column: str) -> str:
+        # Not "so": where there is no such column SQLite takes that for a text.
+        return "`{}`".format(column.replace("`", "``"))
+
     def trouble_of(self, error: Exception) -> Trouble:
         said = str(error).lower()
         return next((trouble for word, trouble in _SAYS if word in said), troubles.OTHER)
