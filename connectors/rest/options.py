@@ -259,6 +259,16 @@ class RestOptions(HttpOptions):
         return tuple(List(stream, self) for stream in self.streams)
 
     @property
+    def by_itself(self) -> List:
+        """The list that a visit asked for by its id is read as.
+
+        What a stream lays over its records is true of that list alone: cancelled ones, listed apart,
+        are asked for at the same place as all others.
+        """
+        plain = (one for one in self.lists if one.gone is not True and not one.set)
+        return next(plain, List(Stream(request=self.lists[0].request), self))
+
+    @property
     def reads(self) -> Literal["watermark", "window", "snapshot"]:
         """How it is read, auto decided."""
         if self.strategy != "auto":

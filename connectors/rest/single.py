@@ -48,7 +48,7 @@ class _Asked:
     ) -> None:
         self._by, self._door, self._lookups, self._values = by, door, lookups, values
         self._shaper = Shaper(options, lookups)
-        self._one = options.lists[0]
+        self._one = options.by_itself
         self._record = found_at(by.record)
         self.absent: list[Record] = []  # of which a 404 says that they are gone
         self._found = False  # one visit at least, by its id

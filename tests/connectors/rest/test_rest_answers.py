@@ -534,6 +534,27 @@ def test_a_patient_behind_a_login_page_stops_the_source(api: Any) -> None:
         api.read()
 
 
+LIVE, CANCELLED = {"request": {"path": "/live"}}, {"request": {"path": "/cancelled"}}
+
+
+@pytest.mark.parametrize(
+    "streams",
+    [
+        [CANCELLED | {"gone": True}, LIVE],
+        [CANCELLED | {"set": {"status": "cancelled"}}, LIVE],
+        [CANCELLED | {"gone": True}],
+    ],
+    ids=["gone", "set", "alone"],
+)
+def test_a_visit_asked_for_by_its_id_is_not_taken_for_one_of_the_cancelled(
+    streams: list[Any], api: Any
+) -> None:
+    api.answers(lambda asked: Reply({"id": 1, "status": "booked"}))
+    api.settings(streams=streams, read_by_id={"path": "/b/{id}"})
+    (page,) = api.connector().reread(["1"])
+    assert [(r.gone, r.data["status"]) for r in page.records] == [(False, "booked")]
+
+
 def test_without_a_way_to_ask_nothing_is_reread(api: Any) -> None:
     api.settings(**LIST)
     assert not api.connector().rereads
