@@ -67,8 +67,16 @@ def parts_of(
         whom: list[Any] = list(who) if "partition" in named else [None]
         found += [(when, number, Part(number, one_of, when)) for when in days for one_of in whom]
     # Stretch by stretch, and in each list by list: what is nearest matters most.
+    # A later list has the last word (what is cancelled comes after what is booked), so one without
+    # days comes after every stretch of those before it.
     order = {id(when): at for at, when in enumerate(cut)}
-    found.sort(key=lambda entry: (order.get(id(entry[0]), 0), entry[1]))
+    dated = min((number for when, number, _ in found if when is not None), default=0)
+    found.sort(
+        key=lambda entry: (
+            order.get(id(entry[0]), len(cut) if entry[1] > dated else 0),
+            entry[1],
+        )
+    )
     return [part for _, _, part in found]
 
 

@@ -123,6 +123,29 @@ def test_a_window_is_read_in_slices_without_a_gap(api: Any) -> None:
     assert last.complete
 
 
+@pytest.mark.parametrize(
+    ("order", "walked"),
+    [
+        (["live", "cancelled"], ["/live", "/live", "/live", "/live", "/cancelled"]),
+        (["cancelled", "live"], ["/cancelled", "/live", "/live", "/live", "/live"]),
+    ],
+    ids=["after", "before"],
+)
+def test_a_list_without_days_has_the_same_last_word_with_slices_as_without(
+    order: list[str], walked: list[str], api: Any
+) -> None:
+    days = {"from": "{window_start}", "to": "{window_end}"}
+    streams = {
+        "live": {"request": {"path": "/live", "params": days}},
+        "cancelled": {"request": {"path": "/cancelled"}, "set": {"status": "cancelled"}},
+    }
+    api.answers(lambda asked: Reply([{"id": 1}]))
+    api.settings(streams=[streams[name] for name in order], slice="7d")
+    read = api.read(window=WEEKS)
+    assert [asked.path for asked in api.asked] == walked
+    assert read.records[-1].data.get("status") == ("cancelled" if order[-1] != "live" else None)
+
+
 def test_dates_never_ask_for_less_than_their_slice(api: Any) -> None:
     params = {"from": "{window_start:date}", "to": "{window_end:date}"}
     api.settings(request={"path": "/bookings", "params": params}, slice="14d")
