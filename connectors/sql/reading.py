@@ -127,6 +127,7 @@ class Reader:
         rows = self._server.ask(way.text, way.values, self._options.fetch_size)
         try:
             shape, at = self._shape(rows), self._cursor_at(rows)
+            self._require_what_was_read(rows.columns)
             kinds, nameless, page = Kinds(shape.key), False, self._page(way, shape, [])
             for batch in self._counted(rows):
                 if at is not None:
@@ -221,6 +222,7 @@ class Reader:
         try:
             self._shape(rows)
             self._cursor_at(rows)
+            self._require_what_was_read(rows.columns)
             return rows.columns
         finally:
             rows.close()
@@ -267,6 +269,25 @@ class Reader:
                 raise Refused(
                     f"two columns of the query are called {name}",
                     fix="give one of them another name with AS",
+                )
+
+    def _require_what_was_read(self, columns: Sequence[str]) -> None:
+        """Refuse a read that lacks a column it had: without a status all visits would be booked again.
+
+        A query that somebody changed may give what it likes.
+        """
+        known, wanted = self._kit.memory.get("columns") or {}, self._kit.columns
+        if wanted is None or known.get("of") != self._of():
+            return
+        now = {fold(name) for name in columns}
+        groups = [*wanted.required, *(group for group, _ in wanted.hoped)]
+        for name in known["names"]:
+            told = any(fold(name) in group and group & now for group in groups)
+            if fold(name) in wanted.names - now and not told:
+                raise Refused(
+                    f"the query no longer gives the column {name}, which the mapping reads",
+                    fix=f"see `clinicrelay check {self._kit.name} --connect`; name the column in the "
+                    "query with AS, or name all others there where it is gone for good",
                 )
 
     def _cursor_at(self, rows: Rows) -> int | None:
@@ -317,6 +338,7 @@ class Reader:
         rows = self._server.ask(text, values, self._options.fetch_size)
         try:
             shape = self._shape(rows)
+            self._require_what_was_read(rows.columns)
             there = [row for batch in rows for row in batch]
         finally:
             rows.close()

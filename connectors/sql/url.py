@@ -6,6 +6,7 @@ No sentence here repeats any part of a URL: what stands in the wrong place may b
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from clinicrelay.settings.values import wrong
@@ -58,6 +59,7 @@ def read_url(value: str) -> str:
     if driver not in _DRIVERS.get(backend, (driver,)) and driver:
         named = f"+{_DRIVERS[backend][-1]}" if backend != "sqlite" else ""
         raise wrong("this driver is not one that is read with", f"begin with {backend}{named}://")
+    _check_dialect(backend, scheme)
     _check_options(backend, rest)
     if backend in ("postgresql", "mysql") and rest.partition("?")[0].count("@") > 1:
         raise wrong(
@@ -65,6 +67,21 @@ def read_url(value: str) -> str:
             "write @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F",
         )
     return f"{_SCHEMES.get(scheme, scheme)}://{rest}"
+
+
+def _check_dialect(backend: str, scheme: str) -> None:
+    """Refuse what nothing here can read, with what was meant where that is likely."""
+    if backend in ("postgresql", "mysql", "sqlite", "mssql", "oracle"):
+        return
+    from sqlalchemy.dialects import registry
+    from sqlalchemy.exc import NoSuchModuleError
+
+    try:
+        registry.load(scheme.replace("+", "."))
+    except (NoSuchModuleError, ImportError):
+        near = get_close_matches(backend, [*_SCHEMES, "sqlite"], 1)
+        fix = f"did you mean {near[0]}://?" if near else _EXAMPLE
+        raise wrong("the URL begins with no database that is known here", fix) from None
 
 
 def _check_options(backend: str, rest: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clinicrelay.contracts import Columns
 from clinicrelay.errors import Refused
 
 NAMES = {
@@ -57,3 +58,39 @@ def test_sqlite_takes_no_missing_column_for_a_text(sqlite_clinic: Any) -> None:
     sqlite_clinic.run("ALTER TABLE appointments RENAME COLUMN updated_at TO written")
     with pytest.raises(Refused):
         sqlite_clinic.read(first.cursor, **how)
+
+
+STAR = {"query": "SELECT * FROM appointments"}
+READ = Columns(
+    names=frozenset({"appointmentid", "status", "state", "patientemail", "patientphone", "mobile"}),
+    required=(frozenset({"appointmentid"}),),
+    hoped=((frozenset({"patientphone", "mobile"}), "nobody is reached by phone"),),
+)
+
+
+@pytest.mark.parametrize("column", ["status", "patient_email"])
+@pytest.mark.parametrize("way", [{}, {"cursor": "updated_at"}])
+def test_a_column_that_was_read_and_is_gone_ends_the_read(
+    clinic: Any, column: str, way: dict[str, str]
+) -> None:
+    clinic.open()
+    clinic.book(1)
+    how = STAR | way | {"columns": READ}
+    first = clinic.read(**how)
+    clinic.run(f"ALTER TABLE appointments RENAME COLUMN {column} TO other")
+    for known in (first.cursor, None, first.cursor):
+        with pytest.raises(Refused, match=f"no longer gives the column {column}") as error:
+            clinic.read(known, **how)
+    assert "check" in error.value.fix
+    with pytest.raises(Refused, match=column):
+        list(clinic.connector(**how).reread(["A-1"]))
+    assert clinic.read(**how | {"query": "SELECT * FROM appointments a"}).records
+
+
+def test_a_column_that_nobody_reads_may_go(clinic: Any) -> None:
+    clinic.open()
+    clinic.book(1)
+    first = clinic.read(**STAR, columns=READ)
+    clinic.run("ALTER TABLE appointments RENAME COLUMN doctor_id TO other")
+    clinic.run("ALTER TABLE appointments RENAME COLUMN patient_phone TO mobile")
+    assert clinic.read(first.cursor, **STAR, columns=READ).records

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
 from clinicrelay.contracts import Page
@@ -221,3 +222,22 @@ def test_check_tells_that_other_transactions_are_not_seen(clinic: Any) -> None:
 
 def test_check_of_a_source_that_is_away_says_only_that(sqlite_clinic: Any) -> None:
     assert codes(sqlite_clinic, url="sqlite:///nowhere.db").keys() == {"unreachable"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        ("postgresq", "postgresql://"),
+        ("mysq", "mysql://"),
+        ("sqllite", "sqlite://"),
+        ("foo", "write postgresql://"),
+        ("nodb+nodriver", "write postgresql://"),
+    ],
+)
+def test_a_url_of_no_known_database_is_refused_when_it_is_read(
+    sqlite_clinic: Any, scheme: str, said: str
+) -> None:
+    with pytest.raises(ValidationError, match="no database that is known here") as error:
+        sqlite_clinic.connector(url=f"{scheme}://reader:hush@db.example/x")
+    assert said in str(error.value.errors()[0])
+    assert "hush" not in str(error.value)
