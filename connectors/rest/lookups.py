@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import msgspec
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import Unwelcome
+from clinicrelay.http import NotAnswered, Unwelcome
 from clinicrelay.model import Issue
 from connectors.rest.asking import asking_for, pairs
 from connectors.rest.door import Asking, Door, found_at
@@ -23,6 +23,7 @@ from connectors.rest.placeholders import Unfit, Values, filled
 from connectors.rest.requests import Lookup, Request
 
 _MOST_REMEMBERED = 5000  # fingerprints of one lookup; each takes 60 bytes
+_FEW = 3  # that cannot be read one after another, before it is the server's affair and not theirs
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -33,13 +34,20 @@ class Lookups:
         self._each = [_One(name, lookup, door, kit, values) for name, lookup in lookups.items()]
 
     def prepare(self, items: Sequence[Any]) -> None:
-        """Ask for what no fingerprint is known of. Raises what the client raises."""
+        """Ask for what no fingerprint is known of. Raises what the client raises.
+
+        What is refused of a few is noted (see `closed`); of many in a row it is raised.
+        """
         for one in self._each:
             one.prepare(items)
 
     def answered(self, items: Sequence[Any]) -> list[Any]:
         """Return the entries of which everything is known that they refer to."""
         return [item for item in items if all(one.knows(item) for one in self._each)]
+
+    def closed(self, item: Any) -> str | None:
+        """Return the name of something that a record refers to and that could not be read."""
+        return next((one.name for one in self._each if one.is_closed(item)), None)
 
     def digests(self, item: Any) -> Iterator[bytes]:
         """Yield a fingerprint of each thing that a record refers to."""
@@ -73,6 +81,8 @@ class _One:
         self._ref, self._records = found_at(lookup.ref), found_at(lookup.records)
         self._id = found_at(lookup.id)
         self._found: dict[str, Any] = {}
+        self._closed: set[str] = set()
+        self._in_a_row: list[Unwelcome | NotAnswered] = []
         self._memory, self._now = kit.memory, int(kit.now.timestamp())
         self._room = f"lookup.{name}"
         self._known: dict[str, list[Any]] = dict(self._memory.get(self._room) or {})
@@ -102,10 +112,32 @@ class _One:
 
     def prepare(self, items: Sequence[Any]) -> None:
         wanted = dict.fromkeys(ref for item in items for ref in self.refs(item))
-        self._fetch([ref for ref in wanted if ref not in self._found and not self._fresh(ref)])
+        known = self._found.keys() | self._closed
+        refs = [ref for ref in wanted if ref not in known and not self._fresh(ref)]
+        if self._lookup.in_batches:
+            self._fetch(refs)
+            return
+        for ref in refs:
+            self._try(ref)
+
+    def _try(self, ref: str) -> None:
+        """Ask for one; that it cannot be read is its own affair, unless others fare the same."""
+        try:
+            self._fetch([ref])
+        except (Unwelcome, NotAnswered) as error:
+            self._in_a_row.append(error)
+            if getattr(error, "status", 0) == 401 or len(self._in_a_row) > _FEW:
+                raise self._in_a_row[0] from None
+            self._closed.add(ref)
+        else:
+            self._in_a_row = []
+
+    def is_closed(self, item: Any) -> bool:
+        return any(ref in self._closed for ref in self.refs(item))
 
     def knows(self, item: Any) -> bool:
-        return all(ref in self._found or self._fresh(ref) for ref in self.refs(item))
+        known = self._found.keys() | self._closed
+        return all(ref in known or self._fresh(ref) for ref in self.refs(item))
 
     def digest(self, ref: str) -> bytes:
         if ref in self._found:

@@ -203,7 +203,7 @@ class Reading:
         yield self._page(*self._shaper.shape(items, one, values, place))
 
     def _page(self, records: Sequence[Record], bad: Sequence[Unreadable]) -> Page:
-        self._nameless = self._nameless or bool(bad)
+        self._nameless = self._nameless or any(entry.key is None for entry in bad)
         self._lookups.remember()
         cursor = self._cursor(unjudged=True)
         return Page(self.scope, records, bad, cursor=cursor, changes=self.changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -46,13 +46,15 @@ class Shaper:
     ) -> tuple[Sequence[Record], list[Unreadable]]:
         """Return records, made when they are looked at, and what is no record."""
         bad = [_unreadable(item, n, place) for n, item in _numbered(items) if not _is_object(item)]
+        is_gone = _gone(one.gone)
+        bad += self._without_reference(items, is_gone, place)
+        closed = {entry.place for entry in bad}
         extra = filled(one.set, values)
         laid = [
             (n, {**item, **extra} if extra else item)
             for n, item in _numbered(items)
-            if _is_object(item)
+            if f"{place}, record {n}" not in closed
         ]
-        is_gone = _gone(one.gone)
         gone = [is_gone(item) for _, item in laid]
         texts = [_encode(item) for _, item in laid]
         digests = [
@@ -74,6 +76,21 @@ class Shaper:
             )
 
         return Unmade(digests, make), bad
+
+    def _without_reference(
+        self, items: Sequence[Any], is_gone: Any, place: str
+    ) -> Iterator[Unreadable]:
+        """Yield entries whose patient, say, could not be read: what is known of them stays."""
+        for number, item in _numbered(items):
+            if _is_object(item) and not is_gone(item) and (name := self._lookups.closed(item)):
+                yield Unreadable(
+                    place=f"{place}, record {number}",
+                    reason="reference_not_found",
+                    raw=_encode(item).decode("utf-8", "replace"),
+                    detail=f"the {name} that it refers to could not be read",
+                    field=name,
+                    key=self.name(item),
+                )
 
     def need(self, items: Sequence[Any], one: List) -> list[Any]:
         """Return the entries whose references matter: what is gone refers to nothing."""

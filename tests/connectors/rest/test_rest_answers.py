@@ -69,6 +69,27 @@ def test_a_page_for_people_is_no_answer(api: Any) -> None:
         api.read()
 
 
+def test_a_token_that_cannot_be_read_is_a_login_without_one(api: Any) -> None:
+    api.answers(Session())
+    said = login()
+    api.settings(**(said | {"login": said["login"] | {"token": "sum(session)"}}))
+    with pytest.raises(Refused, match="gave no token"):
+        api.read()
+
+
+def test_a_patient_whom_a_path_cannot_find_is_not_there(api: Any) -> None:
+    api.answers(Clinic())
+    api.settings(**LIST, lookups={"patient": BY_URL | {"records": "sort(phone)"}})
+    assert api.read().records[1].issues[0].code == "reference_not_found"
+
+
+def test_a_hundred_thousand_brackets_are_no_json(api: Any) -> None:
+    api.answers(lambda asked: Reply(b"[" * 100_000, headers={"Content-Type": "application/json"}))
+    api.settings(**LIST)
+    with pytest.raises(Refused, match="not JSON"):
+        api.read()
+
+
 def test_half_a_surrogate_in_one_name_costs_nobody_else_the_page(api: Any) -> None:
     api.answers(lambda asked: Reply(b'[{"id": 1, "name": "\\ud83d"}, {"id": 2}]'))
     api.settings(**LIST)
@@ -295,6 +316,37 @@ def test_patients_that_we_may_not_read_stop_the_source_before_they_lose_their_ph
     api.answers(lambda a: Reply({}, 403) if "patients" in a.path else clinic(a))
     api.settings(**LIST, lookups={"patient": BY_URL})
     with pytest.raises(Refused, match=r"403 to GET /patients/\{id\}"):
+        api.read()
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_one_patient_who_cannot_be_read_costs_nobody_else_the_source(status: int, api: Any) -> None:
+    clinic = Clinic()
+    api.answers(lambda a: Reply({}, status) if a.path == "/patients/2" else clinic(a))
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    read = api.read()
+    assert (len(read.records), read.pages[-1].complete) == (80, True)
+    told = [(b.key, b.place, b.reason, b.field) for b in read.unreadable][:2]
+    assert told == [
+        ("2", "/bookings page 1, record 3", "reference_not_found", "patient"),
+        ("7", "/bookings page 1, record 8", "reference_not_found", "patient"),
+    ]
+    assert read.records[2].place == "/bookings page 1, record 4"
+
+
+def test_a_401_of_one_patient_stops_the_source(api: Any) -> None:
+    clinic = Clinic()
+    api.answers(lambda a: Reply({}, 401) if a.path == "/patients/2" else clinic(a))
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    with pytest.raises(Refused):
+        api.read()
+
+
+def test_a_server_in_trouble_with_all_patients_is_tried_later(api: Any) -> None:
+    clinic = Clinic()
+    api.answers(lambda a: Reply({}, 500) if "patients" in a.path else clinic(a))
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    with pytest.raises((TryLater, Refused)):
         api.read()
 
 
