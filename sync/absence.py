@@ -73,6 +73,7 @@ def ask_by_key(
     try:
         keys = [visit.source_key for visit in missing[:_ASKED_AT_ONCE]]
         for answer in source.connector.reread(keys):
+            source.notes.extend(answer.notes)
             keep_page(source, reading, replace(answer, changes=True, last=True, cursor={}))
     except (TryLater, Refused) as error:
         source.notes.append(f"{len(missing)} visits that were not named stay as they are: {error}")

@@ -197,6 +197,13 @@ def test_a_server_that_says_nowhere_is_told(client: Make, town: Any, metadata: A
     assert "auth.token_url" in told.value.fix
 
 
+@pytest.mark.parametrize("there", ["http://[", "//[x", "mailto:x", "http://a\x1b.example"])
+def test_a_token_address_that_is_none_is_told(client: Make, town: Any, there: str) -> None:
+    town.configuration["token_endpoint"] = there
+    with pytest.raises(NoToken, match="does not say where tokens are given"):
+        client(smart()).get("Slot")
+
+
 def test_a_token_address_that_is_not_encrypted_gets_nothing(client: Make, town: Any) -> None:
     town.configuration["token_endpoint"] = "http://auth.example/token"
     with pytest.raises(Unwelcome, match=r"auth\.example is not encrypted"):
