@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import msgspec
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import NotAnswered, Unwelcome
+from clinicrelay.http import Foreign, NotAnswered, Unwelcome
 from clinicrelay.model import Issue
 from connectors.rest.asking import asking_for, pairs
 from connectors.rest.door import Asking, Door, found_at
@@ -126,7 +126,9 @@ class _One:
             self._fetch([ref])
         except (Unwelcome, NotAnswered) as error:
             self._in_a_row.append(error)
-            if getattr(error, "status", 0) == 401 or len(self._in_a_row) > _FEW:
+            # Sent to a login page, or told to log in: that is nothing about this one person.
+            at_the_door = isinstance(error, Foreign) or getattr(error, "status", 0) == 401
+            if at_the_door or len(self._in_a_row) > _FEW:
                 raise self._in_a_row[0] from None
             self._closed.add(ref)
         else:
