@@ -49,7 +49,7 @@ class Rows:
     def _fetch(self) -> Sequence[tuple[Any, ...]]:
         with self._server.translated():
             rows = self._server.fetch(self._cursor, self._size)
-        self.ended = len(rows) < self._size
+        self.ended = len(rows) < (self._size if self._server.fills_batches else 1)
         return rows
 
     def close(self) -> None:
@@ -66,6 +66,7 @@ class Server:
     backend = ""
     extra = ""  # what brings the driver
     tested = False
+    fills_batches = True  # whether a batch that is not full is the last
 
     def __init__(self, url: Any, *, timeout: timedelta, folder: Any) -> None:
         self.url, self.timeout, self.folder = url, timeout, folder

@@ -25,7 +25,11 @@ _READS = frozenset(
 )
 _BUSY_SECONDS = 5
 _STEPS = 20_000  # of SQLite's machine between two looks at the clock
+_LONGEST = 4_000_000  # bytes of a value, and of a row: a file can hold what fills our memory
+_AT_ONCE = 32_000_000  # bytes of rows that are held at a time
 _SAYS = (
+    ("too big", troubles.TOO_BIG),
+    ("too large", troubles.TOO_BIG),
     ("no such table", troubles.NO_TABLE),
     ("no such column", troubles.NO_COLUMN),
     ("unable to open", troubles.NO_FILE),
@@ -49,6 +53,7 @@ class Sqlite(Server):
     backend = "sqlite"
     tested = True
     driver = sqlite3
+    fills_batches = False
 
     def __init__(self, url: Any, *, timeout: Any, folder: Path) -> None:
         super().__init__(url, timeout=timeout, folder=folder)
@@ -70,6 +75,7 @@ class Sqlite(Server):
         )
         connection.execute("PRAGMA query_only=ON")
         connection.execute("PRAGMA trusted_schema=OFF")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
         connection.text_factory = _text
         connection.set_authorizer(_authorize)
         connection.set_progress_handler(self._is_late, _STEPS)
@@ -80,8 +86,14 @@ class Sqlite(Server):
         cursor.execute(statement, bound)
 
     def fetch(self, cursor: Any, size: int) -> Sequence[tuple[Any, ...]]:
+        """Return fewer rows than `size` where they are large."""
         self._begin_to_wait()
-        return super().fetch(cursor, size)
+        rows: list[tuple[Any, ...]] = []
+        held = 0
+        while len(rows) < size and held < _AT_ONCE and (row := cursor.fetchone()) is not None:
+            rows.append(row)
+            held += sum(len(cell) for cell in row if isinstance(cell, str | bytes))
+        return rows
 
     def _begin_to_wait(self) -> None:
         self._deadline = time.monotonic() + self.timeout.total_seconds()

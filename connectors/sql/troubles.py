@@ -71,6 +71,10 @@ TOO_LONG = Trouble(
     "make an index on the cursor column or on the visit's start, or raise timeout",
     soon=True,
 )
+TOO_BIG = Trouble(
+    "a row holds more than 4 MB: no visit does",
+    "name the columns that are needed, without pictures and files, in place of *",
+)
 LOCKED = Trouble("another program holds a lock on what the query reads", soon=True)
 LOST = Trouble("the connection to {place} was lost while it was read", soon=True)
 BUSY = Trouble("{place} has no connection left for us", soon=True)

@@ -241,3 +241,26 @@ def test_a_url_of_no_known_database_is_refused_when_it_is_read(
         sqlite_clinic.connector(url=f"{scheme}://reader:hush@db.example/x")
     assert said in str(error.value.errors()[0])
     assert "hush" not in str(error.value)
+
+
+def test_a_value_that_would_fill_the_memory_ends_the_read(sqlite_clinic: Any) -> None:
+    sqlite_clinic.open()
+    sqlite_clinic.book(1)
+    sqlite_clinic.run("UPDATE appointments SET status = zeroblob(5000000)")
+    with pytest.raises(Refused, match="more than 4 MB"):
+        sqlite_clinic.read()
+    server = sqlite_clinic.connector().server
+    with pytest.raises(Refused, match="more than 4 MB"):
+        server.ask("SELECT zeroblob(900000000) AS a", {}, 10)
+
+
+def test_large_rows_come_in_smaller_batches_and_all_of_them(
+    sqlite_clinic: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.sql.sqlite._AT_ONCE", 20_000)
+    sqlite_clinic.open()
+    sqlite_clinic.book(*range(50))
+    sqlite_clinic.run("UPDATE appointments SET status = printf('%04000d', 1)")
+    read = sqlite_clinic.read()
+    assert len(read.records) == 50
+    assert max(len(page.records) for page in read.pages) <= 5
