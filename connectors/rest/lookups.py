@@ -6,7 +6,7 @@ unchanged patient costs no request for as long as `cache` says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
@@ -24,6 +24,7 @@ from connectors.rest.requests import Lookup, Request
 
 _MOST_REMEMBERED = 5000  # fingerprints of one lookup; each takes 60 bytes
 _FEW = 3  # that cannot be read one after another, before it is the server's affair and not theirs
+_MET, _MOST_MET = "met", 20_000  # entries; each takes 20 bytes
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -32,18 +33,32 @@ class Lookups:
 
     def __init__(self, lookups: Mapping[str, Lookup], door: Door, kit: Kit, values: Values) -> None:
         self._each = [_One(name, lookup, door, kit, values) for name, lookup in lookups.items()]
+        self._memory = kit.memory
+        # Entries that an earlier page brought: only what is new or changed is looked at again.
+        self._met: dict[str, None] = dict.fromkeys(self._memory.get(_MET) or ())
+        self._news: list[str] = []
 
     def prepare(self, items: Sequence[Any]) -> None:
         """Ask for what no fingerprint is known of. Raises what the client raises.
 
         What is refused of a few is noted (see `closed`); of many in a row it is raised.
         """
+        new = {id(item) for item in items if _mark(item) not in self._met} if self._each else set()
         for one in self._each:
-            one.prepare(items)
+            one.prepare(items, new)
 
     def answered(self, items: Sequence[Any]) -> list[Any]:
         """Return the entries of which everything is known that they refer to."""
-        return [item for item in items if all(one.knows(item) for one in self._each)]
+        return [
+            item
+            for item in items
+            if all(one.knows(item, new=_mark(item) not in self._met) for one in self._each)
+        ]
+
+    def meet(self, items: Sequence[Any]) -> None:
+        """Note entries that the next page brings, with everything that they refer to."""
+        if self._each:
+            self._news += [_mark(item) for item in items]
 
     def closed(self, item: Any) -> str | None:
         """Return the name of something that a record refers to and that could not be read."""
@@ -66,6 +81,12 @@ class Lookups:
         """Put the fingerprints where they outlive the run, with the page they belong to."""
         for one in self._each:
             one.remember()
+        if self._news:
+            for mark in self._news:
+                self._met.pop(mark, None)
+                self._met[mark] = None
+            self._news = []
+            self._memory[_MET] = list(self._met)[-_MOST_MET:]
 
     @property
     def notes(self) -> Iterator[str]:
@@ -110,10 +131,13 @@ class _One:
         bare = text.partition("?")[0].partition("#")[0]
         return unquote(bare.rstrip("/").rpartition("/")[2]) if "/" in text else text
 
-    def prepare(self, items: Sequence[Any]) -> None:
-        wanted = dict.fromkeys(ref for item in items for ref in self.refs(item))
+    def prepare(self, items: Sequence[Any], new: Set[int]) -> None:
+        wanted: dict[str, bool] = {}
+        for item in items:
+            for ref in self.refs(item):
+                wanted[ref] = wanted.get(ref, False) or id(item) in new
         known = self._found.keys() | self._closed
-        refs = [ref for ref in wanted if ref not in known and not self._fresh(ref)]
+        refs = [r for r, ours in wanted.items() if r not in known and (ours or not self._fresh(r))]
         if self._lookup.in_batches:
             self._fetch(refs)
             return
@@ -131,15 +155,16 @@ class _One:
             if at_the_door or len(self._in_a_row) > _FEW:
                 raise self._in_a_row[0] from None
             self._closed.add(ref)
+            self._news = self._known.pop(_hidden(ref), None) is not None or self._news
         else:
             self._in_a_row = []
 
     def is_closed(self, item: Any) -> bool:
         return any(ref in self._closed for ref in self.refs(item))
 
-    def knows(self, item: Any) -> bool:
+    def knows(self, item: Any, *, new: bool) -> bool:
         known = self._found.keys() | self._closed
-        return all(ref in known or self._fresh(ref) for ref in self.refs(item))
+        return all(ref in known or (not new and self._fresh(ref)) for ref in self.refs(item))
 
     def digest(self, ref: str) -> bytes:
         if ref in self._found:
@@ -226,6 +251,10 @@ def _batches(refs: Sequence[str], size: int) -> Iterable[Sequence[str]]:
 
 def _hidden(ref: str) -> str:
     return blake2b(ref.encode(), digest_size=8).hexdigest()
+
+
+def _mark(item: Any) -> str:
+    return blake2b(_encode(item), digest_size=8).hexdigest()
 
 
 def _digest(found: Any) -> bytes:

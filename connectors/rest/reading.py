@@ -197,9 +197,11 @@ class Reading:
         except Spent:
             known = self._lookups.answered(items)
             if known:
+                self._lookups.meet(known)
                 yield self._page(*self._shaper.shape(known, one, values, place))
             raise
         self._at = beyond
+        self._lookups.meet(items)
         yield self._page(*self._shaper.shape(items, one, values, place))
 
     def _page(self, records: Sequence[Record], bad: Sequence[Unreadable]) -> Page:

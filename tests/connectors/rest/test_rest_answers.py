@@ -398,6 +398,31 @@ def test_a_budget_that_ends_among_patients_loses_none_of_them(api: Any) -> None:
     assert len(met) == 80
 
 
+def test_a_budget_that_ends_among_patients_of_changed_visits_gets_further_each_run(
+    api: Any,
+) -> None:
+    clinic, day = Clinic(), ["2026-12-01"]
+
+    def answer(asked: Asked) -> Reply:
+        if "patients" in asked.path:
+            return clinic(asked)
+        return Reply([{"id": n, "day": day[0], "patient": clinic._ref(n % 5)} for n in range(100)])
+
+    api.answers(answer)
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    known = set(api.read().pages[0].digests)
+    api.budget, day[0], cursor, ended = 3, "2026-12-02", None, []
+    for _ in range(3):
+        made, last = [], None
+        for last in api.connector().pull(cursor, WINDOW_OF(api)):
+            # As sync does: what is new is made, what is known is passed over.
+            made += [last.records[n] for n, d in enumerate(last.digests) if d not in known]
+            known |= set(last.digests)
+        cursor = last.cursor
+        ended.append((len(made), last.complete))
+    assert ended == [(40, False), (40, False), (20, True)]
+
+
 def test_a_reference_to_another_host_is_not_followed_and_stops_nobody(api: Any) -> None:
     rows = [{"id": 1, "patient": "https://elsewhere.example/p/1"}, {"id": 2, "patient": None}]
     api.answers(lambda asked: Reply(rows))
