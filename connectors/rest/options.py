@@ -248,6 +248,13 @@ class RestOptions(HttpOptions):
                     f"a path of a request can hold {', '.join(sorted(usual))}, and no other",
                     "write {watermark} under params, or into the path of changes",
                 )
+            _only("changes", one.changes_request.path, usual | {"watermark"})
+        if self.partition is not None and self.partition.request is not None:
+            _only("partition.request", self.partition.request.path, set())
+        for name, lookup in self.lookups.items():
+            _only(f"lookups.{name}", lookup.path or "", {"ids" if lookup.in_batches else "id"})
+        if self.read_by_id is not None:
+            _only("read_by_id", self.read_by_id.path, {"id"})
         return self
 
     @property
@@ -283,6 +290,17 @@ class RestOptions(HttpOptions):
     def key_paths(self) -> tuple[str, ...]:
         """The paths that a key is made of."""
         return (self.key,) if isinstance(self.key, str) else self.key
+
+
+def _only(place: str, path: str, allowed: set[str]) -> None:
+    """Refuse a path with a placeholder that has no value there: nothing could be asked for."""
+    for name in dict.fromkeys(names_within(path)):
+        if name not in allowed:
+            can = " or ".join(f"{{{one}}}" for one in sorted(allowed)) or "no placeholder"
+            raise wrong(
+                f"the path of {place} holds {{{name}}}, which has no value there",
+                f"such a path can hold {can}",
+            )
 
 
 class List:

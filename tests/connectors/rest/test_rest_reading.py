@@ -124,6 +124,31 @@ def test_a_window_is_read_in_slices_without_a_gap(api: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ({"changes": {"path": "/b/{id}", "params": {"s": "{watermark}"}}}, "changes"),
+        ({"lookups": {"patient": {"ref": "p", "path": "/p/{id}/{partition}"}}}, "lookups.patient"),
+        ({"lookups": {"patient": {"ref": "p", "path": "/p/{id}/{ids}"}}}, "lookups.patient"),
+        ({"read_by_id": {"path": "/b/{id}/{window_start:date}"}}, "read_by_id"),
+        (
+            {
+                "request": {"path": "/b", "params": {"who": "{partition}"}},
+                "partition": {"by": "who", "request": {"path": "/d/{window_start:date}"}},
+            },
+            "partition.request",
+        ),
+    ],
+    ids=["changes", "lookup", "batch", "by-id", "partition"],
+)
+def test_a_path_with_a_placeholder_that_has_no_value_there_is_refused_at_load(
+    said: dict[str, Any], place: str, api: Any
+) -> None:
+    api.settings(**({"request": {"path": "/b"}} | said))
+    with pytest.raises(ValidationError, match=f"the path of {place} holds"):
+        api.connector()
+
+
+@pytest.mark.parametrize(
     ("order", "walked"),
     [
         (["live", "cancelled"], ["/live", "/live", "/live", "/live", "/cancelled"]),
