@@ -69,7 +69,7 @@ class Ehr:
             return Reply(CAPABLE)
         if found != "Appointment":
             known = self.visits.get(found.rpartition("/")[2])
-            return Reply(as_fhir(known)[0]) if known else Reply({"resourceType": "x"}, 404)
+            return Reply(as_fhir(known)[0]) if known else Reply(NOT_THERE, 404)
         some, left = self.page_of(asked, "_page")
         links = [{"relation": "self", "url": f"{self.url}/r4/Appointment?{query(asked)}"}]
         if left is not None:
@@ -92,6 +92,10 @@ def query(asked: Asked, page: int | None = None) -> str:
     return urlencode([*pairs, *([("_page", str(page))] if page is not None else [])])
 
 
+NOT_THERE = {
+    "resourceType": "OperationOutcome",
+    "issue": [{"severity": "error", "code": "not-found"}],
+}
 CAPABLE = {
     "resourceType": "CapabilityStatement",
     "fhirVersion": "4.0.1",
