@@ -136,7 +136,8 @@ def _places(samples: Sequence[Sample]) -> list[_Place]:
 def _leaves(value: Any, steps: _Steps) -> Iterator[tuple[_Steps, str]]:
     if isinstance(value, Mapping) and len(steps) < _DEEP:
         for name, inner in value.items():
-            yield from _leaves(inner, (*steps, str(name)))
+            if str(name).isprintable():  # what YAML cannot hold, no mapping can name
+                yield from _leaves(inner, (*steps, str(name)))
     elif isinstance(value, list) and value and len(steps) < _DEEP:
         yield from _leaves(value[0], (*steps, "[0]"))
     elif steps and isinstance(value, str | int | float) and not isinstance(value, bool):
@@ -284,7 +285,7 @@ def _statuses(seen: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Return what status words mean in exports, and which of them no export has used yet."""
     known = load("clinic_csv", Path()).fields["status"]
     table, unknown = {}, []
-    for word in filter(None, seen):
+    for word in filter(str.isprintable, filter(None, seen)):
         meaning = None
         for ours in (known.table or {}).items():
             if fold(ours[0]) == fold(word) and fold(word):

@@ -92,6 +92,11 @@ def test_birthdays_and_dates_of_entry_are_no_starts() -> None:
     assert draft([row]).places["start"] == "when_date"
 
 
+def test_a_name_that_no_file_can_hold_is_passed_over(tmp_path: Path) -> None:
+    row = {"id": 1, "start": "2026-12-01 10:00", "patient\x7fid": 5, "status": "a\x07b"}
+    assert understood(draft([row]), tmp_path, {**row, "status": None}).key == "1"
+
+
 def test_people_without_a_name_for_it_are_not_told_apart_by_chance() -> None:
     assert draft([{"colour": "red", "size": 3}]).lacking == [
         "key", "start", "status", "patient.key", "practitioner.key",
