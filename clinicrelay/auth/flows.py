@@ -57,14 +57,17 @@ def credentials_of(
     if isinstance(auth, QueryAuth):
         return InQuery(auth.name, auth.value.get_secret_value())
 
-    from clinicrelay.auth.buying import Buyer
+    from clinicrelay.auth.buying import Buyer, Grant
     from clinicrelay.auth.tokens import Tokens
 
     if isinstance(auth, OAuth2):
-        from clinicrelay.auth.secret import WithSecret as Grant
+        from clinicrelay.auth.secret import WithSecret
+
+        grant: Grant = WithSecret(options, scope)
     else:
-        from clinicrelay.auth.smart import WithStatement as Grant  # type: ignore[assignment]
-    grant = Grant(options, scope)
+        from clinicrelay.auth.smart import WithStatement
+
+        grant = WithStatement(options, scope)
     return WithToken(Tokens(Buyer(options, grant, sleep=sleep, clock=clock).buy, clock))
 
 

@@ -129,9 +129,11 @@ def _of_jwk(text: str, kid: str | None) -> tuple[Private, str | None]:
     from jwt.exceptions import InvalidKeyError
 
     jwk = _chosen(text, kid)
-    reader = {"EC": ECAlgorithm, "RSA": RSAAlgorithm}.get(str(jwk.get("kty")))
+    readers: dict[str, type[ECAlgorithm] | type[RSAAlgorithm]]
+    readers = {"EC": ECAlgorithm, "RSA": RSAAlgorithm}
+    reader = readers.get(str(jwk.get("kty")))
     try:
-        made = reader.from_jwk(jwk) if reader else None  # type: ignore[attr-defined]
+        made = reader.from_jwk(jwk) if reader else None
     except (InvalidKeyError, ValueError, TypeError, KeyError):
         raise KeyUnusable("is a damaged JWK", "copy the key again, the whole of it") from None
     own = jwk.get("kid")

@@ -24,9 +24,8 @@ ROOMS: Mapping[str, tuple[str, type[Section]]] = {
 
 # Promised, and told of as long as they are not there.
 _LATER = {
-    "sources": (),
     "calendars": ("google",),
-    "notifiers": ("smtp", "sendgrid", "twilio_sms", "twilio_whatsapp", "aws_sms"),
+    "notifiers": ("sendgrid", "twilio_sms", "twilio_whatsapp", "aws_sms"),
 }
 
 
@@ -76,7 +75,7 @@ def _find(tree: Tree, where: Where, kind: Any) -> plugins.Plugin | None:
     try:
         return plugins.find(room, kind)
     except plugins.NoSuchPlugin as error:
-        if kind in _LATER[str(where[0])]:
+        if kind in _LATER.get(str(where[0]), ()):
             message = f"`type: {kind}` comes with a later version"
             fix = f"the types of this one are {', '.join(plugins.names(room))}"
             tree.report(tree.mark(at), at, "not_yet", message, fix)
