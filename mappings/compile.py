@@ -94,6 +94,8 @@ class Mapper:
         self.fingerprint = blake2b(about, digest_size=16).digest()
         self._header: Header | None = None
         self._bound: Bound
+        self._keys: tuple[str, ...] | None = None
+        self._bound_to_keys: Bound
         self._in_keys = lru_cache(maxsize=32)(self._for_keys)
         self._in_json = cache(self._for_json)
 
@@ -147,7 +149,10 @@ class Mapper:
             self._header = data.header
             return self._bound, data.cells
         if self._plain:
-            return self._in_keys(tuple(data)), tuple(data.values())
+            keys = tuple(data)
+            if keys != self._keys:  # to compare them costs a tenth of hashing them
+                self._keys, self._bound_to_keys = keys, self._in_keys(keys)
+            return self._bound_to_keys, tuple(data.values())
         return self._in_json(), data
 
     def _in_table(self, header: Header) -> Bound:

@@ -180,21 +180,21 @@ def batches(
     size = (_A_FEW if careful else len(versions)) or 1
     for at in range(0, len(versions) or 1, size):
         some = versions[at : at + size]
-        try:
-            _fill(some, reader, lookups, careful=careful)
-        except Spent:
-            yield _unmade([one for one in some if lookups.knows(one.raw)], reader, lookups), False
-            raise
-        yield _unmade(some, reader, lookups), at + size >= len(versions)
+        lookups.found.lacking = False
+        digests = _digests(some, reader)
+        if lookups.found.lacking:
+            try:
+                _fill(some, lookups, careful=careful)
+            except Spent:
+                some = [one for one in some if lookups.knows(one.raw)]
+                yield _unmade(some, _digests(some, reader), reader, lookups), False
+                raise
+            digests = _digests(some, reader)
+        yield _unmade(some, digests, reader, lookups), at + size >= len(versions)
 
 
-def _fill(versions: Sequence[Version], reader: Reader, lookups: Lookups, *, careful: bool) -> None:
+def _fill(versions: Sequence[Version], lookups: Lookups, *, careful: bool) -> None:
     """Fetch what visits refer to: for all at once, or visit by visit where it comes singly."""
-    lookups.found.lacking = False
-    for one in versions:
-        _digest(one, reader)
-    if not lookups.found.lacking:
-        return
     raws = [one.raw for one in versions if one.raw is not None]
     if lookups.in_lists:
         lookups.fill(raws)
@@ -205,9 +205,9 @@ def _fill(versions: Sequence[Version], reader: Reader, lookups: Lookups, *, care
             lookups.complete(raw)
 
 
-def _unmade(versions: Sequence[Version], reader: Reader, lookups: Lookups) -> Unmade:
-    digests = [_digest(one, reader) for one in versions]
-
+def _unmade(
+    versions: Sequence[Version], digests: list[bytes], reader: Reader, lookups: Lookups
+) -> Unmade:
     def make(at: int) -> Record:
         key, raw, digest = versions[at].key, versions[at].raw, digests[at]
         if raw is not None and lookups.complete(raw):
@@ -217,10 +217,11 @@ def _unmade(versions: Sequence[Version], reader: Reader, lookups: Lookups) -> Un
     return Unmade(digests, make)
 
 
-def _digest(version: Version, reader: Reader) -> bytes:
-    if version.raw is None:
-        return _gone_digest(version)
-    return reader.digest(version.raw, version.mark)
+def _digests(versions: Sequence[Version], reader: Reader) -> list[bytes]:
+    return [
+        _gone_digest(one) if one.raw is None else reader.digest(one.raw, one.mark)
+        for one in versions
+    ]
 
 
 def record(key: str, raw: Raw | None, reader: Reader, digest: bytes) -> Record:

@@ -202,16 +202,17 @@ class Found:
 
         Looking for the word costs less than decoding.
         """
-        found = []
-        for written in _REFERENCE.findall(raw):
-            key = self._written.get(written)
-            if key is None:
-                key = self.key_of(_text(written)) or ""
-                if key:
-                    self._written[written] = key
-            if key:
-                found.append(key)
-        return found
+        known = self._written
+        keys = [known.get(written) for written in _REFERENCE.findall(raw)]
+        if None in keys:
+            keys = [self._key_written(written) for written in _REFERENCE.findall(raw)]
+        return [key for key in keys if key]
+
+    def _key_written(self, written: bytes) -> str | None:
+        key = self._written.get(written) or self.key_of(_text(written))
+        if key:
+            self._written[written] = key
+        return key
 
     def missing(self, appointment_raw: Raw | bytes) -> set[tuple[str, str]]:
         """Return (type, id) of what an appointment needs and nobody has met: to be asked for."""

@@ -50,4 +50,6 @@ def moment_of(text: str | None) -> datetime | None:
         return None
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         return None
+    if moment.tzinfo is UTC:
+        return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

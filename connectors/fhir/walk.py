@@ -118,9 +118,9 @@ class Walk:
         before = len(self._ids)
         # A version of its own in a history; what has no address counts by what it says.
         self._ids.update(
-            hash((one.full_url, one.request, bytes(one.resource)[:400]))
+            hash((one.full_url, one.request, bytes(memoryview(one.resource)[:400])))
             for one in sheet.bundle.entries
-            if one.mode != "outcome"
+            if one.search is None or one.search.mode != "outcome"
         )
         self._without_news = 0 if len(self._ids) > before else self._without_news + 1
 
