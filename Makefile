@@ -38,6 +38,8 @@ site: .venv/checks
 
 bench: .venv/bench
 	@$(IN) -m bench $(ARGS)
+	@$(IN) -m bench.fhir
+	@$(IN) -m bench.sql
 
 generate: .venv/checks
 	@for page in $(GENERATORS); do $(IN) -m $$page || exit 1; done

@@ -1,4 +1,4 @@
-"""`python -m bench [--rows N] [--repeats N] [--million] [--write]`: the whole table, one command.
+"""`python -m bench [--rows N] [--repeats N] [--million] [--write]`: what a clinic of files costs.
 
 All contenders of a row run in turn, each in a process of its own, so that whatever else the machine
 does meets them alike; the figures are medians of ratios to the yardstick of the same round.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -17,17 +16,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import data
 from bench.clinic import settle_in
+from bench.table import Line, show, write
 
 POSTGRES = os.environ.get(
     "CLINICRELAY_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 )
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
 class Cost(NamedTuple):
@@ -35,15 +33,6 @@ class Cost(NamedTuple):
 
     cpu: float
     peak_mb: float
-
-
-class Line(NamedTuple):
-    """One line of the table: what, the yardstick, our figure, and the limit it is held to."""
-
-    what: str
-    yardstick: str
-    figure: str
-    limit: str
 
 
 def run(name: str, folder: Path, export: Path, store: str = "") -> Cost:
@@ -195,32 +184,17 @@ def _million(small_mb: float) -> Iterator[Line]:
     yield Line("why beyond start-up, that store", "", f"{found['why_ms']:.0f} ms", "300 ms")
 
 
-def table(found: list[Line]) -> str:
-    """Return the lines as a Markdown table."""
-    rows = [f"| {one.what} | {one.yardstick} | {one.figure} | {one.limit} |" for one in found]
-    return "\n".join(["| what | beside | measured | limit |", "| --- | --- | --- | --- |", *rows])
-
-
 def main() -> None:
     """Measure, print the table, and with --write put it into docs/performance.md."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--million", action="store_true", help="a million rows as well (minutes)")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     asked = parser.parse_args()
-    found = []
-    for line in lines(asked.rows, asked.repeats, million=asked.million):
-        found.append(line)
-        print(f"{line.what:<46}{line.figure:>12}   (limit {line.limit})", flush=True)
-    print("\n" + table(found))
+    found = show(lines(asked.rows, asked.repeats, million=asked.million))
     if asked.write:
-        head, mark, _ = PAGE.read_text(encoding="utf-8").partition("<!-- measured -->\n")
-        machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-        when = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {machine}"
-        PAGE.write_text(
-            f"{head}{mark}\nMedian of {asked.repeats} rounds, {when}.\n\n{table(found)}\n"
-        )
+        write("files", found, asked.repeats)
 
 
 if __name__ == "__main__":

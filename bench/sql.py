@@ -1,4 +1,4 @@
-"""`python -m bench.sql [--rows N]`: what a database of N visits costs to read, and to find unchanged.
+"""`python -m bench.sql [--rows N] [--write]`: what a database of N visits costs to read.
 
 Each figure is of one process of its own: the first load through the whole line, the poll after it in
 which nothing is new, and the start-up that both are measured beyond.
@@ -14,11 +14,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
+
+from bench.table import Line, show, write
 
 NOW = "2026-11-23T07:00:00+00:00"
 _FIRST = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -152,9 +154,7 @@ def measure(rows: int, repeats: int) -> dict[str, float]:
         ]
         return {
             "read_mb": reading.peak_mb,
-            "read_s": reading.cpu,
             "first_mb": first.peak_mb,
-            "first_s": first.cpu,
             "poll_ms": median(polls) * 1000,
         }
     finally:
@@ -166,6 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.sql", description=__doc__)
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     parser.add_argument("--work", choices=list(WORK))
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
@@ -175,9 +176,18 @@ def main() -> None:
         cost = Cost(spent.ru_utime + spent.ru_stime, spent.ru_maxrss / 1024)
         print(json.dumps(cost._asdict()))
         return
-    found = measure(asked.rows, asked.repeats)
-    for name, figure in found.items():
-        print(f"{name:<12}{figure:>10.1f}")
+    found = show(lines(measure(asked.rows, asked.repeats), asked.rows))
+    if asked.write:
+        write("sql", found, asked.repeats)
+
+
+def lines(found: dict[str, float], rows: int) -> Iterator[Line]:
+    """Yield the table."""
+    of = f"{rows:,} rows, SQLite"
+    yield Line("peak memory, read and mapped", of, f"{found['read_mb']:.0f} MB", "200 MB")
+    yield Line("peak memory, first load", of, f"{found['first_mb']:.0f} MB", "200 MB")
+    poll = f"{found['poll_ms']:.0f} ms CPU"
+    yield Line("poll with nothing new, beyond start-up", of, poll, "60 ms")
 
 
 if __name__ == "__main__":
