@@ -249,6 +249,7 @@ class Fhir(Connector):
             version=options.version or known.version,
             trust_unlabelled_link=options.trust_unlabelled_link,
             statuses={**self.preset.statuses, **options.statuses},
+            status_extension=options.status_extension,
             by_display=options.by_display,
         )
         now = self.kit.now

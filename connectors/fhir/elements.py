@@ -70,6 +70,8 @@ class Extension(Struct, gc=False, rename="camel"):
     value_string: str | None = None
     value_url: str | None = None
     value_uri: str | None = None
+    value_coding: Coding | None = None
+    value_codeable_concept: Concept | None = None
     value_contact_point: ContactPoint | None = None
 
 

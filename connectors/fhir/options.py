@@ -13,6 +13,18 @@ from clinicrelay.settings.values import CalendarSpan, Duration, Section, SomeTim
 from clinicrelay.times import parse_span
 
 Strategy: TypeAlias = Literal["auto", "watermark", "window", "partition", "history", "snapshot"]
+Status: TypeAlias = Literal[  # R5's value set; the older ones are parts of it
+    "proposed",
+    "pending",
+    "booked",
+    "arrived",
+    "fulfilled",
+    "cancelled",
+    "noshow",
+    "entered-in-error",
+    "checked-in",
+    "waitlist",
+]
 PresetName: TypeAlias = Literal[
     "epic", "cerner", "hapi", "openemr", "medplum", "azure", "google", "healthlake"
 ]
@@ -165,10 +177,17 @@ class FhirOptions(HttpOptions):
         description="Version of FHIR. Absent: what the server declares.",
         examples=["R4"],
     )
-    statuses: dict[str, str] = Field(
+    statuses: dict[str, Status] = Field(
         default={},
-        description="What a status of this server means in FHIR's words.",
-        examples=[{"proposed": "booked"}],
+        description="What a status of this server means in FHIR's words: its code, or what the "
+        "extension of `status_extension` says.",
+        examples=[{"proposed": "booked", "Pre-registration completed": "booked"}],
+    )
+    status_extension: str | None = Field(
+        default=None,
+        description="URL of the extension in which this server says a visit's status in words of its "
+        "own; they count where `statuses` knows them.",
+        examples=["https://ehr.example/fhir/StructureDefinition/appointment-status"],
     )
     trust_unlabelled_link: bool = Field(
         default=False,

@@ -38,6 +38,7 @@ class Appointment(Struct, gc=False, rename="camel"):
 
     id: str | None = None
     status: str | None = None
+    status_more: Extended | None = field(default=None, name="_status")
     identifier: tuple[Identifier, ...] = ()
     start: str | None = None
     end: str | None = None

@@ -6,7 +6,7 @@ that is odd: what cannot be understood is left out, and an issue says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -34,6 +34,8 @@ _VIRTUAL = frozenset({"VR", "448337001"})  # v3 ActCode; SNOMED CT: telemedicine
 _BY_PHONE = frozenset({"185317003", "386472008", "phone", "tel"})  # SNOMED CT; channel types
 _USUAL_KIND = frozenset({"ROUTINE"})  # v2 table 0276: what stands there when nobody chose
 
+_OVER = frozenset({"cancelled", "noshow", "entered-in-error"})
+
 _NO_STATUS = Issue("unknown_status", "status")
 _UNKNOWN_ZONE = Issue("unknown_timezone", "timezone")
 
@@ -41,7 +43,8 @@ _UNKNOWN_ZONE = Issue("unknown_timezone", "timezone")
 class Reader:
     """Makes records of the appointments of one source.
 
-    `statuses` translates FHIR's codes before a mapping sees them, as where `proposed` means booked.
+    `statuses` translates FHIR's codes before a mapping sees them, as where `proposed` means booked,
+    and the words that a server has for a status in its own `status_extension`.
     `by_display` says which practitioner (a key) a mere name stands for.
     """
 
@@ -53,12 +56,16 @@ class Reader:
         trust_unlabelled_link: bool,
         statuses: Mapping[str, str],
         by_display: Mapping[str, str],
+        status_extension: str | None = None,
     ) -> None:
         self._found = found
         self._trust = trust_unlabelled_link
         self._statuses = statuses
+        self._own_words = {fold(word): status for word, status in statuses.items()}
+        self._status_extension = status_extension
         self._by_display = {fold(name): key for name, key in by_display.items()}
-        how = [READING, version, trust_unlabelled_link, dict(statuses), dict(by_display)]
+        options = [trust_unlabelled_link, dict(statuses), dict(by_display), status_extension]
+        how = [READING, version, *options]
         self._how = blake2b(
             msgspec.json.encode(how, order="deterministic"), digest_size=16
         ).digest()
@@ -96,13 +103,13 @@ class Reader:
             joined = _links(visit, cast, trust_unlabelled=self._trust)
             issues += joined.issues
         where = cast.place or NOWHERE
-        status = visit.status
         reasons = visit.reason_code or visit.reason
+        status = self._status(visit)
         if not status:
             issues.append(_NO_STATUS)
         return {
             "key": visit.id,
-            "status": self._statuses.get(status, status) if status else None,
+            "status": status,
             "cancel_reason": label_of(visit.cancelation_reason or visit.cancellation_reason),
             "start": visit.start or None,
             "end": visit.end or None,
@@ -124,6 +131,15 @@ class Reader:
             "practitioners": _in_order(cast.practitioners),
         }
 
+    def _status(self, visit: Appointment) -> str | None:
+        """Return FHIR's word; the server's own says more, but never calls off what was cancelled."""
+        status = visit.status or None
+        if self._status_extension and status not in _OVER:
+            for word in _own_words(visit, self._status_extension):
+                if own := self._own_words.get(fold(word)):
+                    return own
+        return self._statuses.get(status, status) if status else None
+
 
 def mark_of(raw: Raw | bytes) -> bytes:
     """Return 16 bytes over a resource as it came."""
@@ -140,6 +156,18 @@ def _appointment(raw: Raw | bytes) -> Appointment:
         detail = "an Appointment without an id cannot be known again"
         raise BadRecord("missing", field="key", detail=detail)
     return visit
+
+
+def _own_words(visit: Appointment, url: str) -> Iterator[str]:
+    """Yield what an extension of the appointment, or of its status, says: its texts and codes."""
+    beside = visit.status_more.extension if visit.status_more else ()
+    for one in (*beside, *visit.extension):
+        if one.url == url:
+            concept = one.value_codeable_concept or Concept()
+            codings = (*concept.coding, *([one.value_coding] if one.value_coding else ()))
+            words = [one.value_string, one.value_code, concept.text]
+            words += [word for coding in codings for word in (coding.display, coding.code)]
+            yield from (word for word in words if word)
 
 
 def _in_order(people: list[Entry]) -> list[Entry]:

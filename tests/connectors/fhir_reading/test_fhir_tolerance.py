@@ -214,6 +214,54 @@ def test_proposed_may_mean_booked(read: Read, as_visit: Map) -> None:
     assert as_visit(record).status == "booked"
 
 
+OWN = "https://ehr.example/fhir/StructureDefinition/own-status"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"valueString": "Pre-registration completed"},
+        {"valueCode": "PRE-REGISTRATION  completed"},
+        {"valueCoding": {"code": "7", "display": "Pre-registration completed"}},
+        {"valueCodeableConcept": {"text": "Pre-registration completed"}},
+        {"valueCodeableConcept": {"coding": [{"code": "Pre-registration completed"}]}},
+    ],
+)
+@pytest.mark.parametrize("beside", ["extension", "_status"])
+def test_a_status_may_stand_in_an_extension(
+    read: Read, as_visit: Map, said: dict[str, Any], beside: str
+) -> None:
+    how = {"statuses": {"Pre-registration completed": "booked"}, "status_extension": OWN}
+    own = [{"url": "https://ehr.example/other", "valueCode": "9"}, {"url": OWN, **said}]
+    given = {"extension": own} if beside == "extension" else {"_status": {"extension": own}}
+    record = read(GOOD | {"status": "pending"} | given, ADA, **how)
+    assert as_visit(record).status == "booked"
+
+
+@pytest.mark.parametrize(
+    ("code", "word", "status"),
+    [
+        ("pending", "Waiting for the insurer", "pending"),  # which nobody has translated
+        (
+            "cancelled",
+            "Pre-registration completed",
+            "cancelled",
+        ),  # such words are often left behind
+        ("noshow", "Pre-registration completed", "no_show"),
+        ("entered-in-error", "Pre-registration completed", "entered_in_error"),
+        (None, "Pre-registration completed", "booked"),
+        ("booked", "Called off", "cancelled"),
+    ],
+)
+def test_a_word_of_the_server_s_own_never_brings_back_what_was_cancelled(
+    read: Read, as_visit: Map, code: str | None, word: str, status: str
+) -> None:
+    statuses = {"Pre-registration completed": "booked", "called off": "cancelled"}
+    given = {"status": code, "extension": [{"url": OWN, "valueString": word}]}
+    record = read(GOOD | given, ADA, statuses=statuses, status_extension=OWN)
+    assert as_visit(record).status == status
+
+
 def test_a_zone_that_nobody_knows_is_not_taken(read: Read, as_visit: Map) -> None:
     zone = {"url": "http://hl7.org/fhir/StructureDefinition/timezone", "valueCode": "EST"}
     place = {"resourceType": "Location", "id": "3", "name": "Riverside", "extension": [zone]}
