@@ -220,6 +220,8 @@ class Page(msgspec.Struct, frozen=True):
     budget is spent) and that the next one goes on from the cursor; `resumed` that this one did so, and
     alone is not the whole. The cursor of a page that is not
     the last must not lose anything either: after a kill it is where the next run goes on.
+    `widened` says that no read before this one could have told what stands on the page, as a query
+    was changed or somebody's calendar refused to us until now: what is new to us is no news to people.
 
     Records are in the source's own order, where it has one: what stands where it stood last time is
     found again fastest. A connector with many of them gives them as `Unmade`.
@@ -239,6 +241,7 @@ class Page(msgspec.Struct, frozen=True):
     covers: Sequence[Stretch] | None = None
     unfinished: bool = False
     resumed: bool = False
+    widened: bool = False
 
     @property
     def record(self) -> Callable[[int], Record]:

@@ -65,6 +65,7 @@ class SourceRun:
     holds: list[dict[str, Any]] = field(default_factory=list)
     people: set[int] = field(default_factory=set)
     first_look: Callable[[int | None], int] = lambda start: 0
+    widened: bool = False
 
     @property
     def clinic(self) -> str:
@@ -81,6 +82,7 @@ def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
         aside = quarantine.keys(connection, source.clinic, source.name)
     trusted = known.fingerprint == source.mapper.fingerprint
     cursor = known.cursor if trusted else None
+    source.widened = not trusted  # what a mapping let through just now was there before
     reading = _reading(source, known, cursor, aside)
     try:
         for page in source.connector.pull(cursor, window):
@@ -189,6 +191,7 @@ def _says_otherwise(
 def _insert(connection: Connection, source: SourceRun, reading: Reading, done: Sorted) -> None:
     """Keep the new visits of a page, and note that the read has met them."""
     said = list(done.new.values())
+    silently = reading.importing or source.widened or done.page.widened
     numbers = visits.insert(
         connection,
         source.clinic,
@@ -197,7 +200,7 @@ def _insert(connection: Connection, source: SourceRun, reading: Reading, done: S
         [one.start_at for one in said],
         run=source.run,
         now=source.now,
-        first_look=source.first_look if reading.importing else None,
+        first_look=source.first_look if silently else None,
     )
     off = {one.at for one in said if one.visit.status.called_off}
     starts = [

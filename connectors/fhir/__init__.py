@@ -116,7 +116,7 @@ class Fhir(Connector):
         if opened.way.changes and not self._lists(standing):
             yield from reading.pages("changes", self._changes(opened, standing, window))
         else:
-            for page in reading.pages("listing", self._listing(opened, window)):
+            for page in reading.pages("listing", self._listing(opened, standing, window)):
                 if reading.first:
                     opened.single.named(reading.first)
                 yield page
@@ -156,7 +156,7 @@ class Fhir(Connector):
         window = Window(self.kit.now, self.kit.now + timedelta(days=14))
         standing = Standing("", opened.way.strategy)
         reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, self.clock())
-        pages = reading.pages("listing", self._listing(opened, window))
+        pages = reading.pages("listing", self._listing(opened, standing, window))
         samples = [dict(one.data) for one in next(pages).records[:5]]
         vendor = opened.known.vendor
         if vendor and not self.options.preset:
@@ -181,7 +181,7 @@ class Fhir(Connector):
         due = standing.is_due(now, self.options.reconcile_every)
         return due or standing.under_way("listing", now) is not None
 
-    def _listing(self, opened: Opened, window: Window) -> list[Job]:
+    def _listing(self, opened: Opened, standing: Standing, window: Window) -> list[Job]:
         options, way = self.options, opened.way
         whom = options.partition if way.strategy == "partition" else None
         if not way.by_days:
@@ -194,7 +194,11 @@ class Fhir(Connector):
             asked = parts(days)
         else:
             at_once = whom.ids_per_request or self.preset.ids_per_request
-            asked = parts(days, whom.by, ids_of(options), at_once)
+            new = frozenset(standing.unheard or ())  # apart, so that it is known who brings news
+            known = [one for one in ids_of(options) if one not in new]
+            asked = parts(days, whom.by, known, at_once) + parts(
+                days, whom.by, sorted(new), at_once
+            )
         return [Job(one.name, opened.searching.listing(one), one) for one in asked]
 
     def _changes(self, opened: Opened, standing: Standing, window: Window) -> list[Job]:

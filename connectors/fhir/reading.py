@@ -35,6 +35,11 @@ class Job:
     query: Query
     part: Part | None = None
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of whom it asks, by the partition; nobody where it asks for all."""
+        return self.part.ids if self.part else ()
+
 
 @dataclass(slots=True)
 class Tools:
@@ -63,6 +68,7 @@ class Reading:
     first: str | None = None  # the visit that this run named first
     troubles: list[str] = field(default_factory=list)
     _seen: Seen = field(default_factory=Seen)
+    _heard: set[str] = field(default_factory=set)  # ids of the partition
     _refused: dict[str, Unwelcome] = field(default_factory=dict)  # by id of the partition
     _failed: dict[str, Unwelcome | NotAnswered] = field(default_factory=dict)
     _postponed: list[Job] = field(default_factory=list)
@@ -155,7 +161,8 @@ class Reading:
         walk = Walk(self.tools.server, job.query, resumed)
         self._at, self._link = job.name, resumed
         for sheet in walk:
-            for page, ended in self._pages(sheet):
+            widened = self.cycle.kind == "listing" and self.standing.is_news_to(job.ids)
+            for page, ended in self._pages(sheet, widened=widened):
                 self._link = walk.next_link if ended else self._link
                 self._kept += len(page.records)
                 yield page, walk, ended
@@ -169,6 +176,7 @@ class Reading:
         self.troubles += [one for one in walk.troubles if one not in self.troubles]
         if walk.troubles:
             return False
+        self._heard.update(piece.ids)
         if piece.part and not walk.resume:  # what an earlier run read of it is not this run's word
             self.covers += piece.part.covers()
         return True
@@ -225,7 +233,7 @@ class Reading:
 
     # --- pages ---------------------------------------------------------------------------------
 
-    def _pages(self, sheet: Sheet) -> Iterator[tuple[Page, bool]]:
+    def _pages(self, sheet: Sheet, *, widened: bool) -> Iterator[tuple[Page, bool]]:
         tools = self.tools
         self._learn_names(sheet)
         done = sort(sheet, self._seen, tools.found)
@@ -235,7 +243,7 @@ class Reading:
         changes = self.cycle.kind == "changes"
         for some, ended in batches(done, tools.reader, tools.lookups, careful=self.resumed):
             aside = done.unreadable if ended else ()
-            yield Page(self.scope, some, aside, changes=changes), ended
+            yield Page(self.scope, some, aside, changes=changes, widened=widened), ended
 
     def _learn_names(self, sheet: Sheet) -> None:
         """Learn by its self link what a server behind a proxy calls itself."""
@@ -282,6 +290,8 @@ class Reading:
         if spent is not None:
             self._pause(spent)
         else:
+            if not changes:
+                self._note_heard(jobs)
             self.standing = self.standing.ended(self.now, whole=whole)
         said = [*self.notes, *self.troubles, *self.tools.lookups.notes]
         return Page(
@@ -295,6 +305,11 @@ class Reading:
             unfinished=spent is not None,
             resumed=self.resumed,
         )
+
+    def _note_heard(self, jobs: Sequence[Job]) -> None:
+        earlier = (one for job in jobs if job.name in self.cycle.done for one in job.ids)
+        every = dict.fromkeys(one for job in jobs for one in job.ids)
+        self.standing = self.standing.heard(every, self._heard.union(earlier))
 
     def _tell_nameless(self) -> None:
         if self._nameless:

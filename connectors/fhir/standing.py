@@ -6,6 +6,7 @@ parts of a listing are done stands beside it, so that a run that is killed costs
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,13 +49,17 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a cursor says. `of` is a mark of what was asked; another one makes the cursor void."""
+    """What a cursor says. `of` is a mark of what was asked; another one makes the cursor void.
+
+    `unheard` are the ids of a partition that were never read yet; None before the first listing ended.
+    """
 
     of: str
     strategy: str
     watermark: str | None = None
     reconciled: str | None = None
     tried: str | None = None
+    unheard: tuple[str, ...] | None = None
     cycle: Cycle | None = None
 
     def cursor(self) -> Cursor:
@@ -72,6 +77,7 @@ class Standing:
             "reconciled": self.reconciled,
             "tried": self.tried,
             "of": self.of,
+            "unheard": None if self.unheard is None else list(self.unheard),
         }
         if cycle:
             told["cycle"] = {name: getattr(cycle, name) for name in Cycle.__slots__}
@@ -90,6 +96,15 @@ class Standing:
         if self.cycle is None or self.cycle.kind != kind:
             return None
         return self.cycle if _within(self.cycle.began, now, _LONGEST_CYCLE) else None
+
+    def is_news_to(self, ids: Sequence[str]) -> bool:
+        """Whether a listing tells of these ids, or of everybody, for the first time."""
+        return self.unheard is None or not set(self.unheard).isdisjoint(ids)
+
+    def heard(self, every: Iterable[str], heard: Collection[str]) -> Standing:
+        """Return it when a listing has ended that asked for `every` id and has read some."""
+        before = every if self.unheard is None else self.unheard
+        return replace(self, unheard=tuple(one for one in before if one not in heard))
 
     def ended(self, now: datetime, *, whole: bool) -> Standing:
         """Return where the source stands when the cycle has come to its end.
@@ -152,6 +167,7 @@ def standing_of(cursor: Cursor | None, of: str, strategy: str) -> Standing:
         known.get("watermark"),
         known.get("reconciled"),
         known.get("tried"),
+        None if known.get("unheard") is None else tuple(known["unheard"]),
         Cycle(**{**cycle, "done": tuple(cycle["done"])}) if cycle else None,
     )
 

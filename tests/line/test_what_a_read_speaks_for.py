@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
 
+import mappings
 from clinicrelay import plugins
 from clinicrelay.contracts import Connector, Cursor, Page, Record, Stretch, Window
 from clinicrelay.errors import TryLater
@@ -31,6 +33,7 @@ class Book:
     complete: bool = True
     changes: bool = False
     unfinished: bool = False
+    widened: bool = False
     rereads: bool = False
     gone: set[str] = field(default_factory=set)  # what reread proves deleted
     deleted: list[str] = field(default_factory=list)  # what a read of changes says is deleted
@@ -59,7 +62,8 @@ class Scripted(Connector):
         named = [record(row) for key, row in BOOK.rows.items() if key not in BOOK.hidden]
         named += [replace(record({"appointment_id": key}), gone=True) for key in BOOK.deleted]
         for number, one in enumerate(named):
-            yield Page("all", [one], cursor={"half": number}, changes=BOOK.changes)
+            cursor = {"half": number}
+            yield Page("all", [one], cursor=cursor, changes=BOOK.changes, widened=BOOK.widened)
         yield Page(
             "all",
             cursor={"read": BOOK.reads},
@@ -289,3 +293,36 @@ def test_one_that_is_there_after_all_is_asked_about_no_more(line: Line, book: Bo
     line.sync()
     assert book.asked == []
     assert not is_gone(line, "103")
+
+
+# --- what no read could tell before ---------------------------------------------------------------
+
+
+def test_what_a_wider_question_brings_is_kept_and_told_to_nobody(line: Line, book: Book) -> None:
+    book.widened = True
+    line.book("900", "2026-12-09 14:00")
+    assert line.quietly() == []
+    assert line.visits()["ehr/900"]["start"] == "2026-12-09T13:00:00Z"
+    assert "2026-12-09 14:00" in line.starts()
+    book.widened = False
+    line.book("901", "2026-12-09 15:00")
+    assert line.quietly() == [("confirmation", "p901@mail.example")]
+    line.change("900", start="2026-12-10 14:00")
+    assert line.quietly() == [("change", "+4915155500900")]
+
+
+def test_what_another_mapping_lets_through_is_told_to_nobody(
+    line: Line, book: Book, tmp_path: Path
+) -> None:
+    packaged = (Path(mappings.__file__).parent / "clinic_csv.yaml").read_text()
+    own = tmp_path / "without_courses.yaml"
+    own.write_text(packaged + "\nskip_if: {path: service, equals: group course}\n")
+    line.set(sources={"ehr": {"type": "scripted", "mapping": str(own)}})
+    line.book("900", "2026-12-09 14:00", service="group course")
+    assert line.quietly() == []
+    assert "ehr/900" not in line.visits()
+    line.set(sources={"ehr": {"type": "scripted"}})
+    assert line.quietly() == []
+    assert "ehr/900" in line.visits()
+    line.book("901", "2026-12-09 15:00", service="group course")
+    assert line.quietly() == [("confirmation", "p901@mail.example")]

@@ -348,6 +348,47 @@ def test_one_refused_practitioner_leaves_the_others_complete(peer: Peer, clinic:
     assert len(refusals) == 2  # in a list, then alone: not again in every slice
 
 
+def named_for_the_first_time(clinic: Clinic, pages: list[Any]) -> set[str]:
+    return {*clinic.keys([page for page in pages if page.widened])}
+
+
+def test_whom_no_read_could_name_before_is_no_news(peer: Peer, clinic: Clinic) -> None:
+    """Of a doctor who joins a source that is live, nobody gets confirmations of old bookings."""
+    peer.profile = "cerner"
+    three_doctors(peer)
+    forbid(peer, "braun")
+    said: dict[str, Any] = {"preset": "cerner", "partition": DOCTORS}
+    first = clinic.read(**said)
+    assert named_for_the_first_time(clinic, first) == {*clinic.keys(first)}
+    peer.book("acar-new", NOW + timedelta(days=3), practitioner="acar")
+    second = clinic.read(clinic.cursor(first), **said)
+    assert named_for_the_first_time(clinic, second) == set()
+    assert "acar-new" in clinic.keys(second)
+    peer.faults.clear()
+    third = clinic.read(clinic.cursor(second), **said)
+    assert named_for_the_first_time(clinic, third) == {f"braun-{n}" for n in (1, 4, 7, 10)}
+    assert named_for_the_first_time(clinic, clinic.read(clinic.cursor(third), **said)) == set()
+
+
+def test_who_is_refused_again_does_not_hush_the_others(peer: Peer, clinic: Clinic) -> None:
+    peer.profile = "cerner"
+    three_doctors(peer)
+    said: dict[str, Any] = {"preset": "cerner", "partition": DOCTORS}
+    known = clinic.read(**said)
+    forbid(peer, "braun")
+    refused = clinic.read(clinic.cursor(known), **said)
+    peer.faults.clear()
+    again = clinic.read(clinic.cursor(refused), **said)
+    assert named_for_the_first_time(clinic, again) == set()
+
+
+def test_another_question_brings_no_news(peer: Peer, clinic: Clinic) -> None:
+    three_doctors(peer)
+    first = clinic.read(partition=DOCTORS | {"ids": ["acar"]})
+    more = clinic.read(clinic.cursor(first), partition=DOCTORS)
+    assert named_for_the_first_time(clinic, more) == {*clinic.keys(more)}
+
+
 def test_when_all_are_refused_the_source_is(peer: Peer, clinic: Clinic) -> None:
     three_doctors(peer)
     forbid(peer, "acar", "braun", "costa")
