@@ -26,8 +26,8 @@ from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
 from connectors.fhir.options import FhirOptions
 from connectors.fhir.presets import preset_of
-from connectors.fhir.reading import Job, Reading, Tools
-from connectors.fhir.search import Searching, parts, slices
+from connectors.fhir.reading import Reading, Tools
+from connectors.fhir.search import Job, Searching, parts, slices
 from connectors.fhir.seen import moment_of
 from connectors.fhir.server import Server
 from connectors.fhir.single import Single

@@ -12,33 +12,19 @@ from datetime import datetime, timedelta
 
 from clinicrelay.contracts import Page, Stretch
 from clinicrelay.http import NotAnswered, Spent, Unwelcome
+from connectors.fhir.apart import Apart
 from connectors.fhir.entries import batches, sort
 from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
-from connectors.fhir.search import Part
+from connectors.fhir.search import Job, Part
 from connectors.fhir.seen import Seen, moment_of
-from connectors.fhir.server import Expired, Ignored, Query, Server, Sheet
+from connectors.fhir.server import Expired, Query, Server, Sheet
 from connectors.fhir.standing import WRONG_CLOCK, Cycle, Standing, began, later
 from connectors.fhir.visit import Reader
 from connectors.fhir.walk import Walk
 
 _RESTARTS = 3
 _TYPING_ERROR = timedelta(minutes=5)  # a change that is later than now was never made
-_FAILED_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One search of a read, by a name that cursors know; `part` is what it covers, if anything."""
-
-    name: str
-    query: Query
-    part: Part | None = None
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Of whom it asks, by the partition; nobody where it asks for all."""
-        return self.part.ids if self.part else ()
 
 
 @dataclass(slots=True)
@@ -69,11 +55,7 @@ class Reading:
     troubles: list[str] = field(default_factory=list)
     _seen: Seen = field(default_factory=Seen)
     _heard: set[str] = field(default_factory=set)  # ids of the partition
-    _refused: dict[str, Unwelcome] = field(default_factory=dict)  # by id of the partition
-    _failed: dict[str, Unwelcome | NotAnswered] = field(default_factory=dict)
-    _postponed: list[Job] = field(default_factory=list)
-    _first_error: Unwelcome | None = None
-    _unanswered: bool = False  # the search before this one
+    _apart: Apart = field(default_factory=Apart)
     _read: int = 0  # pieces that were read to their ends
     _finished: int = 0  # jobs, in this run
     _at: str | None = None
@@ -107,8 +89,8 @@ class Reading:
             for job in jobs:
                 if job.name not in self.cycle.done:
                     yield from self._job(job)
-            while self._postponed and self._has_read:
-                yield from self._job(self._postponed.pop())
+            while self._apart.postponed and self._has_read:
+                yield from self._job(self._apart.postponed.pop())
         except Spent as error:
             spent = error
         yield self._last(jobs, spent)
@@ -140,13 +122,13 @@ class Reading:
     def _pieces(self, job: Job) -> list[Job]:
         if job.part is None or not job.part.by:
             return [job]
-        left = tuple(one for one in job.part.ids if one not in self._refused)
+        left = tuple(one for one in job.part.ids if one not in self._apart.refused)
         if left == job.part.ids:
             return [job]
         return [self._piece(job, replace(job.part, ids=left))] if left else []
 
     def _lacks_ids(self, job: Job) -> bool:
-        return job.part is not None and any(one in self._refused for one in job.part.ids)
+        return job.part is not None and any(one in self._apart.refused for one in job.part.ids)
 
     def _piece(self, job: Job, part: Part) -> Job:
         return Job(job.name, self.tools.ask(part), part)
@@ -171,7 +153,7 @@ class Reading:
         """Note what a search that came to its end covers. Return whether it came whole."""
         self._at = self._link = None
         self._read += 1
-        self._unanswered = False
+        self._apart.answered()
         self.notes += [note for note in walk.notes if note not in self.notes]
         self.troubles += [one for one in walk.troubles if one not in self.troubles]
         if walk.troubles:
@@ -200,32 +182,9 @@ class Reading:
         return [self._piece(piece, half) for half in halves]
 
     def _set_apart(self, piece: Job, error: Unwelcome | NotAnswered) -> list[Job]:
-        """Narrow a search that fails down to what it fails for, and leave that out.
-
-        Raises the error where it concerns the source as a whole.
-        """
-        part = piece.part
-        if part is None or isinstance(error, Ignored) or getattr(error, "status", 0) == 401:
-            raise error
-        if isinstance(error, NotAnswered):
-            # One search may be more than it can do; two in a row, and it is the server.
-            if error.after or self._unanswered or not self._has_read:
-                raise error
-            self._unanswered = True
-        elif len(part.ids) > 1:
-            return [self._piece(piece, single) for single in part.singly()]
-        elif part.by:
-            self._refused[part.ids[0]] = error
-        elif halves := part.halves():
-            if not self._has_read:  # whether it is this search or all of them will be seen
-                self._postponed.append(piece)
-                self._first_error = self._first_error or error
-                if len(self._postponed) > 2:
-                    raise self._first_error
-                return []
-            return [self._piece(piece, half) for half in halves]
-        self._failed[part.called] = error
-        return []
+        """Return the searches to try instead of one that failed; see `Apart`."""
+        parts = self._apart.narrowed(piece, error, has_read=self._has_read)
+        return [self._piece(piece, part) for part in parts]
 
     @property
     def _has_read(self) -> bool:
@@ -277,10 +236,9 @@ class Reading:
 
     def _last(self, jobs: Sequence[Job], spent: Spent | None) -> Page:
         """Return the page that ends the read; raises what refused all of it."""
-        failed = next(iter(self._failed.values()), self._first_error)
-        if failed and not self._has_read:
-            raise failed
-        self._tell_failed()
+        if self._apart.error and not self._has_read:
+            raise self._apart.error
+        self.troubles += [self._apart.told] if self._apart.told else []
         self._tell_nameless()
         self._doubt_emptiness()
         whole = (
@@ -327,14 +285,6 @@ class Reading:
                 f"{host} finds nothing and does not list the search parameter {names}: "
                 "nothing is taken for deleted; check params and partition"
             )
-
-    def _tell_failed(self) -> None:
-        if not self._failed:
-            return
-        named = [*self._failed]
-        more = " …" if named[_FAILED_NAMED:] else ""
-        error = next(iter(self._failed.values()))
-        self.troubles.append(f"not read: {', '.join(named[:_FAILED_NAMED])}{more}: {error}")
 
     def _pause(self, spent: Spent) -> None:
         """Note where the next run goes on; inside a search only where no search could be finished."""

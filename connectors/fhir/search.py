@@ -87,6 +87,20 @@ class Part:
         return [replace(self, days=half) for half in both or ()]
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One search of a read, by a name that cursors know; `part` is what it covers, if anything."""
+
+    name: str
+    query: Query
+    part: Part | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of whom it asks, by the partition; nobody where it asks for all."""
+        return self.part.ids if self.part else ()
+
+
 def slices(window: Window, zone: str, length: int) -> list[Days]:
     """Cut a window into slices of `length` days.
 
