@@ -9,11 +9,13 @@ import os
 import re
 import secrets
 import shutil
+import sqlite3
 import subprocess
 import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -257,6 +259,54 @@ def second_export() -> list[dict[str, str]]:
     same = ("patient_id", "patient_name", "mobile", "email", "doctor_id", "doctor", "doctor_email")
     again = visit(52, datetime(2026, 12, 17, 11), **{name: rows["18"][name] for name in same})
     return [*rows.values(), *new, again]
+
+
+class Practice:
+    """The same visits in a database of the practice's own, changed when reception changes them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: dict[str, dict[str, str]] = {}
+        self._write(first_export(), "2024-05-01 08:00:00")
+
+    def a_day_later(self) -> None:
+        """Do to the database what the second export does to the first."""
+        self._write(second_export(), "2024-06-01 08:00:00")
+
+    def source(self, **said: Any) -> dict[str, Any]:
+        """Return the settings that read it, a few rows at a time."""
+        names = ("appointment_id", "status", "patient_id", "patient_name", "doctor_id")
+        also = (
+            "start AS appointment_date, email AS patient_email, doctor AS doctor_name, updated_at"
+        )
+        return {
+            "type": "sql",
+            "url": f"sqlite:///{self.path}",
+            "query": f"SELECT {', '.join(names)}, {also} FROM visits ORDER BY appointment_id",
+            "key": "appointment_id",
+            "mapping": "reception_sql",
+            "fetch_size": 10,
+            **said,
+        }
+
+    def _write(self, rows: list[dict[str, str]], now: str) -> None:
+        for row in rows:
+            before = self._rows.get(row["appointment_id"], {})
+            changed = before.get("updated_at", now) if row.items() <= before.items() else now
+            row["updated_at"] = changed
+        self._rows = {row["appointment_id"]: row for row in rows}
+        names = list(rows[0])
+        with closing(sqlite3.connect(self.path)) as database, database:
+            database.execute("DROP TABLE IF EXISTS visits")
+            database.execute(f"CREATE TABLE visits ({', '.join(names)})")
+            places = ", ".join("?" for _ in names)
+            values = [[row[name] for name in names] for row in rows]
+            database.executemany(f"INSERT INTO visits VALUES ({places})", values)
+
+
+@pytest.fixture
+def practice(tmp_path: Path) -> Practice:
+    return Practice(tmp_path / "practice.db")
 
 
 # --- scenes --------------------------------------------------------------------------------------
