@@ -90,7 +90,7 @@ def test_a_query_killed_at_any_commit_ends_as_if_it_had_not_been(
     chosen = one_of_each_site(points)
     assert len(chosen) > 15
     # The ways share the points out; the servers beside SQLite show that they are no different.
-    every = len(WAYS) if scenes.base.server == "sqlite" else 4 * len(WAYS)
+    every = (1 if scenes.base.server == "sqlite" else 8) * len(WAYS)
     for point in chosen[[*WAYS].index(way) :: every]:
         killed_there(scenes.copy_of(imported), CHANGED, point, expected, twice=True)
 
