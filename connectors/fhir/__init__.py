@@ -20,6 +20,7 @@ from clinicrelay.contracts import Connector, Cursor, Finding, Kit, Offer, Page, 
 from clinicrelay.http import Client, Spent, Unwelcome
 from connectors.fhir import checks, declared
 from connectors.fhir.acquainted import Acquainted
+from connectors.fhir.beyond import Beyond
 from connectors.fhir.capability import Capability
 from connectors.fhir.entries import gone, record
 from connectors.fhir.found import Found
@@ -113,10 +114,16 @@ class Fhir(Connector):
         reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, real, unlisted)
         if standing.reconciled is None:
             reading.notes.append(opened.way.told)
+        until = moment_of(standing.until)
         if opened.way.changes and not self._lists(standing):
-            yield from reading.pages("changes", self._changes(opened, standing, window))
+            since = self._since(standing)
+            reading.beyond = Beyond(until, since)
+            yield from reading.pages("changes", self._changes(opened, since, window))
         else:
-            for page in reading.pages("listing", self._listing(opened, standing, window)):
+            jobs = self._listing(opened, standing, window)
+            if until and any(job.end and job.end > until for job in jobs):
+                reading.beyond = Beyond(until)
+            for page in reading.pages("listing", jobs):
                 if reading.first:
                     opened.single.named(reading.first)
                 yield page
@@ -201,9 +208,10 @@ class Fhir(Connector):
             )
         return [Job(one.name, opened.searching.listing(one), one) for one in asked]
 
-    def _changes(self, opened: Opened, standing: Standing, window: Window) -> list[Job]:
-        since = moment_of(standing.watermark) or self.kit.now
-        since -= self.options.overlap
+    def _since(self, standing: Standing) -> datetime:
+        return (moment_of(standing.watermark) or self.kit.now) - self.options.overlap
+
+    def _changes(self, opened: Opened, since: datetime, window: Window) -> list[Job]:
         searching = opened.searching
         by_history = opened.way.changes == "history"
         query = searching.history(since) if by_history else searching.changes(since)

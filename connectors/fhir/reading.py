@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from clinicrelay.contracts import Page, Stretch
 from clinicrelay.http import NotAnswered, Spent, Unwelcome
 from connectors.fhir.apart import Apart
+from connectors.fhir.beyond import Beyond
 from connectors.fhir.entries import batches, sort
 from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
@@ -48,6 +49,7 @@ class Reading:
     now: datetime
     real: datetime  # by the clock of this machine
     undeclared: Sequence[str] = ()  # parameters that the server does not list
+    beyond: Beyond = field(default_factory=Beyond)
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
     resumed: bool = False
@@ -200,9 +202,11 @@ class Reading:
         self.first = self.first or next((one.key for one in done.visits.values() if one.raw), None)
         self._note_clock(sheet, [one.changed for one in done.visits.values()])
         changes = self.cycle.kind == "changes"
-        for some, ended in batches(done, tools.reader, tools.lookups, careful=self.resumed):
-            aside = done.unreadable if ended else ()
-            yield Page(self.scope, some, aside, changes=changes, widened=widened), ended
+        for part, far in self.beyond.parted(done):
+            for some, ended in batches(part, tools.reader, tools.lookups, careful=self.resumed):
+                aside = part.unreadable if ended else ()
+                page = Page(self.scope, some, aside, changes=changes, widened=widened or far)
+                yield page, ended and not far
 
     def _learn_names(self, sheet: Sheet) -> None:
         """Learn by its self link what a server behind a proxy calls itself."""
@@ -265,9 +269,11 @@ class Reading:
         )
 
     def _note_heard(self, jobs: Sequence[Job]) -> None:
-        earlier = (one for job in jobs if job.name in self.cycle.done for one in job.ids)
+        read = [job for job in jobs if job.name in self.cycle.done]
         every = dict.fromkeys(one for job in jobs for one in job.ids)
-        self.standing = self.standing.heard(every, self._heard.union(earlier))
+        heard = self._heard.union(one for job in read for one in job.ids)
+        after = self.standing.heard(every, heard)
+        self.standing = after.reached([job.end for job in jobs], [job.end for job in read])
 
     def _tell_nameless(self) -> None:
         if self._nameless:

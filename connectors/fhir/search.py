@@ -100,6 +100,11 @@ class Job:
         """Of whom it asks, by the partition; nobody where it asks for all."""
         return self.part.ids if self.part else ()
 
+    @property
+    def end(self) -> datetime | None:
+        """Where its days end; None where it asks for none."""
+        return self.part.days.end_at if self.part and self.part.days else None
+
 
 def slices(window: Window, zone: str, length: int) -> list[Days]:
     """Cut a window into slices of `length` days.
