@@ -133,7 +133,8 @@ class Record(msgspec.Struct, frozen=True):
     the connector knows it, else the mapping finds it. `gone` says the source deleted it. `raw` is
     the text as it came, for a person to look at should the record be set aside; `place` says in
     which file or list, and `line` on which line of it. `issues` are oddities that the connector met
-    on the way, such as a reference that leads nowhere; they travel with the visit.
+    on the way, such as a reference that leads nowhere; they travel with the visit. `made` is when the
+    visit was entered, where the source says that; a day alone counts as its end.
     """
 
     data: Mapping[str, Any]
@@ -144,6 +145,7 @@ class Record(msgspec.Struct, frozen=True):
     key: str | None = None
     gone: bool = False
     issues: tuple[Issue, ...] = ()
+    made: datetime | None = None
 
 
 class Unmade(Sequence[Record]):
@@ -221,7 +223,8 @@ class Page(msgspec.Struct, frozen=True):
     alone is not the whole. The cursor of a page that is not
     the last must not lose anything either: after a kill it is where the next run goes on.
     `widened` says that no read before this one could have told what stands on the page, as a query
-    was changed or somebody's calendar refused to us until now: what is new to us is no news to people.
+    was changed or somebody's calendar refused to us until now: what is new to us is no news to people,
+    unless it was `made` since. `widened_from` says so of visits that start then or later (see `reach`).
 
     Records are in the source's own order, where it has one: what stands where it stood last time is
     found again fastest. A connector with many of them gives them as `Unmade`.
@@ -242,6 +245,7 @@ class Page(msgspec.Struct, frozen=True):
     unfinished: bool = False
     resumed: bool = False
     widened: bool = False
+    widened_from: datetime | None = None
 
     @property
     def record(self) -> Callable[[int], Record]:

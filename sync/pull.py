@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sync.store.progress import Progress
 
 
+_LATE = 3600  # seconds that a booking may take until a source tells it
 _MADE_AT_ONCE = 50
 _PAGES_AT_ONCE = 16  # that wait to be written; a page of 4000 records takes 130 kB
 
@@ -66,6 +67,7 @@ class SourceRun:
     people: set[int] = field(default_factory=set)
     first_look: Callable[[int | None], int] = lambda start: 0
     widened: bool = False
+    last_read: int = 0  # seconds
 
     @property
     def clinic(self) -> str:
@@ -83,6 +85,7 @@ def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
     trusted = known.fingerprint == source.mapper.fingerprint
     cursor = known.cursor if trusted else None
     source.widened = not trusted  # what a mapping let through just now was there before
+    source.last_read = known.last_read_at or 0
     reading = _reading(source, known, cursor, aside)
     try:
         for page in source.connector.pull(cursor, window):
@@ -191,17 +194,12 @@ def _says_otherwise(
 def _insert(connection: Connection, source: SourceRun, reading: Reading, done: Sorted) -> None:
     """Keep the new visits of a page, and note that the read has met them."""
     said = list(done.new.values())
-    silently = reading.importing or source.widened or done.page.widened
-    numbers = visits.insert(
-        connection,
-        source.clinic,
-        source.name,
-        [one.visit for one in said],
-        [one.start_at for one in said],
-        run=source.run,
-        now=source.now,
-        first_look=source.first_look if silently else None,
-    )
+    known, news = list[Said](), list[Said]()
+    for one in said:
+        (known if _is_no_news(source, reading, done.page, one) else news).append(one)
+    kept = _inserted(connection, source, known, source.first_look)
+    kept |= _inserted(connection, source, news, None)
+    numbers = [kept[one.visit.key] for one in said]
     off = {one.at for one in said if one.visit.status.called_off}
     starts = [
         one.start_at or 0 if number and one.at not in off else 0
@@ -213,6 +211,40 @@ def _insert(connection: Connection, source: SourceRun, reading: Reading, done: S
     before = reading.coming
     reading.meet_all(numbers, starts, now=int(source.now.timestamp()))
     reading.booked += reading.coming - before
+
+
+def _inserted(
+    connection: Connection,
+    source: SourceRun,
+    said: Sequence[Said],
+    first_look: Callable[[int | None], int] | None,
+) -> dict[str, int]:
+    """Keep new visits; return their numbers by key. See `visits.insert`."""
+    if not said:
+        return {}
+    told = [one.visit for one in said]
+    numbers = visits.insert(
+        connection,
+        source.clinic,
+        source.name,
+        told,
+        [one.start_at for one in said],
+        run=source.run,
+        now=source.now,
+        first_look=first_look,
+    )
+    return {visit.key: number for visit, number in zip(told, numbers, strict=True)}
+
+
+def _is_no_news(source: SourceRun, reading: Reading, page: Page, said: Said) -> bool:
+    """Whether a visit that is new to us was arranged before anybody could have told us (ADR 19)."""
+    if reading.importing:
+        return True
+    widened = source.widened or page.widened
+    if not widened and page.widened_from and said.start_at is not None:
+        widened = said.start_at >= page.widened_from.timestamp()
+    lately = said.made is not None and said.made.timestamp() > source.last_read - _LATE
+    return widened and not lately
 
 
 def remember(source: SourceRun, connection: Any) -> None:
@@ -242,7 +274,7 @@ def _map(source: SourceRun, reading: Reading, done: Sorted) -> list[Said]:
             source.skipped += 1
         else:
             start_at = int(visit.start.timestamp()) if visit.start else None
-            said.append(Said(at, record.gone, visit, start_at))
+            said.append(Said(at, record.gone, visit, start_at, record.made))
     return said
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -25,6 +26,7 @@ class Said(msgspec.Struct, frozen=True):
     gone: bool
     visit: Appointment
     start_at: int | None  # seconds
+    made: datetime | None = None  # when it was entered into the source
 
 
 @dataclass(slots=True)

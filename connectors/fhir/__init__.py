@@ -18,9 +18,9 @@ from pydantic import BaseModel
 
 from clinicrelay.contracts import Connector, Cursor, Finding, Kit, Offer, Page, Window
 from clinicrelay.http import Client, Spent, Unwelcome
+from clinicrelay.reach import Reach
 from connectors.fhir import checks, declared
 from connectors.fhir.acquainted import Acquainted
-from connectors.fhir.beyond import Beyond
 from connectors.fhir.capability import Capability
 from connectors.fhir.entries import gone, record
 from connectors.fhir.found import Found
@@ -114,16 +114,10 @@ class Fhir(Connector):
         reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, real, unlisted)
         if standing.reconciled is None:
             reading.notes.append(opened.way.told)
-        until = moment_of(standing.until)
         if opened.way.changes and not self._lists(standing):
-            since = self._since(standing)
-            reading.beyond = Beyond(until, since)
-            yield from reading.pages("changes", self._changes(opened, since, window))
+            yield from reading.pages("changes", self._changes(opened, standing, window))
         else:
-            jobs = self._listing(opened, standing, window)
-            if until and any(job.end and job.end > until for job in jobs):
-                reading.beyond = Beyond(until)
-            for page in reading.pages("listing", jobs):
+            for page in reading.pages("listing", self._listing(opened, window)):
                 if reading.first:
                     opened.single.named(reading.first)
                 yield page
@@ -163,7 +157,7 @@ class Fhir(Connector):
         window = Window(self.kit.now, self.kit.now + timedelta(days=14))
         standing = Standing("", opened.way.strategy)
         reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, self.clock())
-        pages = reading.pages("listing", self._listing(opened, standing, window))
+        pages = reading.pages("listing", self._listing(opened, window))
         samples = [dict(one.data) for one in next(pages).records[:5]]
         vendor = opened.known.vendor
         if vendor and not self.options.preset:
@@ -188,7 +182,7 @@ class Fhir(Connector):
         due = standing.is_due(now, self.options.reconcile_every)
         return due or standing.under_way("listing", now) is not None
 
-    def _listing(self, opened: Opened, standing: Standing, window: Window) -> list[Job]:
+    def _listing(self, opened: Opened, window: Window) -> list[Job]:
         options, way = self.options, opened.way
         whom = options.partition if way.strategy == "partition" else None
         if not way.by_days:
@@ -201,17 +195,15 @@ class Fhir(Connector):
             asked = parts(days)
         else:
             at_once = whom.ids_per_request or self.preset.ids_per_request
-            new = frozenset(standing.unheard or ())  # apart, so that it is known who brings news
+            new = {one for one in ids_of(options) if opened.tools.reach.is_new([one])}
             known = [one for one in ids_of(options) if one not in new]
-            asked = parts(days, whom.by, known, at_once) + parts(
-                days, whom.by, sorted(new), at_once
-            )
+            # Apart, so that it is known of whom what comes is no news.
+            asked = parts(days, whom.by, known, at_once)
+            asked += parts(days, whom.by, sorted(new), at_once)
         return [Job(one.name, opened.searching.listing(one), one) for one in asked]
 
-    def _since(self, standing: Standing) -> datetime:
-        return (moment_of(standing.watermark) or self.kit.now) - self.options.overlap
-
-    def _changes(self, opened: Opened, since: datetime, window: Window) -> list[Job]:
+    def _changes(self, opened: Opened, standing: Standing, window: Window) -> list[Job]:
+        since = (moment_of(standing.watermark) or self.kit.now) - self.options.overlap
         searching = opened.searching
         by_history = opened.way.changes == "history"
         query = searching.history(since) if by_history else searching.changes(since)
@@ -267,7 +259,14 @@ class Fhir(Connector):
         now = self.kit.now
         acquainted = Acquainted(self.kit.memory, now, options.cache_ttl)
         lookups = Lookups(server, found, known, acquainted, now)
-        return Tools(server, found, lookups, reader, self._searching(known).listing)
+        reach = Reach(self.kit.memory, self._question())
+        return Tools(server, found, lookups, reader, reach, self._searching(known).listing)
+
+    def _question(self) -> str:
+        """Return a mark of whose visits are asked for, whichever way and of whatever days and ids."""
+        options, partition = self.options, self.options.partition
+        asked = [options.base_url, sorted(options.params.items()), partition and partition.by]
+        return hashlib.blake2b(msgspec.json.encode(asked), digest_size=6).hexdigest()
 
     def _mark(self, opened: Opened) -> str:
         """Return a mark of what is asked: what another question left off is of no use to this one."""

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from clinicrelay.contracts import Page, Stretch
 from clinicrelay.http import NotAnswered, Spent, Unwelcome
+from clinicrelay.reach import Reach
 from connectors.fhir.apart import Apart
-from connectors.fhir.beyond import Beyond
 from connectors.fhir.entries import batches, sort
 from connectors.fhir.found import Found
 from connectors.fhir.lookups import Lookups
@@ -36,6 +36,7 @@ class Tools:
     found: Found
     lookups: Lookups
     reader: Reader
+    reach: Reach
     ask: Callable[[Part], Query]
 
 
@@ -49,7 +50,6 @@ class Reading:
     now: datetime
     real: datetime  # by the clock of this machine
     undeclared: Sequence[str] = ()  # parameters that the server does not list
-    beyond: Beyond = field(default_factory=Beyond)
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
     resumed: bool = False
@@ -145,7 +145,7 @@ class Reading:
         walk = Walk(self.tools.server, job.query, resumed)
         self._at, self._link = job.name, resumed
         for sheet in walk:
-            widened = self.cycle.kind == "listing" and self.standing.is_news_to(job.ids)
+            widened = self.cycle.kind == "listing" and self.tools.reach.is_new(job.ids)
             for page, ended in self._pages(sheet, widened=widened):
                 self._link = walk.next_link if ended else self._link
                 self._kept += len(page.records)
@@ -202,11 +202,13 @@ class Reading:
         self.first = self.first or next((one.key for one in done.visits.values() if one.raw), None)
         self._note_clock(sheet, [one.changed for one in done.visits.values()])
         changes = self.cycle.kind == "changes"
-        for part, far in self.beyond.parted(done):
-            for some, ended in batches(part, tools.reader, tools.lookups, careful=self.resumed):
-                aside = part.unreadable if ended else ()
-                page = Page(self.scope, some, aside, changes=changes, widened=widened or far)
-                yield page, ended and not far
+        until = tools.reach.until
+        for some, ended in batches(done, tools.reader, tools.lookups, careful=self.resumed):
+            aside = done.unreadable if ended else ()
+            page = Page(
+                self.scope, some, aside, changes=changes, widened=widened, widened_from=until
+            )
+            yield page, ended
 
     def _learn_names(self, sheet: Sheet) -> None:
         """Learn by its self link what a server behind a proxy calls itself."""
@@ -270,10 +272,12 @@ class Reading:
 
     def _note_heard(self, jobs: Sequence[Job]) -> None:
         read = [job for job in jobs if job.name in self.cycle.done]
-        every = dict.fromkeys(one for job in jobs for one in job.ids)
-        heard = self._heard.union(one for job in read for one in job.ids)
-        after = self.standing.heard(every, heard)
-        self.standing = after.reached([job.end for job in jobs], [job.end for job in read])
+        self.tools.reach.ended(
+            until=max(filter(None, (job.end for job in jobs)), default=None),
+            read_until=max(filter(None, (job.end for job in read)), default=None),
+            parts=[one for job in jobs for one in job.ids],
+            read=self._heard.union(one for job in read for one in job.ids),
+        )
 
     def _tell_nameless(self) -> None:
         if self._nameless:

@@ -40,6 +40,7 @@ class Appointment(Struct, gc=False, rename="camel"):
     status: str | None = None
     status_more: Extended | None = field(default=None, name="_status")
     identifier: tuple[Identifier, ...] = ()
+    created: str | None = None
     start: str | None = None
     end: str | None = None
     start_more: Extended | None = field(default=None, name="_start")

@@ -6,7 +6,6 @@ parts of a listing are done stands beside it, so that a run that is killed costs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,19 +48,13 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a cursor says. `of` is a mark of what was asked; another one makes the cursor void.
-
-    `unheard` are the ids of a partition that were never read yet; None before the first listing ended.
-    `until` is where the days of the last listing end; None where it asked for no days.
-    """
+    """What a cursor says. `of` is a mark of what was asked; another one makes the cursor void."""
 
     of: str
     strategy: str
     watermark: str | None = None
     reconciled: str | None = None
     tried: str | None = None
-    unheard: tuple[str, ...] | None = None
-    until: str | None = None
     cycle: Cycle | None = None
 
     def cursor(self) -> Cursor:
@@ -79,8 +72,6 @@ class Standing:
             "reconciled": self.reconciled,
             "tried": self.tried,
             "of": self.of,
-            "unheard": None if self.unheard is None else list(self.unheard),
-            "until": self.until,
         }
         if cycle:
             told["cycle"] = {name: getattr(cycle, name) for name in Cycle.__slots__}
@@ -99,26 +90,6 @@ class Standing:
         if self.cycle is None or self.cycle.kind != kind:
             return None
         return self.cycle if _within(self.cycle.began, now, _LONGEST_CYCLE) else None
-
-    def is_news_to(self, ids: Sequence[str]) -> bool:
-        """Whether a listing tells of these ids, or of everybody, for the first time."""
-        return self.unheard is None or not set(self.unheard).isdisjoint(ids)
-
-    def heard(self, every: Iterable[str], heard: Collection[str]) -> Standing:
-        """Return it when a listing has ended that asked for `every` id and has read some."""
-        before = every if self.unheard is None else self.unheard
-        return replace(self, unheard=tuple(one for one in before if one not in heard))
-
-    def reached(
-        self, asked: Iterable[datetime | None], read: Iterable[datetime | None]
-    ) -> Standing:
-        """Return it when a listing has ended that asked for days with these ends, and read some.
-
-        What fails at the end of the window does not take back what was known of it.
-        """
-        end = max(filter(None, asked), default=None)
-        known = max(filter(None, (moment_of(self.until), *read)), default=None)
-        return replace(self, until=iso(min(end, known)) if end and known else None)
 
     def ended(self, now: datetime, *, whole: bool) -> Standing:
         """Return where the source stands when the cycle has come to its end.
@@ -181,8 +152,6 @@ def standing_of(cursor: Cursor | None, of: str, strategy: str) -> Standing:
         known.get("watermark"),
         known.get("reconciled"),
         known.get("tried"),
-        None if known.get("unheard") is None else tuple(known["unheard"]),
-        known.get("until"),
         Cycle(**{**cycle, "done": tuple(cycle["done"])}) if cycle else None,
     )
 

@@ -7,6 +7,7 @@ that is odd: what cannot be understood is left out, and an issue says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -25,6 +26,7 @@ from connectors.fhir.elements import Concept, Identifier
 from connectors.fhir.found import Found
 from connectors.fhir.people import NOWHERE, Entry, Place, is_zone, zone_in
 from connectors.fhir.resources import Appointment, decode
+from connectors.fhir.seen import moment_of
 
 # Raise it whenever the same resources are read differently: every visit is then read again.
 READING = 2
@@ -35,6 +37,8 @@ _BY_PHONE = frozenset({"185317003", "386472008", "phone", "tel"})  # SNOMED CT; 
 _USUAL_KIND = frozenset({"ROUTINE"})  # v2 table 0276: what stands there when nobody chose
 
 _OVER = frozenset({"cancelled", "noshow", "entered-in-error"})
+
+_DAY = timedelta(days=1)
 
 _NO_STATUS = Issue("unknown_status", "status")
 _UNKNOWN_ZONE = Issue("unknown_timezone", "timezone")
@@ -94,6 +98,7 @@ class Reader:
             raw=str(raw, "utf-8", "replace"),
             key=visit.id,
             issues=tuple(dict.fromkeys(cast.issues)) if cast.issues else (),
+            made=_made(visit.created) if visit.created else None,
         )
 
     def _flat(self, visit: Appointment, cast: Cast) -> dict[str, Any]:
@@ -168,6 +173,12 @@ def _own_words(visit: Appointment, url: str) -> Iterator[str]:
             words = [one.value_string, one.value_code, concept.text]
             words += [word for coding in codings for word in (coding.display, coding.code)]
             yield from (word for word in words if word)
+
+
+def _made(text: str) -> datetime | None:
+    """Return when an appointment was entered; of a day alone, its end."""
+    made = moment_of(text)
+    return made + _DAY if made and "T" not in text else made
 
 
 def _in_order(people: list[Entry]) -> list[Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,12 @@ from clinicrelay import plugins
 from clinicrelay.contracts import Connector, Cursor, Page, Record, Stretch, Window
 from clinicrelay.errors import TryLater
 from clinicrelay.testing.fakes import NoOptions, record
+from clinicrelay.times import parse_instant
 
 if TYPE_CHECKING:
     from tests.line.conftest import Line
 
+ZONE = "Europe/Berlin"
 HELD, NEEDS_PERSON, DONE = 4, 3, 0
 
 
@@ -34,6 +36,8 @@ class Book:
     changes: bool = False
     unfinished: bool = False
     widened: bool = False
+    widened_from: datetime | None = None
+    made: datetime | None = None
     rereads: bool = False
     gone: set[str] = field(default_factory=set)  # what reread proves deleted
     deleted: list[str] = field(default_factory=list)  # what a read of changes says is deleted
@@ -62,8 +66,14 @@ class Scripted(Connector):
         named = [record(row) for key, row in BOOK.rows.items() if key not in BOOK.hidden]
         named += [replace(record({"appointment_id": key}), gone=True) for key in BOOK.deleted]
         for number, one in enumerate(named):
-            cursor = {"half": number}
-            yield Page("all", [one], cursor=cursor, changes=BOOK.changes, widened=BOOK.widened)
+            yield Page(
+                "all",
+                [replace(one, made=BOOK.made)],
+                cursor={"half": number},
+                changes=BOOK.changes,
+                widened=BOOK.widened,
+                widened_from=BOOK.widened_from,
+            )
         yield Page(
             "all",
             cursor={"read": BOOK.reads},
@@ -309,6 +319,28 @@ def test_what_a_wider_question_brings_is_kept_and_told_to_nobody(line: Line, boo
     assert line.quietly() == [("confirmation", "p901@mail.example")]
     line.change("900", start="2026-12-10 14:00")
     assert line.quietly() == [("change", "+4915155500900")]
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (None, False),
+        (timedelta(days=-30), False),
+        (timedelta(hours=-2), False),
+        (timedelta(minutes=-4), True),  # since the last read, or so
+        (timedelta(minutes=-40), True),  # an EHR's clock is not ours
+    ],
+)
+def test_beyond_the_days_that_were_read_only_what_was_made_since_is_news(
+    line: Line, book: Book, made: timedelta | None, *, told: bool
+) -> None:
+    book.widened_from = parse_instant("2026-12-20", ZONE)
+    book.made = made and line.now + timedelta(minutes=5) + made
+    line.book("900", "2026-12-20 00:00")
+    line.book("901", "2026-12-19 23:30")
+    expected = [("confirmation", "p900@mail.example")] if told else []
+    assert sorted(line.quietly()) == [*expected, ("confirmation", "p901@mail.example")]
+    assert {"ehr/900", "ehr/901"} <= {*line.visits()}
 
 
 def test_what_another_mapping_lets_through_is_told_to_nobody(

@@ -382,10 +382,22 @@ def test_who_is_refused_again_does_not_hush_the_others(peer: Peer, clinic: Clini
     assert named_for_the_first_time(clinic, again) == set()
 
 
-def test_another_question_brings_no_news(peer: Peer, clinic: Clinic) -> None:
+def test_doctors_who_are_added_bring_no_news_and_hush_nobody(peer: Peer, clinic: Clinic) -> None:
     three_doctors(peer)
     first = clinic.read(partition=DOCTORS | {"ids": ["acar"]})
-    more = clinic.read(clinic.cursor(first), partition=DOCTORS)
+    peer.book("acar-new", NOW + timedelta(days=3), practitioner="acar")
+    more = clinic.read(clinic.cursor(first), partition=DOCTORS | {"ids_per_request": 3})
+    everybody = {*clinic.keys(more)}
+    assert "acar-new" in everybody
+    assert named_for_the_first_time(clinic, more) == {
+        key for key in everybody if not key.startswith("acar")
+    }
+
+
+def test_another_question_brings_no_news(peer: Peer, clinic: Clinic) -> None:
+    three_doctors(peer)
+    first = clinic.read(params={"status": "cancelled"})
+    more = clinic.read(clinic.cursor(first))
     assert named_for_the_first_time(clinic, more) == {*clinic.keys(more)}
 
 
