@@ -9,7 +9,7 @@ from typing import Any
 
 from clinicrelay.errors import Refused
 from connectors.sql import troubles
-from connectors.sql.server import Clock, Server
+from connectors.sql.server import Clock, Server, Table, gathered
 from connectors.sql.troubles import Trouble
 
 _CODES = {
@@ -63,12 +63,12 @@ _WRITES = re.compile(
     r"\b(ALL PRIVILEGES|INSERT|UPDATE|DELETE|CREATE|DROP|ALTER|FILE|SUPER|TRIGGER|EXECUTE|EVENT)\b"
 )
 _TABLES = """
-SELECT table_schema = DATABASE(), table_schema, table_name,
-    GROUP_CONCAT(column_name ORDER BY ordinal_position SEPARATOR '\n')
-FROM information_schema.columns
-WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
-  AND (DATABASE() IS NULL OR table_schema = DATABASE())
-GROUP BY table_schema, table_name ORDER BY table_name LIMIT 2000
+SELECT t.table_schema = DATABASE(), t.table_schema, t.table_name, c.column_name
+FROM information_schema.tables t LEFT JOIN information_schema.columns c
+  ON c.table_schema = t.table_schema AND c.table_name = t.table_name
+WHERE t.table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+  AND (DATABASE() IS NULL OR t.table_schema = DATABASE())
+ORDER BY t.table_schema, t.table_name, c.ordinal_position
 """
 
 
@@ -185,12 +185,8 @@ class Mysql(Server):
             [made, *(ons or [f"GRANT SELECT ON {base}.* TO 'clinicrelay'@'%';"]), "and use it"]
         )
 
-    def tables(self) -> list[tuple[str, Sequence[str]]]:
-        found = self.look(_TABLES)
-        return [
-            (name if here else f"{schema}.{name}", columns.split("\n"))
-            for here, schema, name, columns in found
-        ]
+    def tables(self) -> list[Table]:
+        return gathered(self.look(_TABLES))
 
 
 def _texts() -> dict[Any, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from clinicrelay.errors import Refused
 from connectors.sql import troubles
-from connectors.sql.server import Clock, Server
+from connectors.sql.server import Clock, Server, Table, gathered
 from connectors.sql.troubles import Trouble
 
 _CODES = {
@@ -90,14 +90,16 @@ SELECT now(), has.it, CASE WHEN has.it THEN least(
     (SELECT min(prepared) FROM pg_prepared_xacts)) END
 FROM (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS it) has
 """
+# Of a table that may be read in part, those columns; of one that may not, all of them, to be judged by.
 _TABLES = """
-SELECT pg_table_is_visible(c.oid), n.nspname::text, c.relname::text,
-    array_agg(a.attname::text ORDER BY a.attnum)
+SELECT pg_table_is_visible(c.oid), n.nspname::text, c.relname::text, a.attname::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND left(n.nspname, 4) <> 'pg_t' AND has_table_privilege(c.oid, 'SELECT')
-GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3 LIMIT 2000
+  AND left(n.nspname, 4) <> 'pg_t'
+  AND (has_column_privilege(c.oid, a.attnum, 'SELECT')
+    OR NOT has_any_column_privilege(c.oid, 'SELECT'))
+ORDER BY 1 DESC, 2, 3, a.attnum
 """
 _WRITES = """
 SELECT CASE
@@ -191,12 +193,8 @@ class Postgres(Server):
             "GRANT pg_read_all_stats TO clinicrelay; and use that account"
         )
 
-    def tables(self) -> list[tuple[str, Sequence[str]]]:
-        found = self.look(_TABLES)
-        return [
-            (name if visible else f"{schema}.{name}", columns)
-            for visible, schema, name, columns in found
-        ]
+    def tables(self) -> list[Table]:
+        return gathered(self.look(_TABLES))
 
 
 def _take_texts(connection: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.sql import troubles
-from connectors.sql.server import Clock, Server
+from connectors.sql.server import Clock, Server, Table
 from connectors.sql.troubles import Trouble
 
 _READS = frozenset(
@@ -127,15 +127,20 @@ class Sqlite(Server):
     def grants(self, tables: Sequence[str]) -> str:
         return "let the user that runs clinicrelay only read the file: chmod o-w, chmod g-w"
 
-    def tables(self) -> list[tuple[str, Sequence[str]]]:
+    def tables(self) -> list[Table]:
         names = self.look("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
-        return [(name, self._columns(name)) for (name,) in names if not name.startswith("sqlite_")]
+        return [
+            Table((name,), self._columns(name))
+            for (name,) in names
+            if not name.startswith("sqlite_")
+        ]
 
     def _columns(self, table: str) -> Sequence[str]:
-        cursor = self.connection.cursor()
-        with self.translated():
-            cursor.execute(f'SELECT * FROM "{table}" LIMIT 0')
-        return [column[0] for column in cursor.description]
+        """Return the columns of a table, none where it is a view that does not work."""
+        with self.forgiven():
+            found = self.connection.execute(f"SELECT * FROM {self.quoted(table)} LIMIT 0")
+            return [column[0] for column in found.description]
+        return []
 
 
 def _authorize(action: int, first: str | None, second: str | None, *_where: str | None) -> int:

@@ -187,16 +187,3 @@ def test_the_window_is_widened_for_local_time_and_speaks_only_for_itself(clinic:
     assert len(read.records) == 1
     (stretch,) = read.pages[-1].covers or ()
     assert (stretch.start, stretch.end) == (WINDOW.start, WINDOW.end)
-
-
-def test_probe_offers_the_table_of_appointments_first(clinic: Any) -> None:
-    clinic.open()
-    clinic.book(*range(9))
-    clinic.run("CREATE TABLE audit_log (id INTEGER, what VARCHAR(20))")
-    first = next(iter(clinic.connector(query=None).offers()))
-    assert first.name == "appointments"
-    assert first.settings["cursor"] == "updated_at"
-    assert first.settings["key"] == "appointment_id"
-    assert len(first.samples) == 5
-    read = clinic.read(**first.settings)
-    assert len(read.records) == 9
