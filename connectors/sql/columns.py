@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from clinicrelay.contracts import Kit
 from clinicrelay.errors import Refused
@@ -21,8 +22,9 @@ class Wanted:
         """Return what the columns are. Raises Refused where one that the settings name is not there."""
         options = self._options
         self._require_single(columns)
-        for column in options.keys:
-            _require("key", column, columns)
+        for option, names in (("key", options.keys), ("zones", options.zones)):
+            for column in names:
+                _require(option, column, columns)
         return Shape(
             columns,
             key=options.keys,
@@ -79,8 +81,12 @@ class Wanted:
 
 
 def _require(option: str, column: str, columns: Sequence[str]) -> None:
-    if fold(column) not in map(fold, columns):
-        raise Refused(
-            f"{option} names {column}, and the query gives no such column",
-            fix="add it to the columns of the SELECT",
-        )
+    called = {fold(name): name for name in columns}
+    if fold(column) in called:
+        return
+    near = get_close_matches(fold(column), called, 1)
+    meant = f"did you mean {called[near[0]]}? Else " if near else ""
+    raise Refused(
+        f"{option} names {column}, and the query gives no such column",
+        fix=f"{meant}add it to the columns of the SELECT",
+    )
