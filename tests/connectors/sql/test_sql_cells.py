@@ -13,6 +13,8 @@ import mappings
 from clinicrelay import BadRecord
 from connectors.sql.cells import text_of, zoned
 
+SERVERS = pytest.mark.parametrize("store_url", ["postgresql", "mysql"], indirect=True)
+
 ID = UUID("0191e9a1-0000-4000-8000-00000000abcd")
 
 
@@ -100,10 +102,9 @@ def test_dates_that_are_none_set_one_row_aside_and_no_more(clinic: Any) -> None:
     assert read.pages[-1].complete
 
 
+@SERVERS
 def test_one_instant_comes_the_same_from_columns_with_and_without_a_zone(clinic: Any) -> None:
-    """S-08: TIMESTAMP and DATETIME, timestamptz and timestamp."""
-    if clinic.kind == "sqlite":
-        pytest.skip("SQLite has one kind of text")
+    """TIMESTAMP and DATETIME, timestamptz and timestamp; SQLite has one kind of text."""
     aware = "TIMESTAMPTZ" if clinic.kind == "postgresql" else "TIMESTAMP"
     wall = "TIMESTAMP" if clinic.kind == "postgresql" else "DATETIME"
     clinic.run(f"CREATE TABLE both_kinds (n INTEGER, a {aware} NULL, w {wall} NULL)")

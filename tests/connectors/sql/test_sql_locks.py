@@ -19,6 +19,9 @@ from clinicrelay.testing.connectors import cycle
 from connectors.sql import Sql
 from connectors.sql.query import BadQuery, approve, check, tidied
 
+ON_POSTGRES = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+SERVERS = pytest.mark.parametrize("store_url", ["postgresql", "mysql"], indirect=True)
+
 EVERYWHERE = (
     "DELETE FROM appointments",
     "UPDATE appointments SET status = 'x'",
@@ -145,9 +148,9 @@ def test_each_known_bypass_ends_at_the_session_where_no_parser_looks(
     assert [text for text in let_through if not any(h in text for h in _HARMLESS)] == []
 
 
+@SERVERS
 def test_a_function_that_writes_is_stopped_by_the_session(held: Any) -> None:
-    if held.kind == "sqlite":
-        pytest.skip("SQLite keeps no functions of its own")
+    """SQLite keeps no functions of its own."""
     server = held.connector().server
     with pytest.raises(Refused, match="read-only session"):
         server.ask("SELECT appointment_id, strike() AS n FROM appointments", {}, 10)
@@ -178,9 +181,8 @@ def test_a_url_cannot_take_a_lock_off(sqlite_clinic: Any) -> None:
         assert "p@db" not in str(error.value)
 
 
+@ON_POSTGRES
 def test_options_of_the_url_do_not_make_the_session_writable(clinic: Any) -> None:
-    if clinic.kind != "postgresql":
-        pytest.skip("only PostgreSQL takes settings in its URL")
     clinic.open()
     clinic.book(1)
     loose = clinic.url.replace("options=", "options=-cdefault_transaction_read_only%3Doff%20")
