@@ -32,8 +32,15 @@ _SAYS = (
     ("too large", troubles.TOO_BIG),
     ("no such table", troubles.NO_TABLE),
     ("no such column", troubles.NO_COLUMN),
-    ("unable to open", troubles.NO_FILE),
+    ("no such function", troubles.NO_FUNCTION),
+    ("wrong number of arguments", troubles.NO_FUNCTION),
+    ("ambiguous column", troubles.AMBIGUOUS),
+    ("unable to open", troubles.CLOSED_FILE),
     ("not a database", troubles.NOT_SQLITE),
+    ("image is malformed", troubles.DAMAGED),
+    ("malformed database", troubles.DAMAGED),
+    ("malformed", troubles.NO_VALUE),
+    ("integer overflow", troubles.TOO_LARGE),
     ("interrupted", troubles.TOO_LONG),
     ("locked", troubles.LOCKED),
     ("readonly", troubles.WROTE),
@@ -42,8 +49,10 @@ _SAYS = (
     ("one statement", troubles.SYNTAX),
     ("syntax error", troubles.SYNTAX),
     ("incomplete input", troubles.SYNTAX),
+    ("unrecognized token", troubles.SYNTAX),
+    ("misuse of", troubles.SYNTAX),
+    ("number of result columns", troubles.SYNTAX),
     ("disk i/o", troubles.LOST),
-    ("malformed", troubles.NOT_SQLITE),
 )
 
 
@@ -66,7 +75,7 @@ class Sqlite(Server):
 
     def opened(self) -> Any:
         if not self.file.is_file():
-            raise sqlite3.OperationalError("unable to open database file")
+            raise FileNotFoundError
         connection = sqlite3.connect(
             f"file:{quote(str(self.file.absolute()))}?mode=ro",
             uri=True,
@@ -118,6 +127,9 @@ class Sqlite(Server):
         return "`{}`".format(column.replace("`", "``"))
 
     def trouble_of(self, error: Exception) -> Trouble:
+        if isinstance(error, OSError):
+            missing = isinstance(error, FileNotFoundError)
+            return troubles.NO_FILE if missing else troubles.CLOSED_FILE
         said = str(error).lower()
         return next((trouble for word, trouble in _SAYS if word in said), troubles.OTHER)
 
