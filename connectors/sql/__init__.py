@@ -72,7 +72,7 @@ class Sql(Connector):
         reader = self._reader()
         way = reader.way(cursor, window)
         self.strategy = way.strategy
-        yield from reader.pages(way)
+        yield from reader.pages(way, window)
 
     def reread(self, keys: Sequence[str]) -> Iterator[Page]:
         if self.rereads:

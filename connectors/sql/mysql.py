@@ -9,44 +9,46 @@ from typing import Any
 
 from clinicrelay.errors import Refused
 from connectors.sql import troubles
-from connectors.sql.server import Clock, Server
+from connectors.sql.server import Clock, Server, Table, gathered
 from connectors.sql.troubles import Trouble
 
 _CODES = {
-    1044: troubles.NOT_ALLOWED_IN,
-    1045: troubles.PASSWORD,
-    1698: troubles.PASSWORD,
+    **dict.fromkeys((1045, 1698), troubles.PASSWORD),
+    **dict.fromkeys((1820, 1862, 3118, 4151), troubles.NO_LOGIN),
+    **dict.fromkeys((1044, 1129, 1130), troubles.NOT_ALLOWED_IN),
+    **dict.fromkeys((1040, 1203, 1226), troubles.BUSY),
+    **dict.fromkeys((2026, 3159), troubles.TLS),
+    **dict.fromkeys((1142, 1143, 1227, 1370), troubles.NO_RIGHT),
+    **dict.fromkeys((1305, 1582, 1630), troubles.NO_FUNCTION),
+    **dict.fromkeys((1064, 1111, 1222, 1248), troubles.SYNTAX),
+    **dict.fromkeys((1205, 1213), troubles.LOCKED),
+    **dict.fromkeys((1969, 3024), troubles.TOO_LONG),
+    **dict.fromkeys((1927, 2006, 2013, 2014), troubles.LOST),
+    **dict.fromkeys((1290, 1792), troubles.WROTE),
+    1046: troubles.NAMELESS,
     1049: troubles.NO_DATABASE,
-    1046: troubles.NO_DATABASE,
-    1129: troubles.NOT_ALLOWED_IN,
-    1130: troubles.NOT_ALLOWED_IN,
-    1040: troubles.BUSY,
-    1203: troubles.BUSY,
-    1226: troubles.BUSY,
-    1146: troubles.NO_TABLE,
+    1052: troubles.AMBIGUOUS,
+    1053: troubles.STARTING,
     1054: troubles.NO_COLUMN,
-    1052: troubles.TWO_ALIKE,
     1060: troubles.TWO_ALIKE,
-    1142: troubles.NO_RIGHT,
-    1143: troubles.NO_RIGHT,
-    1370: troubles.NO_RIGHT,
-    1064: troubles.SYNTAX,
-    1205: troubles.LOCKED,
-    1213: troubles.LOCKED,
-    1969: troubles.TOO_LONG,
-    3024: troubles.TOO_LONG,
-    1317: troubles.LOST,
-    1927: troubles.LOST,
-    1053: troubles.LOST,
-    1792: troubles.WROTE,
-    1290: troubles.WROTE,
-    1227: troubles.NO_RIGHT,
-    2006: troubles.LOST,
-    2013: troubles.LOST,
-    2014: troubles.LOST,
-    2026: troubles.TLS,
+    1146: troubles.NO_TABLE,
+    1242: troubles.SEVERAL,
+    1267: troubles.TYPES,
+    1317: troubles.STOPPED,
+    1356: troubles.BROKEN_VIEW,
+    1365: troubles.BY_ZERO,
+    1690: troubles.TOO_LARGE,
 }
-_AWAY = 2003
+_NO_CONNECTION = 2003
+_OF_HOSTS = (
+    ("temporary failure", troubles.NO_NAMES),
+    ("name or service", troubles.NO_HOST),
+    ("nodename", troubles.NO_HOST),
+    ("getaddrinfo", troubles.NO_HOST),
+    ("no address", troubles.NO_HOST),
+    ("ssl", troubles.TLS),
+    ("certificate", troubles.TLS),
+)
 
 # The SET that makes it read-only comes first: not START TRANSACTION READ ONLY, which a DDL ends.
 # In a session in UTC a TIMESTAMP is UTC, and a DATETIME is left as it was written. Where a server
@@ -63,12 +65,12 @@ _WRITES = re.compile(
     r"\b(ALL PRIVILEGES|INSERT|UPDATE|DELETE|CREATE|DROP|ALTER|FILE|SUPER|TRIGGER|EXECUTE|EVENT)\b"
 )
 _TABLES = """
-SELECT table_schema = DATABASE(), table_schema, table_name,
-    GROUP_CONCAT(column_name ORDER BY ordinal_position SEPARATOR '\n')
-FROM information_schema.columns
-WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
-  AND (DATABASE() IS NULL OR table_schema = DATABASE())
-GROUP BY table_schema, table_name ORDER BY table_name LIMIT 2000
+SELECT t.table_schema = DATABASE(), t.table_schema, t.table_name, c.column_name
+FROM information_schema.tables t LEFT JOIN information_schema.columns c
+  ON c.table_schema = t.table_schema AND c.table_name = t.table_name
+WHERE t.table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+  AND (DATABASE() IS NULL OR t.table_schema = DATABASE())
+ORDER BY t.table_schema, t.table_name, c.ordinal_position
 """
 
 
@@ -156,11 +158,10 @@ class Mysql(Server):
     def trouble_of(self, error: Exception) -> Trouble:
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         said = str(error).lower()
-        if code == _AWAY:
-            unknown = (
-                "name or service" in said or "getaddrinfo" in said or "name resolution" in said
-            )
-            return troubles.NO_HOST if unknown or "nodename" in said else troubles.AWAY
+        if code == _NO_CONNECTION:
+            return next((trouble for word, trouble in _OF_HOSTS if word in said), troubles.AWAY)
+        if self._connection is None and (early := _before_a_session(error, code, said)):
+            return early
         if code == 0 and isinstance(error, (OSError, self.driver.InterfaceError)):
             return troubles.LOST
         if "timed out" in said:
@@ -185,12 +186,17 @@ class Mysql(Server):
             [made, *(ons or [f"GRANT SELECT ON {base}.* TO 'clinicrelay'@'%';"]), "and use it"]
         )
 
-    def tables(self) -> list[tuple[str, Sequence[str]]]:
-        found = self.look(_TABLES)
-        return [
-            (name if here else f"{schema}.{name}", columns.split("\n"))
-            for here, schema, name, columns in found
-        ]
+    def tables(self) -> list[Table]:
+        return gathered(self.look(_TABLES))
+
+
+def _before_a_session(error: Exception, code: int, said: str) -> Trouble | None:
+    """Return what an error means that may also come later, and then means something else."""
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return troubles.NO_CERTIFICATE  # ssl.SSLError is one too: a file that is none
+    if "timed out" in said:
+        return troubles.AWAY
+    return troubles.CLOSED if code in (2006, 2013) else None
 
 
 def _texts() -> dict[Any, Any]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from clinicrelay.contracts import Offer
-from clinicrelay.errors import Refused
+from clinicrelay.errors import Refused, TryLater
 from clinicrelay.paths import fold
 from connectors.sql.cells import moment, text_of
 from connectors.sql.options import SqlOptions
-from connectors.sql.query import bind_names
-from connectors.sql.server import Server
+from connectors.sql.query import BadQuery, bind_names, check, tidied
+from connectors.sql.server import Server, Table
 
 _SAMPLES = 5
 _OFFERED = 5
@@ -44,8 +44,7 @@ _OPENEMR = "openemr_postcalendar_events"
 class Guess(NamedTuple):
     """A table, how much it looks like appointments, and which columns are what."""
 
-    table: str
-    columns: Sequence[str]
+    table: Table
     score: int
     key: str | None
     start: str | None
@@ -55,20 +54,37 @@ class Guess(NamedTuple):
 def offers_of(server: Server) -> Iterator[Offer]:
     """Yield the likeliest tables first, with a query, key, cursor, strategy and a few rows.
 
-    Raises TryLater and Refused.
+    What cannot be read comes last, with its reason. Raises TryLater and Refused where nothing can.
     """
-    guesses = sorted((guess(*table) for table in server.tables()), key=lambda one: -one.score)
-    likely = [one for one in guesses if one.score > 0][:_OFFERED]
-    for one in likely:
-        yield _offer(server, one)
+    guesses = sorted(map(guess, server.tables()), key=lambda one: -one.score)
+    readable, failed = 0, list[tuple[Guess, TryLater | Refused]]()
+    for one in guesses:
+        if readable == _OFFERED or not _is_likely(one):
+            break
+        try:
+            offer = _offer(server, one)
+        except (TryLater, Refused) as error:
+            failed.append((one, error))
+            continue
+        readable += 1
+        yield offer
     server.done()
+    if failed and not readable:
+        raise failed[0][1]
+    for one, why in failed[:_OFFERED]:
+        yield Offer(f"{one.table.name} (not readable: {why})", {})
+
+
+def _is_likely(one: Guess) -> bool:
+    """Whether it may be appointments; of a view that does not work nobody can tell."""
+    return one.score > 0 or not one.table.columns
 
 
 def offer_of_query(
     options: SqlOptions, columns: Sequence[str], samples: Sequence[Mapping[str, str]]
 ) -> Offer:
     """Return what is to be added to a query that somebody wrote: its key, and when rows were written."""
-    one = guess("the query", columns)
+    one = guess(Table((), columns))
     settings: dict[str, Any] = {}
     if options.key is None and one.key:
         settings["key"] = one.key
@@ -79,17 +95,18 @@ def offer_of_query(
     return Offer("the query in the settings", settings, samples, notes)
 
 
-def guess(table: str, columns: Sequence[str]) -> Guess:
+def guess(table: Table) -> Guess:
     """Judge a table by its name and those of its columns."""
+    columns = table.columns
     folded = {fold(name): name for name in columns}
     key, start, cursor = (_first(folded, names) for names in (_KEYS, _STARTS, _WRITTEN))
-    name = fold(table.rpartition(".")[2])
+    name = fold(table.parts[-1]) if table.parts else ""
     score = 4 * (name in _TABLES) + 2 * any(word in name for word in _TABLES if len(word) > 3)
     score += 2 * bool(start) + 2 * bool(_first(folded, _PEOPLE)) + bool(_first(folded, _STATUS))
     if name == fold(_OPENEMR):
         score += 10
     told = score if (start or name in _TABLES or score > 9) else 0
-    return Guess(table, columns, told, key or (start and columns[0]), start, cursor)
+    return Guess(table, told, key or (columns[0] if start else None), start, cursor)
 
 
 def _first(folded: Mapping[str, str], names: Sequence[str]) -> str | None:
@@ -97,19 +114,28 @@ def _first(folded: Mapping[str, str], names: Sequence[str]) -> str | None:
 
 
 def _offer(server: Server, one: Guess) -> Offer:
-    columns = ", ".join(server.quoted(name) for name in one.columns)
-    table = ".".join(server.quoted(part) for part in one.table.split("."))
-    query = f"SELECT {columns}\nFROM {table}"
-    try:
-        samples, notes = _samples(server, query), _notes(one)
-    except Refused as error:
-        samples, notes = [], [f"it cannot be looked into: {error}"]
+    query = _query(server, one.table)
+    samples = _samples(server, server.few(query, _SAMPLES))
     cursor = one.cursor if one.cursor and _tells_time(samples, one.cursor) else None
     settings: dict[str, Any] = {"query": query, "strategy": "cursor" if cursor else "snapshot"}
     settings |= {"cursor": cursor} if cursor else {}
     settings |= {"key": one.key} if one.key else {}
-    mapping = "openemr_sql" if fold(one.table).endswith(fold(_OPENEMR)) else None
-    return Offer(one.table, settings, samples, notes, mapping)
+    mapping = "openemr_sql" if fold(one.table.parts[-1]) == fold(_OPENEMR) else None
+    return Offer(one.table.name, settings, samples, _notes(one), mapping)
+
+
+def _query(server: Server, table: Table) -> str:
+    """Return a query for a table that the settings will take. Raises Refused."""
+    columns = ", ".join(server.quoted(name) for name in table.columns) or "*"
+    query = f"SELECT {columns}\nFROM {'.'.join(server.quoted(part) for part in table.parts)}"
+    try:
+        check(tidied(query), server.backend)
+    except BadQuery as error:
+        raise Refused(
+            f"its name, or a column's, cannot stand in a query: {error}",
+            fix="let a view give them other names",
+        ) from None
+    return query
 
 
 def _samples(server: Server, query: str) -> list[dict[str, str]]:

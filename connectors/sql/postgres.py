@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,51 +10,62 @@ from typing import Any
 
 from clinicrelay.errors import Refused
 from connectors.sql import troubles
-from connectors.sql.server import Clock, Server
+from connectors.sql.server import Clock, Server, Table, gathered
 from connectors.sql.troubles import Trouble
 
 _CODES = {
     "42P01": troubles.NO_TABLE,
     "3F000": troubles.NO_TABLE,
     "42703": troubles.NO_COLUMN,
-    "42702": troubles.TWO_ALIKE,
+    "42702": troubles.AMBIGUOUS,
     "42701": troubles.TWO_ALIKE,
     "42501": troubles.NO_RIGHT,
-    "42601": troubles.SYNTAX,
-    "42883": troubles.TYPES,
     "42804": troubles.TYPES,
-    "42725": troubles.TYPES,
+    "42883": troubles.TYPES,
+    "42725": troubles.NO_FUNCTION,
+    "42846": troubles.TYPES,
+    "22007": troubles.NO_VALUE,
+    "22008": troubles.NO_VALUE,
+    "22P02": troubles.NO_VALUE,
+    "22003": troubles.TOO_LARGE,
+    "22012": troubles.BY_ZERO,
+    "21000": troubles.SEVERAL,
     "57014": troubles.TOO_LONG,
+    "57P03": troubles.STARTING,
     "55P03": troubles.LOCKED,
     "40P01": troubles.LOCKED,
     "40001": troubles.LOCKED,
-    "53300": troubles.BUSY,
     "25006": troubles.WROTE,
-    "28P01": troubles.PASSWORD,
-    "28000": troubles.NOT_ALLOWED_IN,
-    "3D000": troubles.NO_DATABASE,
+    "25P03": troubles.LOST,
 }
-_CLASSES = {"08": troubles.LOST, "57": troubles.LOST, "53": troubles.BUSY, "22": troubles.TYPES}
-# Before there is a session libpq gives no code, only words; all but the last are never translated
-# by more than the server's language.
+_CLASSES = {
+    "08": troubles.LOST,
+    "57": troubles.LOST,
+    "53": troubles.BUSY,
+    "22": troubles.CANNOT,
+    "42": troubles.SYNTAX,
+}
+# Before there is a session libpq gives no code, only words, the server's in its own language. The
+# longer ones stand first: a database may be called ssl, and a role password.
 _WORDS = (
-    ("password", troubles.PASSWORD),
-    ("could not translate host name", troubles.NO_HOST),
-    ("failed to resolve host", troubles.NO_HOST),
-    ("pg_hba.conf", troubles.NOT_ALLOWED_IN),
-    ("does not exist", troubles.NO_DATABASE),
-    ("too many", troubles.BUSY),
-    ("starting up", troubles.BUSY),
-    ("ssl", troubles.TLS),
-    ("certificate", troubles.TLS),
-    ("refused", troubles.AWAY),
-    ("timeout", troubles.AWAY),
-    ("timed out", troubles.AWAY),
-    ("no route", troubles.AWAY),
-    ("unreachable", troubles.AWAY),
-    ("no such file", troubles.AWAY),
-    ("invalid", troubles.TLS),
-)
+    (r"could not translate host name|name or service not known|no address assoc", troubles.NO_HOST),
+    (r"temporary failure in name resolution", troubles.NO_NAMES),
+    (r"failed to resolve host", troubles.NO_HOST),
+    (r"certificate file .* does not exist|could not (?:read|load) .*(?:certificate|key)",
+     troubles.NO_CERTIFICATE),
+    (r'role "[^"]*" does not exist', troubles.NO_USER),
+    (r'database "[^"]*" does not exist', troubles.NO_DATABASE),
+    (r"is not permitted to log in", troubles.NO_LOGIN),
+    (r"pg_hba\.conf|permission denied for database|not currently accepting connections",
+     troubles.NOT_ALLOWED_IN),
+    (r"password", troubles.PASSWORD),
+    (r"too many (?:connections|clients)|connection slots", troubles.BUSY),
+    (r"starting up|shutting down|recovery mode", troubles.STARTING),
+    (r"invalid response to ssl|expected authentication request", troubles.OTHER_KIND),
+    (r"closed the connection", troubles.CLOSED),
+    (r"\bssl\b|\btls\b|certificate", troubles.TLS),
+    (r"fatal:", troubles.UNKNOWN_REFUSAL),
+)  # fmt: skip
 
 # A time that Python has no date for (infinity, before Christ) must not end the read: they come as
 # PostgreSQL writes them. So do the others that would only be made to be written again.
@@ -90,14 +102,16 @@ SELECT now(), has.it, CASE WHEN has.it THEN least(
     (SELECT min(prepared) FROM pg_prepared_xacts)) END
 FROM (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS it) has
 """
+# Of a table that may be read in part, those columns; of one that may not, all of them, to be judged by.
 _TABLES = """
-SELECT pg_table_is_visible(c.oid), n.nspname::text, c.relname::text,
-    array_agg(a.attname::text ORDER BY a.attnum)
+SELECT pg_table_is_visible(c.oid), n.nspname::text, c.relname::text, a.attname::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND left(n.nspname, 4) <> 'pg_t' AND has_table_privilege(c.oid, 'SELECT')
-GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3 LIMIT 2000
+  AND left(n.nspname, 4) <> 'pg_t'
+  AND (has_column_privilege(c.oid, a.attnum, 'SELECT')
+    OR NOT has_any_column_privilege(c.oid, 'SELECT'))
+ORDER BY 1 DESC, 2, 3, a.attnum
 """
 _WRITES = """
 SELECT CASE
@@ -170,15 +184,14 @@ class Postgres(Server):
         return Clock(datetime.fromisoformat(now), _instant(oldest), bool(sees))
 
     def trouble_of(self, error: Exception) -> Trouble:
-        code = getattr(error, "sqlstate", None)
-        if code:
-            return _CODES.get(code) or _CLASSES.get(code[:2]) or troubles.OTHER
-        if isinstance(error, self.driver.OperationalError):
-            said = str(error).lower()
-            if self._connection is not None:
-                return troubles.LOST
-            return next((trouble for word, trouble in _WORDS if word in said), troubles.AWAY)
-        return troubles.OTHER
+        if code := getattr(error, "sqlstate", None):
+            return _by_code(error, code)
+        if not isinstance(error, self.driver.OperationalError):
+            return troubles.OTHER
+        if self._connection is not None:
+            return troubles.LOST
+        said = str(error).lower()
+        return next((trouble for words, trouble in _WORDS if re.search(words, said)), troubles.AWAY)
 
     def may_write(self) -> str:
         ((what,),) = self.look(_WRITES)
@@ -191,12 +204,18 @@ class Postgres(Server):
             "GRANT pg_read_all_stats TO clinicrelay; and use that account"
         )
 
-    def tables(self) -> list[tuple[str, Sequence[str]]]:
-        found = self.look(_TABLES)
-        return [
-            (name if visible else f"{schema}.{name}", columns)
-            for visible, schema, name, columns in found
-        ]
+    def tables(self) -> list[Table]:
+        return gathered(self.look(_TABLES))
+
+
+def _by_code(error: Any, code: str) -> Trouble:
+    # One code for an unknown function and an unknown operator: only the place in the source differs,
+    # and that is in no language. One, too, for a timeout and somebody's order.
+    if code == "42883" and error.diag.source_function == "ParseFuncOrColumn":
+        return troubles.NO_FUNCTION
+    if code == "57014" and "user request" in str(error):
+        return troubles.STOPPED
+    return _CODES.get(code) or _CLASSES.get(code[:2]) or troubles.OTHER
 
 
 def _take_texts(connection: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from connectors.sql.functions import stranger
 
 BINDS = frozenset({"watermark", "window_start", "window_end"})
 
-_VERSION = b"3"  # of these rules: a text that was found right by older ones is looked at again
+_VERSION = b"4"  # of these rules: a text that was found right by older ones is looked at again
 _BIND = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 # Strings, quoted names and comments to the end of a line; none of them holds a name to bind.
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[ \t][^\n]*|--(?=\n|$)")
@@ -33,6 +34,15 @@ _DOUBTFUL = (
     (r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\x85]", "a control character stands in the query",
      "take it out"),
 )  # fmt: skip
+
+_MEANT = "|".join(sorted(BINDS))
+# Names that are to be bound, written as other programs want them: the server would take them for a
+# text, or for something of its own.
+_OTHERWISE = (
+    (rf"\{{\s*(?:{_MEANT})\b[^}}]*\}}", "in braces"),
+    (rf"%\((?:{_MEANT})\)s", "as Python writes it"),
+    (rf"[@$](?:{_MEANT})\b", "as a variable"),
+)
 
 _PARSED_AS = {"postgresql": "postgres", "mssql": "tsql"}
 
@@ -59,12 +69,29 @@ def tidied(text: str) -> str:
     for pattern, message, fix in _DOUBTFUL:
         if re.search(pattern, text):
             raise BadQuery(message, fix)
-    if strange := sorted(bind_names(text) - BINDS):
-        raise BadQuery(
-            f"nothing is bound to :{strange[0]}",
-            f"the names are {', '.join(':' + name for name in sorted(BINDS))}",
-        )
+    _check_names(text)
     return text
+
+
+def _check_names(text: str) -> None:
+    """Refuse a name that no value is bound to, where none is meant or it is written otherwise."""
+    if strange := sorted(bind_names(text) - BINDS):
+        near = get_close_matches(strange[0].lower(), BINDS, 1)
+        meant = f"did you mean :{near[0]}? " if near else ""
+        names = ", ".join(f":{name}" for name in sorted(BINDS))
+        raise BadQuery(f"nothing is bound to :{strange[0]}", f"{meant}the names are {names}")
+    how = next((how for pattern, how in _OTHERWISE if re.search(pattern, text)), "")
+    if not how and any(re.search(rf":({_MEANT})\b", text) for text in _literals(text)):
+        how = "inside quotes"
+    if how:
+        raise BadQuery(
+            f"a time that is bound into the query stands there {how}, where nothing is bound",
+            "write it plainly, with a colon and no format: start >= :window_start",
+        )
+
+
+def _literals(text: str) -> Iterator[str]:
+    return (found[0] for found in _QUOTED.finditer(text) if found[0].startswith("'"))
 
 
 @lru_cache(maxsize=64)
@@ -169,6 +196,8 @@ def _harm(node: Any) -> str:
             return why
     if isinstance(node, exp.Parameter):
         return "uses a variable"
+    if isinstance(node, exp.Placeholder) and node.name not in BINDS:
+        return "holds a ? to which nothing is bound"
     return ""
 
 

@@ -1,42 +1,27 @@
-"""One read of a query: which way, its pages, and the cursor that each of them asks to keep."""
+"""One read of a query: its pages, the cursor that each of them asks to keep, and visits by their key."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from clinicrelay.contracts import Cursor, Kit, Page, Record, Stretch, Unreadable, Window
+from clinicrelay.contracts import Cursor, Kit, Page, Record, Unreadable, Window
 from clinicrelay.errors import Refused
 from clinicrelay.paths import fold
 from connectors.sql.cells import Shape, keys_in, text_of
+from connectors.sql.columns import Wanted
 from connectors.sql.keys import Kinds, bound_as
 from connectors.sql.options import SqlOptions
-from connectors.sql.query import among, bind_names, since
+from connectors.sql.query import among, since
 from connectors.sql.server import Clock, Rows, Server
-from connectors.sql.watermark import FIRST, Marks, begin, wall_of
+from connectors.sql.watermark import Marks, wall_of
+from connectors.sql.ways import Way, Ways
 
-# A column may hold local time or UTC: a day more on both sides loses no visit to that.
-_MARGIN = timedelta(days=1)
-_LAST = datetime(2199, 12, 31)  # noqa: DTZ001 - as databases hold it
 _FIRST_DAY = datetime(1970, 1, 1)  # noqa: DTZ001 - as databases hold it
 _KEYS_AT_ONCE = 100
 _SAMPLES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a read goes: `changes` or everything; `known` is the cursor it stands on."""
-
-    strategy: str
-    changes: bool
-    text: str
-    values: dict[str, Any]
-    known: Cursor
-    covers: Sequence[Stretch]
-    notes: list[str] = field(default_factory=list)
 
 
 class Reader:
@@ -47,87 +32,25 @@ class Reader:
     ) -> None:
         self._options, self._kit, self._server = options, kit, server
         self._text, self._clock = text, clock
-        self._binds = bind_names(text)
-
-    # --- which way ---------------------------------------------------------------------------------
+        self._ways, self._wanted = Ways(options, kit, text, server.moment), Wanted(options, kit)
 
     def way(self, cursor: Cursor | None, window: Window) -> Way:
-        """Choose how to read; a cursor of another query, or of other columns, is worth nothing."""
-        known = dict(cursor) if cursor and cursor.get("of") == self._of() else {}
-        strategy, why = self._strategy()
-        notes = [why] if why and known.get("strategy") != strategy else []
-        if strategy == "cursor" and known.get("watermark") and not self._is_due(known):
-            text = self._text if "watermark" in self._binds else self._since(window)
-            values = self._values(window, self._begin(known))
-            return Way(strategy, True, text, values, known, [], notes)
-        values = self._values(window, FIRST)
-        return Way(strategy, False, self._text, values, known, [self._stretch(window)], notes)
-
-    def _since(self, window: Window) -> str:
-        (column,) = self._real([self._options.cursor or ""], window)
-        return since(self._text, column)
-
-    def _strategy(self) -> tuple[str, str]:
-        """Return the strategy, and why where the settings leave it open."""
-        said, cursor = self._options.strategy, self._options.cursor
-        if said != "auto":
-            return said, ""
-        if cursor:
-            every = _hours(self._options.reconcile_every)
-            return "cursor", f"reads what {cursor} says has changed, and everything every {every}"
-        if self._windowed():
-            return "row_hash", "reads the whole window and compares it: cursor names no column"
-        return (
-            "snapshot",
-            "reads every row and compares it: neither cursor nor window is named",
-        )
-
-    def _windowed(self) -> bool:
-        return bool(self._binds & {"window_start", "window_end"})
-
-    def _is_due(self, known: Cursor) -> bool:
-        before = datetime.fromisoformat(known.get("reconciled", "1970-01-01T00:00:00+00:00"))
-        return not timedelta(0) <= self._kit.now - before < self._options.reconcile_every
-
-    def _begin(self, known: Cursor) -> datetime:
-        at = datetime.fromisoformat(known["watermark"])
-        coarse, naive = bool(known.get("coarse", True)), bool(known.get("naive", True))
-        return wall_of(begin(at, self._options.overlap, coarse=coarse, naive=naive), self._zone())
-
-    def _values(self, window: Window, watermark: datetime) -> dict[str, Any]:
-        moment = self._server.moment
-        return {
-            "watermark": moment(watermark),
-            "window_start": moment(_naive(window.start) - _MARGIN),
-            "window_end": moment(_naive(window.end) + _MARGIN),
-        }
-
-    def _stretch(self, window: Window) -> Stretch:
-        return Stretch(
-            window.start if "window_start" in self._binds else None,
-            window.end if "window_end" in self._binds else None,
-        )
-
-    def _of(self) -> str:
-        """Return what a cursor belongs to: read otherwise, it would leave rows out."""
-        options = self._options
-        told = repr((self._text, options.cursor, options.keys, sorted(options.zones.items())))
-        return blake2b(told.encode(), digest_size=8).hexdigest()
+        """Choose how to read."""
+        return self._ways.way(cursor, window, zone=self._wanted.zone())
 
     # --- the pages ---------------------------------------------------------------------------------
 
-    def pages(self, way: Way) -> Iterator[Page]:
+    def pages(self, way: Way, window: Window) -> Iterator[Page]:
         """Yield the pages of a read; until the last one the cursor stays as it was.
 
         Raises TryLater and Refused.
         """
-        marks = Marks(
-            self._clock() if way.strategy == "cursor" else Clock(self._kit.now), self._zone()
-        )
-        rows = self._server.ask(way.text, way.values, self._options.fetch_size)
+        text = self._text_of(way, window)
+        clock = self._clock() if way.strategy == "cursor" else Clock(self._kit.now)
+        marks = Marks(clock, self._wanted.zone())
+        rows = self._server.ask(text, way.values, self._options.fetch_size)
         try:
-            shape, at = self._shape(rows), self._cursor_at(rows)
-            self._require_what_was_read(rows.columns)
+            shape, at = self._known(rows), self._wanted.cursor_at(rows.columns)
             kinds, nameless, page = Kinds(shape.key), False, self._page(way, shape, [])
             for batch in self._counted(rows):
                 if at is not None:
@@ -140,9 +63,14 @@ class Reader:
         finally:
             rows.close()
             self._server.done()
-        self._remember(kinds, way)
-        self._kit.memory["columns"] = {"of": self._of(), "names": list(rows.columns)}
+        self._remember(kinds, rows, way)
         yield self._last(way, page, marks, nameless=nameless)
+
+    def _text_of(self, way: Way, window: Window) -> str:
+        if not way.changes or "watermark" in self._ways.binds:
+            return self._text
+        (column,) = self._real([self._options.cursor or ""], window)
+        return since(self._text, column)
 
     def _page(self, way: Way, shape: Shape, batch: Sequence[tuple[Any, ...]]) -> Page:
         nameless: list[Unreadable] = []
@@ -153,7 +81,7 @@ class Reader:
         return Page(self._kit.name, records, nameless, way.known, changes=way.changes)
 
     def _last(self, way: Way, page: Page, marks: Marks, *, nameless: bool) -> Page:
-        cursor: Cursor = {**way.known, "of": self._of(), "strategy": way.strategy}
+        cursor: Cursor = {**way.known, "of": self._ways.of, "strategy": way.strategy}
         if way.strategy == "cursor":
             cursor |= self._marked(way, marks)
         if not way.changes:
@@ -213,16 +141,39 @@ class Reader:
                 )
             yield batch
 
-    # --- its columns -------------------------------------------------------------------------------
+    # --- what a read leaves for the next -----------------------------------------------------------
+
+    def _remember(self, kinds: Kinds, rows: Rows, way: Way) -> None:
+        """Remember the columns, and of what type keys are: only then can one be asked for."""
+        memory = self._kit.memory
+        memory["keys"] = kinds.told(memory.get("keys") if way.changes else None)
+        memory["columns"] = {"of": self._ways.of, "names": list(rows.columns)}
+
+    def _before(self) -> Sequence[str]:
+        """Return the columns that the last read of this query found, none if there was none."""
+        known = self._kit.memory.get("columns") or {}
+        return known["names"] if known.get("of") == self._ways.of else ()
+
+    def _known(self, rows: Rows) -> Shape:
+        shape = self._wanted.shape(rows.columns)
+        self._wanted.require_what_was_read(rows.columns, self._before())
+        return shape
+
+    def _real(self, names: Sequence[str], window: Window) -> list[str]:
+        """Return columns as the database calls them, quoted: `UpdatedAt` is found as `updated_at`."""
+        called = {fold(name): name for name in self._before() or self.columns(window)}
+        return [self._server.quoted(called.get(fold(name), name)) for name in names]
+
+    # --- a look --------------------------------------------------------------------------------------
 
     def columns(self, window: Window) -> Sequence[str]:
         """Return the columns of the query. Raises Refused also where key or cursor are missing."""
-        values = self._values(window, _naive(self._kit.now))
-        rows = self._server.ask(self._text, values, 1)
+        rows = self._server.ask(
+            self._text, self._ways.values(window, wall_of(self._kit.now, "UTC")), 1
+        )
         try:
-            self._shape(rows)
-            self._cursor_at(rows)
-            self._require_what_was_read(rows.columns)
+            self._known(rows)
+            self._wanted.cursor_at(rows.columns)
             return rows.columns
         finally:
             rows.close()
@@ -230,8 +181,7 @@ class Reader:
 
     def sample(self, window: Window) -> tuple[Sequence[str], list[dict[str, str]]]:
         """Return the columns of the query and a few rows. Raises TryLater and Refused."""
-        values = self._values(window, _FIRST_DAY)
-        rows = self._server.ask(self._text, values, _SAMPLES)
+        rows = self._server.ask(self._text, self._ways.values(window, _FIRST_DAY), _SAMPLES)
         try:
             few = rows.first[:_SAMPLES]
             told = [dict(zip(rows.columns, map(text_of, row), strict=True)) for row in few]
@@ -240,76 +190,7 @@ class Reader:
             rows.close()
             self._server.done()
 
-    def _shape(self, rows: Rows) -> Shape:
-        columns, kit = rows.columns, self._kit
-        self._require_single(columns)
-        for column in self._options.keys:
-            _require("key", column, columns)
-        return Shape(
-            columns,
-            key=self._options.keys,
-            zones={column: self._named(zone) for column, zone in self._options.zones.items()},
-            place=kit.name,
-        )
-
-    def _real(self, names: Sequence[str], window: Window) -> list[str]:
-        """Return columns as the database calls them, quoted: `UpdatedAt` is found as `updated_at`."""
-        if (known := self._kit.memory.get("columns") or {}).get("of") != self._of():
-            known = {"names": self.columns(window)}
-        called = {fold(name): name for name in known["names"]}
-        return [self._server.quoted(called.get(fold(name), name)) for name in names]
-
-    def _require_single(self, columns: Sequence[str]) -> None:
-        """Of two columns with one name nobody could tell which is read."""
-        own = {fold(name) for name in (*self._options.keys, self._options.cursor or "")}
-        read = own | (self._kit.columns.names if self._kit.columns else frozenset())
-        folded = [fold(name) for name in columns]
-        for name in columns:
-            if fold(name) in read and folded.count(fold(name)) > 1:
-                raise Refused(
-                    f"two columns of the query are called {name}",
-                    fix="give one of them another name with AS",
-                )
-
-    def _require_what_was_read(self, columns: Sequence[str]) -> None:
-        """Refuse a read that lacks a column it had: without a status all visits would be booked again.
-
-        A query that somebody changed may give what it likes.
-        """
-        known, wanted = self._kit.memory.get("columns") or {}, self._kit.columns
-        if wanted is None or known.get("of") != self._of():
-            return
-        now = {fold(name) for name in columns}
-        groups = [*wanted.required, *(group for group, _ in wanted.hoped)]
-        for name in known["names"]:
-            told = any(fold(name) in group and group & now for group in groups)
-            if fold(name) in wanted.names - now and not told:
-                raise Refused(
-                    f"the query no longer gives the column {name}, which the mapping reads",
-                    fix=f"see `clinicrelay check {self._kit.name} --connect`; name the column in the "
-                    "query with AS, or name all others there where it is gone for good",
-                )
-
-    def _cursor_at(self, rows: Rows) -> int | None:
-        cursor = self._options.cursor
-        if cursor is None:
-            return None
-        _require("cursor", cursor, rows.columns)
-        return [fold(name) for name in rows.columns].index(fold(cursor))
-
-    def _zone(self) -> str:
-        zones = {fold(column): zone for column, zone in self._options.zones.items()}
-        return self._named(zones.get(fold(self._options.cursor or ""), "utc"))
-
-    def _named(self, zone: str) -> str:
-        return {"clinic": self._kit.clinic.timezone, "utc": "UTC"}.get(zone, zone)
-
     # --- by key ------------------------------------------------------------------------------------
-
-    def _remember(self, kinds: Kinds, way: Way) -> None:
-        """Remember of what type keys are: only then can one be asked for."""
-        before = self._kit.memory.get("keys") if way.changes else None
-        self._kit.memory["keys"] = kinds.told(before)
 
     def among(self, keys: Sequence[str]) -> Iterator[Page]:
         """Yield, for keys, the rows that are there, and the others as gone."""
@@ -327,18 +208,11 @@ class Reader:
             )
 
     def _found(self, keys: Sequence[str], text: str, parts: Sequence[Sequence[Any]]) -> Page:
-        moment = self._server.moment
         flat = [value for values in parts for value in values]
-        values = {f"key{at}": value for at, value in enumerate(flat)}
-        values |= {
-            "watermark": moment(FIRST),
-            "window_start": moment(FIRST),
-            "window_end": moment(_LAST),
-        }
+        values = self._ways.anytime() | {f"key{at}": value for at, value in enumerate(flat)}
         rows = self._server.ask(text, values, self._options.fetch_size)
         try:
-            shape = self._shape(rows)
-            self._require_what_was_read(rows.columns)
+            shape = self._known(rows)
             there = [row for batch in rows for row in batch]
         finally:
             rows.close()
@@ -352,19 +226,3 @@ class Reader:
 def _gone(key: str, place: str) -> Record:
     digest = blake2b(f"gone {key}".encode(), digest_size=16).digest()
     return Record({}, digest, place, key=key, gone=True)
-
-
-def _require(option: str, column: str, columns: Sequence[str]) -> None:
-    if fold(column) not in map(fold, columns):
-        raise Refused(
-            f"{option} names {column}, and the query gives no such column",
-            fix="add it to the columns of the SELECT",
-        )
-
-
-def _naive(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(tzinfo=None)
-
-
-def _hours(span: timedelta) -> str:
-    return f"{span.total_seconds() / 3600:g} h"

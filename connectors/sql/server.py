@@ -1,15 +1,14 @@
 """A database as it is read: a session that cannot write (the third lock), and rows as they come.
 
-What differs between the kinds stands in a module each; here is what they share, and what is done for
-those that have none of their own.
+What differs between the kinds stands in a module each; here is what they share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from clinicrelay.errors import Refused, TryLater
 from connectors.sql import troubles
@@ -27,6 +26,21 @@ class Clock:
     now: datetime
     oldest: datetime | None = None
     sees_others: bool = False
+
+
+class Table(NamedTuple):
+    """A table or view: its schema, where that has to be written, and its name; and its columns.
+
+    A view that does not work may tell of no columns.
+    """
+
+    parts: tuple[str, ...]
+    columns: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        """What it is called where it is spoken of."""
+        return ".".join(self.parts)
 
 
 class Rows:
@@ -117,9 +131,13 @@ class Server:
         """Return how an account that can only read is made."""
         return ""
 
-    def tables(self) -> list[tuple[str, Sequence[str]]]:
+    def tables(self) -> list[Table]:
         """Return tables and views with their columns."""
         return []
+
+    def few(self, text: str, number: int) -> str:
+        """Return a query for the first rows of another."""
+        return f"{text}\nLIMIT {number}"
 
     # --- what is common ----------------------------------------------------------------------------
 
@@ -194,35 +212,26 @@ class Server:
         return troubles.Forgiven(self)
 
 
-class OtherServer(Server):
-    """SQL Server, Oracle and whatever SQLAlchemy has a dialect for: by the standard alone, untested."""
-
-    def __init__(self, url: Any, *, timeout: timedelta, folder: Any) -> None:
-        super().__init__(url, timeout=timeout, folder=folder)
-        self.backend = url.get_backend_name()
-        self.extra = {"mssql": "mssql", "oracle": "oracle"}.get(self.backend, "odbc")
-
-    def opened(self) -> Any:
-        if self.backend == "mssql":
-            self.url = self.url.update_query_dict({"ApplicationIntent": "ReadOnly"})
-        connection = super().opened()
-        if hasattr(connection, "autocommit") and not callable(connection.autocommit):
-            connection.autocommit = False  # whatever was written in spite of all is rolled back
-        if self.backend == "oracle":
-            connection.cursor().execute("SET TRANSACTION READ ONLY")
-        if self.backend == "mssql":
-            connection.cursor().execute("SET LOCK_TIMEOUT 5000")
-        return connection
+def gathered(found: Iterable[tuple[Any, str, str, str | None]]) -> list[Table]:
+    """Return tables from rows of (whether the schema goes without saying, schema, name, column)."""
+    columns: dict[tuple[str, ...], list[str]] = {}
+    for plain, schema, name, column in found:
+        named = columns.setdefault((name,) if plain else (schema, name), [])
+        if column is not None:
+            named.append(column)
+    return [Table(parts, names) for parts, names in columns.items()]
 
 
 def server_of(url: Any, *, timeout: timedelta, folder: Any) -> Server:
     """Return what reads a database of the URL's kind; imports no driver of another."""
     backend = url.get_backend_name()
-    made: type[Server] = OtherServer
+    made: type[Server]
     if backend == "postgresql":
         from connectors.sql.postgres import Postgres as made  # noqa: N813
     elif backend == "mysql":
         from connectors.sql.mysql import Mysql as made  # noqa: N813
     elif backend == "sqlite":
         from connectors.sql.sqlite import Sqlite as made  # noqa: N813
+    else:
+        from connectors.sql.others import OtherServer as made  # noqa: N813
     return made(url, timeout=timeout, folder=folder)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.sql import troubles
-from connectors.sql.server import Clock, Server
+from connectors.sql.server import Clock, Server, Table
 from connectors.sql.troubles import Trouble
 
 _READS = frozenset(
@@ -32,8 +32,15 @@ _SAYS = (
     ("too large", troubles.TOO_BIG),
     ("no such table", troubles.NO_TABLE),
     ("no such column", troubles.NO_COLUMN),
-    ("unable to open", troubles.NO_FILE),
+    ("no such function", troubles.NO_FUNCTION),
+    ("wrong number of arguments", troubles.NO_FUNCTION),
+    ("ambiguous column", troubles.AMBIGUOUS),
+    ("unable to open", troubles.CLOSED_FILE),
     ("not a database", troubles.NOT_SQLITE),
+    ("image is malformed", troubles.DAMAGED),
+    ("malformed database", troubles.DAMAGED),
+    ("malformed", troubles.NO_VALUE),
+    ("integer overflow", troubles.TOO_LARGE),
     ("interrupted", troubles.TOO_LONG),
     ("locked", troubles.LOCKED),
     ("readonly", troubles.WROTE),
@@ -42,8 +49,10 @@ _SAYS = (
     ("one statement", troubles.SYNTAX),
     ("syntax error", troubles.SYNTAX),
     ("incomplete input", troubles.SYNTAX),
+    ("unrecognized token", troubles.SYNTAX),
+    ("misuse of", troubles.SYNTAX),
+    ("number of result columns", troubles.SYNTAX),
     ("disk i/o", troubles.LOST),
-    ("malformed", troubles.NOT_SQLITE),
 )
 
 
@@ -66,7 +75,7 @@ class Sqlite(Server):
 
     def opened(self) -> Any:
         if not self.file.is_file():
-            raise sqlite3.OperationalError("unable to open database file")
+            raise FileNotFoundError
         connection = sqlite3.connect(
             f"file:{quote(str(self.file.absolute()))}?mode=ro",
             uri=True,
@@ -118,6 +127,9 @@ class Sqlite(Server):
         return "`{}`".format(column.replace("`", "``"))
 
     def trouble_of(self, error: Exception) -> Trouble:
+        if isinstance(error, OSError):
+            missing = isinstance(error, FileNotFoundError)
+            return troubles.NO_FILE if missing else troubles.CLOSED_FILE
         said = str(error).lower()
         return next((trouble for word, trouble in _SAYS if word in said), troubles.OTHER)
 
@@ -127,15 +139,20 @@ class Sqlite(Server):
     def grants(self, tables: Sequence[str]) -> str:
         return "let the user that runs clinicrelay only read the file: chmod o-w, chmod g-w"
 
-    def tables(self) -> list[tuple[str, Sequence[str]]]:
+    def tables(self) -> list[Table]:
         names = self.look("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
-        return [(name, self._columns(name)) for (name,) in names if not name.startswith("sqlite_")]
+        return [
+            Table((name,), self._columns(name))
+            for (name,) in names
+            if not name.startswith("sqlite_")
+        ]
 
     def _columns(self, table: str) -> Sequence[str]:
-        cursor = self.connection.cursor()
-        with self.translated():
-            cursor.execute(f'SELECT * FROM "{table}" LIMIT 0')
-        return [column[0] for column in cursor.description]
+        """Return the columns of a table, none where it is a view that does not work."""
+        with self.forgiven():
+            found = self.connection.execute(f"SELECT * FROM {self.quoted(table)} LIMIT 0")
+            return [column[0] for column in found.description]
+        return []
 
 
 def _authorize(action: int, first: str | None, second: str | None, *_where: str | None) -> int:

@@ -13,6 +13,8 @@ import mappings
 from clinicrelay import BadRecord
 from connectors.sql.cells import text_of, zoned
 
+SERVERS = pytest.mark.parametrize("store_url", ["postgresql", "mysql"], indirect=True)
+
 ID = UUID("0191e9a1-0000-4000-8000-00000000abcd")
 
 
@@ -100,10 +102,9 @@ def test_dates_that_are_none_set_one_row_aside_and_no_more(clinic: Any) -> None:
     assert read.pages[-1].complete
 
 
+@SERVERS
 def test_one_instant_comes_the_same_from_columns_with_and_without_a_zone(clinic: Any) -> None:
-    """S-08: TIMESTAMP and DATETIME, timestamptz and timestamp."""
-    if clinic.kind == "sqlite":
-        pytest.skip("SQLite has one kind of text")
+    """TIMESTAMP and DATETIME, timestamptz and timestamp; SQLite has one kind of text."""
     aware = "TIMESTAMPTZ" if clinic.kind == "postgresql" else "TIMESTAMP"
     wall = "TIMESTAMP" if clinic.kind == "postgresql" else "DATETIME"
     clinic.run(f"CREATE TABLE both_kinds (n INTEGER, a {aware} NULL, w {wall} NULL)")
@@ -187,16 +188,3 @@ def test_the_window_is_widened_for_local_time_and_speaks_only_for_itself(clinic:
     assert len(read.records) == 1
     (stretch,) = read.pages[-1].covers or ()
     assert (stretch.start, stretch.end) == (WINDOW.start, WINDOW.end)
-
-
-def test_probe_offers_the_table_of_appointments_first(clinic: Any) -> None:
-    clinic.open()
-    clinic.book(*range(9))
-    clinic.run("CREATE TABLE audit_log (id INTEGER, what VARCHAR(20))")
-    first = next(iter(clinic.connector(query=None).offers()))
-    assert first.name == "appointments"
-    assert first.settings["cursor"] == "updated_at"
-    assert first.settings["key"] == "appointment_id"
-    assert len(first.samples) == 5
-    read = clinic.read(**first.settings)
-    assert len(read.records) == 9

@@ -60,6 +60,29 @@ def test_sqlite_takes_no_missing_column_for_a_text(sqlite_clinic: Any) -> None:
         sqlite_clinic.read(first.cursor, **how)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"zones": {"updated_att": "utc"}},
+        {"cursor": "update_at"},
+        {"key": "UpdatedAtt"},
+    ],
+    ids=str,
+)
+def test_a_column_that_is_not_there_is_named_with_the_nearest(
+    clinic: Any, said: dict[str, Any]
+) -> None:
+    """Else a zone would silently be none, and every visit hours off."""
+    clinic.open()
+    clinic.book(1)
+    (option,) = said
+    with pytest.raises(Refused, match=f"{option} names ") as error:
+        clinic.read(**said)
+    assert "did you mean updated_at?" in error.value.fix
+    (finding,) = [f for f in clinic.connector(**said).check() if f.severity == "error"]
+    assert finding.message == str(error.value)
+
+
 STAR = {"query": "SELECT * FROM appointments"}
 READ = Columns(
     names=frozenset({"appointmentid", "status", "state", "patientemail", "patientphone", "mobile"}),

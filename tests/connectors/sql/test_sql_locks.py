@@ -19,6 +19,9 @@ from clinicrelay.testing.connectors import cycle
 from connectors.sql import Sql
 from connectors.sql.query import BadQuery, approve, check, tidied
 
+ON_POSTGRES = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+SERVERS = pytest.mark.parametrize("store_url", ["postgresql", "mysql"], indirect=True)
+
 EVERYWHERE = (
     "DELETE FROM appointments",
     "UPDATE appointments SET status = 'x'",
@@ -145,9 +148,9 @@ def test_each_known_bypass_ends_at_the_session_where_no_parser_looks(
     assert [text for text in let_through if not any(h in text for h in _HARMLESS)] == []
 
 
+@SERVERS
 def test_a_function_that_writes_is_stopped_by_the_session(held: Any) -> None:
-    if held.kind == "sqlite":
-        pytest.skip("SQLite keeps no functions of its own")
+    """SQLite keeps no functions of its own."""
     server = held.connector().server
     with pytest.raises(Refused, match="read-only session"):
         server.ask("SELECT appointment_id, strike() AS n FROM appointments", {}, 10)
@@ -178,9 +181,8 @@ def test_a_url_cannot_take_a_lock_off(sqlite_clinic: Any) -> None:
         assert "p@db" not in str(error.value)
 
 
+@ON_POSTGRES
 def test_options_of_the_url_do_not_make_the_session_writable(clinic: Any) -> None:
-    if clinic.kind != "postgresql":
-        pytest.skip("only PostgreSQL takes settings in its URL")
     clinic.open()
     clinic.book(1)
     loose = clinic.url.replace("options=", "options=-cdefault_transaction_read_only%3Doff%20")
@@ -222,6 +224,7 @@ def test_sqlite_is_denied_by_the_authorizer_even_where_the_file_could_be_written
         ("sqlite", 'SELECT "a b", datetime(t, \'utc\') FROM [my table]'),
         ("mssql", "SELECT [a], CONVERT(varchar, b, 126) AS b FROM dbo.t"),
         ("oracle", "SELECT a, TO_CHAR(b, 'YYYY-MM-DD') AS b FROM t"),
+        ("sqlite", "SELECT a FROM t WHERE b = 'x' AND c >= :watermark AND d <> 'y {or} z:w'"),
     ],
 )  # fmt: skip
 def test_what_only_reads_is_let_through(backend: str, text: str) -> None:
@@ -342,6 +345,36 @@ def test_only_the_names_that_mean_something_can_be_bound(sqlite_clinic: Any) -> 
         sqlite_clinic.connector(query="SELECT * FROM t WHERE a > :since")
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("a >= :Watermark", "did you mean :watermark?"),
+        ("a >= :window_strat", "did you mean :window_start?"),
+        ("a >= '{window_start:dat}'", "in braces"),
+        ("a < {window_end:%Q}", "in braces"),
+        ("a < ':window_end'", "inside quotes"),
+        ("a >= timestamp ':watermark'", "inside quotes"),
+        ("a >= %(watermark)s", "as Python writes it"),
+        ("a >= @window_start", "as a variable"),
+        ("a >= $watermark", "as a variable"),
+    ],
+)
+def test_a_name_that_is_written_otherwise_is_an_error_when_settings_are_read(
+    sqlite_clinic: Any, where: str, said: str
+) -> None:
+    """Compared as a mere text it would let every row through, or none."""
+    with pytest.raises(ValidationError) as error:
+        sqlite_clinic.connector(query=f"SELECT * FROM t WHERE {where}", cursor="a")
+    assert said in str(error.value.errors()[0])
+
+
+@pytest.mark.parametrize("backend", ["postgresql", "mysql", "sqlite", "mssql", "oracle"])
+def test_a_question_mark_to_which_nothing_is_bound_is_refused(backend: str) -> None:
+    with pytest.raises(BadQuery):
+        check("SELECT a FROM t WHERE b >= ?", backend)
+    check("SELECT a FROM t WHERE b >= :window_start AND c = 'why?'", backend)
+
+
 def test_a_text_that_was_found_right_is_not_parsed_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -358,7 +391,7 @@ def test_a_text_that_was_found_right_is_not_parsed_again(
 def test_nobody_can_slip_a_text_past_the_parser() -> None:
     """Who can write into the memory still lacks the key that a seal is made with."""
     bad = "WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d"
-    forged = hmac.digest(b"", b"query\x003\x00postgresql\x00" + bad.encode(), "sha256").hex()
+    forged = hmac.digest(b"", b"query\x004\x00postgresql\x00" + bad.encode(), "sha256").hex()
     for key in (b"k" * 32, b""):
         with pytest.raises(BadQuery):
             approve(bad, "postgresql", memory={"query": forged}, key=key)

@@ -9,6 +9,8 @@ import pytest
 
 import mappings
 
+pytestmark = pytest.mark.parametrize("store_url", ["mysql"], indirect=True)
+
 PAGE = Path(__file__).parents[3] / "docs" / "howto" / "connect-openemr-sql.md"
 SCHEMA = (
     "CREATE TABLE openemr_postcalendar_events (pc_eid int unsigned PRIMARY KEY, "
@@ -42,8 +44,6 @@ def shipped() -> str:
 
 @pytest.fixture
 def openemr(clinic: Any) -> Any:
-    if clinic.kind != "mysql":
-        pytest.skip("OpenEMR runs on MySQL and MariaDB")
     for statement in SCHEMA:
         clinic.run(statement)
     clinic.run(

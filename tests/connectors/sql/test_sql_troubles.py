@@ -13,6 +13,9 @@ from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, TryLater
 from clinicrelay.testing.kits import NOW, WINDOW
 
+ON_POSTGRES = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+SERVERS = pytest.mark.parametrize("store_url", ["postgresql", "mysql"], indirect=True)
+
 SECRET = "hunter2-canary"
 
 
@@ -60,29 +63,9 @@ def test_each_failure_has_a_sentence_of_its_own(clinic: Any) -> None:
         assert isinstance(said["host"], Refused)
 
 
-def test_a_wrong_password_is_told_without_it(clinic: Any) -> None:
-    if clinic.kind == "sqlite":
-        pytest.skip("SQLite knows no passwords")
-    name = f"cr_{clinic.engine.url.database[-4:]}_pw".replace("-", "_")
-    word = "ROLE" if clinic.kind == "postgresql" else "USER"
-    who = name if clinic.kind == "postgresql" else f"'{name}'@'%'"
-    clinic.run(f"DROP {word} IF EXISTS {who}")
-    made = f"CREATE ROLE {who} LOGIN PASSWORD 'right'" if word == "ROLE" else (
-        f"CREATE USER {who} IDENTIFIED BY 'right'"
-    )  # fmt: skip
-    clinic.run(made)
-    try:
-        error = trouble(clinic, url=changed(clinic, username=name, password=SECRET))
-        if "does not accept" not in str(error) and clinic.kind == "postgresql":
-            pytest.skip("this server trusts whoever comes from here")
-        assert "does not accept the user or its password" in str(error)
-    finally:
-        clinic.run(f"DROP {word} {who}")
-
-
+@ON_POSTGRES
 def test_an_account_without_the_right_is_told_what_to_grant(clinic: Any) -> None:
-    if clinic.kind != "postgresql":
-        pytest.skip("tried on PostgreSQL, where an account is a role to step into")
+    """Tried on PostgreSQL, where an account is a role to step into."""
     clinic.open()
     name = f"cr_{id(clinic):x}"
     schema = clinic.rows("SELECT current_schema()::text")[0][0]
@@ -107,9 +90,9 @@ def test_a_query_that_takes_too_long_is_stopped(clinic: Any) -> None:
     assert "timeout" in str(error)
 
 
+@ON_POSTGRES
 def test_what_another_holds_is_waited_for_briefly(clinic: Any) -> None:
-    if clinic.kind != "postgresql":
-        pytest.skip("MySQL reads past locks, and a SQLite reader waits for nobody in WAL")
+    """MySQL reads past locks, and a SQLite reader waits for nobody in WAL."""
     clinic.open()
     with clinic.engine.begin() as other:
         other.exec_driver_sql("LOCK TABLE appointments IN ACCESS EXCLUSIVE MODE")
@@ -119,9 +102,8 @@ def test_what_another_holds_is_waited_for_briefly(clinic: Any) -> None:
             server.ask("SELECT * FROM appointments", {}, 10)
 
 
+@SERVERS
 def test_a_connection_lost_in_mid_read_loses_nothing_and_deletes_nothing(clinic: Any) -> None:
-    if clinic.kind == "sqlite":
-        pytest.skip("SQLite is a file")
     clinic.open()
     clinic.book(*range(3000))
     pad = "repeat('x', 2000)"
@@ -189,9 +171,8 @@ def test_check_warns_of_an_account_that_could_write(clinic: Any) -> None:
     assert "appointments" in fix or clinic.kind == "sqlite"
 
 
+@ON_POSTGRES
 def test_check_says_nothing_of_an_account_that_can_only_read(clinic: Any) -> None:
-    if clinic.kind != "postgresql":
-        pytest.skip("tried on PostgreSQL, where an account is a role to step into")
     clinic.open()
     name = f"cr_{id(clinic):x}"
     schema = clinic.rows("SELECT current_schema()::text")[0][0]

@@ -18,6 +18,8 @@ from clinicrelay.testing.kits import NOW
 from connectors.sql.server import Clock
 from connectors.sql.watermark import Marks, begin
 
+SERVERS = pytest.mark.parametrize("store_url", ["postgresql", "mysql"], indirect=True)
+
 CURSOR = {"cursor": "updated_at"}
 EXPLICIT = (
     "SELECT * FROM appointments WHERE updated_at >= :watermark AND appointment_date < :window_end"
@@ -59,8 +61,7 @@ class Desk:
 
 @pytest.fixture
 def desk_clinic(clinic: Any) -> Iterator[Any]:
-    if clinic.kind == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
+    """A clinic of several writers at a time, which SQLite does not have."""
     clinic.real_clock = True
     column = "TIMESTAMPTZ" if clinic.kind == "postgresql" else "TIMESTAMP(6)"
     clinic.run(
@@ -117,21 +118,25 @@ def schedule(clinic: Any, **said: Any) -> set[str]:
 ALL_SIX = {f"A-{n}" for n in range(1, 7)}
 
 
+@SERVERS
 def test_rows_committed_late_are_found_within_the_overlap(desk_clinic: Any) -> None:
     assert schedule(desk_clinic) == ALL_SIX
 
 
+@SERVERS
 def test_an_open_transaction_holds_the_watermark_back_where_it_is_seen(desk_clinic: Any) -> None:
     """With next to no overlap only the bound by the oldest transaction finds them all."""
     assert schedule(desk_clinic, overlap="0.001s") == ALL_SIX
 
 
+@SERVERS
 def test_without_overlap_and_bound_a_late_row_is_lost(desk_clinic: Any) -> None:
     """Else the two tests above could not fail."""
     desk_clinic.blind = True
     assert schedule(desk_clinic, overlap="0.001s") < ALL_SIX
 
 
+@SERVERS
 def test_the_oldest_open_transaction_is_seen(desk_clinic: Any) -> None:
     late = Desk(desk_clinic)
     late.book(1)
@@ -142,6 +147,7 @@ def test_the_oldest_open_transaction_is_seen(desk_clinic: Any) -> None:
     assert clock.oldest <= clock.now
 
 
+@SERVERS
 def test_a_writer_is_not_kept_waiting_by_a_read(desk_clinic: Any) -> None:
     for number in range(5):
         desk = Desk(desk_clinic)
