@@ -13,7 +13,8 @@ from clinicrelay.contracts import Kit
 from clinicrelay.http import Answer, Client, NotAnswered, Spent, Unwelcome, sentences
 from clinicrelay.http.waits import WORTH_ANOTHER_TRY, told
 from clinicrelay.paths import Search, compile_path
-from connectors.rest.options import Login, RestOptions, Rule
+from connectors.rest.options import RestOptions
+from connectors.rest.terms import Login, Rule
 
 _PATIENCE = timedelta(minutes=1)
 _TRIES = 4

@@ -16,10 +16,11 @@ from connectors.rest.door import Door, Incomplete, Said
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import List, RestOptions
 from connectors.rest.parts import ids_of
-from connectors.rest.placeholders import NAMES, Values, strangers_within
+from connectors.rest.placeholders import NAMES, Values
 from connectors.rest.reading import zone_in
 from connectors.rest.records import Shaper
 from connectors.rest.single import reread
+from connectors.rest.spelling import strangers_within
 
 _SKEW = timedelta(minutes=2)
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,30}")
@@ -33,7 +34,7 @@ def advice(options: RestOptions) -> Iterator[Finding]:
         parts = (one.request, one.changes_request)
         texts = [(r.path, r.params, r.json_, r.form, r.headers) for r in parts]
         for name in dict.fromkeys(strangers_within(texts)):
-            near = get_close_matches(name.strip("{}").partition(":")[0], NAMES, n=1)
+            near = get_close_matches(name.strip("{} ").partition(":")[0].lower(), NAMES, n=1)
             yield Finding(
                 "warning",
                 "no_placeholder",

@@ -694,10 +694,11 @@ def test_a_way_to_one_visit_that_leads_nowhere_is_told_before_it_deletes(api: An
     assert [code for code, _ in findings(api)] == ["not_by_id"]
 
 
-def test_a_misspelt_placeholder_is_advised_against(api: Any) -> None:
-    api.settings(request={"path": "/b", "params": {"from": "{windw_start}", "x": "{{ y }}"}})
+@pytest.mark.parametrize("text", ["{windw_start}", "{ window_start }", "{Window_Start:date}"])
+def test_a_misspelt_placeholder_is_advised_against(text: str, api: Any) -> None:
+    api.settings(request={"path": "/b", "params": {"from": text, "x": "{{ y }}"}})
     (finding,) = api.connector().advise()
-    assert "{windw_start} is no placeholder" in finding.message
+    assert f"{text} is no placeholder" in finding.message
     assert finding.fix == "write {window_start}"
 
 

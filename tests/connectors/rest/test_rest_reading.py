@@ -71,6 +71,52 @@ def test_a_placeholder_becomes_its_value_and_all_else_stays_text(
     assert [asked.query for asked in api.asked] == [(("q", sent),)]
 
 
+@pytest.mark.parametrize(
+    ("text", "why", "fix"),
+    [
+        (
+            "{window_start:dat}",
+            "the format of {window_start:dat} does not exist",
+            "did you mean date?",
+        ),
+        ("{window_end:%Q}", "the format of {window_end:%Q} does not exist", "%d.%m.%Y"),
+        ("{window_end:%s}", "the format of {window_end:%s} does not exist", "epoch"),
+        ("{window_end:}", "the format of {window_end:} does not exist", "iso_local"),
+        (
+            "a {watermark:iso_locale@utc} b",
+            "{watermark:iso_locale@utc} does not",
+            "mean iso_local?",
+        ),
+        (
+            "{window_end:%H:%M@berlin}",
+            "the zone of {window_end:%H:%M@berlin} does",
+            "@Europe/Berlin",
+        ),
+        (
+            "{window_end@Europe/Berln}",
+            "the zone of {window_end@Europe/Berln} does",
+            "@clinic, @utc",
+        ),
+        ("{window_end@}", "the zone of {window_end@} does not exist", "@clinic, @utc"),
+        ("{partition:date}", "{partition:date} is no time", "write {partition}"),
+    ],
+)
+@pytest.mark.parametrize("place", ["path", "params", "json", "form", "headers"])
+def test_a_format_or_zone_that_does_not_exist_is_refused_at_load(
+    text: str, why: str, fix: str, place: str, api: Any
+) -> None:
+    said = {"path": f"/b/{text}"} if place == "path" else {"path": "/b", place: {"q": [text]}}
+    if place == "headers":
+        said = {"path": "/b", "headers": {"q": text}}
+    api.settings(request={"method": "POST", **said})
+    with pytest.raises(ValidationError) as refused:
+        api.connector()
+    (told,) = refused.value.errors()
+    assert why in told["msg"]
+    assert fix in told["ctx"]["fix"]
+    assert told["loc"][:2] == ("request", place)
+
+
 def test_a_value_in_a_path_stays_one_part_of_it(api: Any) -> None:
     request = {"path": "/practices/{partition}/bookings"}
     api.settings(request=request, partition={"by": "department", "ids": ["a/../b?c"]})
@@ -127,6 +173,12 @@ def test_a_window_is_read_in_slices_without_a_gap(api: Any) -> None:
     ("said", "place"),
     [
         ({"changes": {"path": "/b/{id}", "params": {"s": "{watermark}"}}}, "changes"),
+        ({"request": {"path": "/b", "params": {"q": "patient {id}"}}}, "request"),
+        (
+            {"lookups": {"p": {"ref": "p", "path": "/p/{id}", "params": {"at": "{watermark}"}}}},
+            "lookups.p",
+        ),
+        ({"lookups": {"patient": {"ref": "p", "params": {"at": "{id}"}}}}, "lookups.patient"),
         ({"lookups": {"patient": {"ref": "p", "path": "/p/{id}/{partition}"}}}, "lookups.patient"),
         ({"lookups": {"patient": {"ref": "p", "path": "/p/{id}/{ids}"}}}, "lookups.patient"),
         ({"read_by_id": {"path": "/b/{id}/{window_start:date}"}}, "read_by_id"),
@@ -138,13 +190,13 @@ def test_a_window_is_read_in_slices_without_a_gap(api: Any) -> None:
             "partition.request",
         ),
     ],
-    ids=["changes", "lookup", "batch", "by-id", "partition"],
+    ids=["changes", "params", "lookup-params", "address", "lookup", "batch", "by-id", "partition"],
 )
-def test_a_path_with_a_placeholder_that_has_no_value_there_is_refused_at_load(
+def test_a_placeholder_that_has_no_value_there_is_refused_at_load(
     said: dict[str, Any], place: str, api: Any
 ) -> None:
     api.settings(**({"request": {"path": "/b"}} | said))
-    with pytest.raises(ValidationError, match=f"the path of {place} holds"):
+    with pytest.raises(ValidationError, match=rf"{place} holds {{\w+}}, which has no value there"):
         api.connector()
 
 
@@ -525,7 +577,11 @@ def test_only_gets_and_the_declared_search_are_ever_sent(api: Any) -> None:
         ({}, "name what to read in one way"),
         ({"request": {"path": "/b"}, "streams": [{"request": {"path": "/c"}}]}, "in one way"),
         ({"request": {"path": "https://other.example/b"}}, "a path is what follows base_url"),
-        ({"request": {"path": "/b/{watermark}"}}, "a path of a request can hold"),
+        ({"request": {"path": "/b/{watermark}"}}, "which has no value at first"),
+        (
+            {"request": {"path": "/b"}, "lookups": {"patient": {"ref": "p", "path": "/p"}}},
+            "names nobody",
+        ),
         ({"request": {"path": "/b/{partition}"}}, "belong together"),
         ({"request": {"path": "/b", "json": {}}}, "a GET has no body"),
         ({"request": {"path": "/b"}, "strategy": "watermark"}, "says since when"),
