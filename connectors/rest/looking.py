@@ -96,6 +96,9 @@ def _of_list(
         )
         return
     if entries and not one.gone:
+        lookups.look_at(entries)
+        for sentence in lookups.unmet:
+            yield Finding("warning", "no_reference", sentence, "check the ref of that lookup")
         _, issues = lookups.lay(entries[0])
         for issue in issues:
             yield Finding(

@@ -240,6 +240,8 @@ class Reading:
     def _notes(self) -> Iterator[str]:
         if self._options.strategy == "auto":
             yield f"read by {self.strategy}: {_WHY[self.strategy]}"
+        if not self.changes:  # a few changes may well refer to nobody
+            yield from self._lookups.unmet
         yield from self._lookups.notes
         for why in self._left_out:
             yield f"left out: {why}"

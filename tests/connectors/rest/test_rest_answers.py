@@ -432,6 +432,96 @@ def test_a_reference_to_another_host_is_not_followed_and_stops_nobody(api: Any) 
     assert (read.pages[-1].complete, len(api.asked)) == (True, 1)
 
 
+def test_a_ref_that_no_record_has_is_one_note_that_names_the_nearest_field(api: Any) -> None:
+    rows = [{"id": n, "patient": {"id": n, "name": "Ada Sample"}} for n in range(3)]
+    api.answers(lambda asked: Reply(rows))
+    api.settings(**LIST, lookups={"who": {"ref": "pateint.id", "path": "/patients/{id}"}})
+    told = [
+        "no record has anything at lookups.who.ref (pateint.id); the nearest that they have is "
+        "patient.id"
+    ]
+    assert [note for note in api.last().notes if "lookups" in note] == told
+    assert [f.message for f in api.connector().check()] == told
+
+
+def test_a_ref_that_some_record_has_is_no_note(api: Any) -> None:
+    api.answers(Clinic("id"))
+    api.settings(**LIST, lookups={"patient": {"ref": "patient", "path": "/patients/{id}"}})
+    assert not [note for note in api.last().notes if "lookups" in note]
+
+
+# --- batches that one bad id spoils ----------------------------------------------------------------
+
+
+def spoilt(bad: set[int], status: int = 400) -> Any:
+    """An interface that refuses a batch as a whole where one of its ids is bad."""
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path != "/patients":
+            return Reply([{"id": n, "patient": n} for n in range(1, 65)])
+        ids = {int(one) for one in (asked.one("ids") or "").split(",")}
+        if ids & bad:
+            return Reply({"error": "bad"}, status)
+        return Reply({"patients": [{"id": n, "name": f"Pat {n}"} for n in ids]})
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+def test_one_bad_id_of_a_batch_sets_its_own_visit_aside(status: int, api: Any) -> None:
+    api.answers(spoilt({7}, status))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES | {"size": 64}})
+    read = api.read()
+    assert [(b.key, b.reason) for b in read.unreadable] == [("7", "reference_not_found")]
+    assert sum(bool(person["name"]) for person in people(read)) == 63
+    assert read.pages[-1].complete
+    assert len(api.asked) <= 1 + 1 + 2 * 6
+
+
+@pytest.mark.parametrize("rules", [[], [{"status": 404, "means": "skip"}]], ids=["bare", "skipped"])
+def test_an_unknown_id_that_makes_a_batch_404_is_an_issue_of_its_own_visit(
+    rules: list[Any], api: Any
+) -> None:
+    api.answers(spoilt({60}, 404))
+    api.settings(**LIST, errors=rules, lookups={"patient": IN_BATCHES | {"size": 64}})
+    read = api.read()
+    lost = [record for record in read.records if record.issues]
+    assert [(r.key, r.data["patient"], r.issues[0].code) for r in lost] == [
+        ("60", {"id": "60"}, "reference_not_found")
+    ]
+    assert sum("name" in person for person in people(read)) == 63
+
+
+def test_a_batch_that_is_refused_whatever_it_holds_stops_the_source_after_a_few(api: Any) -> None:
+    api.answers(spoilt(set(range(99)), 404))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES | {"size": 64}})
+    with pytest.raises(Refused, match="404 to GET /patients"):
+        api.read()
+    assert len(api.asked) < 16
+
+
+def test_a_budget_that_ends_while_a_batch_is_halved_loses_nothing(api: Any) -> None:
+    api.answers(spoilt({7}))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES | {"size": 64}})
+    api.budget = 9
+    last = api.last()
+    assert (last.complete, last.unfinished) == (False, True)
+    api.budget = None
+    read = api.read(last.cursor)
+    assert (len(read.records), len(read.unreadable)) == (63, 1)
+
+
+def test_ids_that_the_answer_writes_otherwise_are_the_same(api: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/patients":
+            return Reply(b'{"patients": [{"id": 7.0, "name": "A"}, {"id": "x8 ", "name": "B"}]}')
+        return Reply([{"id": 1, "patient": 7}, {"id": 2, "patient": "x8"}])
+
+    api.answers(answer)
+    api.settings(**LIST, lookups={"patient": IN_BATCHES})
+    assert [person["name"] for person in people(api.read())] == ["A", "B"]
+
+
 def test_several_references_become_several_people(api: Any) -> None:
     clinic = Clinic()
     api.answers(lambda a: clinic(a) if "patients" in a.path else Reply([{"id": 1, "who": [1, 2]}]))
