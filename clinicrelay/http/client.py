@@ -145,11 +145,25 @@ class Client:
         except (httpx.InvalidURL, ValueError):
             raise Unwelcome(f"{self.host} gives a link that is no address") from None
         if origin(target) != origin(httpx.URL(self.options.base_url)):
-            raise Foreign(
-                f"{self.host} leads to another host, {sentences.stranger(str(target))}: "
-                "nothing was sent there"
-            )
+            there, here = sentences.apart(str(target), self.options.base_url)
+            raise Foreign(f"{here} leads to another host, {there}: nothing was sent there")
         return str(target)
+
+    def follow(self, link: str) -> str:
+        """Return a link that the server gave as a whole address; raises Foreign where it leads out."""
+        target = self.resolve(link)
+        if not self._is_below(target):
+            raise Foreign(
+                f"{self.host} leads out of what lies under base_url: nothing was sent there",
+                fix="write base_url only as far as all of its links go",
+            )
+        return target
+
+    def _is_below(self, url: str) -> bool:
+        import httpx
+
+        base, path = httpx.URL(self.options.base_url).path, httpx.URL(url).raw_path
+        return is_under(base, path.decode("ascii").partition("?")[0])
 
     def close(self) -> None:
         """Close connections."""
@@ -194,7 +208,7 @@ class Client:
                 fix="write the address that it names as base_url, if that is the right one",
                 answer=answer,
             )
-        if not is_under(ours.path, there.raw_path.decode("ascii").partition("?")[0]):
+        if not self._is_below(str(there)):
             raise Foreign(
                 f"{self.host} sends us out of what lies under base_url ({answer.status} to "
                 f"{answer.where}): nothing was sent there",

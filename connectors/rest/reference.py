@@ -178,7 +178,7 @@ class Reference:
     def _asking(self, ref: str) -> Asking:
         if self._lookup.path is None:
             params = pairs(filled(self._lookup.params, self._values))
-            return Asking("GET", self._door.client.resolve(ref), params)
+            return Asking("GET", self._door.client.follow(ref), params)
         request = Request(path=self._lookup.path, params=self._lookup.params)
         return asking_for(request, self._values.but(id=ref))
 

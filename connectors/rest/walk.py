@@ -156,7 +156,7 @@ class Walk:
         except ValueError:  # a path of ours that does not fit, or a link that is no address
             raise Astray("an answer does not say in a readable way where it goes on") from None
         if isinstance(paging, Linked | LinkHeader) and after is not None:
-            return self._door.client.resolve(str(after))
+            return self._door.client.follow(str(after))
         return after
 
     def _beyond(self, token: Token | None, after: Token, number: int, items: list[Any]) -> Position:

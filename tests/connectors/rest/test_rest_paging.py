@@ -327,6 +327,20 @@ def test_a_next_link_to_another_host_sends_nothing_there(api: Any, many: list[An
     assert "page=2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "link", ["/admin", "/v1/../admin?a=1", "/v1/..;/admin", "/v1/..%255cadmin"]
+)
+def test_a_next_link_out_of_the_base_address_is_not_followed(
+    link: str, api: Any, many: list[Any]
+) -> None:
+    api.answers(lambda asked: Reply({"rows": many[:3], "next": link}))
+    api.settings(**LIST, records="rows", paging={"type": "link", "next": "next"})
+    api.said["base_url"] = f"{api.server.url}/v1"
+    with pytest.raises(Refused, match="out of what lies under base_url"):
+        api.read()
+    assert [asked.path for asked in api.asked] == ["/v1/bookings"]
+
+
 def test_links_with_a_proxys_host_are_followed_at_ours_where_settings_say_so(
     api: Any, many: list[Any]
 ) -> None:
