@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import Answer, Client, NotAnswered, Spent, Unwelcome, sentences
+from clinicrelay.http import Answer, Client, NotAnswered, NoToken, Spent, Unwelcome, sentences
 from clinicrelay.http.waits import WORTH_ANOTHER_TRY, told
 from clinicrelay.paths import Search, compile_path
 from connectors.rest.options import RestOptions
 from connectors.rest.terms import Login, Rule
 
 _PATIENCE = timedelta(minutes=1)
-_TRIES = 4
+_TRIES = 3  # more of one request that settings call a reason to wait
 _DEEPEST = 100  # levels of lists and objects; visits have ten
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,65536}")  # what a header can hold
 # What a rule that only looks at bodies has to see as well.
@@ -78,27 +78,34 @@ class Door:
 
         Raises Incomplete, and what the client raises.
         """
-        for again in range(_TRIES):
+        tries = renewals = 0
+        while True:
             said, means = self._once(asking, passing)
-            if means is None:
-                return said
-            if means == "reauth" and self._login and not again:
-                self._session = {}
-            elif means == "retry":
-                self._sleep(2.0**again)
-            elif means == "skip":
-                return replace(said, nothing=True)
-            elif means == "incomplete":
-                raise Incomplete(f"{said.answer.where} answered what settings call incomplete")
-            elif means == "reauth":
-                break
+            if means == "reauth" and self._login and not renewals:
+                self._session, renewals = {}, 1
+            elif means == "retry" and tries < _TRIES:
+                self._sleep(2.0**tries)
+                tries += 1
             else:
-                raise self._failed(said)
+                return self._settled(said, means)
+
+    def _settled(self, said: Said, means: str | None) -> Said:
+        """Return an answer that no other try would better, or raise what it means."""
+        if means is None or means == "skip":
+            return replace(said, nothing=said.nothing or means == "skip")
+        if means == "incomplete":
+            raise Incomplete(f"{said.answer.where} answered what settings call incomplete")
         if means == "reauth":
-            raise self._failed(said, "check auth or login: its credentials are not accepted")
-        raise NotAnswered(
-            f"{self.host} answers again and again what settings call a reason to wait"
-        )
+            raise NoToken(
+                f"{self.host} still wants us to log in ({self._told(said)})",
+                fix="check auth or login: its credentials are not accepted",
+                answer=said.answer,
+            )
+        if means == "retry":
+            raise NotAnswered(
+                f"{self.host} answers again and again what settings call a reason to wait"
+            )
+        raise self._failed(said)
 
     def close(self) -> None:
         """Let go of the connection, and of the session with it."""
@@ -154,13 +161,16 @@ class Door:
             answer=said.answer,
         )
 
-    def _failed(self, said: Said, fix: str = "") -> Unwelcome:
-        status, where = said.answer.status, said.answer.where
+    def _failed(self, said: Said) -> Unwelcome:
         return Unwelcome(
-            f"{self.host} answered an error ({status} to {where})",
-            fix=fix or "the rules under errors call this answer one that somebody has to mend",
+            f"{self.host} answered an error ({self._told(said)})",
+            fix="the rules under errors call this answer one that somebody has to mend",
             answer=said.answer,
         )
+
+    @staticmethod
+    def _told(said: Said) -> str:
+        return f"{said.answer.status} to {said.answer.where}"
 
     # --- the session -----------------------------------------------------------------------------
 
@@ -171,7 +181,7 @@ class Door:
         asking = Asking("POST", login.path, json=words or None, form=form or None, place=login.path)
         answer = self._send(asking, (400, 401, 403, 422))
         if answer.status >= 400:
-            raise Unwelcome(
+            raise NoToken(
                 f"{self.host} does not accept our login ({answer.status} to {answer.where})",
                 fix="check the user and password under login",
                 answer=answer,
@@ -181,7 +191,7 @@ class Door:
         if isinstance(token, bool) or not _PRINTABLE.fullmatch(str(token or "")):
             token = None
         if not isinstance(token, str | int):
-            raise Unwelcome(
+            raise NoToken(
                 f"{self.host} let us in and gave no token at {login.token}",
                 fix="check login.token against its manual",
                 answer=answer,

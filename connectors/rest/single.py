@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clinicrelay.contracts import Kit, Page, Record
-from clinicrelay.http import Unwelcome
+from clinicrelay.http import NoToken, Unwelcome
 from connectors.rest.asking import asking_for
 from connectors.rest.door import Door, Incomplete, Said, found_at
 from connectors.rest.lookups import Lookups
@@ -83,9 +83,9 @@ class _Asked:
         except (Incomplete, Unfit):
             return None
         except Unwelcome as error:
-            if error.status in _CLOSED:
-                return None
-            raise
+            if isinstance(error, NoToken) or error.status not in _CLOSED:
+                raise
+            return None
         return None if said.nothing else said
 
     def _one_of(self, body: object) -> object:

@@ -191,6 +191,51 @@ def test_a_wrong_password_is_said_in_a_sentence_without_it(api: Any) -> None:
     assert "hunter" not in repr(api.connector().options)
 
 
+def test_a_session_that_ends_after_a_busy_answer_is_begun_again_all_the_same(api: Any) -> None:
+    session, busy = Session(lasts=3), iter([True, False, False] * 20)
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/bookings" and next(busy):
+            return Reply({"error": "BUSY"})
+        return session(asked)
+
+    api.answers(answer)
+    api.settings(**login(), errors=[{"body": "error == 'BUSY'", "means": "retry"}])
+    assert len(api.keys()) == 7
+    assert [asked.path for asked in api.asked].count("/sessions") == 3
+
+
+def test_a_session_is_begun_again_once_in_a_request_whatever_else_happens(api: Any) -> None:
+    session, odd = Session(lasts=0), iter(range(99))
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/bookings" and next(odd) % 2:
+            return Reply({"error": "BUSY"})
+        return session(asked)
+
+    api.answers(answer)
+    api.settings(**login(), errors=[{"body": "error == 'BUSY'", "means": "retry"}])
+    with pytest.raises(Refused, match="still wants us to log in"):
+        api.read()
+    assert [asked.path for asked in api.asked].count("/sessions") == 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 422, 200])
+def test_a_login_that_is_refused_is_not_tried_again_for_each_part(status: int, api: Any) -> None:
+    api.answers(lambda asked: Reply({}, status))
+    api.settings(
+        request={"path": "/b", "params": {"who": "{partition}"}},
+        partition={"by": "practitioner", "ids": [str(n) for n in range(9)]},
+        login=login()["login"],
+        read_by_id={"path": "/b/{id}"},
+    )
+    with pytest.raises(Refused, match=r"login|let us in"):
+        api.read()
+    with pytest.raises(Refused, match=r"login|let us in"):
+        list(api.connector().reread([str(n) for n in range(9)]))
+    assert [asked.path for asked in api.asked] == ["/sessions"] * 2
+
+
 def test_a_session_that_is_never_enough_ends(api: Any) -> None:
     api.answers(Session(lasts=0))
     api.settings(**login())
