@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clinicrelay.contracts import Kit
 from clinicrelay.http import Answer, Client, NotAnswered, NoToken, Spent, Unwelcome, sentences
+from clinicrelay.http.reading import is_utf8
 from clinicrelay.http.waits import WORTH_ANOTHER_TRY, told
-from clinicrelay.paths import Search, compile_path
+from clinicrelay.paths import compile_path
+from connectors.rest.bodies import NO_JSON, decoded, found_at
 from connectors.rest.options import RestOptions
 from connectors.rest.terms import Login, Rule
 
 _PATIENCE = timedelta(minutes=1)
 _TRIES = 3  # more of one request that settings call a reason to wait
-_DEEPEST = 100  # levels of lists and objects; visits have ten
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,65536}")  # what a header can hold
 # What a rule that only looks at bodies has to see as well.
 _WITH_BODIES = (400, 403, 404, 409, 410, 422)
@@ -155,9 +156,13 @@ class Door:
         if said.answer.status == 204:
             return replace(said, nothing=True)
         kind = sentences.kind(said.answer.media_type)
+        fix = "check base_url and path: this may be a page for people"
+        if not is_utf8(said.answer.content):
+            kind = f"{kind}, and no UTF-8"
+            fix = "ask its administrators: JSON is UTF-8, or says in charset what else it is"
         raise Unwelcome(
             f"{self.host} answers {said.answer.where} with something that is not JSON ({kind})",
-            fix="check base_url and path: this may be a page for people",
+            fix=fix,
             answer=said.answer,
         )
 
@@ -223,86 +228,6 @@ class Door:
             self._spent = wait or timedelta(hours=1)
         else:
             self._not_before = max(self._not_before, self._clock() + wait.total_seconds())
-
-
-class _NoJson:
-    """What stands for a body that is none."""
-
-
-NO_JSON = _NoJson()
-
-
-def found_at(path: str) -> Search:
-    """Return a function that finds what `path` names; None also where an answer's shape is another."""
-    search = compile_path(path)
-
-    def found(body: Any) -> Any:
-        try:
-            return search(body)
-        except ValueError:
-            return None
-
-    return found
-
-
-def decoded(answer: Answer) -> Any:
-    """Return an answer's JSON, NO_JSON where it is none.
-
-    A number that a float could not hold as it was written stays text: it may be an id.
-    """
-    import json
-
-    import msgspec
-
-    content = answer.content.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return _shallow(msgspec.json.Decoder(float_hook=_number).decode(content))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    except RecursionError:
-        return NO_JSON
-    charset = re.search(r"charset=\"?([\w-]+)", answer.headers.get("content-type", ""))
-    try:  # another code page, or half a pair of surrogates in one name, must not cost the whole page
-        text = content.decode(charset[1] if charset else "utf-8")
-        body = _shallow(json.loads(text, parse_float=_number, parse_int=_whole))
-        return body if body is NO_JSON else _in_whole_letters(body)
-    except (ValueError, LookupError, RecursionError):
-        return NO_JSON
-
-
-def _shallow(body: Any) -> Any:
-    """Return a body, NO_JSON of one so deep that nobody could walk it, or write it again."""
-    level = [body]
-    for _ in range(_DEEPEST):
-        level = [part for one in level for part in _parts(one) if isinstance(part, dict | list)]
-        if not level:
-            return body
-    return NO_JSON
-
-
-def _parts(one: Any) -> Iterable[Any]:
-    if isinstance(one, dict):
-        return one.values()
-    return one if isinstance(one, list) else ()
-
-
-def _in_whole_letters(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {_in_whole_letters(k): _in_whole_letters(v) for k, v in value.items()}
-    return [_in_whole_letters(v) for v in value] if isinstance(value, list) else value
-
-
-def _number(text: str) -> float | str:
-    value = float(text)
-    return value if repr(value) == text else text
-
-
-def _whole(text: str) -> int | str:
-    """Read a number as msgspec would: one of more than 64 bits stays text, or it cannot be written."""
-    value = int(text) if len(text) <= 20 else 1 << 64
-    return value if -(1 << 63) <= value < 1 << 64 else text
 
 
 def _is_ours(rule: Rule, status: int) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 from clinicrelay.contracts import Stretch, Window
 from clinicrelay.errors import Refused
 from clinicrelay.times import Span, day_of, first_instant
-from connectors.rest.door import Door, found_at
+from connectors.rest.bodies import found_at
+from connectors.rest.door import Door
 from connectors.rest.options import List
 from connectors.rest.placeholders import Values
 from connectors.rest.requests import Partition, Request

@@ -12,7 +12,8 @@ from clinicrelay.contracts import Kit
 from clinicrelay.http import Foreign, NotAnswered, NoToken, Unwelcome, sentences
 from clinicrelay.model import Issue
 from connectors.rest.asking import asking_for, pairs
-from connectors.rest.door import Asking, Door, found_at
+from connectors.rest.bodies import found_at
+from connectors.rest.door import Asking, Door
 from connectors.rest.fingerprints import Fingerprints, fingerprint
 from connectors.rest.placeholders import Unfit, Values, filled
 from connectors.rest.requests import Lookup, Request

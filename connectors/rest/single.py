@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from clinicrelay.contracts import Kit, Page, Record
 from clinicrelay.http import NoToken, Unwelcome
 from connectors.rest.asking import asking_for
-from connectors.rest.door import Door, Incomplete, Said, found_at
+from connectors.rest.bodies import found_at
+from connectors.rest.door import Door, Incomplete, Said
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import RestOptions
 from connectors.rest.placeholders import Unfit, Values

@@ -12,7 +12,8 @@ import msgspec
 from clinicrelay.http import Unwelcome
 from clinicrelay.paths import Search
 from connectors.rest.asking import asking_for, at_page, followed
-from connectors.rest.door import Door, Said, found_at
+from connectors.rest.bodies import found_at
+from connectors.rest.door import Door, Said
 from connectors.rest.options import List
 from connectors.rest.paging import (
     Astray,

@@ -104,6 +104,48 @@ def test_an_answer_in_another_code_page_is_read_in_it(api: Any) -> None:
     assert api.read().records[0].data["name"] == "Renée"
 
 
+@pytest.mark.parametrize(
+    ("code_page", "charset"),
+    [
+        ("utf-8-sig", None),
+        ("utf-16", None),
+        ("utf-32", None),
+        ("utf-16-le", "utf-16le"),
+        ("utf-16", "utf-8"),
+        ("utf-8", "iso-8859-1"),  # what Java writes by itself beside text that is UTF-8
+        ("iso-8859-15", '"ISO-8859-15"'),
+        ("shift_jis", "Shift_JIS"),
+    ],
+)
+def test_an_answer_is_read_in_whatever_it_is_written(
+    code_page: str, charset: str | None, api: Any
+) -> None:
+    name = "山田" if code_page == "shift_jis" else "Renée"
+    body = json.dumps([{"id": 1, "name": name}], ensure_ascii=False).encode(code_page)
+    kind = "application/json" + (f"; Charset={charset}" if charset else "")
+    api.answers(lambda asked: Reply(body, headers={"Content-Type": kind}))
+    api.settings(**LIST)
+    assert api.read().records[0].data["name"] == name
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=punycode", "; charset=zip", "; charset=nobody"])
+def test_text_that_is_no_utf8_and_says_nothing_better_is_told_as_such(
+    charset: str, api: Any
+) -> None:
+    of = {"Content-Type": f"application/json{charset}"}
+    api.answers(lambda asked: Reply(b'[{"id": 1, "name": "Ren\xe9e"}]', headers=of))
+    api.settings(**LIST)
+    with pytest.raises(Refused, match=r"application/json, and no UTF-8"):
+        api.read()
+
+
+def test_nan_is_nothing(api: Any) -> None:
+    api.answers(lambda asked: Reply(b'[{"id": 1, "a": NaN, "b": -Infinity, "c": 1e999}]'))
+    api.settings(**LIST)
+    data = api.read().records[0].data
+    assert (data["a"], data["b"], data["c"]) == (None, None, "1e999")
+
+
 def test_ids_stay_as_they_were_written(api: Any) -> None:
     body = b'[{"id": 123456789012345678901234567890}, {"id": "007"}, {"id": 17.0}, {"id": 1.10}]'
     api.answers(lambda asked: Reply(body))
