@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clinicrelay.contracts import Stretch, Window
 from clinicrelay.errors import Refused, SettingsError, TryLater
 from clinicrelay.settings import load
 from clinicrelay.testing import NOW, Asked, Reply
+from clinicrelay.times import parse_span
+from connectors.rest.parts import Part, covered, stretches
 
 THEN = "Mon, 23 Nov 2026 07:58:00 GMT"
 WEEKS = Window(datetime(2026, 11, 23, 8, tzinfo=UTC), datetime(2026, 12, 14, 8, tzinfo=UTC))
@@ -256,6 +261,44 @@ def test_a_part_that_is_refused_is_named_and_not_covered(api: Any) -> None:
     assert not last.complete
     assert "403" in last.notes[-1]
     assert "watermark" not in last.cursor
+
+
+class Looked(list[Part]):
+    """Parts that count how often any of them is looked at."""
+
+    count = 0
+
+    def __iter__(self) -> Iterator[Part]:
+        for part in super().__iter__():
+            self.count += 1
+            yield part
+
+
+def test_the_work_to_say_what_was_read_grows_no_faster_than_the_parts() -> None:
+    def looks(people: int) -> int:
+        parts = Looked(Part(n, str(who)) for n in range(2) for who in range(people))
+        read = covered(parts, set(parts[: people * 2 - 1]), "practitioner")
+        assert len(read) == people - 1
+        return parts.count
+
+    assert looks(400) == 4 * looks(100)
+
+
+@given(st.sets(st.integers(0, 14)))
+def test_a_stretch_is_covered_where_every_list_that_says_anything_of_it_was_read(
+    read: set[int],
+) -> None:
+    days = stretches(WEEKS, parse_span("7d"), "Europe/Berlin")
+    parts = [Part(0, who, day) for day in days for who in "ab"]
+    parts += [Part(1, None, day) for day in days] + [Part(2, "a"), Part(2, "b"), Part(3)]
+    whole = {part for number, part in enumerate(parts) if number in read}
+    said = {(s.start, s.id) for s in covered(parts, whole, "practitioner") if s.by}
+    everybody = {s.start for s in covered(parts, whole, "practitioner") if not s.by}
+    for day in days:
+        for who in "ab":
+            needed = [p for p in parts if p.days in (None, day) and p.who in (None, who)]
+            covers = day.start in everybody or (day.start, who) in said
+            assert covers == all(part in whole for part in needed)
 
 
 def test_parts_of_a_kind_that_visits_do_not_show_count_only_together(api: Any) -> None:
