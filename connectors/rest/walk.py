@@ -23,7 +23,6 @@ from connectors.rest.paging import (
     Numbered,
     Offset,
     Token,
-    expected,
 )
 from connectors.rest.placeholders import Values
 from connectors.rest.requests import Request
@@ -168,7 +167,7 @@ class Walk:
         return {"token": after, "page": number + 1}
 
     def _compare(self, said: Said) -> None:
-        told = None if said.nothing else expected(self._one.paging, said.body)
+        told = None if said.nothing else self._one.paging.expected(said.body)
         if told is not None and self.whole and len(self._met) < told:
             raise Astray(f"it tells of {told} records and gave {len(self._met)}")
 

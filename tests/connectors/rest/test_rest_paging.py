@@ -312,6 +312,43 @@ def test_a_short_page_ends_only_where_settings_say_so(api: Any, many: list[Any])
     assert len(api.keys()) == 250
 
 
+@pytest.mark.parametrize("said", ["more", "pages"])
+def test_an_empty_page_in_the_middle_is_no_end_where_the_server_says_so(
+    said: str, api: Any, many: list[Any]
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.one("page") or 1)
+        rows = [] if number == 2 else many[number * 10 : number * 10 + 10]
+        return Reply({"rows": rows, "more": number < 4, "pages": 4})
+
+    api.answers(answer)
+    api.settings(**LIST, records="rows", paging={"type": "page", said: said})
+    read = api.read()
+    assert (len(read.records), read.pages[-1].complete) == (30, True)
+
+
+def test_an_offset_that_cannot_go_on_though_there_is_more_is_incomplete(
+    api: Any, many: list[Any]
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply({"rows": many[:10] if asked.one("offset") == "0" else [], "more": True})
+
+    api.answers(answer)
+    api.settings(**LIST, records="rows", paging={"type": "offset", "more": "more"})
+    last = api.last()
+    assert not last.complete
+    assert "more says that there is more" in last.notes[-1]
+
+
+@pytest.mark.parametrize("word", ["false", "False", "no", "0", 0, None])
+def test_there_is_no_more_however_a_server_writes_that(
+    word: Any, api: Any, many: list[Any]
+) -> None:
+    api.answers(lambda asked: Reply({"rows": many[:10], "more": word}))
+    api.settings(**LIST, records="rows", paging={"type": "page", "more": "more"})
+    assert (api.last().complete, len(api.asked)) == (True, 1)
+
+
 def test_a_next_link_to_another_host_sends_nothing_there(api: Any, many: list[Any]) -> None:
     with_link = {"rows": many[:3], "next": "http://elsewhere.example/bookings?page=2"}
     api.answers(lambda asked: Reply(with_link))
