@@ -12,6 +12,7 @@ from clinicrelay.contracts import Finding, Kit, Offer, Window
 from clinicrelay.errors import Refused, TryLater
 from clinicrelay.paths import compile_path
 from connectors.rest.asking import asking_for, at_page
+from connectors.rest.bodies import found_at
 from connectors.rest.door import Door, Incomplete, Said
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import List, RestOptions
@@ -85,6 +86,7 @@ def _of_list(
             "set records to where the list is",
         )
         return
+    yield from _of_paging(one, said, where)
     shaper = Shaper(options, lookups := Lookups(options.lookups, door, kit, values))
     entries = [item for item in found if isinstance(item, dict)]
     if entries and not any(shaper.name(item) for item in entries):
@@ -108,6 +110,20 @@ def _of_list(
                 f"check lookups.{issue.field}: its path and ref",
             )
         yield from _by_id(options, kit, door, shaper.name(entries[0]))
+
+
+def _of_paging(one: List, said: Said, where: str) -> Iterator[Finding]:
+    """A path that leads nowhere would end each list at its first page, or let a cut one pass."""
+    for name in ("total", "pages", "more", "next"):
+        path = getattr(one.paging, name, None)
+        likely = (_going_on(said) or {}).get("next") if name == "next" else name
+        if path and likely and found_at(path)(said.body) is None:
+            yield Finding(
+                "warning",
+                "nothing_there",
+                f"the first answer of {where} has nothing at paging.{name} ({path})",
+                f"is it {likely}?" if name == "next" else f"its top has {_top(said.body)}",
+            )
 
 
 def _by_id(options: RestOptions, kit: Kit, door: Door, key: str | None) -> Iterator[Finding]:

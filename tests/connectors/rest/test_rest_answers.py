@@ -851,6 +851,31 @@ def test_each_mistake_has_a_sentence_of_its_own(
     assert "Quenby" not in message
 
 
+@pytest.mark.parametrize(
+    ("paging", "told"),
+    [
+        ({"type": "page", "more": "meta.mor"}, "paging.more (meta.mor)"),
+        ({"type": "page", "pages": "pages"}, "paging.pages (pages)"),
+        ({"type": "none", "total": "meta.totl"}, "paging.total (meta.totl)"),
+        ({"type": "link", "next": "meta.nxt"}, "paging.next (meta.nxt)"),
+    ],
+)
+def test_a_path_of_paging_that_leads_nowhere_is_told(paging: Any, told: str, api: Any) -> None:
+    meta = {"total": 1, "more": False, "next": "/bookings?page=2"}
+    api.answers(lambda asked: Reply({"rows": [{"id": 1}], "meta": meta}))
+    api.settings(request={"path": "/bookings"}, records="rows", paging=paging)
+    (finding,) = api.connector().check()
+    assert finding.message == f"the first answer of GET /bookings has nothing at {told}"
+
+
+def test_paging_that_ends_at_once_is_no_mistake(api: Any) -> None:
+    api.answers(lambda asked: Reply({"rows": [{"id": 1}], "links": {"self": "x"}}))
+    api.settings(
+        request={"path": "/bookings"}, records="rows", paging={"type": "link", "next": "links.next"}
+    )
+    assert not list(api.connector().check())
+
+
 def test_a_clock_that_is_wrong_is_told(api: Any) -> None:
     wrong = datetime.now(UTC) + timedelta(minutes=9)
     date = wrong.strftime("%a, %d %b %Y %H:%M:%S GMT")
