@@ -21,6 +21,9 @@ from connectors.rest.terms import Login, Rule
 _PATIENCE = timedelta(minutes=1)
 _TRIES = 3  # more of one request that settings call a reason to wait
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,65536}")  # what a header can hold
+_FOR_PEOPLE = "check base_url and path: this may be a page for people"
+_NO_UTF8 = "ask its administrators: JSON is UTF-8, or says in charset what else it is"
+_DAMAGED = "ask its administrators: it is empty, cut off, or nested too deep"
 # What a rule that only looks at bodies has to see as well.
 _WITH_BODIES = (400, 403, 404, 409, 410, 422)
 
@@ -155,15 +158,14 @@ class Door:
     def _bodiless(self, said: Said) -> Said:
         if said.answer.status == 204:
             return replace(said, nothing=True)
-        kind = sentences.kind(said.answer.media_type)
-        fix = "check base_url and path: this may be a page for people"
+        kind = said.answer.media_type
+        what, fix = f"something that is not JSON ({sentences.kind(kind)})", _FOR_PEOPLE
         if not is_utf8(said.answer.content):
-            kind = f"{kind}, and no UTF-8"
-            fix = "ask its administrators: JSON is UTF-8, or says in charset what else it is"
+            what, fix = f"text that is no UTF-8 ({sentences.kind(kind)})", _NO_UTF8
+        elif kind.endswith("json"):
+            what, fix = "JSON that nobody can read", _DAMAGED
         raise Unwelcome(
-            f"{self.host} answers {said.answer.where} with something that is not JSON ({kind})",
-            fix=fix,
-            answer=said.answer,
+            f"{self.host} answers {said.answer.where} with {what}", fix=fix, answer=said.answer
         )
 
     def _failed(self, said: Said) -> Unwelcome:

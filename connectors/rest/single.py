@@ -109,4 +109,4 @@ class _Asked:
         except Incomplete:
             return None
         records, _ = self._shaper.shape([found], self._one, self._values, self._by.path)
-        return records[0]
+        return records[0] if records else None  # none where whom it refers to cannot be read

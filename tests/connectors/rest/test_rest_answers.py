@@ -86,7 +86,7 @@ def test_a_patient_whom_a_path_cannot_find_is_not_there(api: Any) -> None:
 def test_a_hundred_thousand_brackets_are_no_json(api: Any) -> None:
     api.answers(lambda asked: Reply(b"[" * 100_000, headers={"Content-Type": "application/json"}))
     api.settings(**LIST)
-    with pytest.raises(Refused, match="not JSON"):
+    with pytest.raises(Refused, match="JSON that nobody can read"):
         api.read()
 
 
@@ -135,7 +135,7 @@ def test_text_that_is_no_utf8_and_says_nothing_better_is_told_as_such(
     of = {"Content-Type": f"application/json{charset}"}
     api.answers(lambda asked: Reply(b'[{"id": 1, "name": "Ren\xe9e"}]', headers=of))
     api.settings(**LIST)
-    with pytest.raises(Refused, match=r"application/json, and no UTF-8"):
+    with pytest.raises(Refused, match=r"text that is no UTF-8 \(application/json\)"):
         api.read()
 
 
@@ -807,6 +807,24 @@ def test_a_visit_asked_for_by_its_id_is_not_taken_for_one_of_the_cancelled(
     api.settings(streams=streams, read_by_id={"path": "/b/{id}"})
     (page,) = api.connector().reread(["1"])
     assert [(r.gone, r.data["status"]) for r in page.records] == [(False, "booked")]
+
+
+def test_a_visit_whose_patient_cannot_be_read_stays_as_it_was_when_it_is_asked_for(
+    api: Any,
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/p/5":
+            return Reply(b"<html>", headers={"Content-Type": "text/html"})
+        return Reply({"id": int(asked.path[-1]), "p": int(asked.path[-1])})
+
+    api.answers(answer)
+    api.settings(
+        request={"path": "/b"},
+        read_by_id={"path": "/b/{id}"},
+        lookups={"patient": {"ref": "p", "path": "/p/{id}"}},
+    )
+    (page,) = api.connector().reread(["4", "5", "6"])
+    assert [record.key for record in page.records] == ["4", "6"]
 
 
 def test_without_a_way_to_ask_nothing_is_reread(api: Any) -> None:
