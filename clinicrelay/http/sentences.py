@@ -76,7 +76,7 @@ def unwelcome(answer: Answer, host: str, options: HttpOptions) -> Unwelcome:
     kind = options.auth.type
     if answer.status == 401:
         what, fix = _unauthorised(kind)
-    elif 300 <= answer.status < 400:
+    elif 300 <= answer.status < 400 and answer.status != 304:
         what, fix = "sends us elsewhere", "check base_url: it may have moved"
     fix = fix.format(kind=kind, where=answer.where)
     return Unwelcome(f"{host} {what} ({answer.status} to {answer.where})", fix=fix, answer=answer)

@@ -9,16 +9,17 @@ from typing import Any
 from urllib.parse import unquote
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import Foreign, NotAnswered, NoToken, Unwelcome, sentences
+from clinicrelay.http import NotAnswered, Unwelcome, sentences
 from clinicrelay.model import Issue
 from connectors.rest.asking import asking_for, pairs
 from connectors.rest.bodies import found_at
 from connectors.rest.door import Asking, Door
+from connectors.rest.failures import Failures, at_the_door
 from connectors.rest.fingerprints import Fingerprints, fingerprint
 from connectors.rest.placeholders import Unfit, Values, filled
 from connectors.rest.requests import Lookup, Request
 
-_FEW = 3  # that cannot be read one after another, before it is the server's affair and not theirs
+_FEW = 3  # records of a page whose names are looked at
 _MANY = 100  # names of fields, to find the nearest among
 _ABSENT = (404, 410)
 _NAME = re.compile(r"[A-Za-z_]\w{0,30}", re.ASCII)
@@ -34,7 +35,7 @@ class Reference:
         self._id = found_at(lookup.id)
         self._found: dict[str, Any] = {}
         self._closed: set[str] = set()
-        self._in_a_row: list[Unwelcome | NotAnswered] = []
+        self._failures = Failures()
         self._known = Fingerprints(f"lookup.{name}", lookup.cache, kit)
         self._met = False  # a record refers to anything
         self._like: dict[str, None] = {}  # names that some records have, in dots
@@ -95,23 +96,21 @@ class Reference:
         except (Unwelcome, NotAnswered) as error:
             if len(refs) == 1:
                 self._give_up(refs[0], error)
-            elif isinstance(error, Unwelcome) and not _at_the_door(error):
+            elif isinstance(error, Unwelcome) and not at_the_door(error):
                 half = len(refs) // 2
                 self._try(refs[:half])
                 self._try(refs[half:])
             else:
                 raise
         else:
-            self._in_a_row = []
+            self._failures.over()
 
     def _give_up(self, ref: str, error: Unwelcome | NotAnswered) -> None:
         """That one cannot be read is its own affair, unless others fare the same."""
         if getattr(error, "status", 0) in _ABSENT and any(self._found.values()):
             self._keep([ref], {})  # others are there, at the same place
             return
-        self._in_a_row.append(error)
-        if _at_the_door(error) or len(self._in_a_row) > _FEW:
-            raise self._in_a_row[0] from None
+        self._failures.bear(error)
         self._closed.add(ref)
         self._known.forget(ref)
 
@@ -191,11 +190,6 @@ class Reference:
         found = None if said.nothing else self._records(said.body)
         entries = found if isinstance(found, list) else []
         return {_id(self._id(entry)): entry for entry in entries if isinstance(entry, dict)}
-
-
-def _at_the_door(error: Unwelcome | NotAnswered) -> bool:
-    """Whether we are sent to a login page, or told to log in: that is about no one person."""
-    return isinstance(error, Foreign | NoToken) or getattr(error, "status", 0) == 401
 
 
 def _id(value: Any) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clinicrelay.contracts import Kit, Page, Record
-from clinicrelay.http import NoToken, Unwelcome
+from clinicrelay.http import NotAnswered, NoToken, Unwelcome
 from connectors.rest.asking import asking_for
 from connectors.rest.bodies import found_at
 from connectors.rest.door import Door, Incomplete, Said
+from connectors.rest.failures import Failures
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import RestOptions
 from connectors.rest.placeholders import Unfit, Values
@@ -52,6 +53,7 @@ class _Asked:
         self._one = options.by_itself
         self._record = found_at(by.record)
         self.absent: list[Record] = []  # of which a 404 says that they are gone
+        self._failures = Failures()
         self._found = False  # one visit at least, by its id
 
     def __call__(self, key: str) -> Record | None:
@@ -83,10 +85,11 @@ class _Asked:
             said = self._door.ask(asking_for(request, self._values.but(id=key)), passing=_GONE)
         except (Incomplete, Unfit):
             return None
-        except Unwelcome as error:
-            if isinstance(error, NoToken) or error.status not in _CLOSED:
-                raise
+        except (Unwelcome, NotAnswered) as error:
+            if getattr(error, "status", 0) not in _CLOSED or isinstance(error, NoToken):
+                self._failures.bear(error)
             return None
+        self._failures.over()
         return None if said.nothing else said
 
     def _one_of(self, body: object) -> object:

@@ -22,11 +22,13 @@ from connectors.rest.paging import (
     LinkHeader,
     Numbered,
     Offset,
+    Single,
     Token,
 )
 from connectors.rest.placeholders import Values
 from connectors.rest.requests import Request
 
+_PARTIAL = 206  # some interfaces answer so where there are more pages
 Position = dict[str, Any]  # JSON: token, page, and for numbered pages the last record's mark
 
 
@@ -167,6 +169,8 @@ class Walk:
         return {"token": after, "page": number + 1}
 
     def _compare(self, said: Said) -> None:
+        if said.answer.status == _PARTIAL and isinstance(self._one.paging, Single):
+            raise Astray("it says that it gave only a part (206): set paging to come to the rest")
         told = None if said.nothing else self._one.paging.expected(said.body)
         if told is not None and self.whole and len(self._met) < told:
             raise Astray(f"it tells of {told} records and gave {len(self._met)}")

@@ -56,6 +56,13 @@ def test_an_answer_may_leave_its_part_out(api: Any) -> None:
     assert (last.complete, list(last.covers)) == (False, [])
 
 
+def test_nothing_new_is_no_answer_to_what_was_not_asked_that_way(api: Any) -> None:
+    api.answers(lambda asked: Reply(b"", 304))
+    api.settings(**LIST)
+    with pytest.raises(Refused, match="answered 304"):
+        api.read()
+
+
 def test_no_content_is_an_empty_list(api: Any) -> None:
     api.answers(lambda asked: Reply(b"", 204))
     api.settings(**LIST)
@@ -825,6 +832,28 @@ def test_a_visit_whose_patient_cannot_be_read_stays_as_it_was_when_it_is_asked_f
     )
     (page,) = api.connector().reread(["4", "5", "6"])
     assert [record.key for record in page.records] == ["4", "6"]
+
+
+@pytest.mark.parametrize("reply", [Reply(b"<html>"), Reply({}, 500), Reply({}, 418)], ids=str)
+def test_one_visit_that_cannot_be_asked_for_keeps_no_other_from_its_proof(
+    reply: Reply, api: Any
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.path[-1])
+        return {1: reply, 2: Reply({}, 404)}.get(number, Reply({"id": number}))
+
+    api.answers(answer)
+    api.settings(request={"path": "/b"}, read_by_id={"path": "/b/{id}"})
+    (page,) = api.connector().reread(["1", "2", "3"])
+    assert [(record.key, record.gone) for record in page.records] == [("2", True), ("3", False)]
+
+
+def test_a_server_that_answers_about_no_visit_is_not_asked_about_all(api: Any) -> None:
+    api.answers(lambda asked: Reply(b"<html>"))
+    api.settings(request={"path": "/b"}, read_by_id={"path": "/b/{id}"})
+    with pytest.raises(Refused, match="not JSON"):
+        list(api.connector().reread([str(n) for n in range(50)]))
+    assert len(api.asked) == 4
 
 
 def test_without_a_way_to_ask_nothing_is_reread(api: Any) -> None:

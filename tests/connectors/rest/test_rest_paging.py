@@ -302,6 +302,25 @@ def test_as_many_records_as_a_server_ever_gives_are_incomplete(api: Any, many: l
     assert api.last().complete
 
 
+def test_an_answer_that_calls_itself_a_part_is_incomplete(api: Any, many: list[Any]) -> None:
+    api.answers(lambda asked: Reply(many[:100], 206, {"Content-Range": "0-99/250"}))
+    api.settings(**LIST)
+    last = api.last()
+    assert not last.complete
+    assert "(206)" in last.notes[-1]
+
+
+def test_pages_that_call_themselves_parts_are_read_to_their_end(api: Any, many: list[Any]) -> None:
+    def answer(asked: Asked) -> Reply:
+        start = int(asked.one("offset") or 0)
+        return Reply(many[start : start + 100], 206)
+
+    api.answers(answer)
+    api.settings(**LIST, paging={"type": "offset"})
+    read = api.read()
+    assert (len(read.records), read.pages[-1].complete) == (250, True)
+
+
 def test_a_short_page_ends_only_where_settings_say_so(api: Any, many: list[Any]) -> None:
     def capped(asked: Asked) -> Reply:  # gives less than asked for
         start = (int(asked.one("page") or 1) - 1) * 20
