@@ -13,7 +13,7 @@ from clinicrelay.http import NotAnswered, Unwelcome, sentences
 from clinicrelay.model import Issue
 from connectors.rest.asking import asking_for, pairs
 from connectors.rest.bodies import found_at
-from connectors.rest.door import Asking, Door
+from connectors.rest.door import Asking, Door, Said
 from connectors.rest.failures import Failures, at_the_door
 from connectors.rest.fingerprints import Fingerprints, fingerprint
 from connectors.rest.placeholders import Unfit, Values, filled
@@ -151,9 +151,17 @@ class Reference:
     def _fetch(self, refs: Sequence[str]) -> None:
         for some in self._batches(refs):
             batch = self._lookup.in_batches
-            self._keep(some, self._many(some) if batch else {some[0]: self._single(some[0])})
+            self._keep(some, self._all(some) if batch else {some[0]: self._single(some[0])})
 
-    def _keep(self, refs: Sequence[str], found: Mapping[str | None, Any]) -> None:
+    def _all(self, refs: Sequence[str]) -> dict[str, Any]:
+        """Ask for many, and again for those left out: some servers give fewer than they were asked for."""
+        found = more = self._many(refs)
+        while more and (left := [ref for ref in refs if ref not in found]):
+            more = self._many(left)
+            found |= more
+        return found
+
+    def _keep(self, refs: Sequence[str], found: Mapping[str, Any]) -> None:
         for ref in refs:
             self._found[ref] = found.get(ref)
             self._known.note(ref, fingerprint(self._found[ref]))
@@ -171,9 +179,11 @@ class Reference:
         if said.nothing or said.answer.status in _ABSENT:
             return None
         found = self._records(said.body)
-        if isinstance(found, list):
-            found = found[0] if len(found) == 1 else None
-        return found if isinstance(found, dict) else None
+        if isinstance(found, list) and len(found) < 2:
+            found = found[0] if found else None
+        if found is None or (found and isinstance(found, dict)):
+            return found
+        raise self._odd(said)
 
     def _asking(self, ref: str) -> Asking:
         if self._lookup.path is None:
@@ -182,14 +192,24 @@ class Reference:
         request = Request(path=self._lookup.path, params=self._lookup.params)
         return asking_for(request, self._values.but(id=ref))
 
-    def _many(self, refs: Sequence[str]) -> dict[str | None, Any]:
+    def _many(self, refs: Sequence[str]) -> dict[str, Any]:
         request = Request(path=self._lookup.path or "", params=self._lookup.params)
         said = self._door.ask(asking_for(request, self._values.but(ids=",".join(refs))))
         if said.nothing and said.answer.status in _ABSENT and len(refs) > 1:
             raise sentences.unwelcome(said.answer, self._door.host, self._door.client.options)
-        found = None if said.nothing else self._records(said.body)
-        entries = found if isinstance(found, list) else []
-        return {_id(self._id(entry)): entry for entry in entries if isinstance(entry, dict)}
+        found = [] if said.nothing else self._records(said.body)
+        if not isinstance(found, list):
+            raise self._odd(said)
+        here = {_id(self._id(entry)): entry for entry in found if isinstance(entry, dict)}
+        return {ref: here[ref] for ref in refs if ref in here}
+
+    def _odd(self, said: Said) -> Unwelcome:
+        """An answer of another shape says nothing of anybody: least of all that nobody is there."""
+        return Unwelcome(
+            f"{self._door.host} answers {said.answer.where} with nothing that could be a {self.name}",
+            fix=f"check lookups.{self.name}: its path and records",
+            answer=said.answer,
+        )
 
 
 def _id(value: Any) -> str | None:

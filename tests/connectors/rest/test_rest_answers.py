@@ -387,7 +387,7 @@ def test_many_patients_are_one_request_where_the_interface_can(api: Any) -> None
     read = api.read()
     assert people(read)[3]["name"] == "Pat 3"
     # An id of 0 is how some systems write that there is nobody.
-    assert [asked.one("ids") for asked in api.asked[1:]] == ["1,2", "3,4"]
+    assert [asked.one("ids") for asked in api.asked[1:]] == ["1,2", "3,4", "4"]
     assert people(read)[0] is None
 
 
@@ -603,6 +603,43 @@ def test_a_budget_that_ends_while_a_batch_is_halved_loses_nothing(api: Any) -> N
     api.budget = None
     read = api.read(last.cursor)
     assert (len(read.records), len(read.unreadable)) == (63, 1)
+
+
+ODD = ["x", ["x"], {}, [{"id": 1}, {"id": 2}], 7, True]
+
+
+@pytest.mark.parametrize("body", ODD, ids=str)
+def test_an_answer_that_is_no_patient_takes_nobodys_phone_away(body: Any, api: Any) -> None:
+    clinic = Clinic()
+    api.answers(lambda a: Reply(body) if a.path == "/patients/2" else clinic(a))
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    read = api.read()
+    assert (len(read.records), len(read.unreadable)) == (80, 20)
+    assert {b.field for b in read.unreadable} == {"patient"}
+
+
+@pytest.mark.parametrize("body", [None, [], {"patients": None}, {"patients": {"id": 1}}], ids=str)
+def test_a_batch_without_a_list_says_nothing_of_anybody(body: Any, api: Any) -> None:
+    clinic = Clinic("id")
+    api.answers(lambda a: Reply(body) if a.path == "/patients" else clinic(a))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES})
+    with pytest.raises(Refused, match="nothing that could be a patient") as refused:
+        api.read()
+    assert "lookups.patient" in refused.value.fix
+
+
+def test_a_batch_that_the_server_cuts_is_asked_for_until_all_have_come(api: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path != "/patients":
+            return Reply([{"id": n, "patient": n} for n in range(1, 51)])
+        ids = (asked.one("ids") or "").split(",")[:20]
+        return Reply({"patients": [{"id": one, "name": f"Pat {one}"} for one in ids]})
+
+    api.answers(answer)
+    api.settings(**LIST, lookups={"patient": IN_BATCHES})
+    read = api.read()
+    assert all(person["name"] for person in people(read))
+    assert len(api.asked) == 1 + 3
 
 
 def test_ids_that_the_answer_writes_otherwise_are_the_same(api: Any) -> None:
