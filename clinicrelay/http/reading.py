@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clinicrelay.http.opening import Line
 
 LARGEST = 64 << 20  # bytes of an answer, unpacked (F-30)
+_LESS = "ask for less at once: smaller pages, or a shorter window"
 ACCEPTED = "gzip, deflate"
 _OTHERS = ("br", "zstd", "compress", "lzma", "xz", "bzip2")
 _CHARSET = re.compile(r"charset=\s*\"?([\w.:-]{1,40})", re.ASCII | re.IGNORECASE)
@@ -74,7 +75,7 @@ def _whole(parts: Iterable[bytes], host: str, largest: int) -> bytes:
         if size > largest:
             raise Unwelcome(
                 f"{host} sent an answer of more than {largest >> 20} MB",
-                fix="ask for less at once: smaller pages, or a shorter window",
+                fix=_LESS if largest == LARGEST else "check auth: this is nothing that tokens need",
             )
         kept.append(part)
     return b"".join(kept)

@@ -154,7 +154,7 @@ class Reference:
             self._keep(some, self._all(some) if batch else {some[0]: self._single(some[0])})
 
     def _all(self, refs: Sequence[str]) -> dict[str, Any]:
-        """Ask for many, and again for those left out: some servers give fewer than they were asked for."""
+        """Ask for many, and again for those left out: some give fewer than they are asked for."""
         found = more = self._many(refs)
         while more and (left := [ref for ref in refs if ref not in found]):
             more = self._many(left)
