@@ -18,7 +18,7 @@ Token: TypeAlias = str | int
 _NO = ("false", "no", "n", "0")  # as some write it
 _DIGITS = 12  # of a number of records or pages
 
-_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:\"[^\"]*\"|[^,;\s]*))*)")
+_LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:\"[^\"]*\"|[^,;\s]*))*)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^,;\s]*))", re.IGNORECASE)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import pytest
 
 from clinicrelay.errors import Refused
 from clinicrelay.testing import WINDOW, Asked, Reply
+from connectors.rest.paging import Found, LinkHeader
 
 LIST = {"request": {"path": "/bookings"}}
 SIZE = 36  # 250 records are seven pages
@@ -329,6 +331,13 @@ def test_a_short_page_ends_only_where_settings_say_so(api: Any, many: list[Any])
     api.answers(capped)
     api.settings(**LIST, paging={"type": "page", "size_param": "size", "size": 100})
     assert len(api.keys()) == 250
+
+
+def test_a_link_header_of_nothing_but_brackets_is_none_at_once() -> None:
+    way = LinkHeader(type="link_header")
+    begun = process_time()
+    assert way.then(None, Found([], {"link": "<" * 90_000}, 1)) is None
+    assert process_time() - begun < 5  # a minute, when each looked for its end among all others
 
 
 @pytest.mark.parametrize("said", ["more", "pages"])
