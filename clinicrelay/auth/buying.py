@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BARE = 2  # more tries where a renewal is answered 400 without a reason, as Epic's servers do
 _SKEW_MENDED = timedelta(minutes=1)  # a clock that is further off than this is allowed for
 _SKEW_TOLD = timedelta(minutes=2)
+_SHORTEST = 1.0  # seconds; a token that is said to live less is used until it is refused
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 _CODE = re.compile(r"[a-z0-9_.-]{1,60}")
 _TROUBLE = frozenset({"temporarily_unavailable", "server_error"})
@@ -177,7 +178,7 @@ def _code(said: Said) -> str:
 
 
 def _bought(said: Said) -> Bought | None:
-    value, kind = said.body.get("access_token"), said.body.get("token_type", "bearer")
+    value, kind = said.body.get("access_token"), said.body.get("token_type") or "bearer"
     bearer = isinstance(kind, str) and kind.lower() == "bearer"
     if (
         said.status != 200
@@ -190,12 +191,15 @@ def _bought(said: Said) -> Bought | None:
 
 
 def _life(value: Any) -> float | None:
-    """Return seconds; some servers send them as text, some none, and 0 says nothing either."""
+    """Return seconds; some servers send them as text, some none, and next to none says nothing either.
+
+    What is refused before its time is renewed anyhow, and a token for each request would be too many.
+    """
     try:
         life = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return life if 0 < life < float("inf") else None
+    return life if _SHORTEST <= life < float("inf") else None
 
 
 def _ahead_of_us(said: Said) -> timedelta:

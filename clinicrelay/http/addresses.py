@@ -10,7 +10,10 @@ from urllib.parse import quote, unquote, urljoin
 if TYPE_CHECKING:
     import httpx
 
+_LAYERS = 10  # of quoting; nobody means more than two
 _LONGEST = 2000  # signs of an address that a server gives for tokens
+# Signs of seven bits written in two, three or four bytes: no UTF-8, and some read it all the same.
+_OVERLONG = re.compile(r"%(?:c[01]|e0%[89]|f0%8)", re.IGNORECASE)
 _STEP = re.compile(r"[A-Za-z0-9_$.…-]{0,40}")
 
 
@@ -51,18 +54,26 @@ def joined(base_url: str, link: str) -> str | None:
 def is_under(base_path: str, path: str) -> bool:
     """Whether a path lies under another, however a server on the way may read it.
 
-    Some decode it twice, take a backslash for a slash, or cut `;…` off a step before they climb.
+    Some decode it again and again, take a backslash for a slash, cut `;…` off a step before they
+    climb, drop what cannot be printed, or read a dot in bytes that are no UTF-8.
     """
     read = _plain(path)
-    if read is None or any(step.partition(";")[0] in (".", "..") for step in read.split("/")):
+    if read is None or any(_climbs(step) for step in read.split("/")):
         return False
     base = (_plain(base_path) or "").rstrip("/")
     return read.rstrip("/") == base or read.startswith(f"{base}/")
 
 
+def _climbs(step: str) -> bool:
+    bare = "".join(sign for sign in step.partition(";")[0] if sign.isprintable()).strip()
+    return bare in (".", "..")
+
+
 def _plain(path: str) -> str | None:
-    """Undo all quoting; None of what is quoted so often that it hides something."""
-    for _ in range(4):
+    """Undo all quoting; None of what is quoted so often, or so oddly, that it hides something."""
+    for _ in range(_LAYERS):
+        if _OVERLONG.search(path):
+            return None
         if (less := unquote(path)) == path:
             return path.replace("\\", "/")
         path = less

@@ -31,6 +31,9 @@ _PATIENCE = timedelta(minutes=1)  # with our own rate; a longer wait is left to 
 _REDIRECTS = 3
 _WHOLE = 60.0  # seconds for an answer from its first byte to its last, or four times the timeout
 _LONGEST_ADDRESS = 65_000  # signs; httpx takes 65,536, and most servers far less
+_ITS_LINKS = (
+    "compare base_url with the links in its answers; ask its administrators why they differ"
+)
 _READING = ("GET", "POST")  # POST for searches; a source is never written to (X-06)
 
 
@@ -143,13 +146,31 @@ class Client:
         try:
             target = under(self.options.base_url, url)
         except (httpx.InvalidURL, ValueError):
-            raise Unwelcome(f"{self.host} gives a link that is no address") from None
+            raise Unwelcome(
+                f"{self.host} gives a link that is no address", fix=_ITS_LINKS
+            ) from None
         if origin(target) != origin(httpx.URL(self.options.base_url)):
+            there, here = sentences.apart(str(target), self.options.base_url)
             raise Foreign(
-                f"{self.host} leads to another host, {sentences.stranger(str(target))}: "
-                "nothing was sent there"
+                f"{here} leads to another host, {there}: nothing was sent there", fix=_ITS_LINKS
             )
         return str(target)
+
+    def follow(self, link: str) -> str:
+        """Return a link that the server gave as a whole address; raises Foreign where it leads out."""
+        target = self.resolve(link)
+        if not self._is_below(target):
+            raise Foreign(
+                f"{self.host} leads out of what lies under base_url: nothing was sent there",
+                fix="write base_url only as far as all of its links go",
+            )
+        return target
+
+    def _is_below(self, url: str) -> bool:
+        import httpx
+
+        base, path = httpx.URL(self.options.base_url).path, httpx.URL(url).raw_path
+        return is_under(base, path.decode("ascii").partition("?")[0])
 
     def close(self) -> None:
         """Close connections."""
@@ -166,7 +187,9 @@ class Client:
         while answer.status in (301, 302, 303, 307, 308) and answer.status not in passing:
             hops += 1
             if hops > _REDIRECTS:
-                raise Unwelcome(f"{self.host} sends us round in circles", answer=answer)
+                raise Unwelcome(
+                    f"{self.host} sends us round in circles", fix=_ITS_LINKS, answer=answer
+                )
             answer = self._believed("GET", self._onward(method, answer), more, passing)
         if answer.status in waits.WORTH_ANOTHER_TRY and answer.status not in passing:
             now = answer.date or datetime.now(UTC)
@@ -184,7 +207,9 @@ class Client:
         try:
             there = httpx.URL(answer.url).join(location)
         except (httpx.InvalidURL, ValueError):
-            raise Unwelcome(f"{self.host} sends us to what is no address", answer=answer) from None
+            raise Unwelcome(
+                f"{self.host} sends us to what is no address", fix=_ITS_LINKS, answer=answer
+            ) from None
         ours = httpx.URL(self.options.base_url)
         if origin(there) != origin(ours):
             secure = f"{there.scheme}://" if there.scheme in ("http", "https") else ""
@@ -194,7 +219,7 @@ class Client:
                 fix="write the address that it names as base_url, if that is the right one",
                 answer=answer,
             )
-        if not is_under(ours.path, there.raw_path.decode("ascii").partition("?")[0]):
+        if not self._is_below(str(there)):
             raise Foreign(
                 f"{self.host} sends us out of what lies under base_url ({answer.status} to "
                 f"{answer.where}): nothing was sent there",

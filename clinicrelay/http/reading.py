@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,8 +16,20 @@ if TYPE_CHECKING:
     from clinicrelay.http.opening import Line
 
 LARGEST = 64 << 20  # bytes of an answer, unpacked (F-30)
+_LESS = "ask for less at once: smaller pages, or a shorter window"
 ACCEPTED = "gzip, deflate"
 _OTHERS = ("br", "zstd", "compress", "lzma", "xz", "bzip2")
+_CHARSET = re.compile(r"charset=\s*\"?([\w.:-]{1,40})", re.ASCII | re.IGNORECASE)
+# Longer marks first: that of UTF-32 begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_WIDE = ("utf-16", "utf-32")
+_CODE_PAGES = (*_WIDE, "iso8859", "cp", "koi8", "mac", "shift", "euc", "gb", "big5")
 _AT_ONCE = 1 << 20  # bytes unpacked in one go: a bomb of 64 kB holds 64 MB, and packed twice 64 GB
 
 
@@ -30,7 +44,7 @@ def exchange(
     seconds: float,
     largest: int = LARGEST,
 ) -> tuple[httpx.Response, bytes]:
-    """Send a request and return the answer with its unpacked content, all within so many seconds.
+    """Send a request and return the answer with its content, unpacked and in UTF-8, in so many seconds.
 
     Raises Unwelcome for one that is too large or cannot be unpacked, NotAnswered for one that is not
     whole in time, and httpx's own errors. Each piece counts as it arrives: a byte now and then is no
@@ -46,7 +60,8 @@ def exchange(
             line.stream(method, url, extensions=extensions, **given) as response,
         ):
             parts = _in_time(response, host, clock, until)
-            return response, _whole(_unpacked(parts, response, host), host, largest)
+            content = _whole(_unpacked(parts, response, host), host, largest)
+            return response, in_utf8(content, response.headers.get("content-type", ""))
     except httpx.HTTPError as error:
         if line.watch.cut:
             raise _too_slow(host) from error
@@ -60,10 +75,47 @@ def _whole(parts: Iterable[bytes], host: str, largest: int) -> bytes:
         if size > largest:
             raise Unwelcome(
                 f"{host} sent an answer of more than {largest >> 20} MB",
-                fix="ask for less at once: smaller pages, or a shorter window",
+                fix=_LESS if largest == LARGEST else "check auth: this is nothing that tokens need",
             )
         kept.append(part)
     return b"".join(kept)
+
+
+def in_utf8(content: bytes, content_type: str) -> bytes:
+    """Return text in UTF-8 without a mark before it; signs that its code page has not are replaced.
+
+    JSON is UTF-8 (RFC 8259 section 8.1), and some servers write another code page all the same. One
+    that they only name, as Java does by itself, counts where the text is no UTF-8.
+    """
+    for mark, code_page in _MARKS.items():
+        if content.startswith(mark):
+            return _as_utf8(content, code_page)
+    named = _code_page(content_type)
+    if named.startswith(_WIDE) or (named and not is_utf8(content)):
+        return _as_utf8(content, named)
+    return content
+
+
+def _as_utf8(content: bytes, code_page: str) -> bytes:
+    return content.decode(code_page, "replace").encode()
+
+
+def is_utf8(content: bytes) -> bool:
+    """Whether an answer is text as JSON has to be."""
+    try:
+        return content.isascii() or bool(content.decode())
+    except ValueError:
+        return False
+
+
+def _code_page(content_type: str) -> str:
+    """Return what a header says a text is written in, of those that people write in, else nothing."""
+    found = _CHARSET.search(content_type)
+    try:
+        name = codecs.lookup(found[1]).name if found else ""
+    except LookupError:
+        return ""
+    return name if name.startswith(_CODE_PAGES) else ""
 
 
 def _too_slow(host: str) -> NotAnswered:

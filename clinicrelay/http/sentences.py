@@ -38,6 +38,19 @@ def stranger(url: str) -> str:
     return told if len(told) <= _LONGEST else f"{told[: _LONGEST - 1]}…"
 
 
+def apart(url: str, base_url: str) -> tuple[str, str]:
+    """Return whom an address names and who we ask, so that people see how the two differ."""
+    there, here = stranger(url), host_of(base_url)
+    ours = urlsplit(base_url)
+    if there.partition(":")[0] != str(ours.hostname):
+        return there, here
+    scheme = urlsplit(url).scheme
+    return f"{scheme}://{there}" if scheme in (
+        "http",
+        "https",
+    ) else there, f"{ours.scheme}://{here}"
+
+
 def kind(media_type: str) -> str:
     """Return what an answer says it is, of those that servers mean."""
     return media_type if media_type in _KINDS else "something unknown"
@@ -63,7 +76,7 @@ def unwelcome(answer: Answer, host: str, options: HttpOptions) -> Unwelcome:
     kind = options.auth.type
     if answer.status == 401:
         what, fix = _unauthorised(kind)
-    elif 300 <= answer.status < 400:
+    elif 300 <= answer.status < 400 and answer.status != 304:
         what, fix = "sends us elsewhere", "check base_url: it may have moved"
     fix = fix.format(kind=kind, where=answer.where)
     return Unwelcome(f"{host} {what} ({answer.status} to {answer.where})", fix=fix, answer=answer)

@@ -6,10 +6,10 @@ and under the same path only, and a proxy's mistake is mended by a setting, neve
 
 from __future__ import annotations
 
-import re
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,38}[A-Za-z0-9])?", re.ASCII)
+from clinicrelay.http.addresses import is_under
+from clinicrelay.http.sentences import apart
 
 
 class NotOurs(Exception):
@@ -31,12 +31,13 @@ def followed(link: str, base_url: str, *, rewrite: bool) -> str:
     except ValueError:  # such as HAPI's host:443:443
         parts, ours = urlsplit("//?" + link.partition("?")[2]), False
     if not ours and not rewrite:
+        there, here = apart(link, base_url)
         raise NotOurs(
-            f"its next page lies on another host, {_host(link)} instead of {base.netloc}: nothing "
-            "was sent there; if that is a proxy's mistake, set paging.rewrite_links: true"
+            f"its next page lies on another host, {there} instead of {here}: nothing was sent there; "
+            "if that is a proxy's mistake, set paging.rewrite_links: true"
         )
     path = _path(parts, link, base, ours)
-    if not _is_under(path, base.path):
+    if not is_under(base.path, path):
         raise NotOurs(f"its next page lies outside of base_url on {base.netloc}: not followed")
     return f"{base.scheme}://{base.netloc}{path}{f'?{parts.query}' if parts.query else ''}"
 
@@ -50,18 +51,6 @@ def _path(parts: SplitResult, link: str, base: SplitResult, ours: bool) -> str:
     return f"{base.path}/{parts.path}"
 
 
-def _is_under(path: str, base: str) -> bool:
-    if ".." in unquote(unquote(path)).split("/"):
-        return False
-    return path.rstrip("/") == base or path.startswith(f"{base}/")
-
-
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname, parts.port or usual
-
-
-def _host(link: str) -> str:
-    """Return whom a link names, as far as that is a host that may be shown."""
-    host = link.partition("//")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
-    return host if _HOST.fullmatch(host) else "one without a proper name"

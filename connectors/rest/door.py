@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import Answer, Client, NotAnswered, Spent, Unwelcome, sentences
+from clinicrelay.http import Answer, Client, NotAnswered, NoToken, Spent, Unwelcome, sentences
+from clinicrelay.http.reading import is_utf8
 from clinicrelay.http.waits import WORTH_ANOTHER_TRY, told
-from clinicrelay.paths import Search, compile_path
-from connectors.rest.options import Login, RestOptions, Rule
+from clinicrelay.paths import compile_path
+from connectors.rest.bodies import NO_JSON, decoded, found_at
+from connectors.rest.options import RestOptions
+from connectors.rest.terms import Login, Rule
 
 _PATIENCE = timedelta(minutes=1)
-_TRIES = 4
-_DEEPEST = 100  # levels of lists and objects; visits have ten
+_TRIES = 3  # more of one request that settings call a reason to wait
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,65536}")  # what a header can hold
+_FOR_PEOPLE = "check base_url and path: this may be a page for people"
+_NO_UTF8 = "ask its administrators: JSON is UTF-8, or says in charset what else it is"
+_DAMAGED = "ask its administrators: it is empty, cut off, or nested too deep"
 # What a rule that only looks at bodies has to see as well.
 _WITH_BODIES = (400, 403, 404, 409, 410, 422)
 
@@ -77,27 +82,34 @@ class Door:
 
         Raises Incomplete, and what the client raises.
         """
-        for again in range(_TRIES):
+        tries = renewals = 0
+        while True:
             said, means = self._once(asking, passing)
-            if means is None:
-                return said
-            if means == "reauth" and self._login and not again:
-                self._session = {}
-            elif means == "retry":
-                self._sleep(2.0**again)
-            elif means == "skip":
-                return replace(said, nothing=True)
-            elif means == "incomplete":
-                raise Incomplete(f"{said.answer.where} answered what settings call incomplete")
-            elif means == "reauth":
-                break
+            if means == "reauth" and self._login and not renewals:
+                self._session, renewals = {}, 1
+            elif means == "retry" and tries < _TRIES:
+                self._sleep(2.0**tries)
+                tries += 1
             else:
-                raise self._failed(said)
+                return self._settled(said, means)
+
+    def _settled(self, said: Said, means: str | None) -> Said:
+        """Return an answer that no other try would better, or raise what it means."""
+        if means is None or means == "skip":
+            return replace(said, nothing=said.nothing or means == "skip")
+        if means == "incomplete":
+            raise Incomplete(f"{said.answer.where} answered what settings call incomplete")
         if means == "reauth":
-            raise self._failed(said, "check auth or login: its credentials are not accepted")
-        raise NotAnswered(
-            f"{self.host} answers again and again what settings call a reason to wait"
-        )
+            raise NoToken(
+                f"{self.host} still wants us to log in ({self._told(said)})",
+                fix="check auth or login: its credentials are not accepted",
+                answer=said.answer,
+            )
+        if means == "retry":
+            raise NotAnswered(
+                f"{self.host} answers again and again what settings call a reason to wait"
+            )
+        raise self._failed(said)
 
     def close(self) -> None:
         """Let go of the connection, and of the session with it."""
@@ -146,20 +158,26 @@ class Door:
     def _bodiless(self, said: Said) -> Said:
         if said.answer.status == 204:
             return replace(said, nothing=True)
-        kind = sentences.kind(said.answer.media_type)
+        kind = said.answer.media_type
+        what, fix = f"something that is not JSON ({sentences.kind(kind)})", _FOR_PEOPLE
+        if not is_utf8(said.answer.content):
+            what, fix = f"text that is no UTF-8 ({sentences.kind(kind)})", _NO_UTF8
+        elif kind.endswith("json"):
+            what, fix = "JSON that nobody can read", _DAMAGED
         raise Unwelcome(
-            f"{self.host} answers {said.answer.where} with something that is not JSON ({kind})",
-            fix="check base_url and path: this may be a page for people",
+            f"{self.host} answers {said.answer.where} with {what}", fix=fix, answer=said.answer
+        )
+
+    def _failed(self, said: Said) -> Unwelcome:
+        return Unwelcome(
+            f"{self.host} answered an error ({self._told(said)})",
+            fix="the rules under errors call this answer one that somebody has to mend",
             answer=said.answer,
         )
 
-    def _failed(self, said: Said, fix: str = "") -> Unwelcome:
-        status, where = said.answer.status, said.answer.where
-        return Unwelcome(
-            f"{self.host} answered an error ({status} to {where})",
-            fix=fix or "the rules under errors call this answer one that somebody has to mend",
-            answer=said.answer,
-        )
+    @staticmethod
+    def _told(said: Said) -> str:
+        return f"{said.answer.status} to {said.answer.where}"
 
     # --- the session -----------------------------------------------------------------------------
 
@@ -170,7 +188,7 @@ class Door:
         asking = Asking("POST", login.path, json=words or None, form=form or None, place=login.path)
         answer = self._send(asking, (400, 401, 403, 422))
         if answer.status >= 400:
-            raise Unwelcome(
+            raise NoToken(
                 f"{self.host} does not accept our login ({answer.status} to {answer.where})",
                 fix="check the user and password under login",
                 answer=answer,
@@ -180,7 +198,7 @@ class Door:
         if isinstance(token, bool) or not _PRINTABLE.fullmatch(str(token or "")):
             token = None
         if not isinstance(token, str | int):
-            raise Unwelcome(
+            raise NoToken(
                 f"{self.host} let us in and gave no token at {login.token}",
                 fix="check login.token against its manual",
                 answer=answer,
@@ -212,86 +230,6 @@ class Door:
             self._spent = wait or timedelta(hours=1)
         else:
             self._not_before = max(self._not_before, self._clock() + wait.total_seconds())
-
-
-class _NoJson:
-    """What stands for a body that is none."""
-
-
-NO_JSON = _NoJson()
-
-
-def found_at(path: str) -> Search:
-    """Return a function that finds what `path` names; None also where an answer's shape is another."""
-    search = compile_path(path)
-
-    def found(body: Any) -> Any:
-        try:
-            return search(body)
-        except ValueError:
-            return None
-
-    return found
-
-
-def decoded(answer: Answer) -> Any:
-    """Return an answer's JSON, NO_JSON where it is none.
-
-    A number that a float could not hold as it was written stays text: it may be an id.
-    """
-    import json
-
-    import msgspec
-
-    content = answer.content.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return _shallow(msgspec.json.Decoder(float_hook=_number).decode(content))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    except RecursionError:
-        return NO_JSON
-    charset = re.search(r"charset=\"?([\w-]+)", answer.headers.get("content-type", ""))
-    try:  # another code page, or half a pair of surrogates in one name, must not cost the whole page
-        text = content.decode(charset[1] if charset else "utf-8")
-        body = _shallow(json.loads(text, parse_float=_number, parse_int=_whole))
-        return body if body is NO_JSON else _in_whole_letters(body)
-    except (ValueError, LookupError, RecursionError):
-        return NO_JSON
-
-
-def _shallow(body: Any) -> Any:
-    """Return a body, NO_JSON of one so deep that nobody could walk it, or write it again."""
-    level = [body]
-    for _ in range(_DEEPEST):
-        level = [part for one in level for part in _parts(one) if isinstance(part, dict | list)]
-        if not level:
-            return body
-    return NO_JSON
-
-
-def _parts(one: Any) -> Iterable[Any]:
-    if isinstance(one, dict):
-        return one.values()
-    return one if isinstance(one, list) else ()
-
-
-def _in_whole_letters(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {_in_whole_letters(k): _in_whole_letters(v) for k, v in value.items()}
-    return [_in_whole_letters(v) for v in value] if isinstance(value, list) else value
-
-
-def _number(text: str) -> float | str:
-    value = float(text)
-    return value if repr(value) == text else text
-
-
-def _whole(text: str) -> int | str:
-    """Read a number as msgspec would: one of more than 64 bits stays text, or it cannot be written."""
-    value = int(text) if len(text) <= 20 else 1 << 64
-    return value if -(1 << 63) <= value < 1 << 64 else text
 
 
 def _is_ours(rule: Rule, status: int) -> bool:

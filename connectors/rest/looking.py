@@ -12,14 +12,16 @@ from clinicrelay.contracts import Finding, Kit, Offer, Window
 from clinicrelay.errors import Refused, TryLater
 from clinicrelay.paths import compile_path
 from connectors.rest.asking import asking_for, at_page
+from connectors.rest.bodies import found_at
 from connectors.rest.door import Door, Incomplete, Said
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import List, RestOptions
 from connectors.rest.parts import ids_of
-from connectors.rest.placeholders import NAMES, Values, strangers_within
+from connectors.rest.placeholders import NAMES, Values
 from connectors.rest.reading import zone_in
 from connectors.rest.records import Shaper
 from connectors.rest.single import reread
+from connectors.rest.spelling import strangers_within
 
 _SKEW = timedelta(minutes=2)
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,30}")
@@ -33,7 +35,7 @@ def advice(options: RestOptions) -> Iterator[Finding]:
         parts = (one.request, one.changes_request)
         texts = [(r.path, r.params, r.json_, r.form, r.headers) for r in parts]
         for name in dict.fromkeys(strangers_within(texts)):
-            near = get_close_matches(name.strip("{}").partition(":")[0], NAMES, n=1)
+            near = get_close_matches(name.strip("{} ").partition(":")[0].lower(), NAMES, n=1)
             yield Finding(
                 "warning",
                 "no_placeholder",
@@ -84,6 +86,7 @@ def _of_list(
             "set records to where the list is",
         )
         return
+    yield from _of_paging(one, said, where)
     shaper = Shaper(options, lookups := Lookups(options.lookups, door, kit, values))
     entries = [item for item in found if isinstance(item, dict)]
     if entries and not any(shaper.name(item) for item in entries):
@@ -95,6 +98,9 @@ def _of_list(
         )
         return
     if entries and not one.gone:
+        lookups.look_at(entries)
+        for sentence in lookups.unmet:
+            yield Finding("warning", "no_reference", sentence, "check the ref of that lookup")
         _, issues = lookups.lay(entries[0])
         for issue in issues:
             yield Finding(
@@ -104,6 +110,20 @@ def _of_list(
                 f"check lookups.{issue.field}: its path and ref",
             )
         yield from _by_id(options, kit, door, shaper.name(entries[0]))
+
+
+def _of_paging(one: List, said: Said, where: str) -> Iterator[Finding]:
+    """A path that leads nowhere would end each list at its first page, or let a cut one pass."""
+    for name in ("total", "pages", "more", "next"):
+        path = getattr(one.paging, name, None)
+        likely = (_going_on(said) or {}).get("next") if name == "next" else name
+        if path and likely and found_at(path)(said.body) is None:
+            yield Finding(
+                "warning",
+                "nothing_there",
+                f"the first answer of {where} has nothing at paging.{name} ({path})",
+                f"is it {likely}?" if name == "next" else f"its top has {_top(said.body)}",
+            )
 
 
 def _by_id(options: RestOptions, kit: Kit, door: Door, key: str | None) -> Iterator[Finding]:

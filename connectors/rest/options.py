@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from clinicrelay.http import HttpOptions
-from clinicrelay.settings.values import CalendarSpan, Duration, Section, SomeTime, wrong
+from clinicrelay.settings.values import CalendarSpan, Duration, SomeTime, wrong
 from clinicrelay.times import zone_of
 from connectors.rest.paging import Paging, Single
 from connectors.rest.placeholders import names_within
-from connectors.rest.requests import JsonPath, Lookup, Partition, ReadById, Request, Stream, UrlPath
+from connectors.rest.requests import JsonPath, Lookup, Partition, ReadById, Request, Stream
+from connectors.rest.terms import Limits, Login, Rule
 
 
 def _zone(value: str) -> str:
@@ -24,88 +26,8 @@ def _zone(value: str) -> str:
     return value
 
 
+_OF_LISTS = {"window_start", "window_end", "watermark", "partition"}
 ZoneName: TypeAlias = Annotated[str, AfterValidator(_zone)]
-
-
-class Rule(Section):
-    """What an answer means that a plain reading of HTTP gets wrong; the first that fits counts."""
-
-    status: int | tuple[int, ...] | None = Field(
-        default=None, description="Status, or several. Absent: any.", examples=[404]
-    )
-    body: JsonPath | None = Field(
-        default=None,
-        description="True of the answer's body. Absent: any body.",
-        examples=["error.code == 'BUSY'"],
-    )
-    means: Literal["retry", "fail", "reauth", "skip", "incomplete"] = Field(
-        description="retry later in this run, fail the source, log in again, skip (nothing is "
-        "there), or incomplete (leave this part out and say so).",
-        examples=["skip"],
-    )
-
-    @model_validator(mode="after")
-    def _says_when(self) -> Rule:
-        if self.status is None and self.body is None:
-            raise wrong("a rule without status and body fits every answer", "write status or body")
-        return self
-
-    @property
-    def statuses(self) -> tuple[int, ...]:
-        """The statuses that it looks at; none where all."""
-        if self.status is None:
-            return ()
-        return (self.status,) if isinstance(self.status, int) else self.status
-
-
-class Login(Section):
-    """A session: credentials are posted once, and what comes back goes with each request."""
-
-    path: UrlPath = Field(description="Where credentials are posted to.", examples=["/sessions"])
-    json_: dict[str, SecretStr] = Field(
-        default={},
-        alias="json",
-        description="Credentials as JSON.",
-        examples=[{"user": "${PMS_USER}", "password": "${PMS_PASSWORD}"}],
-    )
-    form: dict[str, SecretStr] = Field(
-        default={}, description="Credentials as a form.", examples=[{"user": "${PMS_USER}"}]
-    )
-    token: JsonPath = Field(
-        description="Where the answer holds the token.", examples=["session.token"]
-    )
-    header: str = Field(
-        default="Authorization",
-        pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
-        description="The header that the token goes into.",
-    )
-    prefix: str = Field(
-        default="Bearer ", description="What stands before the token there.", examples=["Bearer "]
-    )
-
-    @model_validator(mode="after")
-    def _one_body(self) -> Login:
-        if bool(self.json_) == bool(self.form):
-            raise wrong("a login has one body", "write json or form, with user and password")
-        return self
-
-
-class Limits(Section):
-    """How an interface tells that we ask too often, beside `rate` and `budget`."""
-
-    every: SomeTime | None = Field(
-        default=None, description="Least time between two requests.", examples=["5s"]
-    )
-    remaining: str | None = Field(
-        default=None,
-        description="Header that counts the requests that are left.",
-        examples=["X-RateLimit-Remaining"],
-    )
-    reset: str = Field(
-        default="X-RateLimit-Reset",
-        description="Header that says when there are new ones: seconds to go, seconds since 1970 or "
-        "an ISO time.",
-    )
 
 
 class RestOptions(HttpOptions):
@@ -240,21 +162,24 @@ class RestOptions(HttpOptions):
         return self
 
     @model_validator(mode="after")
-    def _paths_have_their_values(self) -> RestOptions:
-        usual = {"window_start", "window_end", "partition"}
+    def _placeholders_have_their_values(self) -> RestOptions:
         for one in self.lists:
-            if not set(names_within(one.request.path)) <= usual:
+            if "watermark" in set(names_within(one.request.path)):
                 raise wrong(
-                    f"a path of a request can hold {', '.join(sorted(usual))}, and no other",
+                    "the path of request holds {watermark}, which has no value at first",
                     "write {watermark} under params, or into the path of changes",
                 )
-            _only("changes", one.changes_request.path, usual | {"watermark"})
+            _only("request", one.request.placeholders, _OF_LISTS)
+            _only("changes", one.changes_request.placeholders, _OF_LISTS)
         if self.partition is not None and self.partition.request is not None:
-            _only("partition.request", self.partition.request.path, set())
+            _only("partition.request", self.partition.request.placeholders, set())
         for name, lookup in self.lookups.items():
-            _only(f"lookups.{name}", lookup.path or "", {"ids" if lookup.in_batches else "id"})
+            whom: set[str] = (
+                set() if lookup.path is None else {"ids" if lookup.in_batches else "id"}
+            )
+            _only(f"lookups.{name}", lookup.placeholders, whom)
         if self.read_by_id is not None:
-            _only("read_by_id", self.read_by_id.path, {"id"})
+            _only("read_by_id", self.read_by_id.placeholders, {"id"})
         return self
 
     @property
@@ -292,15 +217,12 @@ class RestOptions(HttpOptions):
         return (self.key,) if isinstance(self.key, str) else self.key
 
 
-def _only(place: str, path: str, allowed: set[str]) -> None:
-    """Refuse a path with a placeholder that has no value there: nothing could be asked for."""
-    for name in dict.fromkeys(names_within(path)):
+def _only(place: str, names: Iterable[str], allowed: set[str]) -> None:
+    """Refuse a placeholder that has no value there: nothing, or something else, would be asked for."""
+    for name in dict.fromkeys(names):
         if name not in allowed:
             can = " or ".join(f"{{{one}}}" for one in sorted(allowed)) or "no placeholder"
-            raise wrong(
-                f"the path of {place} holds {{{name}}}, which has no value there",
-                f"such a path can hold {can}",
-            )
+            raise wrong(f"{place} holds {{{name}}}, which has no value there", f"it can hold {can}")
 
 
 class List:

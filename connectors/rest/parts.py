@@ -10,7 +10,8 @@ from typing import Any
 from clinicrelay.contracts import Stretch, Window
 from clinicrelay.errors import Refused
 from clinicrelay.times import Span, day_of, first_instant
-from connectors.rest.door import Door, found_at
+from connectors.rest.bodies import found_at
+from connectors.rest.door import Door
 from connectors.rest.options import List
 from connectors.rest.placeholders import Values
 from connectors.rest.requests import Partition, Request
@@ -112,19 +113,17 @@ def covered(parts: Sequence[Part], whole: set[Part], by: str) -> list[Stretch]:
     cut: list[Window | None] = [*dict.fromkeys(part.days for part in parts if part.days)]
     whom: list[str | None] = [*dict.fromkeys(part.who for part in parts if part.who is not None)]
     cut, whom = cut or [None], whom or [None]
+    unread = {(part.days, part.who) for part in parts if part not in whole}
     found: list[Stretch] = []
     for days in cut:
-        named = [who for who in whom if _all_read(parts, whole, days, who)]
+        named = [who for who in whom if unread.isdisjoint(_within(days, who))]
         found += _stretches(days, named, whom, by)
     return found
 
 
-def _all_read(
-    parts: Sequence[Part], whole: set[Part], days: Window | None, who: str | None
-) -> bool:
-    return all(
-        part in whole for part in parts if part.days in (None, days) and part.who in (None, who)
-    )
+def _within(days: Window | None, who: str | None) -> tuple[tuple[Window | None, str | None], ...]:
+    """Return what has to be read of some days and of one: a list for all days, or for all, as well."""
+    return (days, who), (days, None), (None, who), (None, None)
 
 
 def _stretches(

@@ -13,12 +13,12 @@ from clinicrelay.errors import Refused
 from clinicrelay.times import iso, local
 
 NAMES = ("window_start", "window_end", "watermark", "partition", "id", "ids")
+FORMS = ("date", "iso", "iso_local", "epoch", "epoch_ms")
 
 # {window_start}, {window_end:date}, {watermark:%Y-%m-%d %H:%M:%S}, {watermark:iso_local@utc}
-_PLACE = re.compile(
-    rf"\{{({'|'.join(NAMES)})(?::([^{{}}@]+))?(?:@(clinic|utc|[A-Za-z_]+/[A-Za-z0-9_+/-]+))?\}}"
+PLACE = re.compile(
+    rf"\{{({'|'.join(NAMES)})(?::([^{{}}@]+))?(?:@(clinic|utc|UTC|[A-Za-z_]+/[A-Za-z0-9_+/-]+))?\}}"
 )
-_LIKELY = re.compile(r"\{([a-z_]{2,20})(?::[^{}]*)?\}")
 _TIME_OF_DAY = re.compile(r"%-?[HIMSXTcsR]")
 _DAY = timedelta(days=1)
 _YEARS = range(1900, 3000)
@@ -52,28 +52,21 @@ class Values:
 
 def names_within(template: Any) -> Iterator[str]:
     """Yield the placeholders in a text, or in the texts of a list or object."""
-    for text in _texts(template):
-        for found in _PLACE.finditer(text):
+    for text in texts_within(template):
+        for found in PLACE.finditer(text):
             yield found[1]
 
 
-def strangers_within(template: Any) -> Iterator[str]:
-    """Yield what looks like a placeholder and is none."""
-    for text in _texts(template):
-        for found in _LIKELY.finditer(text):
-            if found[1] not in NAMES and not _PLACE.fullmatch(found[0]):
-                yield found[0]
-
-
-def _texts(template: Any) -> Iterator[str]:
+def texts_within(template: Any) -> Iterator[str]:
+    """Yield the texts of a list or object, or the only one."""
     if isinstance(template, str):
         yield template
     elif isinstance(template, Mapping):
         for part in template.values():
-            yield from _texts(part)
+            yield from texts_within(part)
     elif isinstance(template, list | tuple):
         for part in template:
-            yield from _texts(part)
+            yield from texts_within(part)
 
 
 def filled(template: Any, values: Values) -> Any:
@@ -97,7 +90,7 @@ def _entries(entries: Any, values: Values) -> Iterator[tuple[Any, Any]]:
 
 def path(template: str, values: Values) -> str:
     """Return a path with its values, each written so that it stays one part of it. Raises Unfit."""
-    written = _PLACE.sub(lambda found: quote(str(_value(found, values)), safe=""), template)
+    written = PLACE.sub(lambda found: quote(str(_value(found, values)), safe=""), template)
     for said, step in zip(template.split("/"), written.split("/"), strict=False):
         if said != step and step in ("", ".", ".."):
             raise Unfit(
@@ -108,9 +101,9 @@ def path(template: str, values: Values) -> str:
 
 
 def _text(template: str, values: Values) -> Any:
-    if alone := _PLACE.fullmatch(template):
+    if alone := PLACE.fullmatch(template):
         return _value(alone, values)
-    return _PLACE.sub(lambda found: str(_value(found, values)), template)
+    return PLACE.sub(lambda found: str(_value(found, values)), template)
 
 
 def _value(found: re.Match[str], values: Values) -> str | int:

@@ -11,7 +11,7 @@ import msgspec
 
 from clinicrelay.contracts import Cursor, Kit, Page, Record, Unreadable, Window
 from clinicrelay.errors import Refused
-from clinicrelay.http import Spent
+from clinicrelay.http import NoToken, Spent
 from clinicrelay.times import iso, zone_of
 from connectors.rest.door import Door, Incomplete
 from connectors.rest.lookups import Lookups
@@ -151,8 +151,8 @@ class Reading:
         except Spent:
             raise
         except Refused as refused:
-            if getattr(refused, "status", 0) == 401:
-                raise
+            if isinstance(refused, NoToken) or getattr(refused, "status", 0) == 401:
+                raise  # the next part would fare the same, and accounts are locked for less
             self._refused = self._refused or refused
             self._leave_out(str(refused))
         except (Astray, Incomplete) as astray:
@@ -240,6 +240,8 @@ class Reading:
     def _notes(self) -> Iterator[str]:
         if self._options.strategy == "auto":
             yield f"read by {self.strategy}: {_WHY[self.strategy]}"
+        if not self.changes:  # a few changes may well refer to nobody
+            yield from self._lookups.unmet
         yield from self._lookups.notes
         for why in self._left_out:
             yield f"left out: {why}"

@@ -11,6 +11,7 @@ from clinicrelay.paths import compile_path
 from clinicrelay.settings.values import Duration, Section, Whole, wrong
 from connectors.rest.paging import Paging, Single
 from connectors.rest.placeholders import names_within
+from connectors.rest.spelling import proved
 
 
 def _path(value: str) -> str:
@@ -28,7 +29,8 @@ def _below_base(value: str) -> str:
 
 
 JsonPath: TypeAlias = Annotated[str, AfterValidator(_path)]
-UrlPath: TypeAlias = Annotated[str, AfterValidator(_below_base)]
+UrlPath: TypeAlias = Annotated[str, AfterValidator(_below_base), AfterValidator(proved)]
+Texts: TypeAlias = Annotated[dict[str, Any], AfterValidator(proved)]
 
 
 class Request(Section):
@@ -38,21 +40,21 @@ class Request(Section):
         default="GET", description="GET, or POST for a search that changes nothing."
     )
     path: UrlPath = Field(description="What follows base_url.", examples=["/bookings"])
-    params: dict[str, Any] = Field(
+    params: Texts = Field(
         default={},
         description="Parameters of the address; one whose placeholder has no value is left out.",
         examples=[{"from": "{window_start}", "to": "{window_end}"}],
     )
-    json_: Any = Field(
+    json_: Annotated[Any, AfterValidator(proved)] = Field(
         default=None,
         alias="json",
         description="Body of a POST search as JSON.",
         examples=[{"startDate": "{window_start}"}],
     )
-    form: dict[str, Any] = Field(
+    form: Texts = Field(
         default={}, description="Body of a POST search as a form.", examples=[{"day": "today"}]
     )
-    headers: dict[str, str] = Field(
+    headers: Annotated[dict[str, str], AfterValidator(proved)] = Field(
         default={}, description="Headers of this request alone.", examples=[{"X-Site": "12"}]
     )
 
@@ -97,7 +99,7 @@ class Stream(Section):
         description="Whether its records are deleted ones: true, or where a record says so.",
         examples=[True],
     )
-    set: dict[str, Any] = Field(
+    set: Texts = Field(
         default={},
         description="Values laid over each of its records, for the mapping to read.",
         examples=[{"state": "cancelled"}],
@@ -148,7 +150,7 @@ class Lookup(Section):
         "the address that the record holds.",
         examples=["/patients/{id}"],
     )
-    params: dict[str, Any] = Field(
+    params: Texts = Field(
         default={}, description="Parameters of that request.", examples=[{"ids": "{ids}"}]
     )
     records: JsonPath = Field(
@@ -162,17 +164,28 @@ class Lookup(Section):
         examples=["6h"],
     )
 
+    @model_validator(mode="after")
+    def _names_it(self) -> Lookup:
+        if self.path is not None and not {"id", "ids"} & self.placeholders:
+            raise wrong("this request names nobody", "write {id} or {ids} where the id belongs")
+        return self
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The names of the placeholders in it."""
+        return frozenset(names_within([self.path or "", self.params]))
+
     @property
     def in_batches(self) -> bool:
         """Whether one request asks for many."""
-        return "ids" in set(names_within([self.path or "", self.params]))
+        return "ids" in self.placeholders
 
 
 class ReadById(Section):
     """How one visit is asked for by its id."""
 
     path: UrlPath = Field(description="Its path, with {id}.", examples=["/bookings/{id}"])
-    params: dict[str, Any] = Field(
+    params: Texts = Field(
         default={}, description="Parameters of that request.", examples=[{"expand": "patient"}]
     )
     record: JsonPath = Field(
@@ -181,6 +194,11 @@ class ReadById(Section):
 
     @model_validator(mode="after")
     def _names_it(self) -> ReadById:
-        if "id" not in set(names_within([self.path, self.params])):
+        if "id" not in self.placeholders:
             raise wrong("this request names no visit", "write {id} where the id belongs")
         return self
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The names of the placeholders in it."""
+        return frozenset(names_within([self.path, self.params]))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clinicrelay.contracts import Kit, Page, Record
-from clinicrelay.http import Unwelcome
+from clinicrelay.http import NotAnswered, NoToken, Unwelcome
 from connectors.rest.asking import asking_for
-from connectors.rest.door import Door, Incomplete, Said, found_at
+from connectors.rest.bodies import found_at
+from connectors.rest.door import Door, Incomplete, Said
+from connectors.rest.failures import Failures
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import RestOptions
 from connectors.rest.placeholders import Unfit, Values
@@ -51,6 +53,7 @@ class _Asked:
         self._one = options.by_itself
         self._record = found_at(by.record)
         self.absent: list[Record] = []  # of which a 404 says that they are gone
+        self._failures = Failures()
         self._found = False  # one visit at least, by its id
 
     def __call__(self, key: str) -> Record | None:
@@ -82,10 +85,11 @@ class _Asked:
             said = self._door.ask(asking_for(request, self._values.but(id=key)), passing=_GONE)
         except (Incomplete, Unfit):
             return None
-        except Unwelcome as error:
-            if error.status in _CLOSED:
-                return None
-            raise
+        except (Unwelcome, NotAnswered) as error:
+            if getattr(error, "status", 0) not in _CLOSED or isinstance(error, NoToken):
+                self._failures.bear(error)
+            return None
+        self._failures.over()
         return None if said.nothing else said
 
     def _one_of(self, body: object) -> object:
@@ -108,4 +112,4 @@ class _Asked:
         except Incomplete:
             return None
         records, _ = self._shaper.shape([found], self._one, self._values, self._by.path)
-        return records[0]
+        return records[0] if records else None  # none where whom it refers to cannot be read

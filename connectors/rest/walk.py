@@ -12,7 +12,8 @@ import msgspec
 from clinicrelay.http import Unwelcome
 from clinicrelay.paths import Search
 from connectors.rest.asking import asking_for, at_page, followed
-from connectors.rest.door import Door, Said, found_at
+from connectors.rest.bodies import found_at
+from connectors.rest.door import Door, Said
 from connectors.rest.options import List
 from connectors.rest.paging import (
     Astray,
@@ -21,12 +22,13 @@ from connectors.rest.paging import (
     LinkHeader,
     Numbered,
     Offset,
+    Single,
     Token,
-    expected,
 )
 from connectors.rest.placeholders import Values
 from connectors.rest.requests import Request
 
+_PARTIAL = 206  # some interfaces answer so where there are more pages
 Position = dict[str, Any]  # JSON: token, page, and for numbered pages the last record's mark
 
 
@@ -156,7 +158,7 @@ class Walk:
         except ValueError:  # a path of ours that does not fit, or a link that is no address
             raise Astray("an answer does not say in a readable way where it goes on") from None
         if isinstance(paging, Linked | LinkHeader) and after is not None:
-            return self._door.client.resolve(str(after))
+            return self._door.client.follow(str(after))
         return after
 
     def _beyond(self, token: Token | None, after: Token, number: int, items: list[Any]) -> Position:
@@ -167,7 +169,9 @@ class Walk:
         return {"token": after, "page": number + 1}
 
     def _compare(self, said: Said) -> None:
-        told = None if said.nothing else expected(self._one.paging, said.body)
+        if said.answer.status == _PARTIAL and isinstance(self._one.paging, Single):
+            raise Astray("it says that it gave only a part (206): set paging to come to the rest")
+        told = None if said.nothing else self._one.paging.expected(said.body)
         if told is not None and self.whole and len(self._met) < told:
             raise Astray(f"it tells of {told} records and gave {len(self._met)}")
 

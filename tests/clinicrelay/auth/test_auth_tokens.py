@@ -288,8 +288,8 @@ def test_a_clock_that_is_far_off_is_told_with_the_refusal(
 
 @pytest.mark.parametrize(
     "life",
-    ["9" * 400, 10**400, "1e999", "nan", -5, [], {}],
-    ids=["digits", "number", "endless", "nan", "negative", "list", "object"],
+    ["9" * 400, 10**400, "1e999", "nan", -5, 1e-9, [], {}],
+    ids=["digits", "number", "endless", "nan", "negative", "tiny", "list", "object"],
 )
 def test_a_life_that_is_no_number_of_seconds_is_as_good_as_none(
     client: Make, town: Any, by_secret: dict[str, Any], life: Any
@@ -299,6 +299,15 @@ def test_a_life_that_is_no_number_of_seconds_is_as_good_as_none(
     reading = client(by_secret)
     assert [reading.get("Slot").status for _ in range(2)] == [200, 200]
     assert len(town.forms) == 1
+
+
+@pytest.mark.parametrize("kind", [None, "BEARER", "bearer", ""])
+def test_a_token_whose_kind_is_written_otherwise_is_one(
+    client: Make, town: Any, by_secret: dict[str, Any], kind: str | None
+) -> None:
+    town.given["token-1"] = town.clock.now + 10**9
+    town.answers = [Reply({"access_token": "token-1", "token_type": kind})]
+    assert client(by_secret).get("Slot").status == 200
 
 
 @pytest.mark.parametrize("which", ["deep", "other letters", "no clock"])

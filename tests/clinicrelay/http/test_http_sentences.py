@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from clinicrelay.errors import Refused, TryLater
 from clinicrelay.http import Client, Foreign, NotAnswered, Unwelcome
+from clinicrelay.http.addresses import is_under
 from clinicrelay.testing import Asked, Reply, serving
 
 Make = Callable[..., Client]
@@ -315,6 +321,9 @@ def test_a_redirect_to_the_same_host_encrypted_is_told_as_it_is(client: Make) ->
         "/r4/%252e%252e/admin",
         "/r4/%25252e%25252e/admin",
         "/r4/%2525252525252e%2525252525252e/admin",
+        "/r4/%c0%ae%c0%ae/admin",
+        "/r4/.%09./admin",
+        "/r4/%2e%00%2e;x=1%2fadmin",
     ],
 )
 def test_a_redirect_out_of_the_base_address_is_not_followed(client: Make, there: str) -> None:
@@ -323,6 +332,53 @@ def test_a_redirect_out_of_the_base_address_is_not_followed(client: Make, there:
             client(f"{server.url}/r4").get("Slot")
         assert len(server.log) == 1
     assert "admin" not in str(told.value)
+
+
+def careless(path: str) -> str:
+    """Return where a server that decodes without end, and cuts off parameters, ends up."""
+    while (less := unquote(path)) != path:
+        path = less
+    steps = [step.partition(";")[0] for step in path.replace("\\", "/").split("/")]
+    return normpath("/" + "/".join(steps).lstrip("/"))
+
+
+_layers = st.integers(0, 12)
+_sign = st.tuples(st.sampled_from("./\\;ax%"), _layers).map(lambda one: quoted(*one))
+
+
+def quoted(sign: str, times: int) -> str:
+    """Quote one sign so many times over."""
+    return sign if times == 0 else "%" + "25" * (times - 1) + f"{ord(sign):02x}"
+
+
+@given(st.lists(_sign, max_size=12).map("".join))
+@example("..;/admin")
+@example("%5c..%5cadmin")
+@example(quoted(".", 11) * 2 + "/admin")
+def test_no_path_that_counts_as_ours_leads_out_by_whatever_reading(rest: str) -> None:
+    path = f"/api/r4/{rest}"
+    if is_under("/api/r4", path):
+        there = careless(path)
+        assert there == "/api/r4" or there.startswith("/api/r4/")
+
+
+@pytest.mark.parametrize(
+    "path", ["Slot", "Patient/12", "Patient/a.b..c", "$export;v=1", "50%25", "é"]
+)
+def test_usual_paths_count_as_ours(path: str) -> None:
+    assert is_under("/api/r4", f"/api/r4/{path}")
+
+
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        ("https://127.0.0.1:7/x", "http://127.0.0.1:7 leads to another host, https://127.0.0.1:7:"),
+        ("http://127.0.0.1:8/x", "http://127.0.0.1:7 leads to another host, http://127.0.0.1:8:"),
+    ],
+)
+def test_what_differs_from_our_host_is_said(client: Make, link: str, told: str) -> None:
+    with pytest.raises(Foreign, match=re.escape(told)):
+        client("http://127.0.0.1:7").resolve(link)
 
 
 def test_a_search_that_is_redirected_is_not_sent_again(client: Make) -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from clinicrelay.http import Client, HttpOptions, Unwelcome, advice
 from clinicrelay.http.private import is_private
+from clinicrelay.http.trust import trusted_by
 from clinicrelay.testing import Asked, Reply, serving
 
 Make = Callable[..., Client]
@@ -34,6 +35,22 @@ def fails(client: Make, context: Any, **given: Any) -> str:
 def test_the_clinics_own_signer_is_believed(client: Make, authority: Any) -> None:
     context = authority.serving(authority.sign())
     assert asks(client, context, tls={"ca": authority.file}) == 200
+
+
+def test_a_signer_in_the_systems_own_store_is_believed(
+    client: Make, authority: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    assert asks(client, authority.serving(authority.sign())) == 200
+
+
+def test_the_usual_signers_are_known_where_the_system_has_no_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    options = HttpOptions(base_url="https://ehr.example")
+    assert len(trusted_by(options, options.base_url).get_ca_certs()) > 50
 
 
 def test_an_unknown_signer_is_not_believed(client: Make, authority: Any) -> None:

@@ -76,6 +76,29 @@ def test_a_cursor_from_the_ends_of_the_calendar_is_read_anew(
     assert clinic.cursor(pages)["watermark"] == cursor["watermark"]
 
 
+@pytest.mark.parametrize(
+    ("code_page", "charset"),
+    [("utf-8-sig", "utf-8"), ("utf-16", "utf-8"), ("iso-8859-1", "ISO-8859-1")],
+)
+def test_a_bundle_is_read_in_whatever_it_is_written(
+    peer: Peer, clinic: Clinic, code_page: str, charset: str
+) -> None:
+    peer.fill(3)
+
+    def fault(asked: Asked) -> Reply | None:
+        if not asked.path.endswith("/Appointment"):
+            return None
+        whole = json.loads(peer._search("Appointment", [*asked.query]).body)
+        whole["entry"][0]["resource"]["serviceType"] = [{"text": "Größe"}]
+        of = {**FHIR, "Content-Type": f"application/fhir+json; charset={charset}"}
+        return Reply(json.dumps(whole, ensure_ascii=False).encode(code_page), 200, of)
+
+    peer.faults.append(fault)
+    pages = clinic.read(strategy="snapshot")
+    assert len(clinic.keys(pages)) == 3
+    assert "Größe" in str([record.data for page in pages for record in page.records])
+
+
 LATIN = (
     b'{"resourceType":"OperationOutcome","issue":[{"severity":"error","diagnostics":"caf\xe9"}]}'
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -86,12 +87,33 @@ def test_links_are_made_whole(link: str, whole: str | None) -> None:
         "https://ehr.example/other/Appointment?p=2",
         "https://ehr.example/api/r4/../../admin",
         "https://ehr.example/api/r4/%2e%2e/admin",
+        "https://ehr.example/api/r4/..;/admin",
+        "https://ehr.example/api/r4/..%5cadmin",
+        "/api/r4\\..\\admin",
+        "%25252e%25252e/admin",
+        "Appointment;a=1/..;b=2/../admin",
         "https://ehr.example/api/r4x/Appointment",
         "/admin?p=2",
     ],
 )
 def test_links_that_lead_elsewhere_are_not_followed(link: str) -> None:
     with pytest.raises(NotOurs):
+        followed(link, BASE, rewrite=False)
+
+
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        ("http://ehr.example/api/r4?p=2", "http://ehr.example instead of https://ehr.example:"),
+        (
+            "https://ehr.example:444/api/r4",
+            "https://ehr.example:444 instead of https://ehr.example:",
+        ),
+        ("https://evil.example/api/r4?p=2", "host, evil.example instead of ehr.example:"),
+    ],
+)
+def test_a_link_that_lies_elsewhere_is_told_by_what_differs(link: str, told: str) -> None:
+    with pytest.raises(NotOurs, match=re.escape(told)):
         followed(link, BASE, rewrite=False)
 
 

@@ -56,6 +56,13 @@ def test_an_answer_may_leave_its_part_out(api: Any) -> None:
     assert (last.complete, list(last.covers)) == (False, [])
 
 
+def test_nothing_new_is_no_answer_to_what_was_not_asked_that_way(api: Any) -> None:
+    api.answers(lambda asked: Reply(b"", 304))
+    api.settings(**LIST)
+    with pytest.raises(Refused, match="answered 304"):
+        api.read()
+
+
 def test_no_content_is_an_empty_list(api: Any) -> None:
     api.answers(lambda asked: Reply(b"", 204))
     api.settings(**LIST)
@@ -86,7 +93,7 @@ def test_a_patient_whom_a_path_cannot_find_is_not_there(api: Any) -> None:
 def test_a_hundred_thousand_brackets_are_no_json(api: Any) -> None:
     api.answers(lambda asked: Reply(b"[" * 100_000, headers={"Content-Type": "application/json"}))
     api.settings(**LIST)
-    with pytest.raises(Refused, match="not JSON"):
+    with pytest.raises(Refused, match="JSON that nobody can read"):
         api.read()
 
 
@@ -102,6 +109,48 @@ def test_an_answer_in_another_code_page_is_read_in_it(api: Any) -> None:
     api.answers(lambda asked: Reply(body, headers=of))
     api.settings(**LIST)
     assert api.read().records[0].data["name"] == "Renée"
+
+
+@pytest.mark.parametrize(
+    ("code_page", "charset"),
+    [
+        ("utf-8-sig", None),
+        ("utf-16", None),
+        ("utf-32", None),
+        ("utf-16-le", "utf-16le"),
+        ("utf-16", "utf-8"),
+        ("utf-8", "iso-8859-1"),  # what Java writes by itself beside text that is UTF-8
+        ("iso-8859-15", '"ISO-8859-15"'),
+        ("shift_jis", "Shift_JIS"),
+    ],
+)
+def test_an_answer_is_read_in_whatever_it_is_written(
+    code_page: str, charset: str | None, api: Any
+) -> None:
+    name = "山田" if code_page == "shift_jis" else "Renée"
+    body = json.dumps([{"id": 1, "name": name}], ensure_ascii=False).encode(code_page)
+    kind = "application/json" + (f"; Charset={charset}" if charset else "")
+    api.answers(lambda asked: Reply(body, headers={"Content-Type": kind}))
+    api.settings(**LIST)
+    assert api.read().records[0].data["name"] == name
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=punycode", "; charset=zip", "; charset=nobody"])
+def test_text_that_is_no_utf8_and_says_nothing_better_is_told_as_such(
+    charset: str, api: Any
+) -> None:
+    of = {"Content-Type": f"application/json{charset}"}
+    api.answers(lambda asked: Reply(b'[{"id": 1, "name": "Ren\xe9e"}]', headers=of))
+    api.settings(**LIST)
+    with pytest.raises(Refused, match=r"text that is no UTF-8 \(application/json\)"):
+        api.read()
+
+
+def test_nan_is_nothing(api: Any) -> None:
+    api.answers(lambda asked: Reply(b'[{"id": 1, "a": NaN, "b": -Infinity, "c": 1e999}]'))
+    api.settings(**LIST)
+    data = api.read().records[0].data
+    assert (data["a"], data["b"], data["c"]) == (None, None, "1e999")
 
 
 def test_ids_stay_as_they_were_written(api: Any) -> None:
@@ -189,6 +238,51 @@ def test_a_wrong_password_is_said_in_a_sentence_without_it(api: Any) -> None:
         api.read()
     assert "hunter" not in f"{refused.value} {refused.value.fix}"
     assert "hunter" not in repr(api.connector().options)
+
+
+def test_a_session_that_ends_after_a_busy_answer_is_begun_again_all_the_same(api: Any) -> None:
+    session, busy = Session(lasts=3), iter([True, False, False] * 20)
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/bookings" and next(busy):
+            return Reply({"error": "BUSY"})
+        return session(asked)
+
+    api.answers(answer)
+    api.settings(**login(), errors=[{"body": "error == 'BUSY'", "means": "retry"}])
+    assert len(api.keys()) == 7
+    assert [asked.path for asked in api.asked].count("/sessions") == 3
+
+
+def test_a_session_is_begun_again_once_in_a_request_whatever_else_happens(api: Any) -> None:
+    session, odd = Session(lasts=0), iter(range(99))
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/bookings" and next(odd) % 2:
+            return Reply({"error": "BUSY"})
+        return session(asked)
+
+    api.answers(answer)
+    api.settings(**login(), errors=[{"body": "error == 'BUSY'", "means": "retry"}])
+    with pytest.raises(Refused, match="still wants us to log in"):
+        api.read()
+    assert [asked.path for asked in api.asked].count("/sessions") == 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 422, 200])
+def test_a_login_that_is_refused_is_not_tried_again_for_each_part(status: int, api: Any) -> None:
+    api.answers(lambda asked: Reply({}, status))
+    api.settings(
+        request={"path": "/b", "params": {"who": "{partition}"}},
+        partition={"by": "practitioner", "ids": [str(n) for n in range(9)]},
+        login=login()["login"],
+        read_by_id={"path": "/b/{id}"},
+    )
+    with pytest.raises(Refused, match=r"login|let us in"):
+        api.read()
+    with pytest.raises(Refused, match=r"login|let us in"):
+        list(api.connector().reread([str(n) for n in range(9)]))
+    assert [asked.path for asked in api.asked] == ["/sessions"] * 2
 
 
 def test_a_session_that_is_never_enough_ends(api: Any) -> None:
@@ -293,7 +387,7 @@ def test_many_patients_are_one_request_where_the_interface_can(api: Any) -> None
     read = api.read()
     assert people(read)[3]["name"] == "Pat 3"
     # An id of 0 is how some systems write that there is nobody.
-    assert [asked.one("ids") for asked in api.asked[1:]] == ["1,2", "3,4"]
+    assert [asked.one("ids") for asked in api.asked[1:]] == ["1,2", "3,4", "4"]
     assert people(read)[0] is None
 
 
@@ -430,6 +524,133 @@ def test_a_reference_to_another_host_is_not_followed_and_stops_nobody(api: Any) 
     read = api.read()
     assert read.records[0].issues[0].code == "reference_not_found"
     assert (read.pages[-1].complete, len(api.asked)) == (True, 1)
+
+
+def test_a_ref_that_no_record_has_is_one_note_that_names_the_nearest_field(api: Any) -> None:
+    rows = [{"id": n, "patient": {"id": n, "name": "Ada Sample"}} for n in range(3)]
+    api.answers(lambda asked: Reply(rows))
+    api.settings(**LIST, lookups={"who": {"ref": "pateint.id", "path": "/patients/{id}"}})
+    told = [
+        "no record has anything at lookups.who.ref (pateint.id); the nearest that they have is "
+        "patient.id"
+    ]
+    assert [note for note in api.last().notes if "lookups" in note] == told
+    assert [f.message for f in api.connector().check()] == told
+
+
+def test_a_ref_that_some_record_has_is_no_note(api: Any) -> None:
+    api.answers(Clinic("id"))
+    api.settings(**LIST, lookups={"patient": {"ref": "patient", "path": "/patients/{id}"}})
+    assert not [note for note in api.last().notes if "lookups" in note]
+
+
+# --- batches that one bad id spoils ----------------------------------------------------------------
+
+
+def spoilt(bad: set[int], status: int = 400) -> Any:
+    """An interface that refuses a batch as a whole where one of its ids is bad."""
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path != "/patients":
+            return Reply([{"id": n, "patient": n} for n in range(1, 65)])
+        ids = {int(one) for one in (asked.one("ids") or "").split(",")}
+        if ids & bad:
+            return Reply({"error": "bad"}, status)
+        return Reply({"patients": [{"id": n, "name": f"Pat {n}"} for n in ids]})
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+def test_one_bad_id_of_a_batch_sets_its_own_visit_aside(status: int, api: Any) -> None:
+    api.answers(spoilt({7}, status))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES | {"size": 64}})
+    read = api.read()
+    assert [(b.key, b.reason) for b in read.unreadable] == [("7", "reference_not_found")]
+    assert sum(bool(person["name"]) for person in people(read)) == 63
+    assert read.pages[-1].complete
+    assert len(api.asked) <= 1 + 1 + 2 * 6
+
+
+@pytest.mark.parametrize("rules", [[], [{"status": 404, "means": "skip"}]], ids=["bare", "skipped"])
+def test_an_unknown_id_that_makes_a_batch_404_is_an_issue_of_its_own_visit(
+    rules: list[Any], api: Any
+) -> None:
+    api.answers(spoilt({60}, 404))
+    api.settings(**LIST, errors=rules, lookups={"patient": IN_BATCHES | {"size": 64}})
+    read = api.read()
+    lost = [record for record in read.records if record.issues]
+    assert [(r.key, r.data["patient"], r.issues[0].code) for r in lost] == [
+        ("60", {"id": "60"}, "reference_not_found")
+    ]
+    assert sum("name" in person for person in people(read)) == 63
+
+
+def test_a_batch_that_is_refused_whatever_it_holds_stops_the_source_after_a_few(api: Any) -> None:
+    api.answers(spoilt(set(range(99)), 404))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES | {"size": 64}})
+    with pytest.raises(Refused, match="404 to GET /patients"):
+        api.read()
+    assert len(api.asked) < 16
+
+
+def test_a_budget_that_ends_while_a_batch_is_halved_loses_nothing(api: Any) -> None:
+    api.answers(spoilt({7}))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES | {"size": 64}})
+    api.budget = 9
+    last = api.last()
+    assert (last.complete, last.unfinished) == (False, True)
+    api.budget = None
+    read = api.read(last.cursor)
+    assert (len(read.records), len(read.unreadable)) == (63, 1)
+
+
+ODD = ["x", ["x"], {}, [{"id": 1}, {"id": 2}], 7, True]
+
+
+@pytest.mark.parametrize("body", ODD, ids=str)
+def test_an_answer_that_is_no_patient_takes_nobodys_phone_away(body: Any, api: Any) -> None:
+    clinic = Clinic()
+    api.answers(lambda a: Reply(body) if a.path == "/patients/2" else clinic(a))
+    api.settings(**LIST, lookups={"patient": BY_URL})
+    read = api.read()
+    assert (len(read.records), len(read.unreadable)) == (80, 20)
+    assert {b.field for b in read.unreadable} == {"patient"}
+
+
+@pytest.mark.parametrize("body", [None, [], {"patients": None}, {"patients": {"id": 1}}], ids=str)
+def test_a_batch_without_a_list_says_nothing_of_anybody(body: Any, api: Any) -> None:
+    clinic = Clinic("id")
+    api.answers(lambda a: Reply(body) if a.path == "/patients" else clinic(a))
+    api.settings(**LIST, lookups={"patient": IN_BATCHES})
+    with pytest.raises(Refused, match="nothing that could be a patient") as refused:
+        api.read()
+    assert "lookups.patient" in refused.value.fix
+
+
+def test_a_batch_that_the_server_cuts_is_asked_for_until_all_have_come(api: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path != "/patients":
+            return Reply([{"id": n, "patient": n} for n in range(1, 51)])
+        ids = (asked.one("ids") or "").split(",")[:20]
+        return Reply({"patients": [{"id": one, "name": f"Pat {one}"} for one in ids]})
+
+    api.answers(answer)
+    api.settings(**LIST, lookups={"patient": IN_BATCHES})
+    read = api.read()
+    assert all(person["name"] for person in people(read))
+    assert len(api.asked) == 1 + 3
+
+
+def test_ids_that_the_answer_writes_otherwise_are_the_same(api: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/patients":
+            return Reply(b'{"patients": [{"id": 7.0, "name": "A"}, {"id": "x8 ", "name": "B"}]}')
+        return Reply([{"id": 1, "patient": 7}, {"id": 2, "patient": "x8"}])
+
+    api.answers(answer)
+    api.settings(**LIST, lookups={"patient": IN_BATCHES})
+    assert [person["name"] for person in people(api.read())] == ["A", "B"]
 
 
 def test_several_references_become_several_people(api: Any) -> None:
@@ -632,6 +853,46 @@ def test_a_visit_asked_for_by_its_id_is_not_taken_for_one_of_the_cancelled(
     assert [(r.gone, r.data["status"]) for r in page.records] == [(False, "booked")]
 
 
+def test_a_visit_whose_patient_cannot_be_read_stays_as_it_was_when_it_is_asked_for(
+    api: Any,
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/p/5":
+            return Reply(b"<html>", headers={"Content-Type": "text/html"})
+        return Reply({"id": int(asked.path[-1]), "p": int(asked.path[-1])})
+
+    api.answers(answer)
+    api.settings(
+        request={"path": "/b"},
+        read_by_id={"path": "/b/{id}"},
+        lookups={"patient": {"ref": "p", "path": "/p/{id}"}},
+    )
+    (page,) = api.connector().reread(["4", "5", "6"])
+    assert [record.key for record in page.records] == ["4", "6"]
+
+
+@pytest.mark.parametrize("reply", [Reply(b"<html>"), Reply({}, 500), Reply({}, 418)], ids=str)
+def test_one_visit_that_cannot_be_asked_for_keeps_no_other_from_its_proof(
+    reply: Reply, api: Any
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.path[-1])
+        return {1: reply, 2: Reply({}, 404)}.get(number, Reply({"id": number}))
+
+    api.answers(answer)
+    api.settings(request={"path": "/b"}, read_by_id={"path": "/b/{id}"})
+    (page,) = api.connector().reread(["1", "2", "3"])
+    assert [(record.key, record.gone) for record in page.records] == [("2", True), ("3", False)]
+
+
+def test_a_server_that_answers_about_no_visit_is_not_asked_about_all(api: Any) -> None:
+    api.answers(lambda asked: Reply(b"<html>"))
+    api.settings(request={"path": "/b"}, read_by_id={"path": "/b/{id}"})
+    with pytest.raises(Refused, match="not JSON"):
+        list(api.connector().reread([str(n) for n in range(50)]))
+    assert len(api.asked) == 4
+
+
 def test_without_a_way_to_ask_nothing_is_reread(api: Any) -> None:
     api.settings(**LIST)
     assert not api.connector().rereads
@@ -674,6 +935,31 @@ def test_each_mistake_has_a_sentence_of_its_own(
     assert "Quenby" not in message
 
 
+@pytest.mark.parametrize(
+    ("paging", "told"),
+    [
+        ({"type": "page", "more": "meta.mor"}, "paging.more (meta.mor)"),
+        ({"type": "page", "pages": "pages"}, "paging.pages (pages)"),
+        ({"type": "none", "total": "meta.totl"}, "paging.total (meta.totl)"),
+        ({"type": "link", "next": "meta.nxt"}, "paging.next (meta.nxt)"),
+    ],
+)
+def test_a_path_of_paging_that_leads_nowhere_is_told(paging: Any, told: str, api: Any) -> None:
+    meta = {"total": 1, "more": False, "next": "/bookings?page=2"}
+    api.answers(lambda asked: Reply({"rows": [{"id": 1}], "meta": meta}))
+    api.settings(request={"path": "/bookings"}, records="rows", paging=paging)
+    (finding,) = api.connector().check()
+    assert finding.message == f"the first answer of GET /bookings has nothing at {told}"
+
+
+def test_paging_that_ends_at_once_is_no_mistake(api: Any) -> None:
+    api.answers(lambda asked: Reply({"rows": [{"id": 1}], "links": {"self": "x"}}))
+    api.settings(
+        request={"path": "/bookings"}, records="rows", paging={"type": "link", "next": "links.next"}
+    )
+    assert not list(api.connector().check())
+
+
 def test_a_clock_that_is_wrong_is_told(api: Any) -> None:
     wrong = datetime.now(UTC) + timedelta(minutes=9)
     date = wrong.strftime("%a, %d %b %Y %H:%M:%S GMT")
@@ -694,10 +980,11 @@ def test_a_way_to_one_visit_that_leads_nowhere_is_told_before_it_deletes(api: An
     assert [code for code, _ in findings(api)] == ["not_by_id"]
 
 
-def test_a_misspelt_placeholder_is_advised_against(api: Any) -> None:
-    api.settings(request={"path": "/b", "params": {"from": "{windw_start}", "x": "{{ y }}"}})
+@pytest.mark.parametrize("text", ["{windw_start}", "{ window_start }", "{Window_Start:date}"])
+def test_a_misspelt_placeholder_is_advised_against(text: str, api: Any) -> None:
+    api.settings(request={"path": "/b", "params": {"from": text, "x": "{{ y }}"}})
     (finding,) = api.connector().advise()
-    assert "{windw_start} is no placeholder" in finding.message
+    assert f"{text} is no placeholder" in finding.message
     assert finding.fix == "write {window_start}"
 
 

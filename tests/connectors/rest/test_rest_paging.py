@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import pytest
 
 from clinicrelay.errors import Refused
 from clinicrelay.testing import WINDOW, Asked, Reply
+from connectors.rest.paging import Found, LinkHeader
 
 LIST = {"request": {"path": "/bookings"}}
 SIZE = 36  # 250 records are seven pages
@@ -302,6 +304,25 @@ def test_as_many_records_as_a_server_ever_gives_are_incomplete(api: Any, many: l
     assert api.last().complete
 
 
+def test_an_answer_that_calls_itself_a_part_is_incomplete(api: Any, many: list[Any]) -> None:
+    api.answers(lambda asked: Reply(many[:100], 206, {"Content-Range": "0-99/250"}))
+    api.settings(**LIST)
+    last = api.last()
+    assert not last.complete
+    assert "(206)" in last.notes[-1]
+
+
+def test_pages_that_call_themselves_parts_are_read_to_their_end(api: Any, many: list[Any]) -> None:
+    def answer(asked: Asked) -> Reply:
+        start = int(asked.one("offset") or 0)
+        return Reply(many[start : start + 100], 206)
+
+    api.answers(answer)
+    api.settings(**LIST, paging={"type": "offset"})
+    read = api.read()
+    assert (len(read.records), read.pages[-1].complete) == (250, True)
+
+
 def test_a_short_page_ends_only_where_settings_say_so(api: Any, many: list[Any]) -> None:
     def capped(asked: Asked) -> Reply:  # gives less than asked for
         start = (int(asked.one("page") or 1) - 1) * 20
@@ -310,6 +331,50 @@ def test_a_short_page_ends_only_where_settings_say_so(api: Any, many: list[Any])
     api.answers(capped)
     api.settings(**LIST, paging={"type": "page", "size_param": "size", "size": 100})
     assert len(api.keys()) == 250
+
+
+def test_a_link_header_of_nothing_but_brackets_is_none_at_once() -> None:
+    way = LinkHeader(type="link_header")
+    begun = process_time()
+    assert way.then(None, Found([], {"link": "<" * 90_000}, 1)) is None
+    assert process_time() - begun < 5  # a minute, when each looked for its end among all others
+
+
+@pytest.mark.parametrize("said", ["more", "pages"])
+def test_an_empty_page_in_the_middle_is_no_end_where_the_server_says_so(
+    said: str, api: Any, many: list[Any]
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.one("page") or 1)
+        rows = [] if number == 2 else many[number * 10 : number * 10 + 10]
+        return Reply({"rows": rows, "more": number < 4, "pages": 4})
+
+    api.answers(answer)
+    api.settings(**LIST, records="rows", paging={"type": "page", said: said})
+    read = api.read()
+    assert (len(read.records), read.pages[-1].complete) == (30, True)
+
+
+def test_an_offset_that_cannot_go_on_though_there_is_more_is_incomplete(
+    api: Any, many: list[Any]
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply({"rows": many[:10] if asked.one("offset") == "0" else [], "more": True})
+
+    api.answers(answer)
+    api.settings(**LIST, records="rows", paging={"type": "offset", "more": "more"})
+    last = api.last()
+    assert not last.complete
+    assert "more says that there is more" in last.notes[-1]
+
+
+@pytest.mark.parametrize("word", ["false", "False", "no", "0", 0, None])
+def test_there_is_no_more_however_a_server_writes_that(
+    word: Any, api: Any, many: list[Any]
+) -> None:
+    api.answers(lambda asked: Reply({"rows": many[:10], "more": word}))
+    api.settings(**LIST, records="rows", paging={"type": "page", "more": "more"})
+    assert (api.last().complete, len(api.asked)) == (True, 1)
 
 
 def test_a_next_link_to_another_host_sends_nothing_there(api: Any, many: list[Any]) -> None:
@@ -325,6 +390,20 @@ def test_a_next_link_to_another_host_sends_nothing_there(api: Any, many: list[An
         api.read()
     assert "s3cret" not in str(refused.value)
     assert "page=2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "link", ["/admin", "/v1/../admin?a=1", "/v1/..;/admin", "/v1/..%255cadmin"]
+)
+def test_a_next_link_out_of_the_base_address_is_not_followed(
+    link: str, api: Any, many: list[Any]
+) -> None:
+    api.answers(lambda asked: Reply({"rows": many[:3], "next": link}))
+    api.settings(**LIST, records="rows", paging={"type": "link", "next": "next"})
+    api.said["base_url"] = f"{api.server.url}/v1"
+    with pytest.raises(Refused, match="out of what lies under base_url"):
+        api.read()
+    assert [asked.path for asked in api.asked] == ["/v1/bookings"]
 
 
 def test_links_with_a_proxys_host_are_followed_at_ours_where_settings_say_so(

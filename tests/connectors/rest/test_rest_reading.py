@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clinicrelay.contracts import Stretch, Window
 from clinicrelay.errors import Refused, SettingsError, TryLater
 from clinicrelay.settings import load
 from clinicrelay.testing import NOW, Asked, Reply
+from clinicrelay.times import parse_span
+from connectors.rest.parts import Part, covered, stretches
 
 THEN = "Mon, 23 Nov 2026 07:58:00 GMT"
 WEEKS = Window(datetime(2026, 11, 23, 8, tzinfo=UTC), datetime(2026, 12, 14, 8, tzinfo=UTC))
@@ -71,6 +76,52 @@ def test_a_placeholder_becomes_its_value_and_all_else_stays_text(
     assert [asked.query for asked in api.asked] == [(("q", sent),)]
 
 
+@pytest.mark.parametrize(
+    ("text", "why", "fix"),
+    [
+        (
+            "{window_start:dat}",
+            "the format of {window_start:dat} does not exist",
+            "did you mean date?",
+        ),
+        ("{window_end:%Q}", "the format of {window_end:%Q} does not exist", "%d.%m.%Y"),
+        ("{window_end:%s}", "the format of {window_end:%s} does not exist", "epoch"),
+        ("{window_end:}", "the format of {window_end:} does not exist", "iso_local"),
+        (
+            "a {watermark:iso_locale@utc} b",
+            "{watermark:iso_locale@utc} does not",
+            "mean iso_local?",
+        ),
+        (
+            "{window_end:%H:%M@berlin}",
+            "the zone of {window_end:%H:%M@berlin} does",
+            "@Europe/Berlin",
+        ),
+        (
+            "{window_end@Europe/Berln}",
+            "the zone of {window_end@Europe/Berln} does",
+            "@clinic, @utc",
+        ),
+        ("{window_end@}", "the zone of {window_end@} does not exist", "@clinic, @utc"),
+        ("{partition:date}", "{partition:date} is no time", "write {partition}"),
+    ],
+)
+@pytest.mark.parametrize("place", ["path", "params", "json", "form", "headers"])
+def test_a_format_or_zone_that_does_not_exist_is_refused_at_load(
+    text: str, why: str, fix: str, place: str, api: Any
+) -> None:
+    said = {"path": f"/b/{text}"} if place == "path" else {"path": "/b", place: {"q": [text]}}
+    if place == "headers":
+        said = {"path": "/b", "headers": {"q": text}}
+    api.settings(request={"method": "POST", **said})
+    with pytest.raises(ValidationError) as refused:
+        api.connector()
+    (told,) = refused.value.errors()
+    assert why in told["msg"]
+    assert fix in told["ctx"]["fix"]
+    assert told["loc"][:2] == ("request", place)
+
+
 def test_a_value_in_a_path_stays_one_part_of_it(api: Any) -> None:
     request = {"path": "/practices/{partition}/bookings"}
     api.settings(request=request, partition={"by": "department", "ids": ["a/../b?c"]})
@@ -127,6 +178,12 @@ def test_a_window_is_read_in_slices_without_a_gap(api: Any) -> None:
     ("said", "place"),
     [
         ({"changes": {"path": "/b/{id}", "params": {"s": "{watermark}"}}}, "changes"),
+        ({"request": {"path": "/b", "params": {"q": "patient {id}"}}}, "request"),
+        (
+            {"lookups": {"p": {"ref": "p", "path": "/p/{id}", "params": {"at": "{watermark}"}}}},
+            "lookups.p",
+        ),
+        ({"lookups": {"patient": {"ref": "p", "params": {"at": "{id}"}}}}, "lookups.patient"),
         ({"lookups": {"patient": {"ref": "p", "path": "/p/{id}/{partition}"}}}, "lookups.patient"),
         ({"lookups": {"patient": {"ref": "p", "path": "/p/{id}/{ids}"}}}, "lookups.patient"),
         ({"read_by_id": {"path": "/b/{id}/{window_start:date}"}}, "read_by_id"),
@@ -138,13 +195,13 @@ def test_a_window_is_read_in_slices_without_a_gap(api: Any) -> None:
             "partition.request",
         ),
     ],
-    ids=["changes", "lookup", "batch", "by-id", "partition"],
+    ids=["changes", "params", "lookup-params", "address", "lookup", "batch", "by-id", "partition"],
 )
-def test_a_path_with_a_placeholder_that_has_no_value_there_is_refused_at_load(
+def test_a_placeholder_that_has_no_value_there_is_refused_at_load(
     said: dict[str, Any], place: str, api: Any
 ) -> None:
     api.settings(**({"request": {"path": "/b"}} | said))
-    with pytest.raises(ValidationError, match=f"the path of {place} holds"):
+    with pytest.raises(ValidationError, match=rf"{place} holds {{\w+}}, which has no value there"):
         api.connector()
 
 
@@ -204,6 +261,44 @@ def test_a_part_that_is_refused_is_named_and_not_covered(api: Any) -> None:
     assert not last.complete
     assert "403" in last.notes[-1]
     assert "watermark" not in last.cursor
+
+
+class Looked(list[Part]):
+    """Parts that count how often any of them is looked at."""
+
+    count = 0
+
+    def __iter__(self) -> Iterator[Part]:
+        for part in super().__iter__():
+            self.count += 1
+            yield part
+
+
+def test_the_work_to_say_what_was_read_grows_no_faster_than_the_parts() -> None:
+    def looks(people: int) -> int:
+        parts = Looked(Part(n, str(who)) for n in range(2) for who in range(people))
+        read = covered(parts, set(parts[: people * 2 - 1]), "practitioner")
+        assert len(read) == people - 1
+        return parts.count
+
+    assert looks(400) == 4 * looks(100)
+
+
+@given(st.sets(st.integers(0, 14)))
+def test_a_stretch_is_covered_where_every_list_that_says_anything_of_it_was_read(
+    read: set[int],
+) -> None:
+    days = stretches(WEEKS, parse_span("7d"), "Europe/Berlin")
+    parts = [Part(0, who, day) for day in days for who in "ab"]
+    parts += [Part(1, None, day) for day in days] + [Part(2, "a"), Part(2, "b"), Part(3)]
+    whole = {part for number, part in enumerate(parts) if number in read}
+    said = {(s.start, s.id) for s in covered(parts, whole, "practitioner") if s.by}
+    everybody = {s.start for s in covered(parts, whole, "practitioner") if not s.by}
+    for day in days:
+        for who in "ab":
+            needed = [p for p in parts if p.days in (None, day) and p.who in (None, who)]
+            covers = day.start in everybody or (day.start, who) in said
+            assert covers == all(part in whole for part in needed)
 
 
 def test_parts_of_a_kind_that_visits_do_not_show_count_only_together(api: Any) -> None:
@@ -525,7 +620,11 @@ def test_only_gets_and_the_declared_search_are_ever_sent(api: Any) -> None:
         ({}, "name what to read in one way"),
         ({"request": {"path": "/b"}, "streams": [{"request": {"path": "/c"}}]}, "in one way"),
         ({"request": {"path": "https://other.example/b"}}, "a path is what follows base_url"),
-        ({"request": {"path": "/b/{watermark}"}}, "a path of a request can hold"),
+        ({"request": {"path": "/b/{watermark}"}}, "which has no value at first"),
+        (
+            {"request": {"path": "/b"}, "lookups": {"patient": {"ref": "p", "path": "/p"}}},
+            "names nobody",
+        ),
         ({"request": {"path": "/b/{partition}"}}, "belong together"),
         ({"request": {"path": "/b", "json": {}}}, "a GET has no body"),
         ({"request": {"path": "/b"}, "strategy": "watermark"}, "says since when"),
