@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from connectors.fhir.lenient import fitted, loose
+from connectors.fhir.lenient import BOM, fitted, loose
 from connectors.fhir.resources import Meta, decode
 
 # What servers answer with instead; any other word may be anything, and is not shown.
@@ -106,6 +106,7 @@ _outline = msgspec.json.Decoder(_Outline).decode
 
 def read_bundle(content: bytes) -> Bundle:
     """Return a Bundle whose resources are not decoded yet. Raises NotABundle."""
+    content = content.removeprefix(BOM)
     try:
         found = _bundle(content)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -124,11 +125,14 @@ def _odd_bundle(content: bytes) -> Bundle:
     kind = rest.get("resourceType") if isinstance(rest, dict) else None
     if kind != "Bundle":
         raise NotABundle(_what(kind))
-    given = rest.pop("entry", [])
-    if not isinstance(given, list):
-        raise NotABundle("a Bundle without a list of entries")
+    given = rest.pop("entry", None)
     found = fitted(rest, Bundle)
-    found.entries = [_entry(one) for one in _entries(content, given)]
+    if isinstance(given, dict) and "resource" in given:  # as XML becomes JSON at some
+        found.entries = [_entry(Raw(_written(given)))]
+    elif isinstance(given, list):
+        found.entries = [_entry(one) for one in _entries(content, given)]
+    elif given is not None:
+        raise NotABundle("a Bundle without a list of entries")
     return found
 
 

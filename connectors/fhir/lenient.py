@@ -10,12 +10,14 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct
 
+BOM = b"\xef\xbb\xbf"  # before JSON it says nothing, and some write it (RFC 8259, 8.1)
+
 Shape = TypeVar("Shape", bound=Struct)
 
 
 def loose(raw: Raw | bytes) -> Any:
     """Return plain values. Raises ValueError for what is no JSON, or nested beyond all measure."""
-    content = bytes(raw)
+    content = bytes(raw).removeprefix(BOM)
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -2,11 +2,13 @@
 
 Fifty at once where the server can search by `_id`, one by one otherwise, and not at all where a
 former run knows them; but who has a visit in the next two days is asked for each time, as a new phone
-number has to be known before the reminder. What a server hides is asked for once, not a thousand times.
+number has to be known before the reminder. A server may hide one patient from us, or all: after a few
+refusals, and nobody that it showed, it is not asked a thousand times.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -19,16 +21,17 @@ from connectors.fhir.capability import Capability
 from connectors.fhir.found import Found
 from connectors.fhir.resources import head_of
 from connectors.fhir.seen import moment_of
-from connectors.fhir.server import Expired, Forbidden, Query, Server
+from connectors.fhir.server import Expired, Query, Server
 from connectors.fhir.walk import Walk
 
 _AT_ONCE = 50
 _ROUNDS = 5  # from a role to its practitioner, from a merged patient to the one that stands
 _NEAR = timedelta(hours=48)
+_REFUSALS = 5  # of single ones, before a kind counts as hidden
 
 
 class Lookups:
-    """Fills `Found` for one run. `notes` says what could not be had, once for each kind."""
+    """Fills `Found` for one run."""
 
     def __init__(
         self,
@@ -40,11 +43,13 @@ class Lookups:
     ) -> None:
         self.server = server
         self.found = found
-        self.notes: list[str] = []
+        self._notes: list[str] = []
         self._capability = capability
         self._acquainted = acquainted
         self._now = now
         self._forbidden: set[str] = set()
+        self._shown: set[str] = set()  # kinds of which somebody could be read
+        self._refused: Counter[str] = Counter()
         self._singly: set[str] = set()
         self._since: float | None = None
         self._met: set[str] = set()
@@ -159,14 +164,11 @@ class Lookups:
                     if entry.resource and entry.mode != "outcome":
                         self.found.add(entry.resource, entry.full_url)
                 came.update(key for key in keys if self._has_met(kind, key, None))
-        except Forbidden:
-            self._is_forbidden(kind)
-            self._absent(kind, keys)
-            return set(keys)
+            self._shown.add(kind)
         except (Unwelcome, Expired) as error:
             if isinstance(error, Unwelcome) and error.status == 401:
                 raise
-            self._singly.add(kind)  # it cannot search by _id after all
+            self._singly.add(kind)  # it cannot search by _id after all, or hides one of these
         return came
 
     def _single(self, kind: str, key: str) -> None:
@@ -185,6 +187,10 @@ class Lookups:
             self._note(f"a {kind} {merged if isinstance(error, Foreign) else refused.strip()}")
             self.found.absent(kind, key)
             return
+        if answer.status == 403:
+            self._is_refused(kind, key)
+            return
+        self._shown.add(kind)
         if answer.status == 304 and known:
             self.found.known(f"{kind}/{key}", known.digest)
             self._acquainted.note(f"{kind}/{key}", known.digest, known.etag)
@@ -192,8 +198,6 @@ class Lookups:
             return
         if answer.status == 200:
             self._take(kind, key, Raw(answer.content))
-        if answer.status == 403:
-            self._is_forbidden(kind)
         if not self._has_met(kind, key, answer.headers.get("etag")):
             self.found.absent(kind, key)
 
@@ -229,16 +233,26 @@ class Lookups:
         for key in keys:
             self.found.absent(kind, key)
 
-    def _is_forbidden(self, kind: str) -> None:
-        self._forbidden.add(kind)
-        host = self.server.client.host
-        self._note(
-            f"{host} does not let us read {kind} (403): visits come without what it would say"
-        )
+    def _is_refused(self, kind: str, key: str) -> None:
+        self.found.absent(kind, key)
+        self._refused[kind] += 1
+        if kind not in self._shown and self._refused[kind] >= _REFUSALS:
+            self._forbidden.add(kind)
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be had, a sentence each."""
+        return [*self._notes, *map(self._hidden, self._refused)]
+
+    def _hidden(self, kind: str) -> str:
+        host, without = self.server.client.host, "visits come without what it would say"
+        if kind in self._shown:
+            return f"{host} keeps {self._refused[kind]} {kind} from us (403): {without}"
+        return f"{host} does not let us read {kind} (403): {without}"
 
     def _note(self, sentence: str) -> None:
-        if sentence not in self.notes:
-            self.notes.append(sentence)
+        if sentence not in self._notes:
+            self._notes.append(sentence)
 
 
 class _Start(msgspec.Struct):

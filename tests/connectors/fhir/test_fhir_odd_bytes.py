@@ -119,6 +119,31 @@ def test_metadata_with_a_byte_of_latin_1_is_read(peer: Peer, clinic: Clinic) -> 
     assert len(clinic.keys(clinic.read())) == 3
 
 
+def test_a_byte_order_mark_before_an_answer_says_nothing(peer: Peer, clinic: Clinic) -> None:
+    peer.fill(3)
+    peer.includes, peer.by_id = (), False
+
+    def marked(asked: Asked) -> Reply:
+        peer.faults.clear()
+        reply = peer.answer(asked)
+        peer.faults.append(marked)
+        return Reply(b"\xef\xbb\xbf" + bytes(reply.body), reply.status, reply.headers)
+
+    peer.faults.append(marked)
+    pages = clinic.read()
+    assert pages[-1].complete
+    patients = [one["name"] for record in clinic.records(pages) for one in record.data["patients"]]
+    assert patients == ["Kim"] * 3
+    peer.delete("Appointment", "A-1")
+    connector = clinic.connector()
+    assert {
+        one.key: one.gone for page in connector.reread(["A-0", "A-1"]) for one in page.records
+    } == {
+        "A-0": False,
+        "A-1": True,
+    }
+
+
 @pytest.mark.parametrize("levels", [900, 3_000, 100_000])
 @pytest.mark.parametrize("path", ["/metadata", "/Appointment", "/Patient", "/Patient/p1"])
 @pytest.mark.parametrize("status", [200, 404, 422])

@@ -316,6 +316,14 @@ def test_a_bundle_with_odd_entries_keeps_the_others() -> None:
     assert head_of(found[3].resource).id == "7"
 
 
+@pytest.mark.parametrize(
+    ("entry", "count"), [(None, 0), ({"resource": GOOD}, 1), ([{"resource": GOOD}], 1)]
+)
+def test_no_entries_and_one_without_a_list_are_understood(entry: Any, count: int) -> None:
+    found = read_bundle(json.dumps({"resourceType": "Bundle", "entry": entry}).encode()).entries
+    assert [head_of(one.resource).id for one in found] == ["7"] * count
+
+
 def test_a_history_tells_what_was_deleted() -> None:
     entry = {"request": {"method": "DELETE", "url": "Appointment/7"}}
     bundle = {"resourceType": "Bundle", "type": "history", "entry": [entry]}
