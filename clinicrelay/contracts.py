@@ -133,8 +133,8 @@ class Record(msgspec.Struct, frozen=True):
     the connector knows it, else the mapping finds it. `gone` says the source deleted it. `raw` is
     the text as it came, for a person to look at should the record be set aside; `place` says in
     which file or list, and `line` on which line of it. `issues` are oddities that the connector met
-    on the way, such as a reference that leads nowhere; they travel with the visit. `made` is when the
-    visit was entered, where the source says that; a day alone counts as its end.
+    on the way, such as a reference that leads nowhere; they travel with the visit. `created` is when
+    the visit was entered, where the source says that; a day alone counts as its end.
     """
 
     data: Mapping[str, Any]
@@ -145,7 +145,7 @@ class Record(msgspec.Struct, frozen=True):
     key: str | None = None
     gone: bool = False
     issues: tuple[Issue, ...] = ()
-    made: datetime | None = None
+    created: datetime | None = None
 
 
 class Unmade(Sequence[Record]):
@@ -220,11 +220,13 @@ class Page(msgspec.Struct, frozen=True):
     as a whole is not complete: absence means something inside them and nowhere else. None: the days
     that the records themselves cover, as of a file. `unfinished` says that the run had to stop (its
     budget is spent) and that the next one goes on from the cursor; `resumed` that this one did so, and
-    alone is not the whole. The cursor of a page that is not
-    the last must not lose anything either: after a kill it is where the next run goes on.
+    alone is not the whole. The cursor of a page that is not the last must not lose anything either:
+    after a kill it is where the next run goes on.
+
     `widened` says that no read before this one could have told what stands on the page, as a query
     was changed or somebody's calendar refused to us until now: what is new to us is no news to people,
-    unless it was `made` since. `widened_from` says so of visits that start then or later (see `reach`).
+    unless it was `created` since. `widened_from` says so of visits that start then or later; see
+    `clinicrelay.reach`.
 
     Records are in the source's own order, where it has one: what stands where it stood last time is
     found again fastest. A connector with many of them gives them as `Unmade`.

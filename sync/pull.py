@@ -243,7 +243,7 @@ def _is_no_news(source: SourceRun, reading: Reading, page: Page, said: Said) -> 
     widened = source.widened or page.widened
     if not widened and page.widened_from and said.start_at is not None:
         widened = said.start_at >= page.widened_from.timestamp()
-    lately = said.made is not None and said.made.timestamp() > source.last_read - _LATE
+    lately = said.created is not None and said.created.timestamp() > source.last_read - _LATE
     return widened and not lately
 
 
@@ -274,7 +274,7 @@ def _map(source: SourceRun, reading: Reading, done: Sorted) -> list[Said]:
             source.skipped += 1
         else:
             start_at = int(visit.start.timestamp()) if visit.start else None
-            said.append(Said(at, record.gone, visit, start_at, record.made))
+            said.append(Said(at, record.gone, visit, start_at, record.created))
     return said
 
 

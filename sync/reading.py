@@ -26,7 +26,7 @@ class Said(msgspec.Struct, frozen=True):
     gone: bool
     visit: Appointment
     start_at: int | None  # seconds
-    made: datetime | None = None  # when it was entered into the source
+    created: datetime | None = None  # in the source
 
 
 @dataclass(slots=True)

@@ -98,7 +98,7 @@ class Reader:
             raw=str(raw, "utf-8", "replace"),
             key=visit.id,
             issues=tuple(dict.fromkeys(cast.issues)) if cast.issues else (),
-            made=_made(visit.created) if visit.created else None,
+            created=_created(visit.created) if visit.created else None,
         )
 
     def _flat(self, visit: Appointment, cast: Cast) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _own_words(visit: Appointment, url: str) -> Iterator[str]:
             yield from (word for word in words if word)
 
 
-def _made(text: str) -> datetime | None:
+def _created(text: str) -> datetime | None:
     """Return when an appointment was entered; of a day alone, its end."""
     made = moment_of(text)
     return made + _DAY if made and "T" not in text else made

@@ -12,6 +12,7 @@ import msgspec
 from clinicrelay.contracts import Cursor, Kit, Page, Record, Unreadable, Window
 from clinicrelay.errors import Refused
 from clinicrelay.http import NoToken, Spent
+from clinicrelay.reach import Reach
 from clinicrelay.times import iso, zone_of
 from connectors.rest.door import Door, Incomplete
 from connectors.rest.lookups import Lookups
@@ -31,6 +32,7 @@ _WHY = {
     "snapshot": "its requests name neither days nor {watermark}",
 }
 LISTED = "listed"  # where some keys are that a listing named last: they have to be found by id
+_ASKED = ("base_url", "request", "records", "streams")
 _SOME = 3
 _STALE = timedelta(days=2)  # a cycle that was begun longer ago is begun anew
 
@@ -63,7 +65,10 @@ class Reading:
         self._refused: Refused | None = None
         self._nameless = False
         self._whole: set[Part] = set()
+        self._reach = Reach(kit.memory, question_of(options))
+        self._widened = False  # whether nobody could know what the part that is walked holds
         self._done = 0
+        self._taken_up = 0  # how many parts earlier runs of this cycle read
         self._layout = ""
         self._at: Position | None = None  # where the part that is being walked goes on
 
@@ -103,6 +108,7 @@ class Reading:
     def pages(self) -> Iterator[Page]:
         """Yield the pages of this pull. Raises TryLater and Refused."""
         self._done, self._at = self._resume.get("done", 0), self._resume.get("at")
+        self._taken_up = self._done
         parts: list[Part] = []
         try:
             parts = self._parts()
@@ -137,12 +143,13 @@ class Reading:
         parts = parts_of(asked, self._window, self._options.slice, who, zone)
         self._layout = blake2b(repr(parts).encode(), digest_size=8).hexdigest()
         if self._resume.get("layout") not in (None, self._layout):
-            self._resume, self._done, self._at = {}, 0, None
+            self._resume, self._done, self._at, self._taken_up = {}, 0, None, 0
         return parts
 
     def _part(self, part: Part) -> Iterator[Page]:
         one = self._lists[part.number]
         request = self._request(one)
+        self._widened = not self.changes and self._reach.is_new(filter(None, [part.who]))
         values = part.values(self._values)
         try:
             walk = Walk(self._door, one, request, values, name=self._shaper.name, position=self._at)
@@ -208,7 +215,15 @@ class Reading:
         self._nameless = self._nameless or any(entry.key is None for entry in bad)
         self._lookups.remember()
         cursor = self._cursor(unjudged=True)
-        return Page(self.scope, records, bad, cursor=cursor, changes=self.changes)
+        return Page(
+            self.scope,
+            records,
+            bad,
+            cursor=cursor,
+            changes=self.changes,
+            widened=self._widened,
+            widened_from=None if self.changes else self._reach.until,
+        )
 
     def _ended(self, parts: Sequence[Part]) -> Page:
         """Return the last page: only a cycle that left nothing out moves the watermark."""
@@ -219,6 +234,8 @@ class Reading:
             # What is gone from parts that a killed run read, a whole listing has to tell.
             judged = not (self.changes or self._resume.get("unjudged"))
             reconciled = self._kit.now if judged else reconciled
+        if not self.changes:
+            self._note_reach(parts)
         return Page(
             self.scope,
             cursor=self._standing(watermark, reconciled),
@@ -235,6 +252,16 @@ class Reading:
             changes=self.changes,
             covers=None if self.changes else covered(parts, self._whole, self._by),
             resumed=bool(self._resume),
+        )
+
+    def _note_reach(self, parts: Sequence[Part]) -> None:
+        """Note how far a listing came; what an earlier run of it read counts as read."""
+        read = [part for at, part in enumerate(parts) if part in self._whole or at < self._taken_up]
+        self._reach.ended(
+            until=max((part.days.end for part in parts if part.days), default=None),
+            read_until=max((part.days.end for part in read if part.days), default=None),
+            parts=[part.who for part in parts if part.who is not None],
+            read={part.who for part in read if part.who is not None},
         )
 
     def _notes(self) -> Iterator[str]:
@@ -274,15 +301,18 @@ class Reading:
 
 def plan_of(options: RestOptions) -> str:
     """Return what tells one way of asking from another: a cursor of another means nothing here."""
-    asked = options.model_dump(
-        mode="json",
-        by_alias=True,
-        include={
-            *("base_url", "request", "changes", "records", "paging", "streams", "key", "gone"),
-            *("cursor", "clock", "zone", "partition", "strategy"),
-        },
-    )
-    text = msgspec.json.encode([asked, str(options.slice)], order="deterministic")
+    about = ("key", "gone", "cursor", "clock", "zone", "partition", "strategy")
+    return _digest(options, str(options.slice), *_ASKED, "changes", "paging", *about)
+
+
+def question_of(options: RestOptions) -> str:
+    """Return what tells one question from another, whichever way and of whatever days and ids."""
+    return _digest(options, "", *_ASKED)
+
+
+def _digest(options: RestOptions, also: str, *names: str) -> str:
+    asked = options.model_dump(mode="json", by_alias=True, include={*names})
+    text = msgspec.json.encode([asked, also], order="deterministic")
     return blake2b(text, digest_size=8).hexdigest()
 
 

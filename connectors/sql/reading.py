@@ -7,6 +7,8 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+from msgspec.structs import replace
+
 from clinicrelay.contracts import Cursor, Kit, Page, Record, Unreadable, Window
 from clinicrelay.errors import Refused
 from clinicrelay.paths import fold
@@ -78,7 +80,16 @@ class Reader:
             nameless = [shape.nameless(row) for row in batch if shape.lacks_key(row)]
             batch = [row for row in batch if not shape.lacks_key(row)]
         records = shape.records(batch)
-        return Page(self._kit.name, records, nameless, way.known, changes=way.changes)
+        widened = not way.changes and way.reach.is_new()
+        return Page(
+            self._kit.name,
+            records,
+            nameless,
+            way.known,
+            changes=way.changes,
+            widened=widened,
+            widened_from=None if way.changes else way.reach.until,
+        )
 
     def _last(self, way: Way, page: Page, marks: Marks, *, nameless: bool) -> Page:
         cursor: Cursor = {**way.known, "of": self._ways.of, "strategy": way.strategy}
@@ -87,15 +98,14 @@ class Reader:
         if not way.changes:
             cursor["reconciled"] = self._kit.now.isoformat()
         everything = not way.changes and not nameless
-        return Page(
-            page.scope,
-            page.records,
-            page.unreadable,
-            cursor,
+        for stretch in way.covers:
+            way.reach.ended(until=stretch.end, read_until=stretch.end)
+        return replace(
+            page,
+            cursor=cursor,
             last=True,
             complete=not nameless,
             notes=[*way.notes, *self._told(way, marks, nameless=nameless)],
-            changes=way.changes,
             covers=way.covers if everything else [],
         )
 

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from clinicrelay.contracts import Cursor, Kit, Stretch, Window
+from clinicrelay.reach import Reach
 from connectors.sql.options import SqlOptions
 from connectors.sql.query import bind_names
 from connectors.sql.watermark import FIRST, begin, wall_of
@@ -27,6 +28,7 @@ class Way:
     values: dict[str, Any]
     known: Cursor
     covers: Sequence[Stretch]
+    reach: Reach
     notes: list[str] = field(default_factory=list)
 
 
@@ -42,6 +44,7 @@ class Ways:
         told = repr((text, options.cursor, options.keys, zones))
         # What a cursor belongs to: read otherwise, it would leave rows out.
         self.of = blake2b(told.encode(), digest_size=8).hexdigest()
+        self._reach = Reach(kit.memory, self.of)
 
     def way(self, cursor: Cursor | None, window: Window, *, zone: str) -> Way:
         """Choose how to read; a cursor of another query, or of other columns, is worth nothing.
@@ -53,9 +56,9 @@ class Ways:
         notes = [why] if why and known.get("strategy") != strategy else []
         if strategy == "cursor" and known.get("watermark") and not self._is_due(known):
             values = self.values(window, self._begin(known, zone))
-            return Way(strategy, True, values, known, [], notes)
+            return Way(strategy, True, values, known, [], self._reach, notes)
         values = self.values(window, FIRST)
-        return Way(strategy, False, values, known, [self._stretch(window)], notes)
+        return Way(strategy, False, values, known, [self._stretch(window)], self._reach, notes)
 
     def values(self, window: Window, watermark: datetime) -> dict[str, Any]:
         """Return what is bound where a window is read."""

@@ -37,7 +37,7 @@ class Book:
     unfinished: bool = False
     widened: bool = False
     widened_from: datetime | None = None
-    made: datetime | None = None
+    created: datetime | None = None
     rereads: bool = False
     gone: set[str] = field(default_factory=set)  # what reread proves deleted
     deleted: list[str] = field(default_factory=list)  # what a read of changes says is deleted
@@ -68,7 +68,7 @@ class Scripted(Connector):
         for number, one in enumerate(named):
             yield Page(
                 "all",
-                [replace(one, made=BOOK.made)],
+                [replace(one, created=BOOK.created)],
                 cursor={"half": number},
                 changes=BOOK.changes,
                 widened=BOOK.widened,
@@ -322,20 +322,20 @@ def test_what_a_wider_question_brings_is_kept_and_told_to_nobody(line: Line, boo
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("age", "told"),
     [
         (None, False),
-        (timedelta(days=-30), False),
-        (timedelta(hours=-2), False),
-        (timedelta(minutes=-4), True),  # since the last read, or so
-        (timedelta(minutes=-40), True),  # an EHR's clock is not ours
+        (timedelta(days=30), False),
+        (timedelta(hours=2), False),
+        (timedelta(minutes=4), True),  # since the last read, or so
+        (timedelta(minutes=40), True),  # an EHR's clock is not ours
     ],
 )
-def test_beyond_the_days_that_were_read_only_what_was_made_since_is_news(
-    line: Line, book: Book, made: timedelta | None, *, told: bool
+def test_beyond_the_days_that_were_read_only_what_was_created_since_is_news(
+    line: Line, book: Book, age: timedelta | None, *, told: bool
 ) -> None:
     book.widened_from = parse_instant("2026-12-20", ZONE)
-    book.made = made and line.now + timedelta(minutes=5) + made
+    book.created = age and line.now + timedelta(minutes=5) - age
     line.book("900", "2026-12-20 00:00")
     line.book("901", "2026-12-19 23:30")
     expected = [("confirmation", "p900@mail.example")] if told else []

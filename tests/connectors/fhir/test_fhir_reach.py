@@ -61,7 +61,7 @@ def test_what_the_window_reaches_as_days_pass_is_no_news(
 
 
 @pytest.mark.parametrize("strategy", ["watermark", "history"])
-def test_what_changed_beyond_the_window_says_when_it_was_made(
+def test_what_changed_beyond_the_window_says_when_it_was_created(
     peer: Peer, clinic: Clinic, strategy: str
 ) -> None:
     """What changed is told of any day; of a visit that was never met it must not be the first word."""
@@ -73,10 +73,10 @@ def test_what_changed_beyond_the_window_says_when_it_was_made(
     peer.book("inside", NOW + 4 * DAY, created="2023-11-05")
     pages = clinic.read(cursor, window(0), strategy=strategy)
     assert no_news(clinic, pages) == ["booked", "edited", "undated"]
-    made = {record.key: record.made for record in clinic.records(pages)}
-    assert made["edited"] == datetime(2023, 11, 6, tzinfo=UTC)  # of a day alone, its end
-    assert made["booked"] == datetime(2024, 1, 1, 6, tzinfo=UTC)
-    assert made["undated"] is None
+    created = {record.key: record.created for record in clinic.records(pages)}
+    assert created["edited"] == datetime(2023, 11, 6, tzinfo=UTC)  # of a day alone, its end
+    assert created["booked"] == datetime(2024, 1, 1, 6, tzinfo=UTC)
+    assert created["undated"] is None
 
 
 def test_last_days_that_fail_once_do_not_hush_what_was_known(peer: Peer, clinic: Clinic) -> None:
