@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import NotAnswered, Unwelcome, sentences
+from clinicrelay.http import Foreign, NotAnswered, Unwelcome, sentences
 from clinicrelay.model import Issue
 from connectors.rest.asking import asking_for, pairs
 from connectors.rest.bodies import found_at
@@ -19,7 +19,7 @@ from connectors.rest.fingerprints import Fingerprints, fingerprint
 from connectors.rest.placeholders import Unfit, Values, filled
 from connectors.rest.requests import Lookup, Request
 
-_FEW = 3  # records of a page whose names are looked at
+_FEW = 3  # records of a page whose names are looked at, and addresses elsewhere that are borne
 _MANY = 100  # names of fields, to find the nearest among
 _ABSENT = (404, 410)
 _NAME = re.compile(r"[A-Za-z_]\w{0,30}", re.ASCII)
@@ -36,6 +36,7 @@ class Reference:
         self._found: dict[str, Any] = {}
         self._closed: set[str] = set()
         self._failures = Failures()
+        self._elsewhere = 0  # addresses that lead to another host
         self._known = Fingerprints(f"lookup.{name}", lookup.cache, kit)
         self._met = False  # a record refers to anything
         self._like: dict[str, None] = {}  # names that some records have, in dots
@@ -173,6 +174,11 @@ class Reference:
     def _single(self, ref: str) -> Any:
         try:
             asking = self._asking(ref)
+        except Foreign:
+            self._elsewhere += 1
+            if self._elsewhere > _FEW and not any(self._found.values()):
+                raise  # all of them: base_url is wrong, or theirs
+            return None
         except (Unwelcome, Unfit):
             return None  # one record's odd address stops nobody else's visit; nothing was sent
         said = self._door.ask(asking, passing=_ABSENT)
