@@ -12,7 +12,7 @@ from clinicrelay.contracts import Kit
 from clinicrelay.http import Foreign, NotAnswered, Unwelcome, sentences
 from clinicrelay.model import Issue
 from connectors.rest.asking import asking_for, pairs
-from connectors.rest.bodies import found_at
+from connectors.rest.bodies import as_id, found_at
 from connectors.rest.door import Asking, Door, Said
 from connectors.rest.failures import Failures, at_the_door
 from connectors.rest.fingerprints import Fingerprints, fingerprint
@@ -65,7 +65,7 @@ class Reference:
         return [ref for one in values if (ref := self._reference(one))]
 
     def _reference(self, value: Any) -> str | None:
-        text = _id(value)
+        text = as_id(value)
         if not text or text == "0" or self._lookup.path is None:
             return text if text != "0" else None
         # A foreign key may be an address whose last part is the id.
@@ -206,7 +206,7 @@ class Reference:
         found = [] if said.nothing else self._records(said.body)
         if not isinstance(found, list):
             raise self._odd(said)
-        here = {_id(self._id(entry)): entry for entry in found if isinstance(entry, dict)}
+        here = {as_id(self._id(entry)): entry for entry in found if isinstance(entry, dict)}
         return {ref: here[ref] for ref in refs if ref in here}
 
     def _odd(self, said: Said) -> Unwelcome:
@@ -218,15 +218,6 @@ class Reference:
         )
 
 
-def _id(value: Any) -> str | None:
-    """Return an id as text, however it is written on either side."""
-    if value is None or isinstance(value, bool | dict | list):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
-
-
 def _names(item: Any, path: str = "", depth: int = 3) -> Iterator[str]:
     """Yield the names in a record whose values may be ids, in dots; keys that are data are none."""
     for name, value in item.items():
@@ -234,7 +225,7 @@ def _names(item: Any, path: str = "", depth: int = 3) -> Iterator[str]:
             continue
         if isinstance(value, dict) and depth:
             yield from _names(value, f"{path}{name}.", depth - 1)
-        elif _id(value):
+        elif as_id(value):
             yield f"{path}{name}"
 
 

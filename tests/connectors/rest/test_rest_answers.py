@@ -962,6 +962,13 @@ def test_a_path_of_paging_that_leads_nowhere_is_told(paging: Any, told: str, api
     assert finding.message == f"the first answer of GET /bookings has nothing at {told}"
 
 
+def test_records_that_do_not_fit_the_answer_are_told_by_check_too(api: Any) -> None:
+    api.answers(lambda asked: Reply({"rows": 7}))
+    api.settings(request={"path": "/bookings"}, records="sort_by(rows, &id)")
+    (finding,) = api.connector().check()
+    assert (finding.code, "rows" in finding.message) == ("no_records", True)
+
+
 def test_paging_that_ends_at_once_is_no_mistake(api: Any) -> None:
     api.answers(lambda asked: Reply({"rows": [{"id": 1}], "links": {"self": "x"}}))
     api.settings(
