@@ -17,7 +17,7 @@ from clinicrelay.contracts import Kit
 from clinicrelay.errors import SettingsError, TryLater
 from clinicrelay.http import sentences, waits
 from clinicrelay.http.addresses import is_under, origin, shown, under, with_query
-from clinicrelay.http.errors import Foreign, NotAnswered, NoToken, Spent, Unwelcome
+from clinicrelay.http.errors import Foreign, NotAnswered, NoToken, Spent, TooSlow, Unwelcome
 from clinicrelay.http.options import HttpOptions
 from clinicrelay.http.patience import Again, Patience
 
@@ -287,6 +287,8 @@ class Client:
             )
             again = credentials.answered(response.request, response.status_code)
             return Answer(response.status_code, response.headers, content, url, where), again
+        except TooSlow:
+            raise
         except NotAnswered as error:
             raise Again(str(error), error.after) from error
         except httpx.HTTPError as error:
