@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Kit
 from clinicrelay.errors import SettingsError, TryLater
-from clinicrelay.http import sentences, waits
-from clinicrelay.http.addresses import is_under, origin, shown, under, with_query
-from clinicrelay.http.errors import Foreign, NotAnswered, NoToken, Spent, Unwelcome
+from clinicrelay.http import bounds, sentences, waits
+from clinicrelay.http.addresses import shown, with_query
+from clinicrelay.http.errors import NotAnswered, NoToken, Spent, TooSlow, Unwelcome
 from clinicrelay.http.options import HttpOptions
 from clinicrelay.http.patience import Again, Patience
 
@@ -31,9 +31,6 @@ _PATIENCE = timedelta(minutes=1)  # with our own rate; a longer wait is left to 
 _REDIRECTS = 3
 _WHOLE = 60.0  # seconds for an answer from its first byte to its last, or four times the timeout
 _LONGEST_ADDRESS = 65_000  # signs; httpx takes 65,536, and most servers far less
-_ITS_LINKS = (
-    "compare base_url with the links in its answers; ask its administrators why they differ"
-)
 _READING = ("GET", "POST")  # POST for searches; a source is never written to (X-06)
 
 
@@ -141,36 +138,11 @@ class Client:
 
     def resolve(self, url: str) -> str:
         """Return a path or link as a whole address; raises Foreign for one on another host."""
-        import httpx
-
-        try:
-            target = under(self.options.base_url, url)
-        except (httpx.InvalidURL, ValueError):
-            raise Unwelcome(
-                f"{self.host} gives a link that is no address", fix=_ITS_LINKS
-            ) from None
-        if origin(target) != origin(httpx.URL(self.options.base_url)):
-            there, here = sentences.apart(str(target), self.options.base_url)
-            raise Foreign(
-                f"{here} leads to another host, {there}: nothing was sent there", fix=_ITS_LINKS
-            )
-        return str(target)
+        return bounds.resolved(self.options.base_url, url)
 
     def follow(self, link: str) -> str:
         """Return a link that the server gave as a whole address; raises Foreign where it leads out."""
-        target = self.resolve(link)
-        if not self._is_below(target):
-            raise Foreign(
-                f"{self.host} leads out of what lies under base_url: nothing was sent there",
-                fix="write base_url only as far as all of its links go",
-            )
-        return target
-
-    def _is_below(self, url: str) -> bool:
-        import httpx
-
-        base, path = httpx.URL(self.options.base_url).path, httpx.URL(url).raw_path
-        return is_under(base, path.decode("ascii").partition("?")[0])
+        return bounds.followed(self.options.base_url, link)
 
     def close(self) -> None:
         """Close connections."""
@@ -188,45 +160,16 @@ class Client:
             hops += 1
             if hops > _REDIRECTS:
                 raise Unwelcome(
-                    f"{self.host} sends us round in circles", fix=_ITS_LINKS, answer=answer
+                    f"{self.host} sends us round in circles", fix=bounds.ITS_LINKS, answer=answer
                 )
-            answer = self._believed("GET", self._onward(method, answer), more, passing)
+            answer = self._believed(
+                "GET", bounds.onward(method, answer, self.options), more, passing
+            )
         if answer.status in waits.WORTH_ANOTHER_TRY and answer.status not in passing:
             now = answer.date or datetime.now(UTC)
             after = waits.asked_for(answer.headers, now, status=answer.status)
             raise Again(sentences.in_trouble(answer, self.host), after)
         return answer
-
-    def _onward(self, method: str, answer: Answer) -> str:
-        """Return where a redirect leads, if that is on the same host and under the base address."""
-        import httpx
-
-        location = answer.headers.get("location", "")
-        if method != "GET" or not location:
-            raise sentences.unwelcome(answer, self.host, self.options)
-        try:
-            there = httpx.URL(answer.url).join(location)
-        except (httpx.InvalidURL, ValueError):
-            raise Unwelcome(
-                f"{self.host} sends us to what is no address", fix=_ITS_LINKS, answer=answer
-            ) from None
-        ours = httpx.URL(self.options.base_url)
-        if origin(there) != origin(ours):
-            secure = f"{there.scheme}://" if there.scheme in ("http", "https") else ""
-            raise Foreign(
-                f"{self.host} sends us elsewhere, to {secure}{sentences.stranger(str(there))}: "
-                "nothing was sent there",
-                fix="write the address that it names as base_url, if that is the right one",
-                answer=answer,
-            )
-        if not self._is_below(str(there)):
-            raise Foreign(
-                f"{self.host} sends us out of what lies under base_url ({answer.status} to "
-                f"{answer.where}): nothing was sent there",
-                fix="check base_url, and whether it sends to a login page what it does not let in",
-                answer=answer,
-            )
-        return str(there)
 
     def _believed(
         self, method: str, url: str, more: dict[str, Any], passing: Sequence[int]
@@ -287,6 +230,8 @@ class Client:
             )
             again = credentials.answered(response.request, response.status_code)
             return Answer(response.status_code, response.headers, content, url, where), again
+        except TooSlow:
+            raise
         except NotAnswered as error:
             raise Again(str(error), error.after) from error
         except httpx.HTTPError as error:

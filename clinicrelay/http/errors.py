@@ -14,6 +14,10 @@ class NotAnswered(TryLater):
     """Nobody answered, or only with trouble of their own, however often we asked."""
 
 
+class TooSlow(NotAnswered):
+    """An answer did not end in its time: another try would take as long, and others wait behind it."""
+
+
 class Spent(TryLater):
     """The requests that settings allow are used up; what was read is kept."""
 

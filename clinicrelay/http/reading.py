@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from clinicrelay.http.errors import NotAnswered, Unwelcome
+from clinicrelay.http.errors import NotAnswered, TooSlow, Unwelcome
 
 if TYPE_CHECKING:
     import httpx
@@ -118,8 +118,8 @@ def _code_page(content_type: str) -> str:
     return name if name.startswith(_CODE_PAGES) else ""
 
 
-def _too_slow(host: str) -> NotAnswered:
-    return NotAnswered(f"{host} takes too long to finish its answer")
+def _too_slow(host: str) -> TooSlow:
+    return TooSlow(f"{host} takes too long to finish its answer")
 
 
 def _in_time(

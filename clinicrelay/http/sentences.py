@@ -57,7 +57,7 @@ def kind(media_type: str) -> str:
 
 
 _LONGEST = 40  # signs of anything that a server named
-_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_HOST = re.compile(r"(?:[a-z0-9_-]{1,63}(?:\.|\Z))+|[0-9a-f:.]+")
 _KINDS = frozenset(
     {
         *("application/json", "application/fhir+json", "application/json+fhir"),

@@ -31,6 +31,16 @@ def found_at(path: str) -> Search:
     return found
 
 
+def as_id(value: Any) -> str | None:
+    """Return an id as text, however it is written; None of what is none."""
+    if value is None or isinstance(value, bool | list | dict):
+        return None
+    return (
+        str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+        or None
+    )
+
+
 def decoded(answer: Answer) -> Any:
     """Return an answer's JSON, NO_JSON where it is none.
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from clinicrelay.contracts import Finding, Kit, Offer, Window
 from clinicrelay.errors import Refused, TryLater
-from clinicrelay.paths import compile_path
 from connectors.rest.asking import asking_for, at_page
 from connectors.rest.bodies import found_at
 from connectors.rest.door import Door, Incomplete, Said
@@ -75,7 +74,7 @@ def _of_list(
 ) -> Iterator[Finding]:
     said = door.ask(at_page(asking_for(one.request, values), one.paging, one.paging.first()))
     yield from _clock(said, door, now)
-    found = [] if said.nothing else compile_path(one.records)(said.body)
+    found = [] if said.nothing else found_at(one.records)(said.body)
     where = said.answer.where
     if not isinstance(found, list):
         yield Finding(

@@ -10,9 +10,10 @@ from typing import Any
 from clinicrelay.contracts import Stretch, Window
 from clinicrelay.errors import Refused
 from clinicrelay.times import Span, day_of, first_instant
-from connectors.rest.bodies import found_at
-from connectors.rest.door import Door
+from connectors.rest.bodies import as_id, found_at
+from connectors.rest.door import Door, Incomplete
 from connectors.rest.options import List
+from connectors.rest.paging import Astray
 from connectors.rest.placeholders import Values
 from connectors.rest.requests import Partition, Request
 from connectors.rest.walk import Walk
@@ -82,14 +83,20 @@ def parts_of(
 
 
 def ids_of(partition: Partition, door: Door, values: Values) -> list[str]:
-    """Return whom a list has to be asked for; never nobody. Raises what a walk raises, and Refused."""
+    """Return whom a list has to be asked for; never nobody, nor only some. Raises as the door does."""
     if partition.request is None:
         return list(partition.ids)
     one = _Listed(partition)
     name = found_at(partition.id)
     found = []
-    for rows in Walk(door, one, partition.request, values, name=lambda item: None).pages():
-        found += [str(value) for item in rows.items if (value := name(item)) is not None]
+    try:
+        for rows in Walk(door, one, partition.request, values, name=lambda item: None).pages():
+            found += [who for item in rows.items if (who := as_id(name(item))) is not None]
+    except (Astray, Incomplete) as error:
+        raise Refused(
+            f"{door.host} does not list whole whom to ask for: {error}",
+            fix="check partition: request and paging",
+        ) from error
     if not found:  # to read no part at all would look like a source without visits
         raise Refused(
             f"{door.host} lists nobody to ask for at {partition.request.path}",

@@ -10,6 +10,7 @@ import msgspec
 
 from clinicrelay.contracts import Record, Unmade, Unreadable
 from clinicrelay.paths import compile_path
+from connectors.rest.bodies import as_id
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import List, RestOptions
 from connectors.rest.placeholders import Values, filled
@@ -117,13 +118,9 @@ def _is_object(item: Any) -> bool:
 def _scalar(path: Any, item: Any) -> str | None:
     """Return a part of a key as text; an entry of another shape has none."""
     try:
-        value = path(item)
+        return as_id(path(item))
     except ValueError:
         return None
-    if value is None or isinstance(value, bool | list | dict):
-        return None
-    text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
-    return text or None
 
 
 def _gone(said: bool | str) -> Any:

@@ -9,17 +9,17 @@ from typing import Any
 from urllib.parse import unquote
 
 from clinicrelay.contracts import Kit
-from clinicrelay.http import NotAnswered, Unwelcome, sentences
+from clinicrelay.http import Foreign, NotAnswered, Unwelcome, sentences
 from clinicrelay.model import Issue
 from connectors.rest.asking import asking_for, pairs
-from connectors.rest.bodies import found_at
+from connectors.rest.bodies import as_id, found_at
 from connectors.rest.door import Asking, Door, Said
 from connectors.rest.failures import Failures, at_the_door
 from connectors.rest.fingerprints import Fingerprints, fingerprint
 from connectors.rest.placeholders import Unfit, Values, filled
 from connectors.rest.requests import Lookup, Request
 
-_FEW = 3  # records of a page whose names are looked at
+_FEW = 3  # records of a page whose names are looked at, and addresses elsewhere that are borne
 _MANY = 100  # names of fields, to find the nearest among
 _ABSENT = (404, 410)
 _NAME = re.compile(r"[A-Za-z_]\w{0,30}", re.ASCII)
@@ -36,6 +36,7 @@ class Reference:
         self._found: dict[str, Any] = {}
         self._closed: set[str] = set()
         self._failures = Failures()
+        self._elsewhere = 0  # addresses that lead to another host
         self._known = Fingerprints(f"lookup.{name}", lookup.cache, kit)
         self._met = False  # a record refers to anything
         self._like: dict[str, None] = {}  # names that some records have, in dots
@@ -64,7 +65,7 @@ class Reference:
         return [ref for one in values if (ref := self._reference(one))]
 
     def _reference(self, value: Any) -> str | None:
-        text = _id(value)
+        text = as_id(value)
         if not text or text == "0" or self._lookup.path is None:
             return text if text != "0" else None
         # A foreign key may be an address whose last part is the id.
@@ -173,6 +174,11 @@ class Reference:
     def _single(self, ref: str) -> Any:
         try:
             asking = self._asking(ref)
+        except Foreign:
+            self._elsewhere += 1
+            if self._elsewhere > _FEW and not any(self._found.values()):
+                raise  # all of them: base_url is wrong, or theirs
+            return None
         except (Unwelcome, Unfit):
             return None  # one record's odd address stops nobody else's visit; nothing was sent
         said = self._door.ask(asking, passing=_ABSENT)
@@ -200,7 +206,7 @@ class Reference:
         found = [] if said.nothing else self._records(said.body)
         if not isinstance(found, list):
             raise self._odd(said)
-        here = {_id(self._id(entry)): entry for entry in found if isinstance(entry, dict)}
+        here = {as_id(self._id(entry)): entry for entry in found if isinstance(entry, dict)}
         return {ref: here[ref] for ref in refs if ref in here}
 
     def _odd(self, said: Said) -> Unwelcome:
@@ -212,15 +218,6 @@ class Reference:
         )
 
 
-def _id(value: Any) -> str | None:
-    """Return an id as text, however it is written on either side."""
-    if value is None or isinstance(value, bool | dict | list):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
-
-
 def _names(item: Any, path: str = "", depth: int = 3) -> Iterator[str]:
     """Yield the names in a record whose values may be ids, in dots; keys that are data are none."""
     for name, value in item.items():
@@ -228,7 +225,7 @@ def _names(item: Any, path: str = "", depth: int = 3) -> Iterator[str]:
             continue
         if isinstance(value, dict) and depth:
             yield from _names(value, f"{path}{name}.", depth - 1)
-        elif _id(value):
+        elif as_id(value):
             yield f"{path}{name}"
 
 

@@ -65,6 +65,7 @@ class Walk:
         self._asking = asking_for(request, values)
         self._name, self._position = name, position
         self._met: dict[bytes, bytes] = {}  # identity: content
+        self._told: int | None = None  # how many there are
         self.whole = position is None  # whether all of it was read in this run
 
     def pages(self) -> Iterator[Rows]:
@@ -99,6 +100,7 @@ class Walk:
             items = self._items(said)
             new, fresh = self._sorted(items)
             after = None if said.nothing else self._next(token, said, len(items))
+            self._hear(said)
             if items and not new and not (after is None and isinstance(paging, Offset)):
                 raise Astray("a page has no record that an earlier one had not")
             beyond = None if after is None else self._beyond(token, after, number, items)
@@ -168,12 +170,16 @@ class Walk:
             return {"token": token, "page": number, "mark": mark}
         return {"token": after, "page": number + 1}
 
+    def _hear(self, said: Said) -> None:
+        """Note how many records there are, by the last page that tells it."""
+        told = None if said.nothing else self._one.paging.expected(said.body)
+        self._told = self._told if told is None else told
+
     def _compare(self, said: Said) -> None:
         if said.answer.status == _PARTIAL and isinstance(self._one.paging, Single):
             raise Astray("it says that it gave only a part (206): set paging to come to the rest")
-        told = None if said.nothing else self._one.paging.expected(said.body)
-        if told is not None and self.whole and len(self._met) < told:
-            raise Astray(f"it tells of {told} records and gave {len(self._met)}")
+        if self._told is not None and self.whole and len(self._met) < self._told:
+            raise Astray(f"it tells of {self._told} records and gave {len(self._met)}")
 
 
 def _content(item: Any) -> bytes:

@@ -185,8 +185,8 @@ def test_an_answer_that_drips_is_given_up(client: Make, raw: Any) -> None:
         client(url, clock=lambda: next(hours)).get("x")
 
 
-def test_an_answer_whose_first_lines_drip_is_given_up_too(
-    client: Make, raw: Any, monkeypatch: pytest.MonkeyPatch
+def test_an_answer_whose_first_lines_drip_is_given_up_too_and_not_asked_for_again(
+    client: Make, raw: Any, waits: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clinicrelay.http.client._WHOLE", 0.1)
     heard = threading.Event()
@@ -199,6 +199,7 @@ def test_an_answer_whose_first_lines_drip_is_given_up_too(
 
     with raw(dripping) as url, pytest.raises(NotAnswered, match="takes too long to finish"):
         client(url, timeout=timedelta(milliseconds=25)).get("x")
+    assert not waits.slept
 
 
 def test_an_endless_answer_is_cut_off(client: Make, raw: Any) -> None:

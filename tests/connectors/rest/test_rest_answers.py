@@ -526,6 +526,16 @@ def test_a_reference_to_another_host_is_not_followed_and_stops_nobody(api: Any) 
     assert (read.pages[-1].complete, len(api.asked)) == (True, 1)
 
 
+def test_where_all_references_lead_to_another_host_nobody_loses_the_phone(api: Any) -> None:
+    rows = [{"id": n, "patient": f"https://elsewhere.example/p/{n}"} for n in range(9)]
+    api.answers(lambda asked: Reply(rows))
+    api.settings(**LIST, lookups={"patient": {"ref": "patient"}})
+    with pytest.raises(Refused, match=r"another host, elsewhere\.example") as refused:
+        api.read()
+    assert "base_url" in refused.value.fix
+    assert len(api.asked) == 1
+
+
 def test_a_ref_that_no_record_has_is_one_note_that_names_the_nearest_field(api: Any) -> None:
     rows = [{"id": n, "patient": {"id": n, "name": "Ada Sample"}} for n in range(3)]
     api.answers(lambda asked: Reply(rows))
@@ -950,6 +960,13 @@ def test_a_path_of_paging_that_leads_nowhere_is_told(paging: Any, told: str, api
     api.settings(request={"path": "/bookings"}, records="rows", paging=paging)
     (finding,) = api.connector().check()
     assert finding.message == f"the first answer of GET /bookings has nothing at {told}"
+
+
+def test_records_that_do_not_fit_the_answer_are_told_by_check_too(api: Any) -> None:
+    api.answers(lambda asked: Reply({"rows": 7}))
+    api.settings(request={"path": "/bookings"}, records="sort_by(rows, &id)")
+    (finding,) = api.connector().check()
+    assert (finding.code, "rows" in finding.message) == ("no_records", True)
 
 
 def test_paging_that_ends_at_once_is_no_mistake(api: Any) -> None:

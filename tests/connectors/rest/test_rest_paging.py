@@ -296,6 +296,22 @@ def test_fewer_records_than_the_server_tells_of_are_incomplete(api: Any, many: l
     assert "tells of 11 records and gave 10" in last.notes[-1]
 
 
+def test_pages_that_end_with_nothing_are_compared_with_what_earlier_ones_told(
+    api: Any, many: list[Any]
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.one("page") == "3":
+            return Reply(b"", 204)
+        start = (int(asked.one("page") or 1) - 1) * 50
+        return Reply({"rows": many[start : start + 50], "total": 250})
+
+    api.answers(answer)
+    api.settings(**LIST, records="rows", paging={"type": "page", "total": "total"})
+    last = api.last()
+    assert not last.complete
+    assert "tells of 250 records and gave 100" in last.notes[-1]
+
+
 def test_as_many_records_as_a_server_ever_gives_are_incomplete(api: Any, many: list[Any]) -> None:
     api.answers(lambda asked: Reply(many[:50]))
     api.settings(**LIST, paging={"type": "none", "at_most": 50})

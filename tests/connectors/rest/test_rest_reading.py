@@ -329,6 +329,34 @@ def test_parts_may_be_listed_by_the_interface_itself(api: Any) -> None:
     assert api.keys() == ["in1", "in7"]
 
 
+@pytest.mark.parametrize(
+    ("paging", "errors", "why"),
+    [
+        ({"type": "link", "next": "next"}, [], "its pages lead in a circle"),
+        ({"type": "none"}, [{"body": "next", "means": "incomplete"}], "settings call incomplete"),
+    ],
+    ids=["circle", "incomplete"],
+)
+def test_a_list_of_parts_that_is_not_whole_stops_the_source(
+    paging: Any, errors: list[Any], why: str, api: Any
+) -> None:
+    counted = iter(range(99))
+    api.answers(lambda asked: Reply({"d": [{"id": next(counted)}], "next": "/d?p=1"}))
+    api.settings(
+        request={"path": "/b", "params": {"who": "{partition}"}},
+        partition={
+            "by": "practitioner",
+            "request": {"path": "/d"},
+            "records": "d",
+            "paging": paging,
+        },
+        errors=errors,
+    )
+    with pytest.raises(Refused, match=why):
+        api.read()
+    assert [finding.code for finding in api.connector().check()] == ["refused"]
+
+
 def test_a_list_of_parts_that_is_empty_is_no_source_without_visits(api: Any) -> None:
     listed = {"by": "practitioner", "request": {"path": "/doctors"}}
     api.settings(request={"path": "/b", "params": {"who": "{partition}"}}, partition=listed)
