@@ -63,7 +63,10 @@ def _needs_lines(needs: Sequence[Need]) -> list[str]:
 
 
 def _quiet_lines(clinic: Clinic, report: RunReport) -> list[str]:
-    lines = [_idle(name, one) for name, one in report.sources.items() if one.idle or one.error]
+    lines: list[str] = []
+    for name, one in report.sources.items():
+        if one.idle or one.error or one.state == "partial":  # and why it is not complete
+            lines += list(_source_lines(name, one))
     if report.messages.skipped or report.messages.unknown:
         return [*lines, *_message_lines(clinic, report)]
     if not report.busy:

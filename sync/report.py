@@ -97,6 +97,8 @@ class RunReport:
                 yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
             if one.error:
                 yield Need(f"{name} could not be read", one.fix)
+            elif one.state == "partial":
+                yield Need(f"{name} was not read to its end", "clinicrelay status")
         for name, barred in sorted(self.messages.barred.items()):
             if barred.needs_person:
                 what = f"{name} sends nothing: {in_words(barred.reason)}"

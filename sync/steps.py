@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
 
 _LONGEST_READ = timedelta(hours=1)
+_AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
 
 
 def pull(clinic: Clinic, name: str) -> SourceReport:
@@ -39,7 +40,7 @@ def pull(clinic: Clinic, name: str) -> SourceReport:
             with _patiently(clinic, held):
                 return _read(clinic, _source(clinic, name, held))
         except TryLater as error:
-            return _failed(clinic, name, str(error), "the next run tries again by itself")
+            return _failed(clinic, name, str(error), _AGAIN)
         except Refused as error:
             return _failed(clinic, name, str(error), error.fix)
         except StoreRefused:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clinicrelay.testing import Asked, HttpServer, Reply
+from commands._shown import run_lines
+from sync.runners import once
 
 if TYPE_CHECKING:
     from tests.line.conftest import Line
@@ -74,6 +76,18 @@ def test_one_bad_record_stops_no_other(line: Line, practice: Practice) -> None:
     practice.rows[4]["status"] = "XQ"
     report = line.sync().sources["pms"]
     assert (report.read, report.set_aside, report.changes) == (30, 2, {"booked": 28})
+
+
+def test_why_a_read_is_not_complete_is_said_also_where_nothing_changed(
+    line: Line, practice: Practice
+) -> None:
+    line.sync()
+    practice.cut = True
+    lines = line.at_work(lambda clinic: run_lines(clinic, once.sync(clinic, [])))
+    assert lines[0] == "pms         10 records, not complete"
+    assert any("left out" in one for one in lines)
+    assert "  pms was not read to its end   clinicrelay status" in lines
+    assert lines[-1] == "Exit 3: done, but something needs a person."
 
 
 def test_a_list_that_goes_in_circles_cancels_nothing(line: Line, practice: Practice) -> None:
