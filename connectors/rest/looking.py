@@ -17,7 +17,7 @@ from connectors.rest.lookups import Lookups
 from connectors.rest.options import List, RestOptions
 from connectors.rest.parts import ids_of
 from connectors.rest.placeholders import NAMES, Values
-from connectors.rest.reading import zone_in
+from connectors.rest.questions import zone_in
 from connectors.rest.records import Shaper
 from connectors.rest.single import reread
 from connectors.rest.spelling import strangers_within

@@ -7,19 +7,18 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
-
 from clinicrelay.contracts import Cursor, Kit, Page, Record, Unreadable, Window
 from clinicrelay.errors import Refused
 from clinicrelay.http import NoToken, Spent
 from clinicrelay.reach import Reach
-from clinicrelay.times import iso, zone_of
+from clinicrelay.times import iso
 from connectors.rest.door import Door, Incomplete
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import List, RestOptions
 from connectors.rest.paging import Astray
 from connectors.rest.parts import Part, covered, ids_of, parts_of
 from connectors.rest.placeholders import Values, moment_of
+from connectors.rest.questions import plan_of, question_of, zone_in
 from connectors.rest.records import Shaper
 from connectors.rest.requests import Request
 from connectors.rest.walk import Position, Rows, Walk
@@ -32,7 +31,6 @@ _WHY = {
     "snapshot": "its requests name neither days nor {watermark}",
 }
 LISTED = "listed"  # where some keys are that a listing named last: they have to be found by id
-_ASKED = ("base_url", "request", "records", "streams")
 _SOME = 3
 _STALE = timedelta(days=2)  # a cycle that was begun longer ago is begun anew
 
@@ -297,26 +295,3 @@ class Reading:
         both = {"watermark": watermark, "reconciled": reconciled}
         told = {name: iso(moment) for name, moment in both.items() if moment}
         return {"strategy": self.strategy, "plan": self._plan, **told}
-
-
-def plan_of(options: RestOptions) -> str:
-    """Return what tells one way of asking from another: a cursor of another means nothing here."""
-    about = ("key", "gone", "cursor", "clock", "zone", "partition", "strategy")
-    return _digest(options, str(options.slice), *_ASKED, "changes", "paging", *about)
-
-
-def question_of(options: RestOptions) -> str:
-    """Return what tells one question from another, whichever way and of whatever days and ids."""
-    return _digest(options, "", *_ASKED)
-
-
-def _digest(options: RestOptions, also: str, *names: str) -> str:
-    asked = options.model_dump(mode="json", by_alias=True, include={*names})
-    text = msgspec.json.encode([asked, also], order="deterministic")
-    return blake2b(text, digest_size=8).hexdigest()
-
-
-def zone_in(options: RestOptions, kit: Kit) -> str:
-    """Return the IANA name of the zone that requests are written in."""
-    named = {"clinic": kit.clinic.timezone, "utc": "UTC"}
-    return zone_of(named.get(options.zone, options.zone)).key

@@ -13,7 +13,8 @@ from connectors.rest.failures import Failures
 from connectors.rest.lookups import Lookups
 from connectors.rest.options import RestOptions
 from connectors.rest.placeholders import Unfit, Values
-from connectors.rest.reading import LISTED, zone_in
+from connectors.rest.questions import zone_in
+from connectors.rest.reading import LISTED
 from connectors.rest.records import Shaper
 from connectors.rest.requests import ReadById, Request
 
