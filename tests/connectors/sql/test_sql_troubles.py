@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -233,6 +234,24 @@ def test_a_value_that_would_fill_the_memory_ends_the_read(sqlite_clinic: Any) ->
     server = sqlite_clinic.connector().server
     with pytest.raises(Refused, match="more than 4 MB"):
         server.ask("SELECT zeroblob(900000000) AS a", {}, 10)
+
+
+@pytest.mark.parametrize(("length", "rows"), [(1_000_000, 1), (100_000, 200)])
+def test_sqlite_is_stopped_also_within_a_step_of_its_machine(
+    sqlite_clinic: Any, monkeypatch: pytest.MonkeyPatch, length: int, rows: int
+) -> None:
+    """One that takes seconds, and many that take long enough."""
+    monkeypatch.setattr("connectors.sql.sqlite._GRACE_SECONDS", 0.2)
+    sqlite_clinic.run("CREATE TABLE texts (hay TEXT, needle TEXT)")
+    texts = ("a" * length, "a" * (length // 2) + "b")
+    sqlite_clinic.run("INSERT INTO texts VALUES (?, ?)", *[texts] * rows)
+    began = time.monotonic()
+    query = "SELECT SUM(instr(hay, needle)) AS appointment_id FROM texts"
+    error = trouble(sqlite_clinic, query=query, timeout="0.3s")
+    assert isinstance(error, TryLater)
+    assert "timeout" in str(error)
+    assert time.monotonic() - began < 2
+    assert sqlite_clinic.read(query="SELECT 7 AS appointment_id").records
 
 
 def test_large_rows_come_in_smaller_batches_and_all_of_them(
