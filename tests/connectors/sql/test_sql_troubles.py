@@ -172,6 +172,25 @@ def test_check_warns_of_an_account_that_could_write(clinic: Any) -> None:
     assert "appointments" in fix or clinic.kind == "sqlite"
 
 
+def test_the_statements_for_an_account_quote_what_the_query_quotes(clinic: Any) -> None:
+    mark = "`" if clinic.kind == "mysql" else '"'
+    name = f"{mark}Visit List{mark}"
+    clinic.run(f"CREATE TABLE {name} (appointment_id INTEGER)")
+    fix = codes(clinic, query=f"SELECT * FROM {name}")["may_write"].fix
+    assert f"{name} TO" in fix or clinic.kind == "sqlite"
+    assert f"`{clinic.engine.url.database}`.{name}" in fix or clinic.kind != "mysql"
+
+
+def test_check_goes_on_where_the_clock_cannot_be_asked(sqlite_clinic: Any) -> None:
+    def gone(_: Any) -> Any:
+        raise TryLater("the connection was lost")
+
+    sqlite_clinic.open()
+    connector = sqlite_clinic.connector(cursor="updated_at")
+    connector.clock = gone
+    assert [finding.code for finding in connector.check()] == ["unreadable_source"]
+
+
 @ON_POSTGRES
 def test_check_says_nothing_of_an_account_that_can_only_read(clinic: Any) -> None:
     clinic.open()
