@@ -91,16 +91,26 @@ def test_a_query_that_takes_too_long_is_stopped(clinic: Any) -> None:
     assert "timeout" in str(error)
 
 
-@ON_POSTGRES
+@SERVERS
 def test_what_another_holds_is_waited_for_briefly(clinic: Any) -> None:
-    """MySQL reads past locks, and a SQLite reader waits for nobody in WAL."""
+    """A SQLite file that another holds has a test of its own."""
     clinic.open()
+    lock, wait, free = {
+        "postgresql": (
+            "LOCK TABLE appointments IN ACCESS EXCLUSIVE MODE",
+            "lock_timeout = '100ms'",
+            "",
+        ),
+        "mysql": ("LOCK TABLES appointments WRITE", "lock_wait_timeout = 1", "UNLOCK TABLES"),
+    }[clinic.kind]
     with clinic.engine.begin() as other:
-        other.exec_driver_sql("LOCK TABLE appointments IN ACCESS EXCLUSIVE MODE")
+        other.exec_driver_sql(lock)
         server = clinic.connector().server
-        server.connection.execute("SET lock_timeout = '100ms'")
+        server.connection.cursor().execute(f"SET {wait}")
         with pytest.raises(TryLater, match="holds a lock"):
             server.ask("SELECT * FROM appointments", {}, 10)
+        if free:
+            other.exec_driver_sql(free)
 
 
 @SERVERS
