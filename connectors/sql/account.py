@@ -27,8 +27,8 @@ def findings(source: Sql) -> Iterator[Finding]:
     except (TryLater, Refused) as error:
         yield _error("unreachable", error)
         return
-    yield from _of_clock(source)
     try:
+        yield from _of_clock(source)
         yield from _of_account(source.server, source.options.query)
         if source.options.query is None:
             yield from source.advise()

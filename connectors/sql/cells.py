@@ -82,9 +82,11 @@ _WRITTEN: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
 
 
 class Shape:
-    """What the columns of one query are: which of them are the key, and in which zones they tell time.
+    """What the columns of one query are: which are the key, in which zones they tell time, and which
+    say that a visit is gone.
 
-    `zones` are IANA names by column; `place` is how a row is called where it is spoken of.
+    `zones` are IANA names by column, `gone` the words that say so, in small letters; `place` is how a
+    row is called where it is spoken of.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Shape:
         *,
         key: Sequence[str],
         zones: Mapping[str, str],
+        gone: Mapping[str, frozenset[str]],
         place: str,
     ) -> None:
         self.header = Header(columns)
@@ -100,8 +103,10 @@ class Shape:
         index = self.header.index
         self.key = tuple(index[fold(name)] for name in key)
         self._zones = {index[fold(c)]: zone for c, zone in zones.items() if fold(c) in index}
+        self._gone = {index[fold(column)]: words for column, words in gone.items()}
         self._issue = index.get("issue")
-        said = [_VERSION.decode(), list(columns), list(self.key), sorted(self._zones.items())]
+        said = [_VERSION.decode(), list(columns), list(self.key), sorted(self._zones.items()),
+                sorted((at, sorted(words)) for at, words in self._gone.items())]  # fmt: skip
         self._seed = blake2b(msgspec.json.encode(said), digest_size=16).digest()
 
     def at(self, column: str) -> int:
@@ -135,6 +140,7 @@ class Shape:
             self.place,
             raw=self._raw(cells),
             key=self.key_of(row) if self.key else None,
+            gone=any(text_of(row[at]).casefold() in words for at, words in self._gone.items()),
             issues=tuple(issues),
         )
 

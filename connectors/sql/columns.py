@@ -22,13 +22,15 @@ class Wanted:
         """Return what the columns are. Raises Refused where one that the settings name is not there."""
         options = self._options
         self._require_single(columns)
-        for option, names in (("key", options.keys), ("zones", options.zones)):
+        named = (("key", options.keys), ("zones", options.zones), ("gone", options.gone))
+        for option, names in named:
             for column in names:
                 _require(option, column, columns)
         return Shape(
             columns,
             key=options.keys,
             zones={column: self._named(zone) for column, zone in options.zones.items()},
+            gone=options.words_of_gone,
             place=self._kit.name,
         )
 

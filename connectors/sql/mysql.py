@@ -64,6 +64,7 @@ _PATIENCE = 10  # the server counts also the time that we take to read what it s
 _WRITES = re.compile(
     r"\b(ALL PRIVILEGES|INSERT|UPDATE|DELETE|CREATE|DROP|ALTER|FILE|SUPER|TRIGGER|EXECUTE|EVENT)\b"
 )
+_OF_A_DATABASE = re.compile(r"(?:`[^`]*`|\w+)+\.")
 _TABLES = """
 SELECT t.table_schema = DATABASE(), t.table_schema, t.table_name, c.column_name
 FROM information_schema.tables t LEFT JOIN information_schema.columns c
@@ -176,9 +177,9 @@ class Mysql(Server):
         return ""
 
     def grants(self, tables: Sequence[str]) -> str:
-        base = self.url.database or "DATABASE"
+        base = self.quoted(self.url.database) if self.url.database else "DATABASE"
         ons = [
-            f"GRANT SELECT ON {t if '.' in t else f'{base}.{t}'} TO 'clinicrelay'@'%';"
+            f"GRANT SELECT ON {t if _OF_A_DATABASE.match(t) else f'{base}.{t}'} TO 'clinicrelay'@'%';"
             for t in tables
         ]
         made = "CREATE USER 'clinicrelay'@'%' IDENTIFIED BY '…';"

@@ -38,7 +38,13 @@ _WRITTEN = (
 )
 _STATUS = ("status", "state", "apptstatus", "aptstatus", "pcapptstatus", "estado", "statut")
 _PEOPLE = ("patientid", "patnum", "patient", "patientname", "pid", "pcpid", "clientid")
-_OPENEMR = "openemr_postcalendar_events"
+# Systems that have a page of their own: a table, folded, a column that it has, the page and the mapping
+# that understands the table as it is.
+_KNOWN = (
+    ("openemrpostcalendarevents", "pceid", "connect-openemr-sql", "openemr_sql"),
+    ("patientappointment", "startdatetime", "connect-bahmni-sql", None),
+    ("appointment", "aptnum", "connect-opendental-sql", None),
+)
 
 
 class Guess(NamedTuple):
@@ -103,7 +109,7 @@ def guess(table: Table) -> Guess:
     name = fold(table.parts[-1]) if table.parts else ""
     score = 4 * (name in _TABLES) + 2 * any(word in name for word in _TABLES if len(word) > 3)
     score += 2 * bool(start) + 2 * bool(_first(folded, _PEOPLE)) + bool(_first(folded, _STATUS))
-    if name == fold(_OPENEMR):
+    if _known(table):
         score += 10
     told = score if (start or name in _TABLES or score > 9) else 0
     return Guess(table, told, key or (columns[0] if start else None), start, cursor)
@@ -120,8 +126,18 @@ def _offer(server: Server, one: Guess) -> Offer:
     settings: dict[str, Any] = {"query": query, "strategy": "cursor" if cursor else "snapshot"}
     settings |= {"cursor": cursor} if cursor else {}
     settings |= {"key": one.key} if one.key else {}
-    mapping = "openemr_sql" if fold(one.table.parts[-1]) == fold(_OPENEMR) else None
-    return Offer(one.table.name, settings, samples, _notes(one), mapping)
+    page, mapping = _known(one.table) or ("", None)
+    notes = [f"this is a system that is known: docs/howto/{page}.md has its query"] if page else []
+    return Offer(one.table.name, settings, samples, [*notes, *_notes(one)], mapping)
+
+
+def _known(table: Table) -> tuple[str, str | None] | None:
+    """Return the page of the system that a table is of, and the mapping that fits, if it is known."""
+    name, columns = fold(table.parts[-1]) if table.parts else "", {*map(fold, table.columns)}
+    for known, column, page, mapping in _KNOWN:
+        if known == name and column in columns:
+            return page, mapping
+    return None
 
 
 def _query(server: Server, table: Table) -> str:

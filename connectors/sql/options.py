@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from clinicrelay.settings.values import Section, SomeTime, Whole, Zone, wrong
+from connectors.sql.cells import text_of
 from connectors.sql.query import BadQuery, bind_names, tidied
 from connectors.sql.url import read_url
 
@@ -34,6 +35,7 @@ def _strategy(value: Any) -> Any:
     return "cursor" if value == "watermark" else value
 
 
+Word: TypeAlias = str | int
 ColumnZone: TypeAlias = Literal["clinic", "utc"] | Zone
 
 
@@ -79,6 +81,12 @@ class SqlOptions(Section):
         description="The column, or columns, that name a visit for ever. Absent: the mapping's key.",
         examples=["appointment_id"],
     )
+    gone: Mapping[str, Word | tuple[Word, ...]] = Field(
+        default={},
+        description="What a column says of a visit that was deleted, as one word or several: such a "
+        "row proves it. For logs of changes, and for flags.",
+        examples=[{"operation": ["DELETE", "D"]}],
+    )
     zones: Mapping[str, ColumnZone] = Field(
         default={},
         description="The time zone of a column that does not say it itself: clinic, utc or a name. "
@@ -112,6 +120,16 @@ class SqlOptions(Section):
     def keys(self) -> tuple[str, ...]:
         """The columns of the key, none where the mapping finds it."""
         return (self.key,) if isinstance(self.key, str) else self.key or ()
+
+    @property
+    def words_of_gone(self) -> dict[str, frozenset[str]]:
+        """The words of each column that say that a visit was deleted, in small letters."""
+        return {
+            column: frozenset(
+                text_of(word).casefold() for word in (said if isinstance(said, tuple) else (said,))
+            )
+            for column, said in self.gone.items()
+        }
 
     @model_validator(mode="after")
     def _the_strategy_has_what_it_needs(self) -> SqlOptions:

@@ -217,14 +217,14 @@ def approve(text: str, backend: str, *, memory: MutableMapping[str, Any], key: b
 
 
 def tables_in(text: str, backend: str) -> list[str]:
-    """Return the names of the tables that a query reads, as it writes them."""
+    """Return the names of the tables that a query reads, with the quotes that it writes."""
     from sqlglot import exp
 
-    tree = _parsed(text, backend)
+    tree, dialect = _parsed(text, backend), _PARSED_AS.get(backend, backend)
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
-    found = (table for table in tree.find_all(exp.Table) if table.name)
-    names = (".".join(part.name for part in table.parts) for table in found)
-    return sorted({name for name in names if name not in own})
+    found = (table for table in tree.find_all(exp.Table) if table.name not in {"", *own})
+    names = (".".join(part.sql(dialect=dialect) for part in table.parts) for table in found)
+    return sorted(set(names))
 
 
 # --- what is run -----------------------------------------------------------------------------------

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from connectors.sql import troubles
 from connectors.sql.server import Clock, Server, Table
 from connectors.sql.troubles import Trouble
+
+Made = TypeVar("Made")
 
 _READS = frozenset(
     {
@@ -24,7 +27,7 @@ _READS = frozenset(
     }
 )
 _BUSY_SECONDS = 5
-_STEPS = 20_000  # of SQLite's machine between two looks at the clock
+_GRACE_SECONDS = 1  # till an interrupt is heard; a function that is at work hears none
 _LONGEST = 4_000_000  # bytes of a value, and of a row: a file can hold what fills our memory
 _AT_ONCE = 32_000_000  # bytes of rows that are held at a time
 _SAYS = (
@@ -64,10 +67,6 @@ class Sqlite(Server):
     driver = sqlite3
     fills_batches = False
 
-    def __init__(self, url: Any, *, timeout: Any, folder: Path) -> None:
-        super().__init__(url, timeout=timeout, folder=folder)
-        self._deadline = 0.0
-
     @property
     def file(self) -> Path:
         """The file; a relative one begins at the settings file's folder."""
@@ -81,34 +80,37 @@ class Sqlite(Server):
             uri=True,
             timeout=_BUSY_SECONDS,
             isolation_level=None,
+            check_same_thread=False,  # one at a time all the same
         )
         connection.execute("PRAGMA query_only=ON")
         connection.execute("PRAGMA trusted_schema=OFF")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
         connection.text_factory = _text
         connection.set_authorizer(_authorize)
-        connection.set_progress_handler(self._is_late, _STEPS)
         return connection
 
     def execute(self, cursor: Any, statement: str, bound: Any) -> None:
-        self._begin_to_wait()
-        cursor.execute(statement, bound)
+        self._in_time(lambda: cursor.execute(statement, bound))
 
     def fetch(self, cursor: Any, size: int) -> Sequence[tuple[Any, ...]]:
         """Return fewer rows than `size` where they are large."""
-        self._begin_to_wait()
-        rows: list[tuple[Any, ...]] = []
-        held = 0
-        while len(rows) < size and held < _AT_ONCE and (row := cursor.fetchone()) is not None:
-            rows.append(row)
-            held += sum(len(cell) for cell in row if isinstance(cell, str | bytes))
-        return rows
+        return self._in_time(lambda: _fetched(cursor, size))
 
-    def _begin_to_wait(self) -> None:
-        self._deadline = time.monotonic() + self.timeout.total_seconds()
+    def _in_time(self, work: Callable[[], Made]) -> Made:
+        """Return what the work gives, unless that takes longer than the timeout.
 
-    def _is_late(self) -> bool:
-        return bool(self._deadline) and time.monotonic() > self._deadline
+        SQLite works inside of our own process. It is interrupted, which it hears between two steps of
+        its machine; a single one may last for hours, so that one is left to itself, with its
+        connection.
+        """
+        answer: Future[Made] = Future()
+        Thread(target=_answer, args=(answer, work), daemon=True).start()
+        if not wait([answer], self.timeout.total_seconds()).done:
+            self.connection.interrupt()
+            if not wait([answer], _GRACE_SECONDS).done:
+                self._connection = None
+                raise sqlite3.OperationalError("interrupted")
+        return answer.result()
 
     def moment(self, wall: datetime) -> Any:
         # With a space: a column that writes a T sorts after it, so that no row of the day is missed.
@@ -153,6 +155,22 @@ class Sqlite(Server):
             found = self.connection.execute(f"SELECT * FROM {self.quoted(table)} LIMIT 0")
             return [column[0] for column in found.description]
         return []
+
+
+def _fetched(cursor: Any, size: int) -> Sequence[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    held = 0
+    while len(rows) < size and held < _AT_ONCE and (row := cursor.fetchone()) is not None:
+        rows.append(row)
+        held += sum(len(cell) for cell in row if isinstance(cell, str | bytes))
+    return rows
+
+
+def _answer(answer: Future[Made], work: Callable[[], Made]) -> None:
+    try:
+        answer.set_result(work())
+    except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
+        answer.set_exception(error)
 
 
 def _authorize(action: int, first: str | None, second: str | None, *_where: str | None) -> int:

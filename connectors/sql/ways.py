@@ -40,8 +40,8 @@ class Ways:
     ) -> None:
         self._options, self._kit, self._moment = options, kit, moment
         self.binds = bind_names(text)
-        zones = sorted(options.zones.items())
-        told = repr((text, options.cursor, options.keys, zones))
+        zones, gone = sorted(options.zones.items()), sorted(options.gone.items())
+        told = repr((text, options.cursor, options.keys, zones, gone))
         # What a cursor belongs to: read otherwise, it would leave rows out.
         self.of = blake2b(told.encode(), digest_size=8).hexdigest()
         self._reach = Reach(kit.memory, self.of)

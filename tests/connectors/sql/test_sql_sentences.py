@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from clinicrelay.errors import Refused, TryLater
+from connectors.sql import troubles
 from connectors.sql.server import server_of
 
 SERVERS = pytest.mark.parametrize("store_url", ["postgresql", "mysql"], indirect=True)
@@ -67,6 +68,12 @@ OF_KINDS = [
     for name, (kinds, _, _) in QUERIES.items()
     for kind in ((kinds,) if isinstance(kinds, str) else kinds)
 ]
+
+
+def test_no_two_troubles_are_said_alike() -> None:
+    said = [one.message for one in vars(troubles).values() if isinstance(one, troubles.Trouble)]
+    assert len(said) > 30
+    assert len(set(said)) == len(said)
 
 
 def asked(url: str, query: str = "SELECT 1 AS a", folder: Any = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -90,16 +91,26 @@ def test_a_query_that_takes_too_long_is_stopped(clinic: Any) -> None:
     assert "timeout" in str(error)
 
 
-@ON_POSTGRES
+@SERVERS
 def test_what_another_holds_is_waited_for_briefly(clinic: Any) -> None:
-    """MySQL reads past locks, and a SQLite reader waits for nobody in WAL."""
+    """A SQLite file that another holds has a test of its own."""
     clinic.open()
+    lock, wait, free = {
+        "postgresql": (
+            "LOCK TABLE appointments IN ACCESS EXCLUSIVE MODE",
+            "lock_timeout = '100ms'",
+            "",
+        ),
+        "mysql": ("LOCK TABLES appointments WRITE", "lock_wait_timeout = 1", "UNLOCK TABLES"),
+    }[clinic.kind]
     with clinic.engine.begin() as other:
-        other.exec_driver_sql("LOCK TABLE appointments IN ACCESS EXCLUSIVE MODE")
+        other.exec_driver_sql(lock)
         server = clinic.connector().server
-        server.connection.execute("SET lock_timeout = '100ms'")
+        server.connection.cursor().execute(f"SET {wait}")
         with pytest.raises(TryLater, match="holds a lock"):
             server.ask("SELECT * FROM appointments", {}, 10)
+        if free:
+            other.exec_driver_sql(free)
 
 
 @SERVERS
@@ -171,6 +182,25 @@ def test_check_warns_of_an_account_that_could_write(clinic: Any) -> None:
     assert "appointments" in fix or clinic.kind == "sqlite"
 
 
+def test_the_statements_for_an_account_quote_what_the_query_quotes(clinic: Any) -> None:
+    mark = "`" if clinic.kind == "mysql" else '"'
+    name = f"{mark}Visit List{mark}"
+    clinic.run(f"CREATE TABLE {name} (appointment_id INTEGER)")
+    fix = codes(clinic, query=f"SELECT * FROM {name}")["may_write"].fix
+    assert f"{name} TO" in fix or clinic.kind == "sqlite"
+    assert f"`{clinic.engine.url.database}`.{name}" in fix or clinic.kind != "mysql"
+
+
+def test_check_goes_on_where_the_clock_cannot_be_asked(sqlite_clinic: Any) -> None:
+    def gone(_: Any) -> Any:
+        raise TryLater("the connection was lost")
+
+    sqlite_clinic.open()
+    connector = sqlite_clinic.connector(cursor="updated_at")
+    connector.clock = gone
+    assert [finding.code for finding in connector.check()] == ["unreadable_source"]
+
+
 @ON_POSTGRES
 def test_check_says_nothing_of_an_account_that_can_only_read(clinic: Any) -> None:
     clinic.open()
@@ -233,6 +263,24 @@ def test_a_value_that_would_fill_the_memory_ends_the_read(sqlite_clinic: Any) ->
     server = sqlite_clinic.connector().server
     with pytest.raises(Refused, match="more than 4 MB"):
         server.ask("SELECT zeroblob(900000000) AS a", {}, 10)
+
+
+@pytest.mark.parametrize(("length", "rows"), [(1_000_000, 1), (100_000, 200)])
+def test_sqlite_is_stopped_also_within_a_step_of_its_machine(
+    sqlite_clinic: Any, monkeypatch: pytest.MonkeyPatch, length: int, rows: int
+) -> None:
+    """One that takes seconds, and many that take long enough."""
+    monkeypatch.setattr("connectors.sql.sqlite._GRACE_SECONDS", 0.2)
+    sqlite_clinic.run("CREATE TABLE texts (hay TEXT, needle TEXT)")
+    texts = ("a" * length, "a" * (length // 2) + "b")
+    sqlite_clinic.run("INSERT INTO texts VALUES (?, ?)", *[texts] * rows)
+    began = time.monotonic()
+    query = "SELECT SUM(instr(hay, needle)) AS appointment_id FROM texts"
+    error = trouble(sqlite_clinic, query=query, timeout="0.3s")
+    assert isinstance(error, TryLater)
+    assert "timeout" in str(error)
+    assert time.monotonic() - began < 2
+    assert sqlite_clinic.read(query="SELECT 7 AS appointment_id").records
 
 
 def test_large_rows_come_in_smaller_batches_and_all_of_them(
