@@ -105,8 +105,9 @@ class Shape:
         self._zones = {index[fold(c)]: zone for c, zone in zones.items() if fold(c) in index}
         self._gone = {index[fold(column)]: words for column, words in gone.items()}
         self._issue = index.get("issue")
-        said = [_VERSION.decode(), list(columns), list(self.key), sorted(self._zones.items()),
-                sorted((at, sorted(words)) for at, words in self._gone.items())]  # fmt: skip
+        gone_by = sorted((at, sorted(words)) for at, words in self._gone.items())
+        how = [list(columns), list(self.key), sorted(self._zones.items()), gone_by]
+        said = [_VERSION.decode(), *how]
         self._seed = blake2b(msgspec.json.encode(said), digest_size=16).digest()
 
     def at(self, column: str) -> int:
