@@ -20,7 +20,6 @@ from clinicrelay.contracts import Connector, Cursor, Finding, Kit, Offer, Page, 
 from clinicrelay.http import Client, Spent, Unwelcome
 from connectors.fhir import checks, declared
 from connectors.fhir.acquainted import Acquainted
-from connectors.fhir.beyond import Beyond
 from connectors.fhir.capability import Capability
 from connectors.fhir.entries import gone, record
 from connectors.fhir.found import Found
@@ -114,16 +113,11 @@ class Fhir(Connector):
         reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, real, unlisted)
         if standing.reconciled is None:
             reading.notes.append(opened.way.told)
-        until = moment_of(standing.until)
         if opened.way.changes and not self._lists(standing):
             since = self._since(standing)
-            reading.beyond = Beyond(until, since)
-            yield from reading.pages("changes", self._changes(opened, since, window))
+            yield from reading.pages("changes", self._changes(opened, since, window), since)
         else:
-            jobs = self._listing(opened, standing, window)
-            if until and any(job.end and job.end > until for job in jobs):
-                reading.beyond = Beyond(until)
-            for page in reading.pages("listing", jobs):
+            for page in reading.pages("listing", self._listing(opened, standing, window)):
                 if reading.first:
                     opened.single.named(reading.first)
                 yield page

@@ -1,20 +1,22 @@
-"""Visits that begin after the days of the last listing: no read before could have told of them.
+"""Days that no read has told of yet, and the old bookings that come to light in them (ADR 19).
 
-With each day that passes a listing reaches a day further, and what changed is told of any day there
-is. What was booked there long ago is no news to its patient when we meet it (ADR 19).
+With each day that passes a listing reaches a day further, a slice that failed is read at last, and
+what changed is told of any day there is. What was booked there long ago is no news to its patient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
+from clinicrelay.times import iso
 from connectors.fhir.entries import Sorted, Version
 from connectors.fhir.resources import decode
 from connectors.fhir.seen import moment_of
+from connectors.fhir.spans import Span
 
 
 class _Times(msgspec.Struct):
@@ -24,33 +26,40 @@ class _Times(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Beyond:
-    """`until` is where the last listing ended; None where there are no such days.
+    """`until` is where the days of the last listing end, `gaps` what before it was never read.
 
     `since` is from when on changes are asked for: a visit that was made since then is news.
     """
 
-    until: datetime | None = None
+    until: str | None = None
+    gaps: Sequence[Span] = ()
     since: datetime | None = None
 
-    def parted(self, done: Sorted) -> Iterator[tuple[Sorted, bool]]:
-        """Yield what a page holds with whether it lies beyond; what cannot be read comes last."""
-        far = {key: one for key, one in done.visits.items() if self.until and self._holds(one)}
-        if far:
-            near = {key: one for key, one in done.visits.items() if key not in far}
-            yield Sorted(far), True
-            yield Sorted(near, done.unreadable), False
-        else:
+    def parted(self, done: Sorted, ids: Sequence[str]) -> Iterator[tuple[Sorted, bool]]:
+        """Yield what a page of these ids holds with whether it lies there; what cannot be read last."""
+        gaps = [gap for gap in self.gaps if not gap.who or gap.who in ids]
+        if not gaps and self.until is None:
             yield done, False
+            return
+        far = {key: one for key, one in done.visits.items() if self._holds(one, gaps)}
+        if far:
+            yield Sorted(far), True
+        near = {key: one for key, one in done.visits.items() if key not in far}
+        yield Sorted(near, done.unreadable), False
 
-    def _holds(self, version: Version) -> bool:
-        if version.raw is None or self.until is None:
+    def _holds(self, version: Version, gaps: Sequence[Span]) -> bool:
+        if version.raw is None:
             return False
         try:
             times = decode(version.raw, _Times)
         except ValueError:
             return False
-        start = moment_of(times.start)
-        return start is not None and start >= self.until and not self._is_new(times.created)
+        moment = moment_of(times.start)
+        if moment is None or self._is_new(times.created):
+            return False
+        start = iso(moment)
+        late = self.until is not None and start >= self.until
+        return late or any(gap.start <= start < gap.end for gap in gaps)
 
     def _is_new(self, created: str | None) -> bool:
         made = moment_of(created)

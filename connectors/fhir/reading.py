@@ -20,6 +20,7 @@ from connectors.fhir.lookups import Lookups
 from connectors.fhir.search import Job, Part
 from connectors.fhir.seen import Seen, moment_of
 from connectors.fhir.server import Expired, Query, Server, Sheet
+from connectors.fhir.spans import EVER, Span
 from connectors.fhir.standing import WRONG_CLOCK, Cycle, Standing, began, later
 from connectors.fhir.visit import Reader
 from connectors.fhir.walk import Walk
@@ -49,12 +50,13 @@ class Reading:
     now: datetime
     real: datetime  # by the clock of this machine
     undeclared: Sequence[str] = ()  # parameters that the server does not list
-    beyond: Beyond = field(default_factory=Beyond)
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
     resumed: bool = False
     first: str | None = None  # the visit that this run named first
     troubles: list[str] = field(default_factory=list)
+    _beyond: Beyond = field(default_factory=Beyond)
+    _spans: list[Span] = field(default_factory=list)  # what was read to its end
     _seen: Seen = field(default_factory=Seen)
     _heard: set[str] = field(default_factory=set)  # ids of the partition
     _apart: Apart = field(default_factory=Apart)
@@ -73,8 +75,12 @@ class Reading:
         assert self.standing.cycle is not None
         return self.standing.cycle
 
-    def pages(self, kind: str, jobs: Sequence[Job]) -> Iterator[Page]:
+    def pages(
+        self, kind: str, jobs: Sequence[Job], since: datetime | None = None
+    ) -> Iterator[Page]:
         """Yield page by page; the last one carries no records. `kind` is listing or changes.
+
+        `since` is from when on changes are asked for.
 
         Raises Unwelcome, NotAnswered and TryLater; a budget that is used up ends it without.
         """
@@ -86,6 +92,9 @@ class Reading:
             self.standing,
             cycle=known or began(kind, self.now, self._believed(self.tools.server.clock)),
         )
+        until = self.standing.until or EVER
+        further = kind == "changes" or any(s.end > until for job in jobs for s in job.spans)
+        self._beyond = Beyond(until if further else None, self.standing.gaps, since)
         spent: Spent | None = None
         try:
             for job in jobs:
@@ -146,7 +155,7 @@ class Reading:
         self._at, self._link = job.name, resumed
         for sheet in walk:
             widened = self.cycle.kind == "listing" and self.standing.is_news_to(job.ids)
-            for page, ended in self._pages(sheet, widened=widened):
+            for page, ended in self._pages(sheet, job, widened=widened):
                 self._link = walk.next_link if ended else self._link
                 self._kept += len(page.records)
                 yield page, walk, ended
@@ -158,9 +167,11 @@ class Reading:
         self._apart.answered()
         self.notes += [note for note in walk.notes if note not in self.notes]
         self.troubles += [one for one in walk.troubles if one not in self.troubles]
+        if not walk.lacks:
+            self._heard.update(piece.ids)
+            self._spans += piece.spans
         if walk.troubles:
             return False
-        self._heard.update(piece.ids)
         if piece.part and not walk.resume:  # what an earlier run read of it is not this run's word
             self.covers += piece.part.covers()
         return True
@@ -194,7 +205,7 @@ class Reading:
 
     # --- pages ---------------------------------------------------------------------------------
 
-    def _pages(self, sheet: Sheet, *, widened: bool) -> Iterator[tuple[Page, bool]]:
+    def _pages(self, sheet: Sheet, job: Job, *, widened: bool) -> Iterator[tuple[Page, bool]]:
         tools = self.tools
         self._learn_names(sheet)
         done = sort(sheet, self._seen, tools.found)
@@ -202,7 +213,7 @@ class Reading:
         self.first = self.first or next((one.key for one in done.visits.values() if one.raw), None)
         self._note_clock(sheet, [one.changed for one in done.visits.values()])
         changes = self.cycle.kind == "changes"
-        for part, far in self.beyond.parted(done):
+        for part, far in self._beyond.parted(done, job.ids):
             for some, ended in batches(part, tools.reader, tools.lookups, careful=self.resumed):
                 aside = part.unreadable if ended else ()
                 page = Page(self.scope, some, aside, changes=changes, widened=widened or far)
@@ -272,8 +283,9 @@ class Reading:
         read = [job for job in jobs if job.name in self.cycle.done]
         every = dict.fromkeys(one for job in jobs for one in job.ids)
         heard = self._heard.union(one for job in read for one in job.ids)
-        after = self.standing.heard(every, heard)
-        self.standing = after.reached([job.end for job in jobs], [job.end for job in read])
+        spans = [*self._spans, *(span for job in read for span in job.spans)]
+        asked = [span for job in jobs for span in job.spans]
+        self.standing = self.standing.heard(every, heard).listed(asked, spans)
 
     def _tell_nameless(self) -> None:
         if self._nameless:

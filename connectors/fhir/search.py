@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from clinicrelay.contracts import Stretch, Window
-from clinicrelay.times import day_of, first_instant, local
+from clinicrelay.times import day_of, first_instant, iso, local
 from connectors.fhir.server import Query
+from connectors.fhir.spans import EVER, Span
 
 _DAY = timedelta(days=1)
 
@@ -77,6 +78,12 @@ class Part:
         for one in self.ids:
             yield Stretch(start, end, self.by, one)
 
+    def spans(self) -> Iterator[Span]:
+        """Yield the same as texts."""
+        for one in self.covers():
+            start, end = one.start and iso(one.start), one.end and iso(one.end)
+            yield Span(one.id, start or "", end or EVER)
+
     def singly(self) -> list[Part]:
         """Return a part for each of its ids."""
         return [replace(self, ids=(one,)) for one in self.ids]
@@ -101,9 +108,9 @@ class Job:
         return self.part.ids if self.part else ()
 
     @property
-    def end(self) -> datetime | None:
-        """Where its days end; None where it asks for none."""
-        return self.part.days.end_at if self.part and self.part.days else None
+    def spans(self) -> tuple[Span, ...]:
+        """What it reads once it is done; nothing where it asks for what changed."""
+        return tuple(self.part.spans()) if self.part else ()
 
 
 def slices(window: Window, zone: str, length: int) -> list[Days]:

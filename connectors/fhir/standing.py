@@ -15,6 +15,7 @@ from clinicrelay.contracts import Cursor
 from clinicrelay.times import iso
 from connectors.fhir.search import instant
 from connectors.fhir.seen import moment_of
+from connectors.fhir.spans import Span, uncovered
 
 # Beyond this, what was read first is too old to be called read.
 _LONGEST_CYCLE = timedelta(hours=24)
@@ -52,7 +53,7 @@ class Standing:
     """What a cursor says. `of` is a mark of what was asked; another one makes the cursor void.
 
     `unheard` are the ids of a partition that were never read yet; None before the first listing ended.
-    `until` is where the days of the last listing end; None where it asked for no days.
+    `until` is where the days of the last listing end, `gaps` what before that was never read whole.
     """
 
     of: str
@@ -62,6 +63,7 @@ class Standing:
     tried: str | None = None
     unheard: tuple[str, ...] | None = None
     until: str | None = None
+    gaps: tuple[Span, ...] = ()
     cycle: Cycle | None = None
 
     def cursor(self) -> Cursor:
@@ -81,6 +83,7 @@ class Standing:
             "of": self.of,
             "unheard": None if self.unheard is None else list(self.unheard),
             "until": self.until,
+            "gaps": [list(gap) for gap in self.gaps],
         }
         if cycle:
             told["cycle"] = {name: getattr(cycle, name) for name in Cycle.__slots__}
@@ -109,16 +112,18 @@ class Standing:
         before = every if self.unheard is None else self.unheard
         return replace(self, unheard=tuple(one for one in before if one not in heard))
 
-    def reached(
-        self, asked: Iterable[datetime | None], read: Iterable[datetime | None]
-    ) -> Standing:
-        """Return it when a listing has ended that asked for days with these ends, and read some.
+    def listed(self, asked: Sequence[Span], read: Iterable[Span]) -> Standing:
+        """Return it when a listing has ended that asked for some spans and has read some.
 
-        What fails at the end of the window does not take back what was known of it.
+        What fails now and was read before is no gap; nor is it of an id that was never heard of.
         """
-        end = max(filter(None, asked), default=None)
-        known = max(filter(None, (moment_of(self.until), *read)), default=None)
-        return replace(self, until=iso(min(end, known)) if end and known else None)
+        if not asked:
+            return self
+        new = (span.after(self.until or "") for span in asked)
+        gaps = uncovered([*self.gaps, *new], read)
+        first, unheard = min(span.start for span in asked), self.unheard or ()
+        kept = tuple(gap for gap in gaps if gap.end > first and gap.who not in unheard)
+        return replace(self, until=max(span.end for span in asked), gaps=kept)
 
     def ended(self, now: datetime, *, whole: bool) -> Standing:
         """Return where the source stands when the cycle has come to its end.
@@ -183,6 +188,7 @@ def standing_of(cursor: Cursor | None, of: str, strategy: str) -> Standing:
         known.get("tried"),
         None if known.get("unheard") is None else tuple(known["unheard"]),
         known.get("until"),
+        tuple(Span(*gap) for gap in known.get("gaps") or ()),
         Cycle(**{**cycle, "done": tuple(cycle["done"])}) if cycle else None,
     )
 

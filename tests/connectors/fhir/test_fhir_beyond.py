@@ -9,6 +9,7 @@ import pytest
 
 from clinicrelay.contracts import Page, Window
 from clinicrelay.testing import NOW, Asked, Reply
+from connectors.fhir.spans import Span, uncovered
 
 if TYPE_CHECKING:
     from conftest import Clinic, Peer
@@ -93,3 +94,68 @@ def test_a_longer_window_brings_no_news_of_its_new_days(peer: Peer, clinic: Clin
     cursor = clinic.cursor(clinic.read(None, window(0), **SLICED))
     pages = clinic.read(cursor, Window(NOW - DAY, NOW + 90 * DAY), **SLICED)
     assert silent(clinic, pages) == ["far"]
+
+
+@pytest.mark.parametrize("strategy", ["window", "watermark", "snapshot"])
+def test_what_a_first_read_could_not_get_at_is_no_news_when_it_can(
+    peer: Peer, clinic: Clinic, strategy: str
+) -> None:
+    """As where a proxy writes another host into links, and `paging.rewrite_links` mends it."""
+    peer.max_count, peer.next_base = 5, "http://inner.example/fhir/r4"
+    said: dict[str, Any] = {"strategy": strategy, "reconcile_every": "1h"}
+    peer.fill(30)
+    first = clinic.read(None, window(0), **said)
+    known = {*clinic.keys(first)}
+    assert not first[-1].complete
+    clinic.now += timedelta(hours=2)
+    again = clinic.read(clinic.cursor(first), window(0), **said)
+    assert {*clinic.keys(again)} == known
+    said["paging"] = {"rewrite_links": True}
+    clinic.now += timedelta(hours=2)
+    mended = clinic.read(clinic.cursor(again), window(0), **said)
+    assert mended[-1].complete
+    assert len(clinic.keys(mended)) == 30
+    assert {*silent(clinic, mended)} >= {*clinic.keys(mended)} - known
+    peer.book("new", NOW + 2 * DAY)
+    clinic.now += timedelta(hours=2)
+    last = clinic.read(clinic.cursor(mended), window(0), **said)
+    assert "new" in clinic.keys(last)
+    assert silent(clinic, last) == []
+
+
+def test_days_that_failed_at_first_bring_no_news_and_leave_the_others_theirs(
+    peer: Peer, clinic: Clinic
+) -> None:
+    peer.book("near", NOW + 2 * DAY)
+    peer.book("hidden", NOW + 29 * DAY)
+    clinic.read(None, window(0), **SLICED)
+    last = max(one.one("date") or "" for one in peer.asked())
+    peer.faults.append(lambda asked: peer.fhir({}, 500) if asked.one("date") == last else None)
+    cursor = clinic.cursor(clinic.read(None, window(0), **SLICED))
+    peer.faults.clear()
+    peer.book("new", NOW + 3 * DAY)
+    pages = clinic.read(cursor, window(0), **SLICED)
+    assert "new" in clinic.keys(pages)
+    assert silent(clinic, pages) == ["hidden"]
+
+
+def test_a_server_that_ignores_a_parameter_leaves_out_nothing(peer: Peer, clinic: Clinic) -> None:
+    said = SLICED | {"params": {"clinic": "7"}, "on_ignored_parameter": "incomplete"}
+    peer.book("near", NOW + 2 * DAY)
+    first = clinic.read(None, window(0), **said)
+    assert not first[-1].complete
+    peer.book("new", NOW + 3 * DAY)
+    pages = clinic.read(clinic.cursor(first), window(0), **said)
+    assert "new" in clinic.keys(pages)
+    assert silent(clinic, pages) == []
+
+
+def test_what_is_left_of_days_is_neither_more_nor_less() -> None:
+    asked = [Span("a", "2", "8"), Span("b", "2", "8"), Span("c"), Span("d", "5", "5")]
+    read = [Span("a", "3", "4"), Span("a", "6", "9"), Span("b", "1", "9"), Span("c", "3", "4")]
+    assert uncovered(asked, read) == (
+        Span("a", "2", "3"),
+        Span("a", "4", "6"),
+        Span("c", "", "3"),
+        Span("c", "4"),
+    )
