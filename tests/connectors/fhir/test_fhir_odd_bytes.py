@@ -84,8 +84,9 @@ LATIN = (
 def test_an_outcome_with_a_byte_of_latin_1_is_heard(peer: Peer, clinic: Clinic) -> None:
     peer.fill(3)
     answer_with(peer, LATIN, "/Appointment")
-    with pytest.raises(Refused, match="failed at this search"):
+    with pytest.raises(Refused, match="failed at this search") as failed:
         clinic.read(**WINDOWED)
+    assert failed.value.fix
 
 
 def test_metadata_with_a_byte_of_latin_1_is_read(peer: Peer, clinic: Clinic) -> None:
