@@ -13,6 +13,8 @@ from zlib import crc32
 
 _SHELVES = 64  # rows in the store; what changes on one leaves the others unwritten
 _FORGOTTEN = timedelta(days=30)
+_PATIENTS = "patients"  # when they could last be read
+_A_DAY = 86_400
 
 
 class Acquaintance(NamedTuple):
@@ -55,6 +57,18 @@ class Acquainted:
         known = self.recall(key)
         if known and known.asked != self._now:
             self._put(key, [known.digest.hex(), self._now, known.etag])
+
+    @property
+    def knows_patients(self) -> bool:
+        """Whether patients could be read, and not too long ago."""
+        last = self._memory.get(_PATIENTS, 0) if self.trusting else 0
+        return bool(last) and self._now - last < _FORGOTTEN.total_seconds()
+
+    def note_patients(self) -> None:
+        """Remember that they can be read; written once a day."""
+        last = self._memory.get(_PATIENTS, 0)
+        if not 0 <= self._now - last < _A_DAY:
+            self._memory[_PATIENTS] = self._now
 
     def forget(self, key: str) -> None:
         """Ask the next time."""

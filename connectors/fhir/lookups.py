@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import Raw
 
+from clinicrelay.errors import Refused
 from clinicrelay.http import Foreign, Unwelcome
 from connectors.fhir.acquainted import Acquainted
 from connectors.fhir.capability import Capability
@@ -56,7 +57,7 @@ class Lookups:
         self.asked = 0  # of whom was asked in this run, in lists or singly
 
     def fill(self, appointments: Sequence[Raw]) -> None:
-        """Ask for whatever the appointments still need. Raises Unwelcome, NotAnswered and Spent."""
+        """Ask for whatever the appointments still need. Raises Refused, NotAnswered and Spent."""
         for _ in range(_ROUNDS):
             wanted = self._wanted(appointments)
             if not wanted:
@@ -96,6 +97,11 @@ class Lookups:
         """Remember whom this run has met, so that the next one of this read gets further."""
         for name in sorted(self._met):
             self._acquainted.renew(name)
+
+    def end(self) -> None:
+        """Remember whether patients can be read, however they come."""
+        if self.found.patients:
+            self._acquainted.note_patients()
 
     def trust_nobody(self) -> None:
         """Ask for everybody in this run, as if for the first time."""
@@ -238,6 +244,16 @@ class Lookups:
         self._refused[kind] += 1
         if kind not in self._shown and self._refused[kind] >= _REFUSALS:
             self._forbidden.add(kind)
+            if self._acquainted.knows_patients and kind == "Patient" and not self.found.patients:
+                raise self._hides_all()
+
+    def _hides_all(self) -> Refused:
+        """Read on, and all visits would lose their names and numbers, and nobody were reminded."""
+        return Refused(
+            f"{self.server.client.host} no longer lets us read Patient (403): nothing was read, so "
+            "that nobody's number is lost",
+            fix="ask its administrators to give our account the scope system/Patient.read again",
+        )
 
     @property
     def notes(self) -> list[str]:

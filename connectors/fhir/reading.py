@@ -254,6 +254,7 @@ class Reading:
         if self._apart.error and not self._has_read:
             raise self._apart.error
         self.troubles += [self._apart.told] if self._apart.told else []
+        self.tools.lookups.end()
         self._tell_nameless()
         self._doubt_emptiness()
         whole = (
