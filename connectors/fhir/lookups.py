@@ -8,7 +8,7 @@ refusals, and nobody that it showed, it is not asked a thousand times.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -50,7 +50,7 @@ class Lookups:
         self._now = now
         self._forbidden: set[str] = set()
         self._shown: set[str] = set()  # kinds of which somebody could be read
-        self._refused: Counter[str] = Counter()
+        self._refused: dict[str, set[str]] = defaultdict(set)  # ids by kind
         self._singly: set[str] = set()
         self._since: float | None = None
         self._met: set[str] = set()
@@ -241,11 +241,25 @@ class Lookups:
 
     def _is_refused(self, kind: str, key: str) -> None:
         self.found.absent(kind, key)
-        self._refused[kind] += 1
-        if kind not in self._shown and self._refused[kind] >= _REFUSALS:
-            self._forbidden.add(kind)
-            if self._acquainted.knows_patients and kind == "Patient" and not self.found.patients:
-                raise self._hides_all()
+        self._refused[kind].add(key)
+        if kind in self._shown or len(self._refused[kind]) < _REFUSALS or self._shows_known(kind):
+            return
+        self._forbidden.add(kind)
+        if self._acquainted.knows_patients and kind == "Patient" and not self.found.patients:
+            raise self._hides_all()
+
+    def _shows_known(self, kind: str) -> bool:
+        """Whether somebody whom a former run met can be read: then only these are hidden."""
+        key = self._acquainted.somebody(kind, besides=self._refused[kind])
+        try:
+            answer = self.server.read(kind, key) if key else None
+        except Unwelcome as error:
+            if error.status == 401:
+                raise
+            return False
+        if answer is not None and answer.status == 200:
+            self._shown.add(kind)
+        return kind in self._shown
 
     def _hides_all(self) -> Refused:
         """Read on, and all visits would lose their names and numbers, and nobody were reminded."""
@@ -263,7 +277,7 @@ class Lookups:
     def _hidden(self, kind: str) -> str:
         host, without = self.server.client.host, "visits come without what it would say"
         if kind in self._shown:
-            return f"{host} keeps {self._refused[kind]} {kind} from us (403): {without}"
+            return f"{host} keeps {len(self._refused[kind])} {kind} from us (403): {without}"
         return f"{host} does not let us read {kind} (403): {without}"
 
     def _note(self, sentence: str) -> None:

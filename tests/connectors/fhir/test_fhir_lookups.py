@@ -169,6 +169,20 @@ def test_one_patient_who_is_kept_from_us_leaves_the_others(
     assert "keeps 1 Patient from us (403)" in clinic.notes(pages)
 
 
+def test_a_few_who_are_hidden_while_all_others_are_known_stop_nothing(
+    apart: Peer, clinic: Clinic
+) -> None:
+    apart.by_id = False
+    people(apart, 20)
+    cursor = clinic.cursor(clinic.read(**WINDOWED))
+    for n in range(6):
+        apart.book(f"B-{n}", NOW + timedelta(days=9), patient=f"hidden{n}")
+    apart.faults.append(lambda asked: apart.fhir({}, 403) if "hidden" in asked.path else None)
+    pages = clinic.read(cursor, **WINDOWED)
+    assert pages[-1].complete
+    assert "keeps 6 Patient from us (403)" in clinic.notes(pages)
+
+
 @pytest.mark.parametrize("by_id", [True, False])
 @pytest.mark.parametrize("includes", [(), ("Appointment:actor",)])
 def test_all_patients_hidden_at_once_stop_the_source(
