@@ -97,6 +97,19 @@ def test_metadata_with_a_byte_of_latin_1_is_read(peer: Peer, clinic: Clinic) -> 
     assert len(clinic.keys(clinic.read())) == 3
 
 
+@pytest.mark.parametrize("kind", ["APPOINTMENT", "appointment"])
+def test_visits_of_a_type_written_otherwise_are_not_passed_over(
+    peer: Peer, clinic: Clinic, kind: str
+) -> None:
+    odd = {"resourceType": kind, "id": "A", "start": NOW.isoformat()}
+    peer.faults.append(
+        lambda asked: peer.page_with(odd) if asked.path.endswith("/Appointment") else None
+    )
+    pages = clinic.read(**WINDOWED)
+    assert not pages[-1].complete
+    assert {one.reason for page in pages for one in page.unreadable} == {"not_fhir"}
+
+
 def test_a_byte_order_mark_before_an_answer_says_nothing(peer: Peer, clinic: Clinic) -> None:
     peer.fill(3)
     peer.includes, peer.by_id = (), False
