@@ -6,13 +6,16 @@ that a visit is what it was; whoever needs more has to ask again (F-20).
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from zlib import crc32
 
+_SHELF = "met/{:02}"
 _SHELVES = 64  # rows in the store; what changes on one leaves the others unwritten
 _FORGOTTEN = timedelta(days=30)
+_PATIENTS = "patients"  # when they could last be read
+_A_DAY = 86_400
 
 
 class Acquaintance(NamedTuple):
@@ -56,6 +59,24 @@ class Acquainted:
         if known and known.asked != self._now:
             self._put(key, [known.digest.hex(), self._now, known.etag])
 
+    def somebody(self, kind: str, *, besides: Collection[str]) -> str | None:
+        """Return the id of one of a kind who was met, and is none of some."""
+        names = (name for n in range(_SHELVES) for name in self._memory.get(_SHELF.format(n), ()))
+        ids = (own for found, _, own in (name.partition("/") for name in names) if found == kind)
+        return next((one for one in ids if one not in besides), None) if self.trusting else None
+
+    @property
+    def knows_patients(self) -> bool:
+        """Whether patients could be read, and not too long ago."""
+        last = self._memory.get(_PATIENTS, 0) if self.trusting else 0
+        return bool(last) and self._now - last < _FORGOTTEN.total_seconds()
+
+    def note_patients(self) -> None:
+        """Remember that they can be read; written once a day."""
+        last = self._memory.get(_PATIENTS, 0)
+        if not 0 <= self._now - last < _A_DAY:
+            self._memory[_PATIENTS] = self._now
+
     def forget(self, key: str) -> None:
         """Ask the next time."""
         if key in self._memory.get(_shelf(key), {}):
@@ -72,4 +93,4 @@ class Acquainted:
 
 
 def _shelf(key: str) -> str:
-    return f"met/{crc32(key.encode()) % _SHELVES:02}"
+    return _SHELF.format(crc32(key.encode()) % _SHELVES)

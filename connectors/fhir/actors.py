@@ -48,7 +48,7 @@ class Actor:
 
     def __init__(self, reference: Reference) -> None:
         self.key: str | None = None
-        self.kind = reference.type or ""
+        self.kind = (reference.type or "").rpartition("/")[2]  # it is a URI
         self.met: Met | None = None
         self.contained: Raw | None = None
         self.name = reference.display or None

@@ -96,6 +96,7 @@ class VirtualService(Struct, gc=False, rename="camel"):
     address_url: str | None = None
     address_string: str | None = None
     address_contact_point: ContactPoint | None = None
+    address_extended_contact_detail: Contact | None = None
 
 
 class Annotation(Struct, gc=False):

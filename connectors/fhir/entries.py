@@ -94,7 +94,11 @@ def _take(entry: Entry, mode: str | None, done: Sorted, seen: Seen, found: Found
         done.unreadable.append(_unreadable(entry, "not_fhir", str(error)))
         return
     if head.type != "Appointment":
-        if head.type != "OperationOutcome":
+        if head.type.lower() == "appointment":
+            done.unreadable.append(
+                _unreadable(entry, "not_fhir", "a type that FHIR writes otherwise")
+            )
+        elif head.type != "OperationOutcome":
             found.add(entry.resource, entry.full_url)
     elif mode == "include":
         return  # such as the one that another took the place of: not what was asked for

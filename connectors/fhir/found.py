@@ -160,6 +160,11 @@ class Found:
         met = self._met.get(self._keys.get(reference, ""))
         return met.made if met is not None else None
 
+    @property
+    def patients(self) -> bool:
+        """Whether any patient was met whose content is known."""
+        return any(met.type == "Patient" and met.content for met in self._met.values())
+
     # --- references ----------------------------------------------------------------------------
 
     def key_of(self, reference: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from clinicrelay.model import Issue
 from connectors.fhir.contacts import label_of
-from connectors.fhir.elements import Extension, VirtualService
+from connectors.fhir.elements import Coding, Extension, VirtualService
 from connectors.fhir.resources import Service
 
 _PATIENT = re.compile(r"patient|guest|attendee", re.IGNORECASE)
@@ -100,9 +100,10 @@ def in_virtual_services(services: Iterable[VirtualService]) -> Iterator[Link]:
     for service in services:
         kind = service.channel_type
         label = f"{kind.display or ''} {kind.code or ''}" if kind else ""
-        point = service.address_contact_point
-        of_point = point.value if point and point.system == "url" else None
-        for url in (service.address_url, service.address_string, of_point):
+        detail, point = service.address_extended_contact_detail, service.address_contact_point
+        points = (*(detail.telecom if detail else ()), *((point,) if point else ()))
+        of_points = (one.value for one in points if one.system == "url")
+        for url in (service.address_url, service.address_string, *of_points):
             if url and "://" in url:
                 yield Link(url.strip(), label)
 
@@ -121,7 +122,8 @@ def in_extensions(extensions: Iterable[Extension]) -> Iterator[Link]:
 def _nested(extension: Extension, above: str, deepest: int) -> Iterator[Link]:
     label = f"{above} {_name(extension.url or '')}"
     for beside in extension.extension:
-        label += f" {beside.value_code or ''}"
+        coding = beside.value_coding or Coding()
+        label += f" {beside.value_code or ''} {coding.display or ''} {coding.code or ''}"
     point = extension.value_contact_point
     of_point = point.value if point and point.system == "url" else None
     given = (extension.value_url, extension.value_uri, extension.value_string, of_point)

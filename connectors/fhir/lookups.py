@@ -8,13 +8,14 @@ refusals, and nobody that it showed, it is not asked a thousand times.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Raw
 
+from clinicrelay.errors import Refused
 from clinicrelay.http import Foreign, Unwelcome
 from connectors.fhir.acquainted import Acquainted
 from connectors.fhir.capability import Capability
@@ -49,14 +50,14 @@ class Lookups:
         self._now = now
         self._forbidden: set[str] = set()
         self._shown: set[str] = set()  # kinds of which somebody could be read
-        self._refused: Counter[str] = Counter()
+        self._refused: dict[str, set[str]] = defaultdict(set)  # ids by kind
         self._singly: set[str] = set()
         self._since: float | None = None
         self._met: set[str] = set()
         self.asked = 0  # of whom was asked in this run, in lists or singly
 
     def fill(self, appointments: Sequence[Raw]) -> None:
-        """Ask for whatever the appointments still need. Raises Unwelcome, NotAnswered and Spent."""
+        """Ask for whatever the appointments still need. Raises Refused, NotAnswered and Spent."""
         for _ in range(_ROUNDS):
             wanted = self._wanted(appointments)
             if not wanted:
@@ -96,6 +97,11 @@ class Lookups:
         """Remember whom this run has met, so that the next one of this read gets further."""
         for name in sorted(self._met):
             self._acquainted.renew(name)
+
+    def end(self) -> None:
+        """Remember whether patients can be read, however they come."""
+        if self.found.patients:
+            self._acquainted.note_patients()
 
     def trust_nobody(self) -> None:
         """Ask for everybody in this run, as if for the first time."""
@@ -235,9 +241,33 @@ class Lookups:
 
     def _is_refused(self, kind: str, key: str) -> None:
         self.found.absent(kind, key)
-        self._refused[kind] += 1
-        if kind not in self._shown and self._refused[kind] >= _REFUSALS:
-            self._forbidden.add(kind)
+        self._refused[kind].add(key)
+        if kind in self._shown or len(self._refused[kind]) < _REFUSALS or self._shows_known(kind):
+            return
+        self._forbidden.add(kind)
+        if self._acquainted.knows_patients and kind == "Patient" and not self.found.patients:
+            raise self._hides_all()
+
+    def _shows_known(self, kind: str) -> bool:
+        """Whether somebody whom a former run met can be read: then only these are hidden."""
+        key = self._acquainted.somebody(kind, besides=self._refused[kind])
+        try:
+            answer = self.server.read(kind, key) if key else None
+        except Unwelcome as error:
+            if error.status == 401:
+                raise
+            return False
+        if answer is not None and answer.status == 200:
+            self._shown.add(kind)
+        return kind in self._shown
+
+    def _hides_all(self) -> Refused:
+        """Read on, and all visits would lose their names and numbers, and nobody were reminded."""
+        return Refused(
+            f"{self.server.client.host} no longer lets us read Patient (403): nothing was read, so "
+            "that nobody's number is lost",
+            fix="ask its administrators to give our account the scope system/Patient.read again",
+        )
 
     @property
     def notes(self) -> list[str]:
@@ -247,7 +277,7 @@ class Lookups:
     def _hidden(self, kind: str) -> str:
         host, without = self.server.client.host, "visits come without what it would say"
         if kind in self._shown:
-            return f"{host} keeps {self._refused[kind]} {kind} from us (403): {without}"
+            return f"{host} keeps {len(self._refused[kind])} {kind} from us (403): {without}"
         return f"{host} does not let us read {kind} (403): {without}"
 
     def _note(self, sentence: str) -> None:

@@ -60,6 +60,11 @@ _CODES = {
     "suppressed": Verdict.INCOMPLETE,  # somebody is hidden from us: absence proves nothing
     "throttled": Verdict.INCOMPLETE,
 }
+# The same words of an outcome that is grave; security and transient stand above others.
+_GRAVE = {
+    **dict.fromkeys(("security", "login", "unknown", "expired", "forbidden"), Verdict.FORBIDDEN),
+    **dict.fromkeys(("transient", "throttled", "lock-error", "no-store"), Verdict.LATER),
+}
 _TRUNCATION = re.compile(
     r"truncat|additional (data|results|information)|more (results|matches)|incomplete|not all |"
     r"partial|limited to|maximum number",
@@ -230,7 +235,7 @@ def _epic_code(issue: _Issue, text: str, epic: bool) -> str | None:
 
 def _verdict(issue: _Issue, text: str, about: Sequence[str]) -> Verdict:
     if _is_grave(issue):
-        return Verdict.FORBIDDEN if issue.code in ("forbidden", "security") else Verdict.FAILED
+        return _GRAVE.get(issue.code or "", Verdict.FAILED)
     if about:
         return Verdict.IGNORED
     if (issue.severity or "").lower() == "warning" and _TRUNCATION.search(text):

@@ -57,6 +57,7 @@ class Reading:
     troubles: list[str] = field(default_factory=list)
     _seen: Seen = field(default_factory=Seen)
     _heard: set[str] = field(default_factory=set)  # ids of the partition
+    _told_all: bool = False  # of at least one search
     _apart: Apart = field(default_factory=Apart)
     _read: int = 0  # pieces that were read to their ends
     _finished: int = 0  # jobs, in this run
@@ -158,9 +159,11 @@ class Reading:
         self._apart.answered()
         self.notes += [note for note in walk.notes if note not in self.notes]
         self.troubles += [one for one in walk.troubles if one not in self.troubles]
+        if not walk.lacks:
+            self._heard.update(piece.ids)
+            self._told_all = True
         if walk.troubles:
             return False
-        self._heard.update(piece.ids)
         if piece.part and not walk.resume:  # what an earlier run read of it is not this run's word
             self.covers += piece.part.covers()
         return True
@@ -245,6 +248,7 @@ class Reading:
         if self._apart.error and not self._has_read:
             raise self._apart.error
         self.troubles += [self._apart.told] if self._apart.told else []
+        self.tools.lookups.end()
         self._tell_nameless()
         self._doubt_emptiness()
         whole = (
@@ -272,6 +276,8 @@ class Reading:
 
     def _note_heard(self, jobs: Sequence[Job]) -> None:
         read = [job for job in jobs if job.name in self.cycle.done]
+        if not (read or self._told_all):
+            return
         self.tools.reach.ended(
             until=max(filter(None, (job.end for job in jobs)), default=None),
             read_until=max(filter(None, (job.end for job in read)), default=None),

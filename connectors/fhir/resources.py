@@ -54,6 +54,8 @@ class Appointment(Struct, gc=False, rename="camel"):
     cancellation_reason: Concept | None = None  # R5
     reason_code: tuple[Concept, ...] = ()  # R4
     reason: tuple[Concept, ...] = ()  # STU3 and R5
+    reason_reference: tuple[Reference, ...] = ()  # R4
+    indication: tuple[Reference, ...] = ()  # STU3
     comment: str | None = None  # up to R4
     note: tuple[Annotation, ...] = ()  # R5
     virtual_service: tuple[VirtualService, ...] = ()  # R5

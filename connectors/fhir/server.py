@@ -147,11 +147,15 @@ class Server:
         if gravest.verdict is Verdict.FORBIDDEN:
             raise Forbidden(
                 f"{host} does not let us search this ({gravest.called} to {where})",
-                fix="ask its administrators to let our account read it",
+                fix="check auth, and ask its administrators to let our account read it",
                 answer=answer,
             )
         if gravest.verdict is Verdict.FAILED:
-            raise Unwelcome(f"{host} failed at this search ({gravest.called})", answer=answer)
+            raise Unwelcome(
+                f"{host} failed at this search ({gravest.called})",
+                fix="ask its administrators if the next runs fail as well: their log says more",
+                answer=answer,
+            )
         return Sheet(Bundle(), answer.date, said)
 
     def _no_fhir(self, answer: Answer, what: str, where: str) -> Unwelcome:

@@ -29,7 +29,7 @@ from connectors.fhir.resources import Appointment, decode
 from connectors.fhir.seen import moment_of
 
 # Raise it whenever the same resources are read differently: every visit is then read again.
-READING = 2
+READING = 3
 
 _VISIT_NUMBERS = frozenset({"VN", "CSN"})
 _VIRTUAL = frozenset({"VR", "448337001"})  # v3 ActCode; SNOMED CT: telemedicine consultation
@@ -108,7 +108,6 @@ class Reader:
             joined = _links(visit, cast, trust_unlabelled=self._trust)
             issues += joined.issues
         where = cast.place or NOWHERE
-        reasons = visit.reason_code or visit.reason
         status = self._status(visit)
         if not status:
             issues.append(_NO_STATUS)
@@ -125,7 +124,7 @@ class Reader:
             "join_url_practitioner": joined.practitioner,
             "service": _service(visit) or cast.service,
             "specialty": label_of_any(visit.specialty) if visit.specialty else None,
-            "reason": label_of_any(reasons) if reasons else None,
+            "reason": _reason(visit),
             "notes": visit.comment or (_notes(visit) if visit.note else None),
             "visit_number": _visit_number(visit.identifier) if visit.identifier else None,
             "location_key": where.key,
@@ -194,6 +193,12 @@ def _service(visit: Appointment) -> str | None:
     if text or kind is None or not _USUAL_KIND.isdisjoint(codes_in((kind,))):
         return text
     return label_of(kind)
+
+
+def _reason(visit: Appointment) -> str | None:
+    named = label_of_any(visit.reason_code or visit.reason)
+    referred = (*visit.reason_reference, *visit.indication)
+    return named or next((one.display for one in referred if one.display), None)
 
 
 def _notes(visit: Appointment) -> str | None:

@@ -30,13 +30,15 @@ _UNDONE = (Verdict.FAILED, Verdict.FORBIDDEN, Verdict.EXPIRED, Verdict.LATER, Ve
 class Walk:
     """One search, followed to its end.
 
-    `troubles` says in sentences why the walk may not have seen all; `next_link` is where it stands.
+    `troubles` says in sentences why the walk may not have seen all, or not only what it asked for:
+    `lacks` is for the former. `next_link` is where it stands.
     """
 
     server: Server
     query: Query
     resume: str | None = None
     troubles: list[str] = field(default_factory=list)
+    lacks: bool = False
     notes: list[str] = field(default_factory=list)
     next_link: str | None = None
     pages: int = 0
@@ -65,7 +67,8 @@ class Walk:
         self._check_self(sheet)
         return sheet
 
-    def _trouble(self, sentence: str) -> None:
+    def _trouble(self, sentence: str, *, lacks: bool = True) -> None:
+        self.lacks = self.lacks or lacks
         if sentence not in self.troubles:
             self.troubles.append(sentence)
 
@@ -109,7 +112,7 @@ class Walk:
                 fix="take it out of params, or choose another strategy if it is one of ours; with "
                 "on_ignored_parameter: incomplete it is read nevertheless, and nothing removed",
             )
-        self._trouble(what)
+        self._trouble(what, lacks=False)
 
     # --- where to go on ----------------------------------------------------------------------
 

@@ -255,6 +255,8 @@ class Reading:
     def _note_reach(self, parts: Sequence[Part]) -> None:
         """Note how far a listing came; what an earlier run of it read counts as read."""
         read = [part for at, part in enumerate(parts) if part in self._whole or at < self._taken_up]
+        if not read:
+            return
         self._reach.ended(
             until=max((part.days.end for part in parts if part.days), default=None),
             read_until=max((part.days.end for part in read if part.days), default=None),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from clinicrelay.errors import Refused
 from clinicrelay.http import Unwelcome
 from clinicrelay.testing import NOW, WINDOW, Asked, Reply
 
@@ -166,6 +167,40 @@ def test_one_patient_who_is_kept_from_us_leaves_the_others(
     names = [one["name"] for record in clinic.records(pages) for one in record.data["patients"]]
     assert sorted(map(str, names)) == ["Kim"] * 11 + ["None"]
     assert "keeps 1 Patient from us (403)" in clinic.notes(pages)
+
+
+def test_a_few_who_are_hidden_while_all_others_are_known_stop_nothing(
+    apart: Peer, clinic: Clinic
+) -> None:
+    apart.by_id = False
+    people(apart, 20)
+    cursor = clinic.cursor(clinic.read(**WINDOWED))
+    for n in range(6):
+        apart.book(f"B-{n}", NOW + timedelta(days=9), patient=f"hidden{n}")
+    apart.faults.append(lambda asked: apart.fhir({}, 403) if "hidden" in asked.path else None)
+    pages = clinic.read(cursor, **WINDOWED)
+    assert pages[-1].complete
+    assert "keeps 6 Patient from us (403)" in clinic.notes(pages)
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+@pytest.mark.parametrize("includes", [(), ("Appointment:actor",)])
+def test_all_patients_hidden_at_once_stop_the_source(
+    apart: Peer, clinic: Clinic, by_id: bool, includes: tuple[str, ...]
+) -> None:
+    """Else a scope that is withdrawn by mistake takes all numbers away, and nobody is reminded."""
+    apart.by_id, apart.includes = by_id, includes
+    people(apart, 12)
+    cursor = clinic.cursor(clinic.read(**WINDOWED))
+    clinic.now += timedelta(days=2)
+    hidden_ones, apart.store["Patient"] = apart.store["Patient"], {}
+    apart.faults.append(lambda asked: apart.fhir({}, 403) if "Patient" in asked.path else None)
+    with pytest.raises(Refused, match="no longer lets us read Patient") as hidden:
+        clinic.read(cursor, **WINDOWED)
+    assert "system/Patient.read" in hidden.value.fix
+    apart.faults.clear()
+    apart.store["Patient"] = hidden_ones
+    assert clinic.read(cursor, **WINDOWED)[-1].complete
 
 
 def test_wrong_credentials_are_not_taken_for_missing_patients(apart: Peer, clinic: Clinic) -> None:

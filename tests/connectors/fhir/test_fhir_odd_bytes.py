@@ -107,8 +107,9 @@ LATIN = (
 def test_an_outcome_with_a_byte_of_latin_1_is_heard(peer: Peer, clinic: Clinic) -> None:
     peer.fill(3)
     answer_with(peer, LATIN, "/Appointment")
-    with pytest.raises(Refused, match="failed at this search"):
+    with pytest.raises(Refused, match="failed at this search") as failed:
         clinic.read(**WINDOWED)
+    assert failed.value.fix
 
 
 def test_metadata_with_a_byte_of_latin_1_is_read(peer: Peer, clinic: Clinic) -> None:
@@ -117,6 +118,19 @@ def test_metadata_with_a_byte_of_latin_1_is_read(peer: Peer, clinic: Clinic) -> 
     body = bytes(peer.fhir(peer._metadata()).body).replace(b"@", b"\xe9")
     answer_with(peer, body, "/metadata")
     assert len(clinic.keys(clinic.read())) == 3
+
+
+@pytest.mark.parametrize("kind", ["APPOINTMENT", "appointment"])
+def test_visits_of_a_type_written_otherwise_are_not_passed_over(
+    peer: Peer, clinic: Clinic, kind: str
+) -> None:
+    odd = {"resourceType": kind, "id": "A", "start": NOW.isoformat()}
+    peer.faults.append(
+        lambda asked: peer.page_with(odd) if asked.path.endswith("/Appointment") else None
+    )
+    pages = clinic.read(**WINDOWED)
+    assert not pages[-1].complete
+    assert {one.reason for page in pages for one in page.unreadable} == {"not_fhir"}
 
 
 def test_a_byte_order_mark_before_an_answer_says_nothing(peer: Peer, clinic: Clinic) -> None:

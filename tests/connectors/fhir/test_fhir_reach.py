@@ -103,3 +103,17 @@ def test_a_longer_window_brings_no_news_of_its_new_days(peer: Peer, clinic: Clin
     cursor = clinic.cursor(clinic.read(None, window(0), **SLICED))
     pages = clinic.read(cursor, Window(NOW - DAY, NOW + 90 * DAY), **SLICED)
     assert no_news(clinic, pages) == ["far"]
+
+
+def test_what_lay_behind_links_that_were_not_followed_is_no_news(
+    peer: Peer, clinic: Clinic
+) -> None:
+    """A clinic that mends its settings after the first read is not yet a day ahead of its patients."""
+    peer.max_count, peer.next_base = 2, "http://elsewhere.example"
+    peer.fill(5)
+    first = clinic.read(strategy="snapshot")
+    assert not first[-1].complete
+    peer.next_base = None
+    second = clinic.read(clinic.cursor(first), strategy="snapshot")
+    assert len(no_news(clinic, second)) == 5
+    assert no_news(clinic, clinic.read(clinic.cursor(second), strategy="snapshot")) == []

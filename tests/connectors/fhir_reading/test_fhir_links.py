@@ -108,6 +108,21 @@ def test_r5s_virtual_service_says_whose_it_is_or_is_the_doctors(
     assert links(record) == expected
 
 
+@pytest.mark.parametrize("label", ["Patient join link", "Host link"])
+def test_the_same_call_is_read_alike_however_it_is_written(read: Read, label: str) -> None:
+    """R5 has a type of its own for an address; R4 carries all of it in the extension of R5."""
+    channel, telecom = {"display": label}, [{"system": "url", "value": ROOM}]
+    detail = {"channelType": channel, "addressExtendedContactDetail": {"telecom": telecom}}
+    parts = [
+        {"url": "channelType", "valueCoding": channel},
+        {"url": "address", "valueUrl": ROOM},
+    ]
+    name = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.virtualService"
+    plain = links(read({"virtualService": [{"channelType": channel, "addressUrl": ROOM}]}))
+    assert links(read({"virtualService": [detail]})) == plain
+    assert links(read({"extension": [{"url": name, "extension": parts}]})) == plain
+
+
 def test_a_virtual_service_by_phone_is_a_call(read: Read) -> None:
     point = {"system": "phone", "value": "+12025550101"}
     service = {"channelType": {"code": "phone"}, "addressContactPoint": point}

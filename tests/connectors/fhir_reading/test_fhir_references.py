@@ -140,6 +140,13 @@ def test_an_identifier_alone_gives_a_patient_a_key_that_tells_nothing(read: Read
     assert issues_of(record) == [("identifier_reference", "patient")]
 
 
+def test_a_type_may_be_written_as_the_address_that_it_is(read: Read) -> None:
+    kind = "http://hl7.org/fhir/StructureDefinition/Practitioner"
+    actor = {"type": kind, "identifier": {"value": "17"}, "display": "Dr Nia Specimen"}
+    record = read(taking_part({"reference": "Patient/5"}, actor), ADA)
+    assert [one["name"] for one in record.data["practitioners"]] == ["Dr Nia Specimen"]
+
+
 def test_an_identifier_beside_a_known_patient_is_not_made_a_second_one(read: Read) -> None:
     actor = {"identifier": {"system": "urn:rooms", "value": "12"}, "display": "Room 12"}
     record = read(taking_part({"reference": "Patient/5"}, actor), ADA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from connectors.fhir.resources import head_of
 from connectors.fhir.visit import Reader
 
 Map = Callable[[Record], Appointment]
+Read = Callable[..., Record]
 HERE = Path(__file__).parent / "versions"
 BASE = "https://ehr.example/fhir"
 TROUBLES = ["foreign_reference", "unresolved_reference", "display_only", "identifier_reference"]
@@ -66,6 +68,21 @@ def test_what_only_the_flat_record_tells_is_the_same_too(version: str) -> None:
     assert (video["reason"], video["visit_number"]) == ("Palpitations", "V-100200")
     # STU3 has no reason for a cancellation.
     assert off["cancel_reason"] == (None if version == "stu3" else "Patient asked for it")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"indication": [{"reference": "Condition/9", "display": "Back pain"}]},
+        {"reasonReference": [{"reference": "Condition/9", "display": "Back pain"}]},
+        {"reason": [{"reference": {"reference": "Condition/9", "display": "Back pain"}}]},
+        {"reason": [{"concept": {"text": "Back pain"}}]},
+        {"reason": [{"text": "Back pain"}]},
+    ],
+    ids=["stu3", "r4", "r5", "r5 too", "stu3 too"],
+)
+def test_a_reason_is_called_the_same_wherever_it_stands(read: Read, said: dict[str, Any]) -> None:
+    assert read(said).data["reason"] == "Back pain"
 
 
 def test_the_visits_are_what_the_files_say(as_visit: Map) -> None:
