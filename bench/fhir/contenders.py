@@ -15,7 +15,9 @@ from bench.clinic import sync
 from clinicrelay.contracts import ClinicFacts, Kit, Page, Window
 from connectors.fhir import Fhir
 from connectors.fhir.bundles import Link
-from connectors.fhir.resources import Appointment, Location, Person
+from connectors.fhir.resources import Appointment, Location, Person, decode, head_of
+from connectors.fhir.server import Query
+from connectors.fhir.walk import Walk
 
 Contender: TypeAlias = Callable[[str, Path], None]
 
@@ -52,13 +54,7 @@ def decoded(base: str, folder: Path) -> None:
 @cache
 def typed_bundle() -> Callable[[bytes], Any]:
     """Return what decodes a Bundle into structs of the very fields that are used, in one go."""
-    kinds: dict[str, type[msgspec.Struct]] = {
-        "Appointment": Appointment,
-        "Patient": Person,
-        "Practitioner": Person,
-        "Location": Location,
-    }
-    tagged = [_tagged(name, shape) for name, shape in kinds.items()]
+    tagged = [_tagged(name, shape) for name, shape in _KINDS.items()]
     union: Any = tagged[0]
     for one in tagged[1:]:
         union |= one
@@ -107,6 +103,27 @@ def fhir_resources(base: str, folder: Path) -> None:
 # --- ours ----------------------------------------------------------------------------------------
 
 
+def parsed(base: str, folder: Path) -> None:
+    """Read all pages as we read them, and decode each resource once, by its type; understand nothing."""
+    fhir, seen = _connector(base, folder), set[bytes]()
+    try:
+        for sheet in Walk(fhir._server(), Query("Appointment")):
+            for raw in {bytes(entry.resource) for entry in sheet.bundle.entries} - seen:
+                seen.add(raw)
+                kind = _KINDS.get(head_of(raw).type)
+                assert kind is None or decode(raw, kind)
+    finally:
+        fhir.close()
+
+
+_KINDS: dict[str, type[msgspec.Struct]] = {
+    "Appointment": Appointment,
+    "Patient": Person,
+    "Practitioner": Person,
+    "Location": Location,
+}
+
+
 def unchanged(base: str, folder: Path) -> None:
     """Read all pages as far as a poll does where nothing changed: digests, and no more."""
     for page in _pages(base, folder):
@@ -123,13 +140,17 @@ def mapped(base: str, folder: Path) -> None:
 
 
 def _pages(base: str, folder: Path) -> Iterator[Page]:
-    clinic = ClinicFacts("bench", "Bench Clinic", "America/New_York", "US", "en")
-    options = Fhir.Options(base_url=base, strategy="snapshot")
-    fhir = Fhir(options, Kit("ehr", clinic, folder, NOW))
+    fhir = _connector(base, folder)
     try:
         yield from fhir.pull(None, Window(NOW, NOW + timedelta(days=3000)))
     finally:
         fhir.close()
+
+
+def _connector(base: str, folder: Path) -> Fhir:
+    clinic = ClinicFacts("bench", "Bench Clinic", "America/New_York", "US", "en")
+    options = Fhir.Options(base_url=base, strategy="snapshot")
+    return Fhir(options, Kit("ehr", clinic, folder, NOW))
 
 
 def job(base: str, folder: Path) -> None:
