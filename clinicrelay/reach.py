@@ -8,7 +8,7 @@ says so with `widened` and `widened_from` of `Page`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, MutableMapping
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -34,7 +34,7 @@ class Reach:
 
     @property
     def until(self) -> datetime | None:
-        """The end of the days that were read; None where they had none, or nothing was read."""
+        """The end of the days (UTC) that were read; None where they had none, or nothing was read."""
         known = self._known
         return datetime.fromisoformat(known["until"]) if known and known["until"] else None
 
@@ -56,6 +56,8 @@ class Reach:
         kept = {mark for one, mark in asked.items() if one in read or mark in before}
         if until is not None:
             until = min(until, max(filter(None, (self.until, read_until)), default=until))
+            # By whole days, so that a poll which finds nothing new has nothing to write either.
+            until = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         self._memory[_NAME] = {
             "of": self._of,
             "parts": sorted(kept),

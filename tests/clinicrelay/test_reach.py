@@ -35,6 +35,17 @@ def test_it_is_remembered_through_the_store_for_one_question(memory: dict[str, A
     assert Reach(kept, "some").until is None
 
 
+def test_polls_of_one_day_remember_the_same(memory: dict[str, Any]) -> None:
+    """What is remembered is written, and an unchanged poll writes nothing."""
+    reach, now = Reach(memory, "all"), MONDAY + timedelta(hours=9)
+    reach.ended(until=now + WEEK, read_until=now + WEEK)
+    before = dict(memory)
+    later = now + timedelta(minutes=5) + WEEK
+    reach.ended(until=later, read_until=later)
+    assert memory == before
+    assert reach.until == MONDAY + WEEK
+
+
 def test_only_who_was_read_is_known_and_who_leaves_is_forgotten(memory: dict[str, Any]) -> None:
     reach = Reach(memory, "all")
     reach.ended(until=None, parts=["acar", "braun"], read={"acar"})

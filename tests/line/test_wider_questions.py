@@ -157,3 +157,29 @@ def test_doctors_and_days_that_an_interface_is_asked_for_anew_are_no_news(
     assert len(line.visits()) == 4
     answer.rows.append(row(5, "2027-01-02 09:00", "braun"))
     assert confirmed(line) == ["p5@mail.example"]
+
+
+# --- and where nothing is new --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["doctor_id = 'acar'", IN_THE_WINDOW])
+def test_a_query_that_brings_nothing_new_writes_nothing(
+    line: Line, database: Database, where: str
+) -> None:
+    line.set(sources={"practice": database.source(where)})
+    line.sync()
+    line.sync()
+    rows = line.dump()
+    assert line.sync().sources["practice"].unchanged == 2
+    assert line.dump() == rows
+
+
+def test_an_interface_that_brings_nothing_new_writes_nothing(
+    line: Line, practice: tuple[Practice, HttpServer]
+) -> None:
+    line.set(sources={"pms": interface(practice[1], "acar", "braun")})
+    line.sync()
+    line.sync()
+    rows = line.dump()
+    assert line.sync().sources["pms"].unchanged == 2
+    assert line.dump() == rows
