@@ -146,7 +146,8 @@ class Fhir(Connector):
 
     def check(self) -> Iterator[Finding]:
         """Yield what stands between us and a complete read, each in its own sentence."""
-        yield from checks.check(self._server(), self.options, self.preset, self.clock())
+        server, now = self._server(), self.kit.now
+        yield from checks.check(server, self.options, self.preset, now, clock=self.clock())
 
     def advise(self) -> Iterator[Finding]:
         yield from checks.advise(self.options, self.preset)
