@@ -286,7 +286,8 @@ class Reading:
         heard = self._heard.union(one for job in read for one in job.ids)
         spans = [*self._spans, *(span for job in read for span in job.spans)]
         asked = [span for job in jobs for span in job.spans]
-        self.standing = self.standing.heard(every, heard).listed(asked, spans)
+        joined = self.standing.unheard or ()
+        self.standing = self.standing.heard(every, heard).listed(asked, spans, joined)
 
     def _tell_nameless(self) -> None:
         if self._nameless:

@@ -112,14 +112,18 @@ class Standing:
         before = every if self.unheard is None else self.unheard
         return replace(self, unheard=tuple(one for one in before if one not in heard))
 
-    def listed(self, asked: Sequence[Span], read: Iterable[Span]) -> Standing:
+    def listed(
+        self, asked: Sequence[Span], read: Iterable[Span], joined: Collection[str]
+    ) -> Standing:
         """Return it when a listing has ended that asked for some spans and has read some.
 
-        What fails now and was read before is no gap; nor is it of an id that was never heard of.
+        What fails now and was read before is no gap; of those who `joined` nothing was. Whoever was
+        never heard of has none, being unheard as a whole.
         """
         if not asked:
             return self
-        new = (span.after(self.until or "") for span in asked)
+        known = self.until or ""
+        new = (span if span.who in joined else span.after(known) for span in asked)
         gaps = uncovered([*self.gaps, *new], read)
         first, unheard = min(span.start for span in asked), self.unheard or ()
         kept = tuple(gap for gap in gaps if gap.end > first and gap.who not in unheard)

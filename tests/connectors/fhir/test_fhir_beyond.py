@@ -139,6 +139,31 @@ def test_days_that_failed_at_first_bring_no_news_and_leave_the_others_theirs(
     assert silent(clinic, pages) == ["hidden"]
 
 
+def test_who_joins_with_days_that_fail_brings_no_news_of_them_later(
+    peer: Peer, clinic: Clinic
+) -> None:
+    said = SLICED | {"strategy": "partition", "partition": BOTH}
+    for n, doctor in enumerate(["acar", "acar", "braun", "braun"]):
+        peer.book(f"{doctor}-{n}", NOW + (2 if n % 2 else 29) * DAY, practitioner=doctor)
+    peer.faults.append(
+        lambda asked: peer.fhir({}, 403) if asked.one("practitioner") == "braun" else None
+    )
+    first = clinic.read(None, window(0), **said)
+    last = max(one.one("date") or "" for one in peer.asked())
+    peer.faults[:] = [
+        lambda asked: (
+            peer.fhir({}, 500)
+            if asked.one("practitioner") == "braun" and asked.one("date") == last
+            else None
+        )
+    ]
+    joined = clinic.read(clinic.cursor(first), window(0), **said)
+    assert silent(clinic, joined) == ["braun-3"]
+    peer.faults.clear()
+    pages = clinic.read(clinic.cursor(joined), window(0), **said)
+    assert silent(clinic, pages) == ["braun-2"]
+
+
 def test_a_server_that_ignores_a_parameter_leaves_out_nothing(peer: Peer, clinic: Clinic) -> None:
     said = SLICED | {"params": {"clinic": "7"}, "on_ignored_parameter": "incomplete"}
     peer.book("near", NOW + 2 * DAY)
