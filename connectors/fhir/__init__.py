@@ -111,7 +111,8 @@ class Fhir(Connector):
         real = self.clock()
         standing = standing_of(cursor, self._mark(opened), opened.way.strategy).without_future(real)
         unlisted = undeclared(self.options, opened.known)
-        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, real, unlisted)
+        window = standing.window(window, self.kit.now)
+        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, real, window, unlisted)
         if standing.reconciled is None:
             reading.notes.append(opened.way.told)
         if opened.way.changes and not self._lists(standing):
@@ -146,7 +147,8 @@ class Fhir(Connector):
 
     def check(self) -> Iterator[Finding]:
         """Yield what stands between us and a complete read, each in its own sentence."""
-        yield from checks.check(self._server(), self.options, self.preset, self.clock())
+        server, now = self._server(), self.kit.now
+        yield from checks.check(server, self.options, self.preset, now, clock=self.clock())
 
     def advise(self) -> Iterator[Finding]:
         yield from checks.advise(self.options, self.preset)
@@ -156,7 +158,7 @@ class Fhir(Connector):
         opened = self._open()
         window = Window(self.kit.now, self.kit.now + timedelta(days=14))
         standing = Standing("", opened.way.strategy)
-        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, self.clock())
+        reading = Reading(opened.tools, _SCOPE, standing, self.kit.now, self.clock(), window)
         pages = reading.pages("listing", self._listing(opened, window))
         samples = [dict(one.data) for one in next(pages).records[:5]]
         vendor = opened.known.vendor

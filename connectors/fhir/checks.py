@@ -9,13 +9,15 @@ from clinicrelay.contracts import Finding
 from clinicrelay.errors import Refused, TryLater
 from connectors.fhir import declared
 from connectors.fhir.capability import Capability
+from connectors.fhir.following import NotOurs, followed
 from connectors.fhir.options import FhirOptions
 from connectors.fhir.presets import Preset
 from connectors.fhir.search import Part, Searching
-from connectors.fhir.server import Query, Server
+from connectors.fhir.server import Query, Server, Sheet
 from connectors.fhir.strategies import Way, choose, ids_of, undeclared
 
 _SKEW = timedelta(minutes=2)
+_SOON = timedelta(days=14)  # in which there is more than one visit, and so a next page
 _NEEDED = ("Patient", "Practitioner", "Location")
 
 
@@ -29,8 +31,13 @@ def advise(options: FhirOptions, preset: Preset) -> Iterator[Finding]:
             yield Finding("error", "no_partition", str(error), error.fix, path="partition")
 
 
-def check(server: Server, options: FhirOptions, preset: Preset, now: datetime) -> Iterator[Finding]:
-    """Yield what is wrong, and how the server will be read; asks a handful of questions."""
+def check(
+    server: Server, options: FhirOptions, preset: Preset, now: datetime, *, clock: datetime
+) -> Iterator[Finding]:
+    """Yield what is wrong, and how the server will be read; asks a handful of questions.
+
+    `clock` is this machine's, whatever `now` is rehearsed.
+    """
     known = Capability()
     try:
         known = declared.ask(server, options)
@@ -47,7 +54,7 @@ def check(server: Server, options: FhirOptions, preset: Preset, now: datetime) -
     for name in undeclared(options, known):
         message = f"the server does not list the search parameter {name}"
         yield Finding("warning", "undeclared_parameter", message, "check params and partition")
-    yield from _skew(server, now)
+    yield from _skew(server, clock)
     yield from _permissions(server)
 
 
@@ -82,15 +89,28 @@ def _appointments(
     part = Part()
     if way.strategy == "partition" and options.partition:
         part = Part(by=options.partition.by, ids=tuple(ids_of(options)[:1]))
-    sheet = server.search(searching.listing(_today(part, way, now)))
+    sheet = server.search(searching.listing(_soon(part, way, now)))
     for remark in sheet.remarks:
         if remark.about:
             names = ", ".join(remark.about)
             message = f"the server ignores the search parameter {names}"
             yield Finding("error", "ignored_parameter", message, "take it out of params")
+    yield from _next_page(server, options, sheet)
 
 
-def _today(part: Part, way: Way, now: datetime) -> Part:
+def _next_page(server: Server, options: FhirOptions, sheet: Sheet) -> Iterator[Finding]:
+    """See whether a next page could be followed, which a read would find out half-way."""
+    rewrite = options.paging.rewrite_links
+    for link in sheet.bundle.links:
+        if link.relation == "next" and link.url:
+            try:
+                followed(link.url, options.base_url, rewrite=rewrite)
+            except NotOurs as error:
+                message = f"{server.client.host}: {error}"
+                yield Finding("error", "next_page", message, "see to it before the first read")
+
+
+def _soon(part: Part, way: Way, now: datetime) -> Part:
     from dataclasses import replace
 
     from connectors.fhir.search import Days
@@ -98,12 +118,12 @@ def _today(part: Part, way: Way, now: datetime) -> Part:
     if not way.by_days:
         return part
     day = now.date()
-    return replace(part, days=Days(day, day + timedelta(days=1), "UTC"))
+    return replace(part, days=Days(day, day + _SOON, "UTC"))
 
 
-def _skew(server: Server, now: datetime) -> Iterator[Finding]:
-    if server.clock and abs(server.clock - now) > _SKEW:
-        minutes = round(abs(server.clock - now) / timedelta(minutes=1))
+def _skew(server: Server, clock: datetime) -> Iterator[Finding]:
+    if server.clock and abs(server.clock - clock) > _SKEW:
+        minutes = round(abs(server.clock - clock) / timedelta(minutes=1))
         message = f"the clocks of {server.client.host} and of this machine differ by {minutes} min"
         yield Finding("warning", "clock_skew", message, "let both be set by a time server (NTP)")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from clinicrelay.contracts import Page, Stretch
+from clinicrelay.contracts import Page, Stretch, Window
 from clinicrelay.http import NotAnswered, Spent, Unwelcome
 from clinicrelay.reach import Reach
 from connectors.fhir.apart import Apart
@@ -49,6 +49,7 @@ class Reading:
     standing: Standing
     now: datetime
     real: datetime  # by the clock of this machine
+    window: Window
     undeclared: Sequence[str] = ()  # parameters that the server does not list
     notes: list[str] = field(default_factory=list)
     covers: list[Stretch] = field(default_factory=list)
@@ -85,7 +86,8 @@ class Reading:
             self.tools.lookups.goes_on(since)
         self.standing = replace(
             self.standing,
-            cycle=known or began(kind, self.now, self._believed(self.tools.server.clock)),
+            cycle=known
+            or began(kind, self.now, self._believed(self.tools.server.clock), self.window),
         )
         spent: Spent | None = None
         try:

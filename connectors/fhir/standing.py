@@ -6,17 +6,18 @@ parts of a listing are done stands beside it, so that a run that is killed costs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from clinicrelay.contracts import Cursor
+from clinicrelay.contracts import Cursor, Window
 from clinicrelay.times import iso
 from connectors.fhir.search import instant
 from connectors.fhir.seen import moment_of
 
 # Beyond this, what was read first is too old to be called read.
-_LONGEST_CYCLE = timedelta(hours=24)
+_LONGEST_CYCLE = timedelta(days=7)
 
 # A listing that could not be finished is tried again after so long, changes being read in between.
 _BEFORE_ANOTHER_TRY = timedelta(hours=1)
@@ -32,7 +33,8 @@ class Cycle:
     `began` is our business time, `clock` the server's own at that moment; `newest` the latest change
     met. `done` are the names of parts that were read; `link` is the next page of part `at`, noted only
     where a run could not finish a single part; `pieced` says that this has happened. `unjudged`: a
-    run was killed before anybody asked what its parts did not name.
+    run was killed before anybody asked what its parts did not name. `window` are the instants that a
+    listing was begun with: by tomorrow's its parts would have other names, and all be read anew.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class Cycle:
     link: str | None = None
     pieced: bool = False
     unjudged: bool = False
+    window: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Standing:
         if cycle:
             told["cycle"] = {name: getattr(cycle, name) for name in Cycle.__slots__}
             told["cycle"]["done"] = list(cycle.done)
+            told["cycle"]["window"] = list(cycle.window)
         return told
 
     def is_due(self, now: datetime, every: timedelta) -> bool:
@@ -90,6 +94,12 @@ class Standing:
         if self.cycle is None or self.cycle.kind != kind:
             return None
         return self.cycle if _within(self.cycle.began, now, _LONGEST_CYCLE) else None
+
+    def window(self, window: Window, now: datetime) -> Window:
+        """Return the window of the listing under way, else the one that is given."""
+        cycle = self.under_way("listing", now)
+        bounds = [moment for text in cycle.window if (moment := moment_of(text))] if cycle else []
+        return Window(*bounds) if len(bounds) == 2 else window
 
     def ended(self, now: datetime, *, whole: bool) -> Standing:
         """Return where the source stands when the cycle has come to its end.
@@ -156,9 +166,10 @@ def standing_of(cursor: Cursor | None, of: str, strategy: str) -> Standing:
     )
 
 
-def began(kind: str, now: datetime, clock: datetime | None) -> Cycle:
+def began(kind: str, now: datetime, clock: datetime | None, window: Window) -> Cycle:
     """Return a read that begins."""
-    return Cycle(kind, iso(now), instant(clock) if clock else None)
+    bounds = (iso(window.start), iso(window.end))
+    return Cycle(kind, iso(now), instant(clock) if clock else None, window=bounds)
 
 
 def _within(text: str | None, now: datetime, length: timedelta) -> bool:

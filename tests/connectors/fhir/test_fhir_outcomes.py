@@ -478,6 +478,17 @@ def test_check_names_what_we_may_not_read(peer: Peer, clinic: Clinic) -> None:
     assert "system/Patient.read" in finding.fix
 
 
+def test_check_notices_a_next_page_that_would_not_be_followed(peer: Peer, clinic: Clinic) -> None:
+    """Behind a proxy the first page comes well, and nothing else would."""
+    peer.fill(3)
+    peer.next_base = "http://inner.example/fhir/r4"
+    [finding] = [one for one in check(clinic) if one.code == "next_page"]
+    assert "inner.example" in finding.message
+    assert finding.severity == "error"
+    told = check(clinic, paging={"rewrite_links": True})
+    assert not [one for one in told if one.severity == "error"]
+
+
 def test_check_notices_clocks_that_differ(peer: Peer, clinic: Clinic) -> None:
     connector = clinic.connector()
     connector.clock = lambda: datetime.now(UTC) + timedelta(minutes=7)

@@ -563,8 +563,8 @@ def test_a_resumed_listing_speaks_only_for_what_it_read_itself(peer: Peer, clini
 def test_a_listing_that_was_cut_off_long_ago_begins_anew(peer: Peer, clinic: Clinic) -> None:
     peer.fill(20)
     cut = clinic.read(**WINDOWED)[:2]
-    clinic.now = NOW + timedelta(days=2)
-    window = Window(WINDOW.start + timedelta(days=2), WINDOW.end)
+    clinic.now = NOW + timedelta(days=8)
+    window = Window(WINDOW.start + timedelta(days=8), WINDOW.end)
     pages = clinic.read(clinic.cursor(cut), window, **WINDOWED)
     first = (pages[-1].covers or ())[0].start
     assert first is not None
@@ -623,6 +623,30 @@ def test_a_small_budget_gets_further_with_each_run(
             break
     assert last.complete
     assert met == {f"A-{n}" for n in range(20)}
+
+
+@pytest.mark.parametrize("strategy", ["partition", "window"])
+def test_a_listing_that_takes_days_comes_to_its_end(
+    peer: Peer, clinic: Clinic, strategy: str
+) -> None:
+    """At midnight the window moves; what was read before it is read, and the rest is next."""
+    ids = [f"p{n:02}" for n in range(40)]
+    for n, one in enumerate(ids):
+        peer.book(f"A-{n}", NOW + timedelta(days=5 + n), patient=one)
+    said: dict[str, Any] = {"strategy": strategy, "slice": "1d"}
+    if strategy == "partition":
+        said["partition"] = {"by": "patient", "ids": ids}
+    cursor, met = None, set[str]()
+    for _ in range(60):
+        clinic.pace = Budget(4)
+        window = Window(clinic.now - timedelta(days=1), clinic.now + timedelta(days=60))
+        pages = clinic.read(cursor, window, **said)
+        cursor, met = clinic.cursor(pages), met | {*clinic.keys(pages)}
+        if not pages[-1].unfinished:
+            break
+        clinic.now += timedelta(hours=3)
+    assert pages[-1].complete
+    assert len(met) == 40
 
 
 def test_a_budget_that_is_too_small_for_a_visit_says_so(peer: Peer, clinic: Clinic) -> None:
