@@ -25,8 +25,10 @@ MIN_GAP = timedelta(hours=3)
 # A reminder days ahead on the morning after a message about the same visit only repeats it. Less
 # than a day, so that who books four days ahead still gets the reminder of the third.
 MIN_GAP_DAYS_AHEAD = timedelta(hours=21)
-# Quiet hours bring a step forward by less than a day, a clock change by two hours at most (Troll).
-_SLACK = timedelta(hours=26)
+# Quiet hours bring a step forward by less than a day, or two where clocks skip the time between them;
+# a clock change by two hours at most (Troll).
+_SLACK = timedelta(hours=50)
+_DAY = timedelta(days=1)
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
 
 
@@ -36,14 +38,22 @@ def quiet_period(
     """Return the beginning and end of the quiet hours that an instant falls into, if it does."""
     if quiet is None or quiet.start == quiet.end:
         return None
-    overnight = timedelta(days=1 if quiet.end < quiet.start else 0)
     today = times.day_of(instant, zone)
-    for first in (today - timedelta(days=1), today):
-        begin = times.at_wall_time(first, quiet.start, zone)
-        end = times.at_wall_time(first + overnight, quiet.end, zone)
+    for first in (today - _DAY, today):
+        begin, end = _night(first, quiet, zone)
         if begin <= instant < end:
-            return begin, end
+            # Where clocks skip what lies between two nights, they are one.
+            before, after = _night(first - _DAY, quiet, zone), _night(first + _DAY, quiet, zone)
+            return (before[0] if before[1] >= begin else begin), (
+                after[1] if after[0] <= end else end
+            )
     return None
+
+
+def _night(first: date, quiet: QuietHours, zone: str) -> tuple[datetime, datetime]:
+    """Return the quiet hours that begin on a day."""
+    last = first + _DAY if quiet.end < quiet.start else first
+    return times.at_wall_time(first, quiet.start, zone), times.at_wall_time(last, quiet.end, zone)
 
 
 def outside_quiet(

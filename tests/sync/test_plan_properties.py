@@ -264,6 +264,9 @@ def test_however_often_and_late_we_look_a_quiet_visit_is_reminded_at_most_once_a
     begins=st.integers(0, 23),
     lasts=st.integers(1, 22),
 )
+@example(  # the two hours between two nights are those that the clock skips
+    start=datetime(2026, 3, 29, 1, 20, tzinfo=UTC), zone="Antarctica/Troll", begins=3, lasts=22
+)
 def test_a_step_is_outside_quiet_hours_useful_and_within_the_horizon(start, zone, begins, lasts):
     clock = datetime(2026, 1, 1, begins)
     quiet = QuietHours(start=clock.time(), end=(clock + timedelta(hours=lasts)).time())
