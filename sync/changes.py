@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from clinicrelay.actions import What
-from clinicrelay.model import Appointment, Practitioner
+from clinicrelay.model import Appointment, Patient, Practitioner
+from clinicrelay.paths import fold
 
 _A_MOVE = timedelta(minutes=1)
 
@@ -26,6 +27,14 @@ def changes(before: Appointment, after: Appointment, *, was_gone: bool = False) 
     if _keys(before) != _keys(after) or _patients(before) != _patients(after):
         found.append(What.REASSIGNED)
     return found or [What.DETAILS]
+
+
+def same_person(before: Patient, after: Patient) -> bool:
+    """Whether two keys are of one patient, as after a merge: the same name, and reached alike."""
+    if not before.name or not after.name or fold(before.name) != fold(after.name):
+        return False
+    phone = before.phone is not None and before.phone == after.phone
+    return phone or (before.email is not None and before.email == after.email)
 
 
 def same_visit(before: Appointment, after: Appointment) -> bool:

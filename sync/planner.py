@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay import times
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
-from clinicrelay.model import Appointment
+from clinicrelay.model import Appointment, Patient
 from sync import gate, outward
+from sync.changes import same_person
 from sync.compose import Fresh, person_of
 from sync.due import (
     digest_due,
@@ -156,6 +157,7 @@ def seen(
     told = dict(_told(visit, known))
     if not told and other is not None:
         told = dict(_told(other, known))
+    _carry_over(visit.visit.patients, past, told)
     return Seen(
         appointment=visit.visit,
         first_seen=_instant(visit.first_seen_at),
@@ -169,6 +171,19 @@ def seen(
         replaces=_key(other),
         live_since=live_since,
     )
+
+
+def _carry_over(patients: Sequence[Patient], past: Sequence[Past], told: dict[str, Told]) -> None:
+    """Let whose record was merged into another know, under its key, what they were told before."""
+    new = [one for one in patients if f"patient/{one.key}" not in told]
+    here = {one.key for one in patients}
+    for before in reversed(past) if new and told else ():
+        for left in wakes.visit_of(before.content).patients:
+            known = told.get(f"patient/{left.key}")
+            for one in new if known and left.key not in here else ():
+                if known and same_person(left, one):
+                    then = Told(known.facts, at=_instant(before.replaced_at))
+                    told.setdefault(f"patient/{one.key}", then)
 
 
 def _key(visit: Woken | None) -> str | None:

@@ -140,6 +140,24 @@ def test_many_changes_in_one_export_are_told_each_to_its_own_patient(known: Line
     assert known.after() == []
 
 
+def test_a_patient_whose_record_was_merged_is_no_new_patient(known: Line) -> None:
+    known.book(2, "2026-12-01 09:00")
+    assert known.after() == [("confirmation", "p2@mail.example")]
+    assert known.quietly("2026-11-28 10:00") == [("reminder", "+4915155500002")]
+    known.change(2, patient_id="P2-survivor", email="")  # named alike, and the same number
+    known.change(1, patient_id="P1-survivor")
+    assert known.after() == []
+    known.change(1, start="2026-12-10 10:00")
+    assert known.after() == [("change", P1[1])]
+    known.change(1, patient_id="P1-again")
+    assert known.after() == []
+
+
+def test_another_patient_of_the_same_name_is_another_patient(known: Line) -> None:
+    known.change(1, patient_id="P99", mobile="+4915155599999", email="p99@mail.example")
+    assert known.after() == [("confirmation", "p99@mail.example")]
+
+
 def test_there_and_back_between_two_runs_is_nothing(known: Line) -> None:
     before = known.state()
     known.change(1, start="2026-12-08 15:15")
