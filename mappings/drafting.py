@@ -47,6 +47,9 @@ _EPOCH = re.compile(r"\d{9,13}")
 _DAY_NAMES = ("date", "day", "datum", "fecha", "data", "jour", "tag")
 _CLOCK_NAMES = ("time", "start", "from", "uhrzeit", "zeit", "hora", "heure", "ora")
 _OTHER_TIMES = ("birth", "dob", "creat", "updat", "modif", "chang", "stamp")
+_HALVES = ("firstname", "lastname")  # a group of words of `patient.name` holds each
+# What may stand in two places, and what the first of them is called among those found.
+_APART = {"start": "date", "patient.name": "first"}
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*|\[0\]", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_][\w.\[\]]*")
 
@@ -105,8 +108,9 @@ def draft(samples: Sequence[Sample]) -> Draft:
     table, unknown = _statuses(statuses)
     served = {name: place.path for name, place in found.items() if name in FIELDS}
     lacking = [name for name in WANTED if not _said(name, served)]
-    if "start" in found and "date" in found:
-        served["start"] = f"{found['date'].path} + {found['start'].path}"
+    for name, other in _APART.items():
+        if name in found and other in found:
+            served[name] = f"{found[other].path} + {found[name].path}"
     return Draft("\n".join(_lines(found, table, unknown)) + "\n", served, lacking, unknown)
 
 
@@ -159,6 +163,7 @@ def _find(places: Sequence[_Place], samples: int) -> dict[str, _Place]:
         best = max(fits, key=lambda place: _rank(name, place, words), default=None)
         if best is not None and _rank(name, best, words) > 0:
             found[name] = best
+    found |= _names_apart(places, found.get("patient.name"), words["patient.name"])
     if "key" not in found and (key := _likely_key(places, found, samples)):
         found["key"] = key
     if "status" not in found and (status := _likely_status(places, found)):
@@ -255,6 +260,24 @@ def _best(
     return best if best is not None and rank(best) else None
 
 
+def _names_apart(
+    places: Sequence[_Place], whole: _Place | None, groups: Sequence[frozenset[str]]
+) -> dict[str, _Place]:
+    """Return where a patient's first and last name stand (`first`, `patient.name`), if apart."""
+    halves = [next(group for group in groups if half in group) for half in _HALVES]
+    if whole is not None and not any(_is_patients(whole, half) for half in halves):
+        return {}
+    first, last = (next((p for p in places if _is_patients(p, half)), None) for half in halves)
+    return {"first": first, "patient.name": last} if first and last else {}
+
+
+def _is_patients(place: _Place, words: frozenset[str]) -> bool:
+    whose = ("", "pat", *_ABOUT["patient"])
+    return place.about in ("", "patient") and any(
+        place.last.removeprefix(whom) in words for whom in whose
+    )
+
+
 def _likely_key(
     places: Sequence[_Place], found: Mapping[str, _Place], samples: int
 ) -> _Place | None:
@@ -313,11 +336,6 @@ def _lines(
 
 def _field(name: str, found: Mapping[str, _Place]) -> str:
     place = found[name]
-    if name == "start" and "date" in found:
-        days = _text(found["date"].path)
-        return (
-            f"{{join: [{days}, {_text(place.path)}], type: datetime, zone: clinic, required: true}}"
-        )
     more = {
         "key": ", required: true",
         "start": ", type: datetime, zone: clinic, required: true",
@@ -325,6 +343,8 @@ def _field(name: str, found: Mapping[str, _Place]) -> str:
         "duration": f", type: minutes{_unit(place)}",
         "modality": ", unknown: default",
     }.get(name, "")
+    if (other := found.get(_APART.get(name, ""))) is not None:
+        return f"{{join: [{_text(other.path)}, {_text(place.path)}]{more}}}"
     return f"{{path: {_text(place.path)}{more}}}"
 
 

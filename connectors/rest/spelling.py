@@ -16,7 +16,7 @@ T = TypeVar("T")
 _MOMENTS = ("window_start", "window_end", "watermark")
 _ZONES = ("clinic", "utc")
 _MEANT = re.compile(rf"\{{({'|'.join(NAMES)})(?::([^{{}}@]*))?(?:@([^{{}}]*))?\}}")
-_LIKELY = re.compile(r"\{\s*([A-Za-z_]{2,20})\s*(?:[:.!@][^{}]*)?\}")
+_LIKELY = re.compile(r"\{\s*([A-Za-z_-]{2,20})\s*(?:[:.!@][^{}]*)?\}")
 # What Python promises of strftime, and what C libraries have known since 1999; no seconds since 1970
 # (%s), as they would be told by this machine's zone.
 _DIRECTIVE = re.compile(r"%%|%-?[aAbBcdeDfFGHIjmMpRSTuUVwWxXyYzZ]")

@@ -81,11 +81,17 @@ class Sql(Connector):
     def advise(self) -> Iterator[Finding]:
         if self.options.query is None:
             yield Finding("error", "no_query", _NO_QUERY, self._probe())
-        elif self.options.key is None:
+            return
+        try:
+            self.approved()
+        except Refused as error:
+            yield Finding("error", "refused_query", str(error), error.fix)
+        if self.options.key is None:
             message = (
                 "key does not say which column names a visit: deletions take two reads to prove"
             )
-            yield Finding("warning", "no_key", message, "add key: appointment_id", path="key")
+            fix = "add key: and the column's name, such as appointment_id"
+            yield Finding("warning", "no_key", message, fix)
 
     def check(self) -> Iterator[Finding]:
         from connectors.sql.account import findings

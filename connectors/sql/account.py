@@ -30,10 +30,8 @@ def findings(source: Sql) -> Iterator[Finding]:
     try:
         yield from _of_clock(source)
         yield from _of_account(source.server, source.options.query)
-        if source.options.query is None:
-            yield from source.advise()
-            return
-        yield from _of_query(source)
+        if source.options.query is not None:
+            yield from _of_query(source)
     except (TryLater, Refused) as error:
         yield _error("unreadable_source", error)
     finally:
@@ -84,4 +82,3 @@ def _of_query(source: Sql) -> Iterator[Finding]:
             yield Finding(
                 "warning", "no_column", lacking, "add the column to the query, if there is one"
             )
-    yield from source.advise()

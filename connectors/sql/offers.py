@@ -30,14 +30,29 @@ _KEYS = (
 _STARTS = (
     *("appointmentdate", "start", "startsat", "startdatetime", "starttime", "aptdatetime"),
     *("scheduledat", "pceventdate", "date"),
+    *("beginn", "datum", "termindatum", "fecha", "fechacita", "fechahora", "dataora", "dateheure"),
 )
 _WRITTEN = (
     *("updatedat", "datemodified", "modifiedat", "lastmodified", "updated", "changedat"),
     *("datetstamp", "lastupdated", "modified", "datechanged", "lastupdate", "updatedon"),
     *("modifiedon", "changed"),
 )
-_STATUS = ("status", "state", "apptstatus", "aptstatus", "pcapptstatus", "estado", "statut")
-_PEOPLE = ("patientid", "patnum", "patient", "patientname", "pid", "pcpid", "clientid")
+# What is in the name of such a column elsewhere: `geaendert_am`, `fecha_modificacion`.
+_WRITTEN_WITHIN = (
+    *("updat", "modif", "chang", "geandert", "geaendert", "anderung", "aenderung", "actualiz"),
+    *("atualiz", "aktualis", "aktualiz", "misajour", "wijzig", "zmian", "zmieni", "modyf"),
+    *("aggiorn", "altera", "guncel", "degist"),
+)
+# What a number is called that stands beside the name of a table: `termin_nr`, `id_cita`.
+_NUMBERS = ("id", "nr", "no", "num", "number", "nummer", "numero", "key", "uuid")
+_STATUS = (
+    *("status", "state", "apptstatus", "aptstatus", "pcapptstatus", "estado", "statut"),
+    *("statusid", "statuscode", "stato"),
+)
+_PEOPLE = (
+    *("patientid", "patnum", "patient", "patientname", "pid", "pcpid", "clientid"),
+    *("patientnr", "patnr", "patientenid", "pacienteid", "idpaciente", "idpatient", "idpaziente"),
+)
 # Systems that have a page of their own: a table, folded, a column that it has, the page and the mapping
 # that understands the table as it is.
 _KNOWN = (
@@ -48,13 +63,16 @@ _KNOWN = (
 
 
 class Guess(NamedTuple):
-    """A table, how much it looks like appointments, and which columns are what."""
+    """A table, how much it looks like appointments, and which columns are what.
+
+    `cursors` may all say when a row was last written, the likeliest first.
+    """
 
     table: Table
     score: int
     key: str | None
     start: str | None
-    cursor: str | None
+    cursors: Sequence[str]
 
 
 def offers_of(server: Server) -> Iterator[Offer]:
@@ -95,8 +113,8 @@ def offer_of_query(
     if options.key is None and one.key:
         settings["key"] = one.key
     by_days = {"window_start", "window_end"} & bind_names(options.query or "")
-    if not options.cursor and not by_days and one.cursor and _tells_time(samples, one.cursor):
-        settings["cursor"] = one.cursor
+    if not options.cursor and not by_days and (cursor := _cursor(one, samples)):
+        settings["cursor"] = cursor
     notes = [] if samples else ["it gives no rows now: a draft needs some"]
     return Offer("the query in the settings", settings, samples, notes)
 
@@ -105,30 +123,51 @@ def guess(table: Table) -> Guess:
     """Judge a table by its name and those of its columns."""
     columns = table.columns
     folded = {fold(name): name for name in columns}
-    key, start, cursor = (_first(folded, names) for names in (_KEYS, _STARTS, _WRITTEN))
+    start = _first(folded, _STARTS)
     name = fold(table.parts[-1]) if table.parts else ""
+    key = _first(folded, _KEYS) or _numbered(folded, name)
     score = 4 * (name in _TABLES) + 2 * any(word in name for word in _TABLES if len(word) > 3)
     score += 2 * bool(start) + 2 * bool(_first(folded, _PEOPLE)) + bool(_first(folded, _STATUS))
     if _known(table):
         score += 10
     told = score if (start or name in _TABLES or score > 9) else 0
-    return Guess(table, told, key or (columns[0] if start else None), start, cursor)
+    return Guess(table, told, key or (columns[0] if start else None), start, _written(folded))
 
 
 def _first(folded: Mapping[str, str], names: Sequence[str]) -> str | None:
     return next((folded[name] for name in names if name in folded), None)
 
 
+def _numbered(folded: Mapping[str, str], table: str) -> str | None:
+    """Return the column that numbers the rows of a table, by the table's name in its own."""
+    for name, column in folded.items():
+        for word in _NUMBERS:
+            rests = {name.removesuffix(word), name.removeprefix(word)} - {name}
+            if any(len(rest) > 3 and (rest in _TABLES or table.startswith(rest)) for rest in rests):
+                return column
+    return None
+
+
+def _written(folded: Mapping[str, str]) -> Sequence[str]:
+    within = (name for name in folded if any(word in name for word in _WRITTEN_WITHIN))
+    names = dict.fromkeys((*(name for name in _WRITTEN if name in folded), *within))
+    return [folded[name] for name in names]
+
+
+def _cursor(one: Guess, samples: Sequence[Mapping[str, str]]) -> str | None:
+    return next((column for column in one.cursors if _tells_time(samples, column)), None)
+
+
 def _offer(server: Server, one: Guess) -> Offer:
     query = _query(server, one.table)
     samples = _samples(server, server.few(query, _SAMPLES))
-    cursor = one.cursor if one.cursor and _tells_time(samples, one.cursor) else None
+    cursor = _cursor(one, samples)
     settings: dict[str, Any] = {"query": query, "strategy": "cursor" if cursor else "snapshot"}
     settings |= {"cursor": cursor} if cursor else {}
     settings |= {"key": one.key} if one.key else {}
     page, mapping = _known(one.table) or ("", None)
     notes = [f"this is a system that is known: docs/howto/{page}.md has its query"] if page else []
-    return Offer(one.table.name, settings, samples, [*notes, *_notes(one)], mapping)
+    return Offer(one.table.name, settings, samples, [*notes, *_notes(one.key, cursor)], mapping)
 
 
 def _known(table: Table) -> tuple[str, str | None] | None:
@@ -166,16 +205,17 @@ def _samples(server: Server, query: str) -> list[dict[str, str]]:
 
 
 def _tells_time(samples: Sequence[Mapping[str, str]], column: str) -> bool:
+    """Whether a column holds times; of an empty one only a plain name (no `changed_by`) says so."""
     told = [sample[column] for sample in samples if sample.get(column)]
-    return all(moment(text) for text in told)
+    return all(moment(text) for text in told) and bool(told or fold(column) in _WRITTEN)
 
 
-def _notes(one: Guess) -> list[str]:
+def _notes(key: str | None, cursor: str | None) -> list[str]:
     notes = []
-    if one.cursor:
-        notes.append(f"{one.cursor} seems to say when a row was last written")
+    if cursor:
+        notes.append(f"{cursor} seems to say when a row was last written")
     else:
         notes.append("no column says when a row was last written: every row is read and compared")
-    if one.key:
-        notes.append(f"{one.key} is taken for what names a visit for ever; look whether that is so")
+    if key:
+        notes.append(f"{key} is taken for what names a visit for ever; look whether that is so")
     return notes

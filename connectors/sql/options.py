@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from clinicrelay.settings.values import Section, SomeTime, Whole, Zone, wrong
+from clinicrelay.settings.values import Section, SomeTime, Whole, Zone, read_zone, wrong
 from connectors.sql.cells import text_of
 from connectors.sql.query import BadQuery, bind_names, tidied
 from connectors.sql.url import read_url
@@ -36,7 +36,14 @@ def _strategy(value: Any) -> Any:
 
 
 Word: TypeAlias = str | int
-ColumnZone: TypeAlias = Literal["clinic", "utc"] | Zone
+
+
+def _column_zone(value: Any) -> Any:
+    """Say of a zone that does not exist which was meant, not that it is no word of ours."""
+    return read_zone(value) if isinstance(value, str) and value not in ("clinic", "utc") else value
+
+
+ColumnZone: TypeAlias = Annotated[Literal["clinic", "utc"] | Zone, BeforeValidator(_column_zone)]
 
 
 class SqlOptions(Section):

@@ -121,3 +121,26 @@ def test_whatever_is_in_the_records_the_draft_is_a_mapping(
     folder = tmp_path_factory.mktemp("draft")
     (folder / "m.yaml").write_text(draft(samples).text, encoding="utf-8")
     assert mappings.load("m.yaml", folder).fields
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"nachname": "Sample", "vorname": "Ada"},
+        {"arzt_name": "Quill", "patient_nachname": "Sample", "patient_vorname": "Ada"},
+        {"nombre": "Ada", "apellidos": "Sample"},
+        {"client": {"first_name": "Ada", "last_name": "Sample"}, "doctor": {"first_name": "Nora"}},
+    ],
+    ids=str,
+)
+def test_a_name_in_two_places_is_joined(tmp_path: Path, said: dict[str, Any]) -> None:
+    record = {"id": 7, "start": "2026-12-01 09:30", "status": "booked", "patient_id": 5, **said}
+    visit = understood(draft([record]), tmp_path, record)
+    assert [patient.name for patient in visit.patients] == ["Ada Sample"]
+
+
+def test_a_name_in_one_place_is_left_whole(tmp_path: Path) -> None:
+    record = {"id": 7, "start": "2026-12-01 09:30", "status": "booked", "patient_id": 5}
+    record |= {"patient_name": "Ada Sample", "first_name": "Nora", "last_name": "Quill"}
+    visit = understood(draft([record]), tmp_path, record)
+    assert [patient.name for patient in visit.patients] == ["Ada Sample"]

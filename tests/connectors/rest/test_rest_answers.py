@@ -997,7 +997,9 @@ def test_a_way_to_one_visit_that_leads_nowhere_is_told_before_it_deletes(api: An
     assert [code for code, _ in findings(api)] == ["not_by_id"]
 
 
-@pytest.mark.parametrize("text", ["{windw_start}", "{ window_start }", "{Window_Start:date}"])
+@pytest.mark.parametrize(
+    "text", ["{windw_start}", "{ window_start }", "{Window_Start:date}", "{window-start}"]
+)
 def test_a_misspelt_placeholder_is_advised_against(text: str, api: Any) -> None:
     api.settings(request={"path": "/b", "params": {"from": text, "x": "{{ y }}"}})
     (finding,) = api.connector().advise()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from clinicrelay.contracts import Columns
 from clinicrelay.errors import Refused
@@ -58,6 +59,15 @@ def test_sqlite_takes_no_missing_column_for_a_text(sqlite_clinic: Any) -> None:
     sqlite_clinic.run("ALTER TABLE appointments RENAME COLUMN updated_at TO written")
     with pytest.raises(Refused):
         sqlite_clinic.read(first.cursor, **how)
+
+
+def test_a_zone_that_does_not_exist_is_named_with_the_one_that_was_meant(
+    sqlite_clinic: Any,
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        sqlite_clinic.connector(zones={"appointment_date": "Europe/Berln"})
+    (wrong,) = error.value.errors()
+    assert "'Europe/Berln' is not an IANA time zone" in wrong["msg"]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,45 @@ def test_probe_offers_the_table_of_appointments_first(clinic: Any) -> None:
     assert len(read.records) == 9
 
 
+ABROAD = (
+    ("termine", "termin_nr", "datum", "geaendert_am"),
+    ("v_terminliste", "termin_nr", "datum", "letzte_aenderung"),
+    ("citas", "id_cita", "fecha", "fecha_modificacion"),
+    ("appuntamenti_citas", "id", "data_ora", "data_modifica"),
+)
+
+
+@pytest.mark.parametrize(("table", "key", "start", "written"), ABROAD)
+def test_key_and_time_of_writing_are_found_in_other_languages(
+    clinic: Any, table: str, key: str, start: str, written: str
+) -> None:
+    moment = "TIMESTAMP" if clinic.kind == "postgresql" else "DATETIME"
+    clinic.run(
+        f"CREATE TABLE {table} (raum INTEGER, {key} INTEGER, {start} VARCHAR(20), {written} {moment})"
+    )
+    clinic.run(f"INSERT INTO {table} SELECT 3, 7, '2026-12-01 09:30', '2026-11-20 10:00:00'")
+    (found,) = offers(clinic)
+    assert (found.settings["key"], found.settings["cursor"]) == (key, written)
+    assert [record.key for record in clinic.read(**found.settings).records] == ["7"]
+
+
+def test_who_changed_a_row_is_not_taken_for_when(sqlite_clinic: Any) -> None:
+    sqlite_clinic.run(
+        "CREATE TABLE termine (termin_nr INTEGER, datum TEXT, changed_by TEXT, geaendert_am TEXT)"
+    )
+    sqlite_clinic.run("INSERT INTO termine VALUES (7, '2026-12-01', NULL, '2026-11-20 10:00:00')")
+    (found,) = offers(sqlite_clinic)
+    assert found.settings["cursor"] == "geaendert_am"
+
+
+def test_what_has_no_time_of_writing_is_said_to_have_none(sqlite_clinic: Any) -> None:
+    sqlite_clinic.run("CREATE TABLE visits (visit_id INTEGER, start_time TEXT, updated_at TEXT)")
+    sqlite_clinic.run("INSERT INTO visits VALUES (7, '2026-12-01 09:30', 'yes')")
+    (found,) = offers(sqlite_clinic)
+    assert "cursor" not in found.settings
+    assert not any("updated_at seems to say" in note for note in found.notes)
+
+
 def test_a_view_that_does_not_work_is_told_last_with_its_reason(clinic: Any) -> None:
     clinic.open()
     clinic.book(1)

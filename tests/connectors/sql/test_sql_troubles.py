@@ -166,6 +166,25 @@ def test_without_a_query_it_is_said_what_to_do(sqlite_clinic: Any) -> None:
     assert "clinicrelay probe test" in advice.fix
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["WITH d AS (DELETE FROM a RETURNING *) SELECT * FROM d", "SELECT writefile('a', 'b') AS id"],
+)
+def test_a_query_that_would_be_refused_is_told_without_connecting(
+    sqlite_clinic: Any, query: str
+) -> None:
+    (advice,) = sqlite_clinic.connector(query=query, key="id").advise()
+    assert (advice.severity, advice.code) == ("error", "refused_query")
+    assert advice.fix
+
+
+def test_a_missing_key_is_told_once_and_where(sqlite_clinic: Any) -> None:
+    sqlite_clinic.open()
+    source = sqlite_clinic.connector(key=None)
+    told = [finding for finding in (*source.advise(), *source.check()) if finding.code == "no_key"]
+    assert [finding.path for finding in told] == [""]  # so that `check` names the source
+
+
 # --- check -----------------------------------------------------------------------------------------
 
 
