@@ -114,13 +114,10 @@ def _looked_at(call: Call, loaded: Loaded, *, connect: bool, secrets: bool) -> C
     with _opened(call, loaded if secrets else _storeless(loaded)) as at_work:
         at_work.dry = False  # the real plugins are to be asked: a check changes nothing anyway
         at_work.watched = False  # and waits for no file to settle
-        mappings = list(_mappings(at_work, loaded.opaque))
-        found += [
-            *mappings,
-            *(() if "templates" in loaded.opaque else _texts(at_work, loaded.file)),
-        ]
-        if secrets and not any(finding.severity == "error" for finding in mappings):
-            found += _plugins(at_work, samples, connect=connect)
+        found += _mappings(at_work, loaded.opaque, loaded.file)
+        found += () if "templates" in loaded.opaque else _texts(at_work, loaded.file)
+        if secrets:
+            found += _plugins(at_work, samples, loaded.file, connect=connect)
         first = headline(at_work) if secrets else f"Settings: {loaded.file}"
     return Checked(first, found, samples)
 
@@ -143,7 +140,7 @@ def _opened(call: Call, loaded: Loaded) -> AbstractContextManager[Clinic]:
 # --- mappings and texts --------------------------------------------------------------------------
 
 
-def _mappings(at_work: Clinic, opaque: frozenset[str]) -> Iterator[Finding]:
+def _mappings(at_work: Clinic, opaque: frozenset[str], file: Path) -> Iterator[Finding]:
     from clinicrelay import plugins
 
     checked = set()
@@ -153,13 +150,10 @@ def _mappings(at_work: Clinic, opaque: frozenset[str]) -> Iterator[Finding]:
         plugin: Any = plugins.find("connectors", source.type)
         mapping = source.mapping or plugin.mapping
         if mapping is None:
-            yield Finding(
-                "error",
-                "no_mapping",
-                f"{name} names no mapping, and {source.type} has none of its own",
-                f"write mapping: NAME under sources.{name}",
-                path=f"sources.{name}.mapping",
-            )
+            message = f"{name} names no mapping, and {source.type} has none of its own"
+            fix = f"write mapping: NAME under sources.{name}"
+            lacking = Finding("error", "no_mapping", message, fix, path="mapping")
+            yield from _placed(f"sources.{name}", [lacking], file)
         elif mapping not in checked:
             checked.add(mapping)
             yield from _mapping(at_work, name, mapping)
@@ -199,27 +193,35 @@ def _texts(at_work: Clinic, settings: Path) -> Iterator[Finding]:
 # --- plugins -------------------------------------------------------------------------------------
 
 
-def _plugins(at_work: Clinic, samples: dict[str, Sample], *, connect: bool) -> Iterator[Finding]:
+def _plugins(
+    at_work: Clinic, samples: dict[str, Sample], file: Path, *, connect: bool
+) -> Iterator[Finding]:
     """Yield what plugins find wrong; what sources show goes into `samples`."""
     settings = at_work.settings
     for name in settings.sources:
-        yield from _placed(f"sources.{name}", _source(at_work, name, samples, connect=connect))
+        yield from _placed(
+            f"sources.{name}", _source(at_work, name, samples, connect=connect), file
+        )
     for name in settings.calendars:
         calendar = at_work.calendar(name)
         if connect or _is_here(calendar):
-            yield from _placed(f"calendars.{name}", calendar.check())
+            yield from _placed(f"calendars.{name}", calendar.check(), file)
     for name in settings.notifiers:
         notifier = at_work.notifier(name)
-        yield from _placed(f"notifiers.{name}", notifier.advise())
+        yield from _placed(f"notifiers.{name}", notifier.advise(), file)
         if connect or _is_here(notifier):
-            yield from _placed(f"notifiers.{name}", notifier.check())
+            yield from _placed(f"notifiers.{name}", notifier.check(), file)
 
 
 def _source(
     at_work: Clinic, name: str, samples: dict[str, Sample], *, connect: bool
 ) -> Iterator[Finding]:
     """Ask a source's connector; a source that answers is also asked for a few records."""
-    connector, mapper = at_work.source(name)
+    mapper: Mapper | None = None
+    try:
+        connector, mapper = at_work.source(name)
+    except (SettingsError, Refused):  # what is wrong with its mapping is told already
+        connector = at_work.connector(name)
     try:
         unwise = [*connector.advise()]
         yield from unwise
@@ -227,7 +229,8 @@ def _source(
             return
         found = [*connector.check()]
         yield from found
-        if not any(finding.severity == "error" for finding in found) and connector.waiting():
+        wrong = any(finding.severity == "error" for finding in found)
+        if mapper and not wrong and connector.waiting():
             yield from _sample(at_work, name, connector, mapper, samples)
     finally:
         connector.close()
@@ -245,7 +248,8 @@ def _sample(
         return
     for reason, number in sorted(found.reasons.items()):
         message = f"{number} of {found.looked_at} sample records are not understood: {reason}"
-        yield Finding("warning", "not_understood", message, "clinicrelay map shows them one by one")
+        fix = f"clinicrelay sync {name} sets such records aside, and quarantine list shows them"
+        yield Finding("warning", "not_understood", message, fix)
 
 
 def _is_here(plugin: Calendar | Notifier) -> bool:
@@ -253,12 +257,20 @@ def _is_here(plugin: Calendar | Notifier) -> bool:
     return not plugin.connects and not plugin.outside
 
 
-def _placed(path: str, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield what a plugin finds wrong, at its place in the settings."""
+def _placed(path: str, findings: Iterable[Finding], file: Path) -> Iterator[Finding]:
+    """Yield what a plugin finds wrong, at its place in the settings: the option, else the plugin."""
     from msgspec.structs import replace
 
+    from clinicrelay.settings.tree import placed
+
     for finding in findings:
-        yield finding if finding.path else replace(finding, path=path)
+        inside = finding.path.removeprefix(path).lstrip(".")
+        option = placed(replace(finding, path=f"{path}.{inside}" if inside else path), file)
+        if option.file:
+            yield option
+        else:  # what is missing stands on no line; its plugin does
+            plugin = placed(replace(finding, path=path), file)
+            yield replace(plugin, path=option.path)
 
 
 # --- telling -------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ class SourceRun:
     skipped: int = 0
     changes: Counter[str] = field(default_factory=Counter)
     complete: bool | None = None
+    unfinished: bool = False  # the next run goes on with the same read
     notes: list[str] = field(default_factory=list)
     holds: list[dict[str, Any]] = field(default_factory=list)
     people: set[int] = field(default_factory=set)

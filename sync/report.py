@@ -18,13 +18,15 @@ DONE, BUG, SETTINGS, NEEDS_PERSON, HELD, TRY_AGAIN = 0, 1, 2, 3, 4, 75
 @dataclass(slots=True)
 class SourceReport:
     """What became of one source. `idle` is why there was nothing to read; `skipped` are the records
-    that the mapping passes over, such as breaks.
+    that the mapping passes over, such as breaks. `unfinished`: its budget is spent, and the next run
+    goes on with the same read.
 
     `bug` is a mistake of ours that ended its read: what it had kept is kept, and the others go on.
     """
 
     state: str
     strategy: str | None = None
+    unfinished: bool = False
     read: int = 0
     kept: int = 0
     unchanged: int = 0
@@ -72,10 +74,8 @@ class RunReport:
             return TRY_AGAIN
         if self.open_holds:
             return HELD
-        return NEEDS_PERSON if self._needs_a_person(states) else DONE
-
-    def _needs_a_person(self, states: set[str]) -> bool:
-        return bool(states & {"failed", "partial"} or self.needs or self.messages.failed)
+        failed = "failed" in states or self.needs or self.messages.failed
+        return NEEDS_PERSON if failed else DONE
 
     @property
     def bugs(self) -> list[Exception]:
@@ -97,7 +97,7 @@ class RunReport:
                 yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
             if one.error:
                 yield Need(f"{name} could not be read", one.fix)
-            elif one.state == "partial":
+            elif one.state == "partial" and not one.unfinished:
                 yield Need(f"{name} was not read to its end", "clinicrelay status")
         for name, barred in sorted(self.messages.barred.items()):
             if barred.needs_person:

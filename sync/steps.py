@@ -102,7 +102,7 @@ def _read_to_its_end(clinic: Clinic, source: SourceRun) -> SourceReport:
         keep.end_read(source, answers, page, limits=limits, zone=clinic.zone)
     read_anything = False
     for reading, page in pulling.pull(source, clinic.window(source.name)):
-        read_anything = True
+        read_anything, source.unfinished = True, page.unfinished
         absence.ask_by_key(source, reading, page, limits=limits, zone=clinic.zone)
         keep.end_read(source, reading, page, limits=limits, zone=clinic.zone)
     return _report(source, read_anything)
@@ -128,6 +128,7 @@ def _report(source: SourceRun, read_anything: bool) -> SourceReport:
     return SourceReport(
         state="held" if source.holds else state,
         strategy=source.connector.strategy,
+        unfinished=source.unfinished,
         read=source.read,
         kept=source.read - source.set_aside - source.skipped,
         unchanged=source.unchanged,

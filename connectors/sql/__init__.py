@@ -85,7 +85,7 @@ class Sql(Connector):
         try:
             self.approved()
         except Refused as error:
-            yield Finding("error", "refused_query", str(error), error.fix)
+            yield Finding("error", "refused_query", str(error), error.fix, path="query")
         if self.options.key is None:
             message = (
                 "key does not say which column names a visit: deletions take two reads to prove"

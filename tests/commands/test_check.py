@@ -131,3 +131,39 @@ def test_without_secrets_nothing_can_be_connected_to(desk: Any) -> None:
 
     assert ran.code == 2
     assert "without secrets" in ran.err
+
+
+SOURCES_THAT_ARE_WRONG = """
+version: 1
+clinic: {id: riverside, name: Riverside, timezone: Europe/Berlin, country: DE, language: de}
+sources:
+  pms:
+    type: rest
+    base_url: http://127.0.0.1:9
+    request: {path: /visits}
+    key: id
+  billing:
+    type: sql
+    url: sqlite:///practice.db
+    query: SELECT * FROM visits FOR UPDATE
+    mapping: reception_sql
+  empty:
+    type: sql
+    url: sqlite:///practice.db
+    mapping: reception_sql
+notifiers:
+  outbox: {type: outbox}
+"""
+
+
+def test_one_source_without_a_mapping_hides_no_other_s_mistakes(desk: Any) -> None:
+    desk.settings.write_text(SOURCES_THAT_ARE_WRONG.lstrip())
+    ran = desk.run("check", "--json", now=None)
+    errors = [one for one in json.loads(ran.out)["findings"] if one["severity"] == "error"]
+    found = {one["path"]: one["line"] for one in errors}
+
+    assert ran.code == 2
+    assert {name.split(".")[1] for name in found} == {"pms", "billing", "empty"}
+    # The option that is wrong, and of one that is missing the source that lacks it.
+    assert found["sources.billing.query"] == 12
+    assert (found["sources.pms.mapping"], found["sources.empty"]) == (5, 15)

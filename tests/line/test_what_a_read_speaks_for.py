@@ -286,7 +286,7 @@ def test_a_visit_that_could_not_be_asked_about_is_asked_about_first_the_next_tim
     assert book.asked == [["103"]]
     assert is_gone(line, "103")
     assert report.sources["ehr"].changes == {"gone": 1}
-    assert report.exit == NEEDS_PERSON  # as the read was not finished, and nothing is held
+    assert report.exit == DONE  # nothing is held
     book.asked.clear()
     line.sync()
     assert book.asked == []
@@ -358,3 +358,16 @@ def test_what_another_mapping_lets_through_is_told_to_nobody(
     assert "ehr/900" in line.visits()
     line.book("901", "2026-12-09 15:00", service="group course")
     assert line.quietly() == [("confirmation", "p901@mail.example")]
+
+
+def test_a_budget_that_is_used_up_needs_nobody(line: Line, book: Book) -> None:
+    """An import of several days would wake somebody at each run of it."""
+    book.complete, book.covers, book.unfinished = False, [], True
+    report = line.sync()
+    assert (report.sources["ehr"].state, report.exit, report.needs) == ("partial", DONE, [])
+    book.unfinished = False
+    report = line.sync()
+    assert (report.exit, [need.what for need in report.needs]) == (
+        NEEDS_PERSON,
+        ["ehr was not read to its end"],
+    )
