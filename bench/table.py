@@ -39,7 +39,7 @@ def write(name: str, lines: Iterable[Line], rounds: int) -> None:
     head = ["| what | beside | measured | limit |", "| --- | --- | --- | --- |"]
     text = "\n".join([f"Median of {rounds} rounds, {when}.", "", *head, *rows])
     place = re.compile(rf"(?<=<!-- measured: {name} -->\n).*?(?=\n## |\Z)", re.DOTALL)
-    page, places = place.subn(lambda _: f"\n{text}\n", PAGE.read_text(encoding="utf-8"))
+    page, places = place.subn(lambda _: f"\n{text}\n", PAGE.read_text(encoding="utf-8"), count=1)
     if not places:
         raise SystemExit(f"{PAGE} has no place for this: <!-- measured: {name} -->")
     PAGE.write_text(page, encoding="utf-8")

@@ -19,7 +19,7 @@ from connectors.fhir.lookups import Lookups
 from connectors.fhir.resources import head_of
 from connectors.fhir.seen import Seen, moment_of
 from connectors.fhir.server import Sheet
-from connectors.fhir.visit import Reader, mark_of
+from connectors.fhir.visit import Reader
 
 # What a record always has, in this order; of a deletion no more is known than which visit it was.
 KEYS = (
@@ -55,13 +55,12 @@ _SHOWN = 20_000  # characters of what could not be read
 
 
 class Version(Struct, frozen=True, gc=False):
-    """One appointment as a page has it; without `raw` it was deleted. `mark` is its content's."""
+    """One appointment as a page has it; without `raw` it was deleted."""
 
     key: str
     raw: Raw | None
     updated: str | None
     changed: datetime | None = None
-    mark: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -76,10 +75,10 @@ def sort(sheet: Sheet, seen: Seen, found: Found) -> Sorted:
     """Tell visits from what they refer to, which goes to `found`; what is no news is left out."""
     done, undated = Sorted(), _undated(sheet)
     for at, entry in enumerate(sheet.bundle.entries):
-        mode = entry.mode
+        mode = entry.search.mode if entry.search is not None else None
         if mode == "outcome" or (mode == "include" and found.has_met(entry)):
             continue
-        if entry.request and entry.method == "DELETE" and (key := _deleted(entry)):
+        if entry.request is not None and entry.method == "DELETE" and (key := _deleted(entry)):
             changed = moment_of(entry.changed) or undated.get(at)
             _keep(key, None, entry.changed, changed, done, seen)
         elif entry.resource:
@@ -153,10 +152,10 @@ def _keep(
     done: Sorted,
     seen: Seen,
 ) -> None:
-    mark = mark_of(raw or b"deleted")
+    mark = hash(bytes(raw)) if raw is not None else 0  # it need not outlive this read
     if seen.is_news(key, changed, mark):
         done.visits.pop(key, None)
-        done.visits[key] = Version(key, raw, updated, changed, mark)
+        done.visits[key] = Version(key, raw, updated, changed)
 
 
 def _deleted(entry: Entry) -> str | None:
@@ -222,10 +221,7 @@ def _unmade(
 
 
 def _digests(versions: Sequence[Version], reader: Reader) -> list[bytes]:
-    return [
-        _gone_digest(one) if one.raw is None else reader.digest(one.raw, one.mark)
-        for one in versions
-    ]
+    return [_gone_digest(one) if one.raw is None else reader.digest(one.raw) for one in versions]
 
 
 def record(key: str, raw: Raw | None, reader: Reader, digest: bytes) -> Record:

@@ -243,21 +243,20 @@ class Found:
 
     def digests(self, appointment_raw: Raw | bytes) -> bytes:
         """Return the digests of all that an appointment leads to, one after the other."""
-        parts: list[bytes] = []
-        self._collect(self._keys_in(appointment_raw), parts, MOST_HOPS)
-        return b"".join(parts)
+        return b"".join(self._digests(self._keys_in(appointment_raw), MOST_HOPS))
 
-    def _collect(self, keys: Iterable[str], parts: list[bytes], hops: int) -> None:
-        met = self._met
+    def _digests(self, keys: Iterable[str], hops: int) -> list[bytes]:
+        parts: list[bytes] = []
         for key in keys:
-            one = met.get(key)
+            one = self._met.get(key)
             if one is None:
                 parts.append(_NOBODY)
                 self.lacking = self.lacking or self._may_be_asked_for(key)
             else:
                 parts.append(one.digest)
                 if one.leads and hops:
-                    self._collect(one.leads, parts, hops - 1)
+                    parts += self._digests(one.leads, hops - 1)
+        return parts
 
 
 def opaque(text: str) -> str:

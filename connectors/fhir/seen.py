@@ -15,13 +15,13 @@ class Seen:
     """Remembers a few bytes of each appointment, however long the read is."""
 
     def __init__(self) -> None:
-        self._met: dict[str, tuple[float, bytes]] = {}
+        self._met: dict[str, tuple[float, int]] = {}
         self.newest: datetime | None = None
 
     def __len__(self) -> int:
         return len(self._met)
 
-    def is_news(self, key: str, changed: datetime | None, mark: bytes) -> bool:
+    def is_news(self, key: str, changed: datetime | None, mark: int) -> bool:
         """Whether this version is to be given on: of two the one changed later, else that met later.
 
         The same version again, by the mark of its content, is no news.

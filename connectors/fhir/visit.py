@@ -74,13 +74,11 @@ class Reader:
             msgspec.json.encode(how, order="deterministic"), digest_size=16
         ).digest()
 
-    def digest(self, raw: Raw | bytes, mark: bytes | None = None) -> bytes:
-        """Return 16 bytes over an appointment, all it refers to, and how it is read.
-
-        `mark` is what `mark_of` says of it, where somebody knows that already.
-        """
-        said = self._how + (mark or mark_of(raw)) + self._found.digests(raw)
-        return blake2b(said, digest_size=16).digest()
+    def digest(self, raw: Raw | bytes) -> bytes:
+        """Return 16 bytes over an appointment, all it refers to, and how it is read."""
+        made = blake2b(raw, digest_size=16)
+        made.update(self._how + self._found.digests(raw))
+        return made.digest()
 
     def record(self, raw: Raw | bytes, *, place: str, digest: bytes) -> Record:
         """Return the record of an appointment. Raises BadRecord for what can be no visit at all."""
@@ -143,11 +141,6 @@ class Reader:
                 if own := self._own_words.get(fold(word)):
                     return own
         return self._statuses.get(status, status) if status else None
-
-
-def mark_of(raw: Raw | bytes) -> bytes:
-    """Return 16 bytes over a resource as it came."""
-    return blake2b(raw, digest_size=16).digest()
 
 
 def _appointment(raw: Raw | bytes) -> Appointment:

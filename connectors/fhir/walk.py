@@ -119,12 +119,14 @@ class Walk:
     def _count(self, sheet: Sheet) -> None:
         """Note whether a page brings anything that is new to this walk."""
         before = len(self._ids)
-        # A version of its own in a history; what has no address counts by what it says.
-        self._ids.update(
-            hash((one.full_url, one.request, bytes(memoryview(one.resource)[:400])))
-            for one in sheet.bundle.entries
-            if one.search is None or one.search.mode != "outcome"
-        )
+        for one in sheet.bundle.entries:
+            mode = one.search.mode if one.search is not None else None
+            if mode == "include" and one.full_url:
+                self._ids.add(hash(one.full_url))
+            elif mode != "outcome":
+                # A version of its own in a history; what has no address counts by what it says.
+                start = bytes(memoryview(one.resource)[:400])
+                self._ids.add(hash((one.full_url, one.request, start)))
         self._without_news = 0 if len(self._ids) > before else self._without_news + 1
 
     def _next(self, sheet: Sheet) -> str | None:
