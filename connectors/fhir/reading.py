@@ -59,6 +59,7 @@ class Reading:
     _seen: Seen = field(default_factory=Seen)
     _heard: set[str] = field(default_factory=set)  # ids of the partition
     _told_all: bool = False  # of at least one search
+    _lacked: bool = False  # of at least one
     _apart: Apart = field(default_factory=Apart)
     _read: int = 0  # pieces that were read to their ends
     _finished: int = 0  # jobs, in this run
@@ -161,6 +162,7 @@ class Reading:
         self._apart.answered()
         self.notes += [note for note in walk.notes if note not in self.notes]
         self.troubles += [one for one in walk.troubles if one not in self.troubles]
+        self._lacked = self._lacked or walk.lacks
         if not walk.lacks:
             self._heard.update(piece.ids)
             self._told_all = True
@@ -278,12 +280,15 @@ class Reading:
 
     def _note_heard(self, jobs: Sequence[Job]) -> None:
         read = [job for job in jobs if job.name in self.cycle.done]
-        if not (read or self._told_all):
+        ids = [one for job in jobs for one in job.ids]
+        # What a first listing left out, as behind links that were not followed, is still unknown.
+        left_out = self._lacked and not ids and self.tools.reach.is_new()
+        if left_out or not (read or self._told_all):
             return
         self.tools.reach.ended(
             until=max(filter(None, (job.end for job in jobs)), default=None),
             read_until=max(filter(None, (job.end for job in read)), default=None),
-            parts=[one for job in jobs for one in job.ids],
+            parts=ids,
             read=self._heard.union(one for job in read for one in job.ids),
         )
 

@@ -117,3 +117,18 @@ def test_what_lay_behind_links_that_were_not_followed_is_no_news(
     second = clinic.read(clinic.cursor(first), strategy="snapshot")
     assert len(no_news(clinic, second)) == 5
     assert no_news(clinic, clinic.read(clinic.cursor(second), strategy="snapshot")) == []
+
+
+def test_nor_is_it_where_other_days_of_the_first_read_came_whole(
+    peer: Peer, clinic: Clinic
+) -> None:
+    peer.max_count, peer.next_base = 2, "http://elsewhere.example"
+    peer.book("alone", NOW + DAY)
+    for n in range(4):
+        peer.book(f"one-of-many-{n}", NOW + 20 * DAY)
+    first = clinic.read(None, window(0), **SLICED)
+    assert not first[-1].complete
+    peer.next_base = None
+    second = clinic.read(clinic.cursor(first), window(0), **SLICED)
+    assert {f"one-of-many-{n}" for n in range(4)} <= {*no_news(clinic, second)}
+    assert no_news(clinic, clinic.read(clinic.cursor(second), window(0), **SLICED)) == []
