@@ -225,13 +225,18 @@ def gathered(found: Iterable[tuple[Any, str, str, str | None]]) -> list[Table]:
 def server_of(url: Any, *, timeout: timedelta, folder: Any) -> Server:
     """Return what reads a database of the URL's kind; imports no driver of another."""
     backend = url.get_backend_name()
-    made: type[Server]
     if backend == "postgresql":
-        from connectors.sql.postgres import Postgres as made  # noqa: N813
-    elif backend == "mysql":
-        from connectors.sql.mysql import Mysql as made  # noqa: N813
-    elif backend == "sqlite":
-        from connectors.sql.sqlite import Sqlite as made  # noqa: N813
-    else:
-        from connectors.sql.others import OtherServer as made  # noqa: N813
-    return made(url, timeout=timeout, folder=folder)
+        from connectors.sql.postgres import Postgres
+
+        return Postgres(url, timeout=timeout, folder=folder)
+    if backend == "mysql":
+        from connectors.sql.mysql import Mysql
+
+        return Mysql(url, timeout=timeout, folder=folder)
+    if backend == "sqlite":
+        from connectors.sql.sqlite import Sqlite
+
+        return Sqlite(url, timeout=timeout, folder=folder)
+    from connectors.sql.others import OtherServer
+
+    return OtherServer(url, timeout=timeout, folder=folder)
