@@ -113,6 +113,7 @@ class Ics(Calendar):
             "folder_not_writable",
             f"{self.folder}: {error.strerror or type(error).__name__}",
             _FIX,
+            blocks=True,
         )
 
     def _write(self, calendar: str, writes: Sequence[EventWrite]) -> None:

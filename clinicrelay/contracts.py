@@ -7,7 +7,15 @@ goes into a cursor, a memo or `kit.memory`, which are stored with the page or ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +28,8 @@ from clinicrelay.model import Channel, Issue, Practitioner
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from clinicrelay.settings.values import Rate
 
 Cursor: TypeAlias = dict[str, Any]
 Memo: TypeAlias = dict[str, Any]
@@ -62,12 +72,22 @@ class Pace(Protocol):
         """
         ...
 
+    def refused(self, key: str, after: timedelta | None = None) -> None:
+        """Note that the other side found a call under `key` too fast, whatever our count says.
+
+        `after` is how long it asked us to wait. The calls that follow are fewer for a while.
+        """
+        ...
+
 
 class Unpaced:
     """No limit: for folders and tests."""
 
     def take(self, key: str, n: int = 1) -> timedelta:
         return timedelta(0)
+
+    def refused(self, key: str, after: timedelta | None = None) -> None:
+        """Nothing is counted, so nothing is slowed down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,10 +403,23 @@ class Outcome(StrEnum):
     AGAIN = "again"  # calendars only: keep the new memo, then call again
 
 
+class Hand(StrEnum):
+    """How an event of ours differs from what we wrote there: what somebody else's hand did to it."""
+
+    DELETED = "deleted"
+    MOVED = "moved"  # another time; whatever else may differ as well
+    EDITED = "edited"  # the same time, another text, place or visibility
+    MISSING = "missing"  # not there and no trace of it, though the calendar itself is
+    COPIED = "copied"  # a second live event that says it is the same visit's
+    ORPHANED = "orphaned"  # ours, and no visit is to be shown there
+
+
 class EventWrite(msgspec.Struct, frozen=True):
     """One event as it should be. `ref` is opaque and stable for a visit; `put` False removes it.
 
     Titles and texts arrive rendered at the configured level of detail. `sequence` only grows.
+    `keep_time` says that the event stays where a person moved it to, whatever `start` says; only
+    the rest is written. `video` says that the visit is by video and no link of the clinic's is known.
     """
 
     ref: str
@@ -401,10 +434,20 @@ class EventWrite(msgspec.Struct, frozen=True):
     sequence: int = 0
     written_at: datetime | None = None
     memo: Memo = {}
+    keep_time: bool = False
+    video: bool = False
 
 
 class EventResult(msgspec.Struct, frozen=True):
-    """What became of one EventWrite; `reason` is a code such as not_shared, `fix` a sentence."""
+    """What became of one EventWrite; `reason` is a code such as not_shared, `fix` a sentence.
+
+    `blocks` says that the reason lies with the calendar and no event: none of its events can be
+    written, and the next run looks whether that has changed. `everywhere` says so of all calendars
+    that are reached by the same account. With `retry_after` nothing is tried there before then.
+
+    `hand` comes with AGAIN where somebody else had changed the event meanwhile: whoever calls again
+    with the new memo wants it written all the same. `start` and `end` are then as the calendar shows.
+    """
 
     ref: str
     outcome: Outcome
@@ -413,16 +456,79 @@ class EventResult(msgspec.Struct, frozen=True):
     detail: str = ""
     fix: str = ""
     retry_after: timedelta | None = None
+    blocks: bool = False
+    everywhere: bool = False
+    hand: Hand | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """An event of ours as the calendar has it now, where that is news.
+
+    `memo` is what to keep of it. Without a `hand` it is as it was written: only the memo is new.
+    `start` and `end` are as the calendar shows. For COPIED and ORPHANED the memo is that of the
+    event that is one too many; writing `put=False` with it removes that one.
+    """
+
+    ref: str
+    memo: Memo
+    hand: Hand | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What a look at a calendar showed; nothing in it, and what is missing, proves anything gone.
+
+    `cursor` is kept with what was seen, and the next look goes on from there; None: as it was.
+    `trouble` says why events cannot be written there, as a result with an empty `ref`; then nothing
+    else was found out. `strangers` are live events of this product that were written with another
+    instance key, by an opaque name of that instance.
+    """
+
+    sightings: Sequence[Sighting] = ()
+    cursor: Cursor | None = None
+    trouble: EventResult | None = None
+    strangers: Mapping[str, int] = {}
+
+
+class Known(Protocol):
+    """The memos of the events that a calendar is to show, by their refs; {} where none was written."""
+
+    def __call__(self, refs: Collection[str] | None = None) -> Mapping[str, Memo]:
+        """Return those of these refs, as far as they are known, or all of the calendar."""
+        ...
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """What can be done in one calendar, found out without changing anything.
+
+    `role` is what the calendar lets us do, `zone` its own; `own_reminders` and `meetings` say
+    whether alarms we set ring on the doctor's phone, and whether video meetings can be made. `wrong`
+    is why events cannot be written, with the sentence to send to whoever can mend it.
+    """
+
+    calendar: str
+    role: str = ""
+    zone: str = ""
+    own_reminders: bool = False
+    meetings: bool = False
+    wrong: Finding | None = None
 
 
 class Calendar:
     """Keeps doctors' calendars. Never raises for a provider's errors: it returns outcomes.
 
-    `connects` is false where `check` only looks at files of this machine.
+    `connects` is false where `check` only looks at files of this machine; `looks` is true where
+    others can change events, so that `seen` has something to tell. `at_once` is how many calendars
+    may be worked on at the same time, each in a thread of its own.
     """
 
     Options: ClassVar[type[BaseModel]]
     connects: ClassVar[bool] = True
+    looks: ClassVar[bool] = False
+    at_once: ClassVar[int] = 1
 
     def __init__(self, options: Any, kit: Kit) -> None:
         self.options = options
@@ -437,6 +543,11 @@ class Calendar:
     def address_of(cls, practitioner: Practitioner) -> str | None:
         """Return the calendar a practitioner has when settings do not name one."""
         return practitioner.email
+
+    @classmethod
+    def limits(cls, options: Any) -> Mapping[str, Rate]:
+        """Return how much `kit.pace` lets through, by what stands before the first / of its keys."""
+        return {}
 
     def apply(self, calendar: str, writes: Sequence[EventWrite]) -> Iterator[EventResult]:
         """Make the calendar agree, write by write; every write gets exactly one result."""
@@ -453,12 +564,27 @@ class Calendar:
         """Whether everything written there is gone and has to be written again."""
         return False
 
-    def seen(self, calendar: str, cursor: Cursor | None) -> Iterator[Page]:
-        """Yield what changed by another hand since the cursor."""
+    def seen(self, calendar: str, cursor: Cursor | None, known: Known) -> Look:
+        """Return what differs by another hand since the cursor; without one, of all there is.
+
+        Writes nothing. Only a look without a cursor finds what is MISSING, COPIED or ORPHANED.
+        """
+        return Look()
+
+    def advise(self) -> Iterator[Finding]:
+        """Yield what is missing or unwise in the settings as they stand; connects to nothing."""
         yield from ()
 
     def check(self) -> Iterator[Finding]:
+        """Yield what is wrong with the way there, as far as no single calendar is to blame."""
         yield from ()
+
+    def reach(self, calendars: Sequence[str]) -> Iterator[Reach]:
+        """Yield what can be done in each calendar, where that is not the same for all."""
+        yield from ()
+
+    def close(self) -> None:
+        """Let go of connections; called when the run is over, and harmless at any time."""
 
 
 class Attachment(msgspec.Struct, frozen=True):

@@ -33,6 +33,9 @@ class Counted:
             wait = self._one(self._calls.setdefault(key, deque(maxlen=self._rate.count)))
         return wait
 
+    def refused(self, key: str, after: timedelta | None = None) -> None:
+        """The count stands as settings say; whoever was refused waits by itself."""
+
     def _one(self, calls: deque[float]) -> timedelta:
         now = self._clock()
         if len(calls) < self._rate.count:

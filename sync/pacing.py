@@ -54,6 +54,9 @@ class OfOneRun:
         self._left -= n
         return _NOW
 
+    def refused(self, key: str, after: timedelta | None = None) -> None:
+        """A call that was refused was made all the same."""
+
 
 class ByTheClock:
     """So many calls from one full period to the next, in whichever runs they are made."""
@@ -82,6 +85,9 @@ class ByTheClock:
             memory.remember(connection, self._store.clinic, self._owner, known, count)
         return _NOW
 
+    def refused(self, key: str, after: timedelta | None = None) -> None:
+        """The makers' own count ends with the period as ours does."""
+
 
 class Several:
     """Limits that all hold; the strictest says how long to wait."""
@@ -91,6 +97,10 @@ class Several:
 
     def take(self, key: str, n: int = 1) -> timedelta:
         return max(self._waits(key, n))
+
+    def refused(self, key: str, after: timedelta | None = None) -> None:
+        for pace in self._paces:
+            pace.refused(key, after)
 
     def _waits(self, key: str, n: int) -> Iterator[timedelta]:
         for pace in self._paces:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clinicrelay import plugins
-from clinicrelay.contracts import Notifier
+from clinicrelay.contracts import Calendar, Notifier
 from clinicrelay.model import Channel
 from clinicrelay.settings.folders import inboxes, outboxes
 from clinicrelay.settings.plugged import Plugged
@@ -111,15 +111,22 @@ def _quiet_hours(tree: Tree, settings: Settings) -> None:
 def _idle_keys(tree: Tree, plugged: Plugged) -> None:
     """Warn of keys that every entry may have and this one's plugin makes nothing of."""
     for place, plugin in plugged.found.items():
-        for key in ("timeout", "rate", "budget", "gone_after"):
+        for key in ("timeout", "rate", "budget", "gone_after", "if_doctor"):
             where: Where = (*place, key)
-            paced = key == "rate" and issubclass(plugin, Notifier) and plugin.outside
-            if where in tree.values and not paced and key not in plugin.Options.model_fields:
+            if where in tree.values and not _is_heeded(key, plugin):
                 kind = tree.data[place[0]][place[1]]["type"]
                 message = f"`{key}` changes nothing here: {kind} has no use for it"
                 tree.report(
                     tree.key_mark(where), where, "no_effect", message, "delete it", "warning"
                 )
+
+
+def _is_heeded(key: str, plugin: plugins.Plugin) -> bool:
+    """Whether a key that every entry may have makes a difference to this plugin."""
+    if key == "if_doctor":
+        return issubclass(plugin, Calendar) and plugin.looks
+    paced = key == "rate" and issubclass(plugin, Notifier) and plugin.outside
+    return bool(paced) or key in plugin.Options.model_fields
 
 
 # --- messages --------------------------------------------------------------------------------

@@ -217,6 +217,23 @@ class CalendarWindow(Section):
     )
 
 
+class IfDoctor(Section):
+    """What is done about a doctor's own changes to events; none of them changes an appointment."""
+
+    deletes: Literal["respect", "restore", "ask"] = Field(
+        default="respect",
+        description="An event that the doctor deleted. respect: it stays away until the visit gets "
+        "another time; restore: it is put back; ask: as respect, and somebody is to look at it.",
+        examples=["respect"],
+    )
+    moves: Literal["revert", "keep", "propose"] = Field(
+        default="revert",
+        description="An event that the doctor moved. revert: it is put back; keep: it stays there "
+        "until the visit changes; propose: as keep, and somebody is to look at it.",
+        examples=["revert"],
+    )
+
+
 class CalendarSettings(Section):
     """What every calendar has; all other keys are its type's own."""
 
@@ -230,6 +247,11 @@ class CalendarSettings(Section):
         default=CalendarWindow(),
         description="The stretch of time that is kept; ahead it is whatever the source covers.",
         examples=[{"past": "7d"}],
+    )
+    if_doctor: IfDoctor = Field(
+        default=IfDoctor(),
+        description="What is done about a doctor's own changes to events.",
+        examples=[{"deletes": "respect", "moves": "revert"}],
     )
     options: Any = Field(default=None, description="The calendar's own keys, in its own shape.")
 
