@@ -277,14 +277,13 @@ class Event(SQLModel, table=True):
         Index("events_state", "clinic", "state"),
         Index("events_ref", "clinic", "ref"),
         Index("events_calendar", "calendar", "clinic", "state"),
+        Index("events_touched", "clinic", "touched_at"),
     )
     clinic: str = Field(max_length=64)
     appointment: int = Field(primary_key=True, sa_type=BigInteger)
     calendar: str = Field(primary_key=True, max_length=320)  # NAME:ADDRESS
     ref: str = Field(max_length=64)
-    state: str = Field(
-        max_length=16
-    )  # put | remove | synced | removed | blocked | hidden | held
+    state: str = Field(max_length=16)  # put | remove | synced | removed | blocked | hidden | held
     sequence: int = 0
     written: bytes | None = None  # fingerprint of what was last written
     memo: str = Field(default="{}", sa_type=Text)
@@ -294,6 +293,7 @@ class Event(SQLModel, table=True):
     detail: str = Field(default="", sa_type=Text)
     changed_at: datetime = Field(sa_column=_instant())
     hands: str | None = Field(default=None, sa_type=Text)  # what others did: see `sync.hands`
+    touched_at: datetime | None = Field(default=None, sa_column=_maybe())  # the last time
 
 
 class Calendar(SQLModel, table=True):

@@ -16,6 +16,8 @@ says = (
 
 def upgrade() -> None:
     op.add_column("events", sa.Column("hands", sa.Text(), nullable=True))
+    op.add_column("events", sa.Column("touched_at", sa.BigInteger(), nullable=True))
+    op.create_index("events_touched", "events", ["clinic", "touched_at"], unique=False)
     op.create_index("events_calendar", "events", ["calendar", "clinic", "state"], unique=False)
     op.add_column("calendars", sa.Column("cursor_json", sa.Text(), nullable=True))
     op.add_column("calendars", sa.Column("retry_at", sa.BigInteger(), nullable=True))
