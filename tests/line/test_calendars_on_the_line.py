@@ -12,8 +12,10 @@ from sqlalchemy import create_engine, text
 from clinicrelay.contracts import EventResult, EventWrite, Outcome
 from clinicrelay.testing.diary import Diary, Shown, World
 from clinicrelay.times import local
+from sync.clinic import Clinic
 from sync.foresee import foresee
 from sync.report import RunReport
+from sync.store import events
 from tests.line.conftest import ZONE, Line
 
 SHARED = EventResult("", Outcome.NOT_SENT, reason="not_shared", fix="Share it.", blocks=True)
@@ -335,6 +337,24 @@ def test_an_event_refused_for_good_is_tried_once_and_set_aside_until_it_changes(
     assert clinic.sync().exit == 0
     assert starts(world) == ["10:00", "15:00", "16:00"]
     assert clinic.set_aside() == []
+
+
+def test_what_was_refused_is_written_once_more_when_a_person_wants_that(
+    clinic: Line, world: World
+) -> None:
+    start = world.live("acar")[0].start + timedelta(hours=1)
+    world.refuses.add(start)
+    moved_on(clinic, "2026-12-07 11:00")
+    (aside,) = clinic.set_aside()
+    world.refuses.clear()
+
+    def retry(at_work: Clinic) -> None:
+        with at_work.store.write() as connection:
+            events.try_refused(connection, clinic.id, aside["source"], aside["place"])
+
+    clinic.at_work(retry)
+    clinic.sync()
+    assert starts(world) == ["11:00"]
 
 
 def test_an_unknown_end_is_tried_again_later_and_makes_no_second_event(
