@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,8 +13,11 @@ from sqlalchemy import create_engine, text
 from clinicrelay.contracts import EventResult, EventWrite, Outcome
 from clinicrelay.testing.diary import Diary, Shown, World
 from clinicrelay.times import local
+from sync import agree
 from sync.clinic import Clinic
+from sync.explain import stories
 from sync.foresee import foresee
+from sync.health import health
 from sync.report import RunReport
 from sync.store import events
 from tests.line.conftest import ZONE, Line
@@ -432,6 +436,57 @@ def test_a_visit_stays_in_the_old_calendar_while_the_new_one_is_blocked(
     assert (starts(world), starts(world, "braun")) == ([], ["10:00"])
 
 
+def test_a_run_that_ended_between_put_and_removal_is_gone_on_with(
+    clinic: Line, world: World
+) -> None:
+    def ends(calendar: str, write: EventWrite) -> None:
+        if not write.put:
+            raise RuntimeError
+
+    world.meanwhile = ends
+    assert reassigned(clinic, "braun").exit == 1
+    assert (starts(world), starts(world, "braun")) == (["10:00"], ["10:00"])
+
+    world.meanwhile = lambda calendar, write: None
+    assert clinic.sync().exit == 0
+    assert (starts(world), starts(world, "braun")) == ([], ["10:00"])
+
+
+def test_no_page_of_what_is_pending_is_left_out(
+    clinic: Line, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agree, "_AT_ONCE", 2)
+    for key in range(2, 12):
+        clinic.book(key, f"2026-12-{8 + key // 2:02} 10:00")
+    clinic.drop()
+    clinic.sync()
+    assert starts(world) == ["10:00"] * 11
+    for key in (2, 3, 4):
+        clinic.change(key, start=f"2026-12-{8 + key // 2:02} 11:00")
+    clinic.cancel(5)
+    clinic.drop()
+    clinic.sync()
+    assert sorted(starts(world)) == [*["10:00"] * 7, *["11:00"] * 3]
+
+
+def test_calendars_are_written_beside_each_other(clinic: Line, world: World) -> None:
+    together = threading.Barrier(2, timeout=20)
+    world.meanwhile = lambda calendar, write: together.wait() and None
+    other_doctor(clinic)
+    assert moved_on(clinic, "2026-12-07 11:00").exit == 0
+    assert (starts(world), starts(world, "braun")) == (["11:00"], ["14:00"])
+
+
+def test_messages_wait_for_no_calendar(clinic: Line, world: World) -> None:
+    said: list[int] = []
+    world.meanwhile = lambda calendar, write: said.append(len(clinic.outbox()))
+    clinic.book(2, "2026-12-07 14:00")
+    clinic.drop()
+    before = len(clinic.outbox())
+    clinic.sync()
+    assert said == [before + 1]
+
+
 def test_a_visit_that_was_cancelled_meanwhile_waits_for_no_other_calendar(
     clinic: Line, world: World
 ) -> None:
@@ -441,6 +496,25 @@ def test_a_visit_that_was_cancelled_meanwhile_waits_for_no_other_calendar(
     clinic.drop()
     clinic.sync()
     assert starts(world) == []
+
+
+# --- telling -------------------------------------------------------------------------------------
+
+
+def test_status_and_why_tell_what_a_doctor_did(clinic: Line, world: World) -> None:
+    other_doctor(clinic)
+    clinic.drop()
+    clinic.sync()
+    world.move("acar")
+    world.delete("braun")
+    clinic.sync("2026-11-23 14:10")
+    found = clinic.at_work(health).json()["calendars"]["diary"]
+    assert (found["hidden"], found["put_back"], found["held"], found["asked"]) == (1, 1, 0, 0)
+    (one, _) = found["calendars"]
+    assert (one["last_success"], one["queue"], one["lag"]) == ("2026-11-23T13:10:00Z", 0, None)
+
+    told = clinic.at_work(lambda at_work: stories(at_work, [1]))[0].history
+    assert "event moved by the doctor, put back" in [line.what for line in told]
 
 
 # --- plan ----------------------------------------------------------------------------------------
