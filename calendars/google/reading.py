@@ -128,6 +128,9 @@ class _Found:
             elif not is_deleted(item):
                 others[said.instance] += 1
         self.strangers: Mapping[str, int] = others
+        self._ours.sort(
+            key=lambda one: one[1].generation
+        )  # the last of a visit is the one that counts
         self._memos = known() if whole else known({said.ref for _, said in self._ours})
 
     def sightings(self, calendar: str) -> Iterator[Sighting]:

@@ -112,10 +112,10 @@ class Task:
             return Step.DELETE
         if not self.memo.get("id"):
             return Step.INSERT
-        if self.memo.get("deleted") or self.memo.get("gone"):
+        if self.memo.get("deleted"):
             return Step.RAISE
-        # What the doctor wrote into the description has to be known to be left in it.
-        return Step.GET if self.memo.get("notes") else Step.PATCH
+        # A removal tells no etag; and what the doctor wrote into the description stays in it.
+        return Step.GET if self.memo.get("gone") or self.memo.get("notes") else Step.PATCH
 
     def _insert(self, events: Any) -> Any:
         made = {**self._body(), "id": self.event_id}
@@ -135,7 +135,7 @@ class Task:
 
     def _raise(self, events: Any) -> Any:
         """Make a tombstone live again."""
-        return self._patch_call(events, self._body())
+        return self._matching(self._patch_call(events, self._body()))
 
     def _patch_call(self, events: Any, made: Body) -> Any:
         return events.patch(
