@@ -10,6 +10,8 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from calendars.google.troubles import Facts, trouble
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from clinicrelay import EventResult
 
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
+_NOBODY_LETS_US = 3  # doctors in a row whom we may not act for
 # From the particular to the general: most of them are an invalid_grant.
 _SAID = (
     (("short-lived token", "iat and exp", "in the future", "too early"), "clock"),
@@ -48,6 +51,7 @@ class Account:
         self._lock = threading.Lock()
         self._known: dict[str, Credentials] = {}
         self._failed: dict[str, EventResult] = {}
+        self._let_in, self._refusals = False, 0
 
     @property
     def facts(self) -> Facts:
@@ -117,6 +121,7 @@ class Account:
             raise self._not("unreachable", "", code=type(error).__name__) from None
         finally:
             http.close()
+        self._let_in = True
 
     def _refused(self, error: Exception, whose: str) -> NotLoggedIn:
         told = " ".join(str(part) for part in error.args)
@@ -129,10 +134,17 @@ class Account:
     def _not(self, reason: str, whose: str, code: str = "") -> NotLoggedIn:
         """Note why there is no token, so that nobody asks again in this run."""
         why = trouble(reason, self.facts._replace(code=code))
+        if reason == "no_delegation" and not self._is_for_all():
+            why = replace(why, everywhere=False)
         if why.everywhere or reason == "unreachable":
             whose = ""
         self._failed[whose] = why
         return NotLoggedIn(why)
+
+    def _is_for_all(self) -> bool:
+        """Whether nobody may be acted for: a single stranger to the domain stops no other doctor."""
+        self._refusals += 1
+        return self._refusals >= _NOBODY_LETS_US and not self._let_in
 
 
 def _reason(told: str, *, person: bool) -> str:

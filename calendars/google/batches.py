@@ -105,8 +105,7 @@ class Delivery:
             return
         self._in_a_row += 1
         if self._in_a_row >= TRIES:
-            facts = self._wire.account.facts._replace(code=answers[0].reason)
-            raise Stopped(trouble("unreachable", facts))
+            raise Stopped(self._wire.unreachable(answers[0]))
         if self._open:
             self._wire.rest(self._in_a_row)
 

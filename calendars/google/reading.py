@@ -59,7 +59,9 @@ def state_of(wire: Wire, answer: Answer) -> State:
         Kind.MISCONFIGURED: "api_disabled" if answer.reason == "accessNotConfigured" else "scope",
         Kind.TOKEN: "login_refused",
     }
-    return State(trouble=trouble(reasons.get(answer.kind, "unreachable"), facts))
+    if answer.kind not in reasons:
+        return State(trouble=wire.unreachable(answer))
+    return State(trouble=trouble(reasons[answer.kind], facts))
 
 
 def _lacking(role: str) -> str | None:
@@ -201,7 +203,7 @@ def _in_full(
             return
         wire.rest(tried)
     # What cannot be read now must not be passed over for good: the token stays as it was.
-    raise Stopped(trouble("unreachable", wire.account.facts._replace(code="events")))
+    raise Stopped(wire.unreachable(Answer(Kind.UNKNOWN, reason="events")))
 
 
 def _get(calendar: str, event: str, events: Any) -> Any:

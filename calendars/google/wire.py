@@ -14,6 +14,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from calendars.google.account import Account, Authorised, NotLoggedIn
 from calendars.google.answers import Answer, Kind, done, no_answer, refused
 from calendars.google.event import Identity
@@ -22,6 +24,9 @@ from calendars.google.troubles import trouble
 if TYPE_CHECKING:
     from calendars.google.options import Options
     from clinicrelay import EventResult, Kit
+
+# What a call ends in when there is no such server, or none that listens.
+_NOBODY = ("ConnectionRefusedError", "ServerNotFoundError", "gaierror")
 
 Call = Callable[[Any], Any]  # from the client's events to a request of it
 
@@ -79,6 +84,11 @@ class Wire:
         answers = self._one(calendar, calls[0]) if len(calls) == 1 else self._many(calendar, calls)
         self._heed(calendar, answers)
         return answers
+
+    def unreachable(self, answer: Answer) -> EventResult:
+        """Return the trouble that Google does not answer: everywhere, where nobody is there at all."""
+        why = trouble("unreachable", self.account.facts._replace(code=answer.reason))
+        return replace(why, everywhere=answer.reason in _NOBODY)
 
     def rest(self, tried: int, after: timedelta | None = None) -> None:
         """Wait before the next try: longer each time, never in step with others. Raises Stopped."""
