@@ -37,14 +37,18 @@ class Delivery:
             self._wire.rest(min(task.failed for task in self._open))
         batch, self._open = self._open[:AT_ONCE], self._open[AT_ONCE:]
         answers = self._asked(batch)
-        for place, (task, answer) in enumerate(zip(batch, answers, strict=True)):
+        stopped: Stopped | None = None
+        for task, answer in zip(batch, answers, strict=True):
             try:
-                result = self._heard(task, answer)
-            except Stopped:
-                self._open = [*batch[place:], *self._open]  # they have no result yet
-                raise
+                result = self._heard(task, answer, look=stopped is None)
+            except Stopped as why:
+                stopped = stopped or why
+                self._open.append(task)
+                continue
             if result is not None:
                 yield result
+        if stopped is not None:
+            raise stopped
         self._mind_the_server(answers)
 
     def _asked(self, batch: Sequence[Task]) -> list[Answer]:
@@ -54,8 +58,11 @@ class Delivery:
             self._open = [*batch, *self._open]
             raise
 
-    def _heard(self, task: Task, answer: Answer) -> EventResult | None:
-        """Return a task's result; without one it waits for its next call. Raises Stopped."""
+    def _heard(self, task: Task, answer: Answer, *, look: bool) -> EventResult | None:
+        """Return a task's result; without one it waits for its next call. Raises Stopped.
+
+        Without `look` the calendar is known to be in trouble, and is not asked again.
+        """
         if answer.kind in AGAIN or answer.kind is Kind.COLLIDED:
             return self._failed(task, answer)
         task.failed = 0
@@ -63,7 +70,7 @@ class Delivery:
         try:
             result = task.hear(answer, calendar_is_there=self._is_there)
         except InDoubt:
-            self._look()
+            self._look(look=look)
             result = task.hear(answer, calendar_is_there=True)
         if result is None:
             self._open.append(task)
@@ -91,8 +98,10 @@ class Delivery:
             assert why is not None
             raise Stopped(why)
 
-    def _look(self) -> None:
+    def _look(self, *, look: bool) -> None:
         """Find out whether the calendar itself is to blame. Raises Stopped."""
+        if not look:
+            raise Stopped(trouble("unreachable", self._wire.account.facts))
         found = look_at(self._wire, self._calendar)
         if found.trouble is not None:
             raise Stopped(found.trouble)

@@ -35,11 +35,19 @@ class State(NamedTuple):
 
 def look_at(wire: Wire, calendar: str) -> State:
     """Ask a calendar for nothing but how it stands. Raises Stopped."""
+    if nobody_looks_at(wire, calendar):
+        return State(trouble=trouble("own_calendar", wire.account.facts))
     answer = wire.call(
         calendar,
         lambda events: events.list(calendarId=calendar, maxResults=1, fields="accessRole,timeZone"),
     )
     return state_of(wire, answer)
+
+
+def nobody_looks_at(wire: Wire, calendar: str) -> bool:
+    """Whether this is a service account's own calendar, which it has without anybody's doing."""
+    own = ("primary", wire.account.facts.account.casefold())
+    return wire.options.mode == "shared" and calendar.casefold() in own
 
 
 def state_of(wire: Wire, answer: Answer) -> State:
@@ -75,6 +83,8 @@ def _lacking(role: str) -> str | None:
 
 def seen(wire: Wire, calendar: str, cursor: Mapping[str, Any] | None, known: Known) -> Look:
     """Return what differs from what we wrote; see `Calendar.seen`. Raises Stopped."""
+    if nobody_looks_at(wire, calendar):
+        return Look(trouble=trouble("own_calendar", wire.account.facts))
     token = cursor.get("token") if cursor else None
     listed = _list(wire, calendar, token)
     if token and listed.answer.kind is Kind.DELETED:

@@ -28,6 +28,11 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "not_shared": _Kind("the calendar is not shared with {account}", _SHARE),
+    "own_calendar": _Kind(
+        "this is the account's own calendar, which nobody looks at",
+        "Write the address of the doctor's calendar: Google Calendar > Settings > the calendar > "
+        "Integrate calendar > Calendar ID.",
+    ),
     "read_only": _Kind("{account} may only read this calendar ({role})", _SHARE),
     "no_private_access": _Kind(
         "{account} may write, but private events come back without details ({role})",

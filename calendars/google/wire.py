@@ -6,6 +6,7 @@ connection swallowed without an answer, so every write carries an id of ours, or
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -57,6 +58,8 @@ class Wire:
         self._lock = threading.Lock()
         self._built: Any = None
         self._opened: list[Authorised] = []
+        for name in ("googleapiclient", "google.auth", "google_auth_httplib2"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # they log what servers answer
         self._ends = time.monotonic() + _PATIENCE.total_seconds()
 
     def log_in(self) -> None:

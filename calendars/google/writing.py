@@ -34,6 +34,7 @@ FULL = (
     "id,etag,status,summary,description,location,start,end,visibility,transparency,"
     "conferenceData/conferenceId,extendedProperties/private"
 )
+_MOST_CALLS = 12  # for one event: somebody writes to it as often as we do
 _QUIET = {"sendUpdates": "none"}
 
 
@@ -62,6 +63,7 @@ class Task:
     ) -> None:
         self.write = write
         self.memo: Memo = dict(write.memo)
+        self._heard = 0
         self.failed = 0  # answers in a row that proved nothing
         self._calendar, self._identity, self._options = calendar, identity, options
         self._description: str | None = None
@@ -94,6 +96,9 @@ class Task:
         Raises InDoubt where it may mean that the calendar cannot be seen or written, unless it is
         known to be there.
         """
+        self._heard += 1
+        if self._heard > _MOST_CALLS:
+            return EventResult(self.write.ref, Outcome.NOT_SENT, self.memo, "edited_meanwhile")
         if answer.kind is Kind.BAD:
             return self._bad(answer)
         heard = _HEAR[self._step](self, answer)
