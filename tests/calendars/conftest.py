@@ -30,16 +30,22 @@ def connect(google: GooglePeer) -> Iterator[Connect]:
     """Make services of the real client; all are closed in the end."""
     made = []
 
-    def connect(*, key: Any = None, scopes: tuple[str, ...] = SCOPES, subject: str = "") -> Any:
+    def connect(
+        *,
+        key: Any = None,
+        scopes: tuple[str, ...] = SCOPES,
+        subject: str | None = None,
+        url: str = google.url,
+    ) -> Any:
         info = key or google.service_account(ROBOT)
         credentials = service_account.Credentials.from_service_account_info(
-            info, scopes=scopes, subject=subject or None
+            info, scopes=scopes, subject=subject
         )
         service = build(
             "calendar",
             "v3",
             credentials=credentials,
-            client_options={"api_endpoint": f"{google.url}/calendar/v3/"},
+            client_options={"api_endpoint": f"{url}/calendar/v3/"},
         )
         made.append(service)
         return service
