@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from google.oauth2 import service_account
-from google_peer import GooglePeer
+from google_peer.peer import GooglePeer
 from googleapiclient.discovery import build
 
 SCOPES = ("https://www.googleapis.com/auth/calendar.events",)

@@ -13,7 +13,9 @@ import pytest
 from google.auth.exceptions import RefreshError
 from google.oauth2.credentials import Credentials
 from google_auth_httplib2 import Request
-from google_peer import GooglePeer, Rule, apart
+from google_peer.faults import Rule
+from google_peer.peer import GooglePeer
+from google_peer.remote import apart
 from googleapiclient.errors import HttpError
 from googleapiclient.http import BatchHttpRequest
 
@@ -114,6 +116,8 @@ def test_speaking_for_a_doctor_needs_delegation_of_every_scope(
     nobody = grant_error(connect, key=key, subject="nobody@riverside.example")
     assert nobody == ("invalid_grant", "Invalid email or User ID")
     insert(Bound(connect(key=key, subject=DOCTOR).events()))
+    assert google.dump(DOCTOR)[0]["creator"]["email"] == DOCTOR
+    assert google.peaks()[f"user {ROBOT}"] == 1
 
 
 def test_a_scope_that_is_missing_is_told_apart_from_one_that_is_too_small(
@@ -571,6 +575,26 @@ def test_the_client_itself_sends_again_what_was_closed_after_it_was_done(
     events.insert(body=body).execute()
     assert google.duplicates() != {}
     assert len(google.duplicates()["r1"]) == 3
+
+
+def test_a_batch_that_is_cut_off_was_done_up_to_there(google: GooglePeer, events: Any) -> None:
+    events.list().execute()
+    google.fault("reset_after", "insert", nth=2)
+    requests = {str(n): events.insert(body=event(id=f"cs00{n}")) for n in range(3)}
+    with pytest.raises(ConnectionError):
+        batched(google, requests)
+    assert [kept["id"] for kept in google.dump(DOCTOR)] == ["cs000", "cs001"]
+    google.fault("html", "batch", nth=1, status=502)
+    with pytest.raises(HttpError) as caught:
+        batched(google, requests)
+    assert caught.value.resp.status == 502
+    assert len(google.dump(DOCTOR)) == 2
+
+
+def test_a_token_can_be_refused_on_demand(google: GooglePeer, connect: Any) -> None:
+    google.fault("status", "token", status=400, reason="invalid_grant", message="Bad Request")
+    assert grant_error(connect) == ("invalid_grant", "Bad Request")
+    assert [call.status for call in google.calls()] == [400]
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "reset_after", "truncate"])

@@ -12,7 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[2])]
 
-from google_peer import GooglePeer  # noqa: E402 - only found from here on
+from google_peer.peer import GooglePeer  # noqa: E402 - only found from here on
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--port-file", type=Path, required=True)

@@ -1,4 +1,9 @@
-"""The peer as tests hold it: set the scene, make trouble, look what came of it."""
+"""A small Google Calendar of our own: set the scene, make trouble, look what came of it.
+
+It speaks API v3, batches and tokens as Google's own client does. Where nobody has written down what
+Google does, it is the stricter of the possibilities; what a product should not need (searching,
+single occurrences of a series, push), it does not know.
+"""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Api:
             rule.call()
         if rule.kind == "hang":
             self.stopping.wait(rule.seconds)
-        instead = _instead(rule)
+        instead = _instead(rule, route)
         return instead or self._afterwards(rule, self._act(asked, route, act))
 
     def _due(self, route: Route) -> Rule | None:
@@ -268,10 +268,13 @@ def _error(error: ApiError) -> Answer:
     return Answer(error.status, error.body, error.headers)
 
 
-def _instead(rule: Rule) -> Answer | None:
+def _instead(rule: Rule, route: Route) -> Answer | None:
     """Return what comes in place of an answer, where nothing is done at all."""
     if rule.kind == "status":
         wait = {} if rule.retry_after is None else {"Retry-After": str(rule.retry_after)}
+        if route.operation == "token":
+            said = {"error": rule.reason, "error_description": rule.message}
+            return Answer(rule.status, said, wait)
         return _error(ApiError(rule.status, rule.reason, rule.message, wait))
     if rule.kind == "html":
         return Answer(rule.status, PAGE, {"Content-Type": "text/html; charset=UTF-8"})
