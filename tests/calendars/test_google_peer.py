@@ -6,9 +6,12 @@ import http.client
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from time import time
 from typing import Any
 
 import httplib2
+import httpx
+import jwt
 import pytest
 from google.auth.exceptions import RefreshError
 from google.oauth2.credentials import Credentials
@@ -103,6 +106,21 @@ def test_a_clock_that_is_off_is_refused_either_way(
     error, why = grant_error(connect)
     assert error == "invalid_grant"
     assert why.startswith("Invalid JWT: Token must be a short-lived token (60 minutes)")
+
+
+def test_an_assertion_is_for_an_hour_and_for_the_token_endpoint(google: GooglePeer) -> None:
+    key, now = google.service_account(ROBOT), int(time())
+    claims = {"iss": ROBOT, "scope": EVENTS, "aud": key["token_uri"], "iat": now, "exp": now + 3600}
+
+    def status(**other: Any) -> int:
+        signed = jwt.encode({**claims, **other}, key["private_key"], "RS256")
+        kind = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        form = {"grant_type": kind, "assertion": signed}
+        return httpx.post(key["token_uri"], data=form).status_code
+
+    assert status() == 200
+    assert status(exp=now + 3601) == 400
+    assert status(aud="https://elsewhere.example/token") == 400
 
 
 def test_speaking_for_a_doctor_needs_delegation_of_every_scope(
@@ -320,32 +338,36 @@ def test_guests_are_mailed_only_when_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("role", "reads", "details", "writes"),
+    ("role", "details", "writes"),
     [
-        ("owner", True, True, True),
-        ("writer", True, True, True),
-        ("writerWithoutPrivateAccess", True, False, False),
-        ("reader", True, False, False),
-        ("freeBusyReader", True, False, False),
-        (None, False, False, False),
+        ("owner", "both", "both"),
+        ("writer", "both", "both"),
+        ("writerWithoutPrivateAccess", "public", "public"),
+        ("reader", "public", "none"),
+        ("freeBusyReader", "none", "none"),
     ],
 )
-def test_a_role_says_what_is_seen_of_a_private_event(
-    google: GooglePeer, events: Any, role: str | None, reads: bool, details: bool, writes: bool
+def test_a_role_says_what_is_seen_and_written_of_events(
+    google: GooglePeer, events: Any, role: str, details: str, writes: str
 ) -> None:
     insert(events)
+    insert(events, id="cs002", visibility="default")
     google.share(DOCTOR, ROBOT, role)
-    if not reads:
-        assert refused(events.get("cs001")) == (404, "notFound")
-        assert refused(events.insert(body=event(id="cs002"))) == (404, "notFound")
-        return
-    assert ("summary" in events.get("cs001").execute()) is details
     assert events.list().execute()["accessRole"] == role
-    patch = events.patch("cs001", {"summary": "Phone visit"})
-    if writes:
-        patch.execute()
-    else:
-        assert refused(patch) == (403, "requiredAccessLevel")
+    for name, also in (("cs001", "both"), ("cs002", "public")):
+        assert ("summary" in events.get(name).execute()) is (details in ("both", also))
+        patch = events.patch(name, {"summary": "Phone visit"})
+        if writes in ("both", also):
+            patch.execute()
+        else:
+            assert refused(patch) == (403, "requiredAccessLevel")
+
+
+def test_a_calendar_that_is_not_shared_does_not_exist(google: GooglePeer, events: Any) -> None:
+    insert(events)
+    google.share(DOCTOR, ROBOT, None)
+    for request in (events.get("cs001"), events.list(), events.insert(body=event(id="cs002"))):
+        assert refused(request) == (404, "notFound")
 
 
 def test_the_role_without_private_access_looks_like_success_on_insert(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from .events import Query, bounds, shown
-from .state import ApiError, Body, Calendar, Caller, Event, World, invalid, role
+from .events import bounds, shown
+from .state import ApiError, Asking, Body, Calendar, Event, World, invalid
+
+Query = Mapping[str, str]
 
 TOKEN_LIFE = timedelta(days=7)
 FILTERS = ("privateExtendedProperty", "timeMin", "timeMax", "updatedMin", "iCalUID", "orderBy", "q")
@@ -17,16 +20,13 @@ NOT_MODELLED = ("iCalUID", "orderBy", "q", "sharedExtendedProperty", "eventTypes
 DEAD = "Sync token is no longer valid, a full sync is required."
 
 
-def listed(world: World, calendar: Calendar, caller: Caller, query: Query) -> Body:
+def listed(asking: Asking) -> Body:
     """Return one page of a list; the list is what it was when its first page was asked for."""
-    given = role(calendar, caller)
+    world, calendar, query = asking.world, asking.calendar, asking.query
+    role = asking.role()
     asked = {k: v for k, v in query.items() if k in (*FILTERS, "showDeleted", "syncToken")}
     _check(query, asked)
-    if query.get("pageToken"):
-        names, upto = _going_on(world, calendar, query["pageToken"], asked)
-    else:
-        upto = calendar.changes
-        names = [event.body["id"] for event in _matching(world, calendar, query)]
+    names, upto = _begun(asking, asked)
     size = min(_whole_number(query.get("maxResults", "250")), 2500, world.page_cap)
     page = [calendar.events[name] for name in names[:size] if name in calendar.events]
     answer: Body = {
@@ -34,9 +34,9 @@ def listed(world: World, calendar: Calendar, caller: Caller, query: Query) -> Bo
         "etag": f'"p{upto}"',
         "summary": calendar.id,
         "timeZone": calendar.zone,
-        "accessRole": given,
+        "accessRole": role,
         "defaultReminders": [],
-        "items": [_item(calendar, event, caller, query) for event in page],
+        "items": [shown(asking, event) for event in page],
     }
     if names[size:]:
         token = world.fresh_token()
@@ -76,10 +76,12 @@ def _moment(query: Query, name: str) -> datetime | None:
     return moment
 
 
-def _going_on(
-    world: World, calendar: Calendar, token: str, asked: dict[str, str]
-) -> tuple[list[str], int]:
-    name, epoch, before, names, upto = world.pages.get(token, ("", 0, {}, [], 0))
+def _begun(asking: Asking, asked: dict[str, str]) -> tuple[list[str], int]:
+    """Return the ids that are still to come, and the change up to which the whole list speaks."""
+    calendar, token = asking.calendar, asking.query.get("pageToken")
+    if not token:
+        return [event.body["id"] for event in _matching(asking)], calendar.changes
+    name, epoch, before, names, upto = asking.world.pages.get(token, ("", 0, {}, [], 0))
     if (name, before) != (calendar.id, asked):
         raise invalid("Invalid page token value.")
     if epoch != calendar.epoch:
@@ -87,10 +89,11 @@ def _going_on(
     return names, upto
 
 
-def _matching(world: World, calendar: Calendar, query: Query) -> list[Event]:
+def _matching(asking: Asking) -> list[Event]:
+    calendar, query = asking.calendar, asking.query
     events = sorted(calendar.events.values(), key=lambda event: event.change)
     if "syncToken" in query:
-        since = _since(world, calendar, query["syncToken"])
+        since = _since(asking.world, calendar, query["syncToken"])
         return [event for event in events if event.change > since]
     deleted = query.get("showDeleted") == "true"
     return [e for e in events if (deleted or not e.cancelled) and _passes(e, calendar, query)]
@@ -107,10 +110,6 @@ def _passes(event: Event, calendar: Calendar, query: Query) -> bool:
         and (not updated or datetime.fromisoformat(event.body["updated"]) >= updated)
         and (not name or private.get(name) == value)
     )
-
-
-def _item(calendar: Calendar, event: Event, caller: Caller, query: Query) -> Body:
-    return shown(calendar, event, caller, query.get("timeZone", ""))
 
 
 def _token(world: World, calendar: Calendar, upto: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from clinicrelay.testing import Asked, HttpServer, Reply
 
-from . import events, tokens
+from . import extras, tokens
 from .doctor import Doctor
 from .faults import Answer, Rule
 from .state import ROLES, ApiError, Body, World
@@ -152,7 +152,7 @@ class GooglePeer:
                 for event in calendar.events.values():
                     request = event.body.get("conferenceData", {}).get("createRequest", {})
                     if request.get("status") == {"statusCode": "pending"}:
-                        events.open_meeting(event.body)
+                        extras.open_meeting(event.body)
                         self.world.keep(calendar, event)
 
     # --- what came of it -------------------------------------------------------------------------

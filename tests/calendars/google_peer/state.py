@@ -139,12 +139,23 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def role(calendar: Calendar, caller: Caller) -> str:
-    """Return what the caller may do; a calendar that is not shared with it does not exist."""
-    given = calendar.acl.get(caller.email)
-    if given is None:
-        raise not_found()
-    return given
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One call, once it is clear who asks, and for which calendar."""
+
+    world: World
+    calendar: Calendar
+    caller: Caller
+    event: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    if_match: str = ""
+
+    def role(self) -> str:
+        """Return what the caller may do; a calendar that is not shared with it does not exist."""
+        given = self.calendar.acl.get(self.caller.email)
+        if given is None:
+            raise not_found()
+        return given
 
 
 def at_least(role_: str, wanted: str) -> bool:

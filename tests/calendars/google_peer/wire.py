@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from clinicrelay.testing import Asked
@@ -16,7 +15,7 @@ from . import batch, events, listing, tokens
 from .faults import PAGE, Answer, Rule
 from .fields import discovery, partial
 from .quota import Quota
-from .state import ApiError, Body, Calendar, Caller, Event, World, invalid, not_found, role
+from .state import ApiError, Asking, Body, Caller, World, invalid, not_found
 
 READS = ("get", "list", "calendar", "entry")
 
@@ -143,13 +142,20 @@ class Api:
         with self.world.lock:
             caller = tokens.caller_of(self.world, asked.headers.get("authorization", ""))
             self._admit(asked, route, caller)
-            query = _query(asked, route)
-            body = _act(self.world, route, caller, query, _json(asked))
+            asking = self._asking(asked, route, caller)
+            body = _done(asking, route.operation, _json(asked))
         if body is None:
             return Answer(204)
-        headers = {"ETag": str(body["etag"])} if "etag" in body else {}
-        fields = query.get("fields")
-        return Answer(200, partial(body, fields, route.schema) if fields else body, headers)
+        fields = asking.query.get("fields")
+        return Answer(200, partial(body, fields, route.schema) if fields else body)
+
+    def _asking(self, asked: Asked, route: Route, caller: Caller) -> Asking:
+        name = caller.email if route.calendar == "primary" else route.calendar
+        calendar = self.world.calendars.get(name)
+        if calendar is None:
+            raise not_found()
+        if_match = asked.headers.get("if-match", "")
+        return Asking(self.world, calendar, caller, route.event, _query(asked), if_match)
 
     def _admit(self, asked: Asked, route: Route, caller: Caller) -> None:
         method = discovery()["resources"][route.resource]["methods"][route.method]
@@ -165,41 +171,34 @@ class Api:
             self.quota.check_use(caller.account, now)
 
 
-def _act(world: World, route: Route, caller: Caller, query: dict[str, str], sent: Body) -> Any:
-    name = caller.email if route.calendar == "primary" else route.calendar
-    calendar = world.calendars.get(name)
-    if calendar is None:
-        raise not_found()
-    match route.operation:
+def _done(asking: Asking, operation: str, sent: Body) -> Body | None:
+    match operation:
         case "list":
-            return listing.listed(world, calendar, caller, query)
+            return listing.listed(asking)
         case "delete":
-            return events.delete(world, calendar, caller, query)
+            events.delete(asking)
+            return None
         case "calendar" | "entry":
-            return _described(calendar, caller, route.operation)
+            return _described(asking, operation)
         case "get":
-            role(calendar, caller)
-            event = events.find(calendar, route.event)
+            asking.role()
+            event = events.find(asking)
         case "insert":
-            event = events.insert(world, calendar, caller, query, sent)
-        case written:
-            event = events.change(world, calendar, caller, query, sent, whole=written == "update")
-    return _shown(calendar, event, caller, query)
+            event = events.insert(asking, sent)
+        case _:
+            event = events.change(asking, sent, whole=operation == "update")
+    return events.shown(asking, event)
 
 
-def _shown(calendar: Calendar, event: Event, caller: Caller, query: dict[str, str]) -> Body:
-    return events.shown(calendar, event, caller, query.get("timeZone", ""))
-
-
-def _described(calendar: Calendar, caller: Caller, operation: str) -> Body:
+def _described(asking: Asking, operation: str) -> Body:
     """Return a calendar; what is shared does not enter anybody's list by itself."""
-    given = role(calendar, caller)
+    calendar, role = asking.calendar, asking.role()
     about = {"id": calendar.id, "summary": calendar.id, "timeZone": calendar.zone}
     if operation == "calendar":
         return {"kind": "calendar#calendar", "etag": f'"c{calendar.epoch}"', **about}
-    if given != "owner":
+    if role != "owner":
         raise not_found()
-    entry = {"kind": "calendar#calendarListEntry", "accessRole": given, "defaultReminders": []}
+    entry = {"kind": "calendar#calendarListEntry", "accessRole": role, "defaultReminders": []}
     return {**entry, "etag": f'"l{calendar.epoch}"', **about}
 
 
@@ -225,13 +224,12 @@ def _route(asked: Asked) -> Route | None:
     return None
 
 
-def _query(asked: Asked, route: Route) -> dict[str, str]:
+def _query(asked: Asked) -> dict[str, str]:
     """Return the parameters by name; a repeated one is refused, for nobody knows what it means."""
-    repeated = [name for name, n in Counter(name for name, _ in asked.query).items() if n > 1]
-    if repeated:
-        raise invalid(f"Repeated parameter: {', '.join(repeated)}", "invalidParameter")
-    matched = {"if-match": asked.headers["if-match"]} if "if-match" in asked.headers else {}
-    return {**dict(asked.query), **matched, "eventId": route.event}
+    query = dict(asked.query)
+    if len(query) < len(asked.query):
+        raise invalid("Repeated parameter.", "invalidParameter")
+    return query
 
 
 def _json(asked: Asked) -> Body:
