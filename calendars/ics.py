@@ -135,7 +135,8 @@ class Ics(Calendar):
                 events[ical.uid_value(uid)] = ical.vevent(write, uid)
             else:
                 events.pop(ical.uid_value(uid), None)
-        return ical.calendar(calendar, self.kit.clinic.timezone, events.values()).encode()
+        ordered = (event for _, event in sorted(events.items()))  # in whatever order they came
+        return ical.calendar(calendar, self.kit.clinic.timezone, ordered).encode()
 
 
 def file_name(calendar: str) -> str:

@@ -204,6 +204,7 @@ def _plugins(
         )
     for name in settings.calendars:
         calendar = at_work.calendar(name)
+        yield from _placed(f"calendars.{name}", calendar.advise(), file)
         if connect or _is_here(calendar):
             yield from _placed(f"calendars.{name}", calendar.check(), file)
     for name in settings.notifiers:

@@ -12,7 +12,7 @@ from commands._frame import Answer, each
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
-    from sync.health import Health
+    from sync.health import CalendarHealth, Health
 
 
 def add(program: typer.Typer) -> None:
@@ -46,6 +46,7 @@ def _lines(at_work: Clinic, found: Health) -> Iterator[str]:
     for name, calendar in found.calendars.items():
         counts = f"pending {calendar.pending}   blocked {calendar.blocked}"
         yield f"{name:<12}{calendar.state:<9}{counts}"
+        yield from _by_doctors(calendar)
     said = found.messages
     yield (
         f"{'messages':<21}sent in 24 h {said['sent_24h']}   due {said['due']}   "
@@ -57,6 +58,19 @@ def _lines(at_work: Clinic, found: Health) -> Iterator[str]:
         f"not, for a reason {day.explained}"
     )
     yield from _verdict(found)
+
+
+def _by_doctors(calendar: CalendarHealth) -> Iterator[str]:
+    """Say what doctors did to events, where they did anything."""
+    counts = {
+        "deleted and left so": calendar.hidden,
+        "put back today": calendar.put_back,
+        "moved too often": calendar.held,
+        "to be looked at": calendar.asked,
+    }
+    if any(counts.values()):
+        told = "   ".join(f"{what} {number}" for what, number in counts.items() if number)
+        yield f"{'':<21}by doctors: {told}"
 
 
 def _verdict(found: Health) -> Iterator[str]:

@@ -17,6 +17,7 @@ from clinicrelay.model import Channel, Practitioner
 from clinicrelay.pace import Counted
 from sync.pacing import pace_of
 from sync.pretend import PretendedCalendar, PretendedNotifier
+from sync.sliding import Sliding
 from sync.standing import Live, Pause, Standing
 from sync.store import Store, memory, places, standings
 
@@ -240,22 +241,26 @@ class Clinic:
     def close(self) -> None:
         """Let the plugins go of what they hold open."""
         for plugin in self._plugins.values():
-            if isinstance(plugin, Notifier):
-                plugin.close()
+            plugin.close()
 
     def _handing_over(self, attempt: str) -> None:
         self.hand_over(attempt)  # looked up late: a plugin may have been built before send began
 
     def _plugin(self, room: str, name: str, entry: Any) -> Any:
         if (room, name) not in self._plugins:
-            kit = self._kit(room, name, self.settings.data, pace=_pace(entry))
-            plugin: Any = plugins.find(room, entry.type)(entry.options, kit)
+            kind: Any = plugins.find(room, entry.type)
+            pace = self._calendar_pace(kind, name, entry) if room == "calendars" else _pace(entry)
+            plugin = kind(entry.options, self._kit(room, name, self.settings.data, pace=pace))
             if self.dry:
                 plugin = (
                     PretendedCalendar(plugin) if room == "calendars" else PretendedNotifier(plugin)
                 )
             self._plugins[room, name] = plugin
         return self._plugins[room, name]
+
+    def _calendar_pace(self, kind: type[Calendar], name: str, entry: Any) -> Pace:
+        limits = kind.limits(entry.options)
+        return Sliding(self.store, f"pace/calendars/{name}", limits) if limits else Unpaced()
 
     def _kit(self, room: str, name: str, folder: Path, **more: Any) -> Kit:
         with self.store.read() as connection:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clinicrelay.paths import fold
 from clinicrelay.settings.quoting import scalar, slug
-from sync.store import events, practitioners
+from sync.store import calendars, practitioners
 
 if TYPE_CHECKING:
     from clinicrelay.model import Practitioner
@@ -57,8 +57,8 @@ def doctors(clinic: Clinic) -> Doctors:
     """Look at who is visited, and where that shows."""
     with clinic.store.read() as connection:
         found = practitioners.seen(connection, clinic.store.clinic, now=clinic.now)
-        shown = events.shown(connection, clinic.store.clinic)
-    blocked = {name: reason for name, (state, reason, _) in shown.items() if state == "blocked"}
+        kept = calendars.kept(connection, clinic.store.clinic)
+    blocked = {name: one.mark.reason for name, one in kept.items() if one.mark.state != "ok"}
     linked = tuple(_linked(clinic, one, blocked) for one in found)
     met = {one.doctor for one in linked}
     unseen = tuple(doctor for doctor in clinic.settings.doctors if doctor.id not in met)

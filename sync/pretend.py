@@ -33,7 +33,10 @@ class PretendedCalendar(Calendar):
         return self._real.outside
 
     def lost(self, calendar: str) -> bool:
-        return self._real.lost(calendar)
+        return not self.outside and self._real.lost(calendar)
+
+    def close(self) -> None:
+        self._real.close()
 
     def apply(self, calendar: str, writes: Sequence[EventWrite]) -> Iterator[EventResult]:
         for write in writes:

@@ -1,252 +1,260 @@
 """deliver, calendars: makes each calendar show what was planned; one that fails stops no other.
 
-What is to be written was committed before (write-ahead), under an id that is always the same, so
-that doing it again after a kill is harmless. Nothing is written twice that reads the same.
+The calendars of a plugin are seen to beside each other, as many at a time as it allows. An event
+leaves a calendar only once the one that is to show the visit instead does so (`sync.store.events`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from clinicrelay.contracts import Calendar, EventResult, EventWrite, Outcome
-from clinicrelay.model import Appointment, Status, decode
-from sync import outward
+from clinicrelay.errors import ClinicrelayError
+from sync import hands, outward
+from sync.agree import Account, Agreement
+from sync.hands import Rules
 from sync.standing import Rehearse, Stopped
-from sync.store import events
-from sync.store.events import Pending, Written
+from sync.store import calendars, events, memory, seconds
+from sync.store.calendars import Mark
 from sync.store.leases import lease
 
 if TYPE_CHECKING:
-    from clinicrelay.settings.schema import EventText
+    from clinicrelay.contracts import Calendar
     from sync.clinic import Clinic
-    from sync.store.leases import Lease
+    from sync.store.calendars import Kept
 
-_AT_ONCE = 2000
-_FIRST_RETRY = timedelta(minutes=1)
-_LAST_RETRY = timedelta(hours=1)
 # A calendar that these keep from being written is as it should be: nobody has to mend anything.
 ON_PURPOSE = frozenset({"rehearsal", "paused"})
-_TENTATIVE = (Status.PENDING, Status.PROPOSED)
+WAITS_FOR_OTHER = "waits_for_other"
+OUR_MISTAKE = "our_mistake"
+
+
+class Blocked(NamedTuple):
+    """A calendar that cannot be written; `everywhere`: nor any other of the same account."""
+
+    calendar: str
+    reason: str
+    fix: str
+    everywhere: bool = False
+
+    def json(self) -> dict[str, str]:
+        return {"calendar": self.calendar, "reason": self.reason, "fix": self.fix}
 
 
 @dataclass(slots=True)
 class CalendarRun:
-    """What became of one calendar plugin's events in this run."""
+    """What became of one calendar plugin's events in this run; `bugs` are mistakes of ours.
+
+    `set_aside` events are refused for good, `held` ones were moved too often, `asked` ones deleted
+    or moved by a doctor so that a person is to look at it.
+    """
 
     written: int = 0
     removed: int = 0
     unchanged: int = 0
     pending: int = 0
-    blocked: list[dict[str, str]] = field(default_factory=list)
+    blocked: list[Blocked] = field(default_factory=list)
+    bugs: list[Exception] = field(default_factory=list)
+    set_aside: int = 0
+    held: int = 0
+    asked: int = 0
 
     def after(self, before: CalendarRun | None) -> CalendarRun:
         """Return what both did in one run; what is still open is as it stands now."""
         if before is None:
             return self
         return replace(
-            self, written=before.written + self.written, removed=before.removed + self.removed
+            self,
+            written=before.written + self.written,
+            removed=before.removed + self.removed,
+            bugs=[*before.bugs, *self.bugs],
         )
 
 
 def push(clinic: Clinic) -> dict[str, CalendarRun]:
     """Write what is pending to every calendar; return what happened, by the name in settings."""
     runs = {name: CalendarRun() for name in clinic.settings.calendars}
-    _restore_lost(clinic)
     with clinic.store.read() as connection:
-        waiting = events.calendars(connection, clinic.store.clinic, now=clinic.now)
-    for calendar in waiting:
-        name = calendar.partition(":")[0]
-        if name in runs:
-            with lease(
-                clinic.store, f"calendar:{calendar}"[:80], clinic.settings.store.lease
-            ) as held:
-                if held is not None:
-                    _push_one(clinic, held, calendar, runs[name])
+        kept = calendars.kept(connection, clinic.store.clinic)
+    for name, run in runs.items():
+        own = {calendar: one for calendar, one in kept.items() if calendar.startswith(f"{name}:")}
+        if own:
+            _Push(clinic, clinic.calendar(name), own, run).all()
     _count_open(clinic, runs)
     return runs
 
 
-def _restore_lost(clinic: Clinic) -> None:
-    """Find calendars that lost all that was written there, and let it be written again."""
-    with clinic.store.read() as connection:
-        known = list(events.shown(connection, clinic.store.clinic))
-    for calendar in known:
-        name, _, address = calendar.partition(":")
-        if name in clinic.settings.calendars and clinic.calendar(name).lost(address):
-            with clinic.store.write() as connection:
-                events.write_again(connection, clinic.store.clinic, calendar)
+class _Push:
+    """The calendars of one plugin in one run."""
 
+    def __init__(
+        self, clinic: Clinic, plugin: Calendar, kept: dict[str, Kept], run: CalendarRun
+    ) -> None:
+        self._clinic, self._plugin, self._kept, self._run = clinic, plugin, kept, run
+        self._name = plugin.kit.name
+        rules = Rules(clinic.settings.calendars[self._name].if_doctor, clinic.zone, clinic.now)
+        self._account = Account(clinic, plugin, rules)
+        self._counting = threading.Lock()
+        self._fine: set[str] = set()
+        self._done: set[str] = set()
+        self._looked: set[str] = set()
 
-def _push_one(clinic: Clinic, held: Lease, calendar: str, run: CalendarRun) -> None:
-    name, _, address = calendar.partition(":")
-    plugin = clinic.calendar(name)
-    leaving = outward.events(clinic, clinic.standing(), plugin)
-    if isinstance(leaving, Stopped):
-        _mark(clinic, calendar, leaving.reason, "clinicrelay resume")
-        return
-    if isinstance(leaving, Rehearse):
-        _mark(clinic, calendar, "rehearsal", "clinicrelay live calendars")
-        return
-    after = 0
-    while batch := _pending(clinic, calendar, after):
-        after = batch[-1].appointment
-        results = list(_apply(clinic, plugin, address, batch, run))
-        with clinic.store.write() as connection:
-            held.fence(connection)
-            events.written(connection, results)
-        blocked = next((r for r in results if r.reason), None)
-        _mark(
-            clinic, calendar, blocked.reason if blocked else "", blocked.detail if blocked else ""
-        )
+    def all(self) -> None:
+        """See to every calendar, then remove what waited for another one of them."""
+        remembered = copy.deepcopy(dict(self._plugin.kit.memory))
+        self._restore_lost()
+        waiting = self._waiting()
+        seen = {name for name, one in self._kept.items() if one.in_use and self._plugin.looks}
+        names = sorted({*waiting, *seen})
+        if not names:
+            return
+        self._each(names, lambda name: self._one(name, due=name in waiting, look=name in seen))
+        freed = [name for name in self._waiting(removals=True) if name in self._fine]
+        self._each(freed, lambda name: self._one(name, due=True, look=False))
+        self._note(remembered)
 
+    def _restore_lost(self) -> None:
+        """Find calendars that lost all that was written there, and let it be written again."""
+        for calendar in self._kept:
+            if self._plugin.lost(calendar.partition(":")[2]):
+                with self._clinic.store.write() as connection:
+                    events.write_again(connection, self._clinic.store.clinic, calendar)
 
-def _pending(clinic: Clinic, calendar: str, after: int) -> list[Pending]:
-    with clinic.store.read() as connection:
-        return events.pending(
-            connection,
-            clinic.store.clinic,
-            calendar,
-            now=clinic.now,
-            after=after,
-            limit=_AT_ONCE,
-        )
+    def _waiting(self, *, removals: bool = False) -> list[str]:
+        with self._clinic.store.read() as connection:
+            found = events.calendars(
+                connection,
+                self._clinic.store.clinic,
+                plugin=self._name,
+                now=self._clinic.now,
+                removals=removals,
+            )
+        return [name for name in found if name in self._kept]
 
-
-def _apply(
-    clinic: Clinic, plugin: Calendar, address: str, batch: Sequence[Pending], run: CalendarRun
-) -> Iterator[Written]:
-    """Write a batch; what reads as it was written last time is not written again."""
-    todo: dict[str, tuple[Pending, EventWrite, bytes]] = {}
-    for event in batch:
-        write = _write(clinic, plugin, address, event)
-        print_ = _fingerprint(write)
-        if write.put and event.written == print_:
-            run.unchanged += 1
-            yield _done(event, event.sequence, print_, event.memo)
+    def _each(self, names: Sequence[str], work: Callable[[str], None]) -> None:
+        """Do the work beside each other; what the store raised is raised when all have ended."""
+        if self._clinic.dry or self._plugin.at_once == 1 or len(names) < 2:
+            failed = [error for name in names for error in _tried(work, name)]
         else:
-            todo[event.ref] = (event, write, print_)
-    while todo:
-        again: dict[str, tuple[Pending, EventWrite, bytes]] = {}
-        for result in plugin.apply(address, [write for _, write, _ in todo.values()]):
-            event, write, print_ = todo[result.ref]
-            if result.outcome is Outcome.AGAIN:
-                fresh = msgspec.structs.replace(write, memo=result.memo)
-                again[result.ref] = (event, fresh, print_)
-            else:
-                yield _outcome(clinic, event, write, print_, result, run)
-        todo = again
+            failed = self._beside(names, work)
+        if failed:
+            raise failed[0]
+
+    def _beside(self, names: Sequence[str], work: Callable[[str], None]) -> list[ClinicrelayError]:
+        pool = ThreadPoolExecutor(self._plugin.at_once, thread_name_prefix=self._name)
+        try:
+            futures = [pool.submit(lambda one: [*_tried(work, one)], name) for name in names]
+            return [error for future in futures for error in future.result()]
+        except BaseException:
+            self._account.over = True  # the run was told to end: nobody begins anything more
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    # --- one calendar ----------------------------------------------------------------------------
+
+    def _one(self, calendar: str, *, due: bool, look: bool) -> None:
+        if self._may_not(calendar, due=due):
+            return
+        clinic = self._clinic
+        with lease(clinic.store, f"calendar:{calendar}"[:80], clinic.settings.store.lease) as held:
+            if held is None:
+                return
+            one = Agreement(self._account, calendar, self._kept[calendar], held)
+            try:
+                one.reach(look=look)
+            except ClinicrelayError:
+                raise
+            except Exception as error:  # noqa: BLE001 - reported; the others go on
+                self._broken(one, error)
+            with self._counting:
+                self._count(one)
+
+    def _broken(self, one: Agreement, error: Exception) -> None:
+        self._run.bugs.append(error)
+        one.mark = Mark("blocked", OUR_MISTAKE, "clinicrelay sync")
+        self._set(one.calendar, one.mark)
+
+    def _may_not(self, calendar: str, *, due: bool) -> bool:
+        """Whether nothing may leave for a calendar now; notes why, where something would."""
+        clinic, mark = self._clinic, self._kept[calendar].mark
+        leaving = outward.events(clinic, clinic.standing(), self._plugin)
+        if isinstance(leaving, Stopped | Rehearse):
+            if due and isinstance(leaving, Stopped):
+                self._mark(calendar, leaving.reason, "clinicrelay resume")
+            elif due:
+                self._mark(calendar, "rehearsal", "clinicrelay live calendars")
+            return True
+        if (stopped := self._account.stopped) is not None:
+            self._set(calendar, stopped)
+        early = mark.retry_at is not None and seconds(clinic.now) < mark.retry_at
+        return early or stopped is not None or self._account.over
+
+    def _mark(self, calendar: str, reason: str, fix: str) -> None:
+        before = self._kept[calendar].mark
+        self._set(calendar, before._replace(state="blocked", reason=reason, fix=fix))
+
+    def _set(self, calendar: str, mark: Mark) -> None:
+        if mark != self._kept[calendar].mark:
+            with self._clinic.store.write() as connection:
+                clinic = self._clinic
+                calendars.mark(connection, clinic.store.clinic, calendar, mark, now=clinic.now)
+
+    def _count(self, one: Agreement) -> None:
+        run, calendar = self._run, one.calendar
+        run.written += one.written
+        run.removed += one.removed
+        run.unchanged += one.unchanged
+        if one.mark.state == "ok":
+            self._fine.add(calendar)
+            self._kept[calendar] = self._kept[calendar]._replace(mark=one.mark)
+        if one.written or one.removed:
+            self._done.add(calendar)
+        if one.looked:
+            self._looked.add(calendar)
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def _note(self, remembered: dict[str, object]) -> None:
+        """Note what waits for another calendar, when each was fine, and what the plugin remembers."""
+        clinic, now = self._clinic.store.clinic, dict(self._plugin.kit.memory)
+        with self._clinic.store.write() as connection:
+            events.note_waiting(connection, clinic, self._name, WAITS_FOR_OTHER)
+            calendars.succeeded(
+                connection, clinic, done=self._done, looked=self._looked, now=self._clinic.now
+            )
+            memory.remember(connection, clinic, f"calendars/{self._name}", remembered, now)
 
 
-def _write(clinic: Clinic, plugin: Calendar, address: str, event: Pending) -> EventWrite:
-    """Return an event as it should be, at the level of detail that settings allow."""
-    from sync.words.titles import event_text
-
-    visit = decode(event.content)
-    put = event.state == "put"
-    if not put or visit.start is None:
-        return EventWrite(event.ref, put=False, memo=event.memo, sequence=event.sequence + 1)
-    settings = clinic.settings
-    title, description, location = event_text(
-        _detail(settings.calendars[plugin.kit.name].event, plugin, address),
-        visit,
-        settings.clinic.facts(),
-        settings.clinic.language,
-    )
-    return EventWrite(
-        ref=event.ref,
-        put=True,
-        start=visit.start,
-        end=_end(visit),
-        timezone=visit.timezone,
-        title=title,
-        description=description,
-        location=location,
-        tentative=visit.status in _TENTATIVE,
-        sequence=event.sequence + 1 if event.written else event.sequence,
-        written_at=datetime.fromtimestamp(event.changed_at, UTC),
-        memo=event.memo,
-    )
-
-
-def _detail(event: EventText, plugin: Calendar, address: str) -> str:
-    """Return how much an event may give away: personal data only to the domains that are named."""
-    domain = address.rpartition("@")[2].casefold()
-    strange = plugin.outside and domain not in {one.casefold() for one in event.domains}
-    return "minimal" if strange and event.detail in ("initials", "full") else event.detail
-
-
-def _end(visit: Appointment) -> datetime:
-    assert visit.start is not None
-    return visit.end or visit.start + timedelta(minutes=30)
-
-
-def _fingerprint(write: EventWrite) -> bytes:
-    """What an event says, without how often it was written."""
-    said = (
-        write.start,
-        write.end,
-        write.timezone,
-        write.title,
-        write.description,
-        write.location,
-        write.tentative,
-    )
-    return blake2b(msgspec.json.encode(said), digest_size=16).digest()
-
-
-def _outcome(
-    clinic: Clinic,
-    event: Pending,
-    write: EventWrite,
-    print_: bytes,
-    result: EventResult,
-    run: CalendarRun,
-) -> Written:
-    if result.outcome is Outcome.ACCEPTED:
-        run.written += write.put
-        run.removed += not write.put
-        return _done(event, write.sequence, print_ if write.put else None, result.memo)
-    state = "blocked" if result.outcome is Outcome.REJECTED else event.state
-    wait = result.retry_after
-    if wait is None:
-        wait = min(_FIRST_RETRY * (1 << min(event.tries, 10)), _LAST_RETRY)
-    return Written(
-        event.appointment,
-        event.calendar,
-        state,
-        event.sequence,
-        event.written,
-        result.memo,
-        result.reason or result.outcome.value,
-        result.fix or result.detail,
-        None if state == "blocked" else clinic.now + wait,
-    )
-
-
-def _done(event: Pending, sequence: int, print_: bytes | None, memo: dict[str, object]) -> Written:
-    state = "synced" if event.state == "put" else "removed"
-    return Written(event.appointment, event.calendar, state, sequence, print_, memo)
-
-
-def _mark(clinic: Clinic, calendar: str, reason: str, fix: str) -> None:
-    with clinic.store.write() as connection:
-        events.mark(connection, clinic.store.clinic, calendar, reason, fix, now=clinic.now)
+def _tried(work: Callable[[str], None], name: str) -> Iterator[ClinicrelayError]:
+    """Yield what the store raised: it must not keep the others from their calendars."""
+    try:
+        work(name)
+    except ClinicrelayError as error:
+        yield error
 
 
 def _count_open(clinic: Clinic, runs: dict[str, CalendarRun]) -> None:
     with clinic.store.read() as connection:
-        tally = events.open_by_calendar(connection, clinic.store.clinic)
-        known = events.shown(connection, clinic.store.clinic)
-    for calendar, number in tally.items():
+        tallies = calendars.tallies(connection, clinic.store.clinic)
+        kept = calendars.kept(connection, clinic.store.clinic)
+        touched = calendars.touched(connection, clinic.store.clinic)
+    for calendar, text in touched:
+        if (name := calendar.partition(":")[0]) in runs:
+            runs[name].asked += hands.read(text).asked
+    for calendar, one in kept.items():
         name, _, address = calendar.partition(":")
-        if name in runs:
-            runs[name].pending += number
-            _, reason, fix = known.get(calendar, ("", "", ""))
-            if reason and reason not in ON_PURPOSE:
-                runs[name].blocked.append({"calendar": address, "reason": reason, "fix": fix})
+        if name in runs and one.in_use:
+            states = tallies[calendar].states if calendar in tallies else {}
+            runs[name].pending += sum(states.get(state, 0) for state in calendars.OPEN)
+            runs[name].set_aside += states.get("blocked", 0)
+            runs[name].held += states.get("held", 0)
+            mark = one.mark
+            if mark.reason and mark.reason not in ON_PURPOSE:
+                runs[name].blocked.append(
+                    Blocked(address, mark.reason, mark.fix, mark.state == "stopped")
+                )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from clinicrelay.times import iso
-from sync.push import CalendarRun
+from sync.push import Blocked, CalendarRun
 from sync.reasons import in_words
 from sync.send import MessageRun
 
+_LOOK = "clinicrelay check --connect"
 DONE, BUG, SETTINGS, NEEDS_PERSON, HELD, TRY_AGAIN = 0, 1, 2, 3, 4, 75
 
 
@@ -50,6 +51,26 @@ class Need(NamedTuple):
     command: str
 
 
+def calendar_needs(name: str, blocked: Sequence[Blocked]) -> Iterator[Need]:
+    """Yield why calendars cannot be written; what stops a whole account is one thing to mend."""
+    everywhere: dict[tuple[str, str], int] = {}
+    for one in blocked:
+        if one.everywhere:
+            cause = one.reason, one.fix
+            everywhere[cause] = everywhere.get(cause, 0) + 1
+        else:
+            yield Need(f"calendar {name}:{one.calendar} {one.reason}", one.fix or _LOOK)
+    for (reason, fix), number in everywhere.items():
+        yield Need(f"calendars {name} {reason}: {number} cannot be written", fix or _LOOK)
+
+
+def doctors_need(name: str, held: int, asked: int) -> Need:
+    """Return what a person is to look at of what doctors did to events."""
+    parts = [f"{held} moved too often"] if held else []
+    parts += [f"{asked} deleted or moved"] if asked else []
+    return Need(f"events in {name} by a doctor: {', '.join(parts)}", "clinicrelay verify calendars")
+
+
 @dataclass(slots=True)
 class RunReport:
     """What one run of the line did."""
@@ -79,8 +100,9 @@ class RunReport:
 
     @property
     def bugs(self) -> list[Exception]:
-        """The mistakes of ours that ended the read of a source."""
-        return [source.bug for source in self.sources.values() if source.bug]
+        """The mistakes of ours that ended the read of a source, or the work on a calendar."""
+        in_calendars = [bug for run in self.calendars.values() for bug in run.bugs]
+        return [*(s.bug for s in self.sources.values() if s.bug), *in_calendars]
 
     @property
     def needs(self) -> list[Need]:
@@ -89,9 +111,12 @@ class RunReport:
 
     def _needs(self) -> Iterator[Need]:
         for name, calendar in self.calendars.items():
-            for blocked in calendar.blocked:
-                what = f"calendar {name}:{blocked['calendar']} {blocked['reason']}"
-                yield Need(what, blocked["fix"])
+            yield from calendar_needs(name, calendar.blocked)
+            if calendar.set_aside:
+                what = f"{calendar.set_aside} events set aside from {name}"
+                yield Need(what, "clinicrelay quarantine list")
+            if calendar.held or calendar.asked:
+                yield doctors_need(name, calendar.held, calendar.asked)
         for name, one in self.sources.items():
             if one.set_aside:
                 yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
@@ -169,5 +194,5 @@ def _calendar(run: CalendarRun) -> dict[str, Any]:
         "removed": run.removed,
         "unchanged": run.unchanged,
         "pending": run.pending,
-        "blocked": run.blocked,
+        "blocked": [one.json() for one in run.blocked],
     }

@@ -21,14 +21,16 @@ def kept(connection: Connection, clinic: str, source: str) -> int:
     return int(connection.execute(text(statement), at).scalar_one())
 
 
-def set_aside_by_source(connection: Connection, clinic: str) -> dict[str, int]:
-    """Return how much is set aside of each source."""
+def set_aside_by_source(
+    connection: Connection, clinic: str, kind: str = "record"
+) -> dict[str, int]:
+    """Return how many records are set aside of each source, or how many events of each calendar."""
     rows = connection.execute(
         text(
             "SELECT source, count(*) AS number FROM quarantine "
-            "WHERE clinic = :clinic GROUP BY source"
+            "WHERE clinic = :clinic AND kind = :kind GROUP BY source"
         ),
-        {"clinic": clinic},
+        {"clinic": clinic, "kind": kind},
     )
     return {row.source: row.number for row in rows}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,8 @@ from sync.store import bulk, dialects, seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_AT_ONCE = 900
 
 
 class Wanted(NamedTuple):
@@ -25,9 +27,13 @@ class Wanted(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """An event that has to be written; `content` is the visit as it stands."""
+    """An event that has to be written, or was seen; `content` is the visit as it stands.
 
-    appointment: int
+    `place` is where it stands in the order of writing: see `pending`. `hands` is as `sync.hands`
+    keeps it.
+    """
+
+    place: Place
     calendar: str
     ref: str
     state: str
@@ -37,6 +43,20 @@ class Pending(NamedTuple):
     tries: int
     content: str
     changed_at: int
+    hands: str | None
+    reason: str
+
+    @property
+    def appointment(self) -> int:
+        return self.place.appointment
+
+
+class Place(NamedTuple):
+    """Where an event stands in the order of writing."""
+
+    rank: int = -1
+    start: int = 0
+    appointment: int = 0
 
 
 class Written(NamedTuple):
@@ -48,6 +68,9 @@ class Written(NamedTuple):
     sequence: int
     written: bytes | None
     memo: dict[str, Any]
+    hands: str | None
+    touched_at: int | None = None
+    tries: int = 0
     reason: str = ""
     detail: str = ""
     next_try_at: datetime | None = None
@@ -79,8 +102,8 @@ def want(connection: Connection, clinic: str, things: Iterable[Wanted], *, now: 
 def of_visits(connection: Connection, appointments: Sequence[int]) -> dict[int, dict[str, str]]:
     """Return the calendars each visit is (or is about to be) shown in, with the event's state."""
     found: dict[int, dict[str, str]] = {}
-    for start in range(0, len(appointments), 900):
-        some = tuple(appointments[start : start + 900])
+    for start in range(0, len(appointments), _AT_ONCE):
+        some = tuple(appointments[start : start + _AT_ONCE])
         rows = connection.exec_driver_sql(
             "SELECT appointment, calendar, state FROM events "
             f"WHERE appointment IN ({dialects.marks(connection, len(some))})",
@@ -92,43 +115,138 @@ def of_visits(connection: Connection, appointments: Sequence[int]) -> dict[int, 
     return found
 
 
-def calendars(connection: Connection, clinic: str, *, now: datetime) -> list[str]:
-    """Return the calendars that have something to write whose time has come."""
+# --- what is to be written -----------------------------------------------------------------------
+
+_DUE = "e.state IN ('put', 'remove') AND (e.next_try_at IS NULL OR e.next_try_at <= :now)"
+
+# A doctor without the visit is worse than a visit that two calendars show for a while: an event goes
+# only once the calendar of the same plugin that is to show the visit instead does so.
+_WAITS = (
+    "e.state = 'remove' AND EXISTS (SELECT 1 FROM events o WHERE o.appointment = e.appointment "
+    "AND o.calendar <> e.calendar AND o.state IN ('put', 'blocked') AND o.written IS NULL "
+    "AND SUBSTR(o.calendar, 1, {n}) = SUBSTR(e.calendar, 1, {n}))"
+)
+
+
+def calendars(
+    connection: Connection, clinic: str, *, plugin: str, now: datetime, removals: bool = False
+) -> list[str]:
+    """Return the calendars of a plugin that have something to write whose time has come.
+
+    With `removals` only those that have something to remove for which no other calendar is awaited.
+    """
+    prefix = f"{plugin}:"
+    only = f"AND e.state = 'remove' AND NOT ({_WAITS.format(n=len(prefix))}) " if removals else ""
     rows = connection.execute(
         text(
-            "SELECT DISTINCT calendar FROM events WHERE clinic = :clinic "
-            "AND state IN ('put', 'remove') AND (next_try_at IS NULL OR next_try_at <= :now) "
-            "ORDER BY calendar"
+            f"SELECT DISTINCT e.calendar FROM events e WHERE e.clinic = :clinic AND {_DUE} {only}"
+            "AND SUBSTR(e.calendar, 1, :length) = :prefix"
         ),
-        {"clinic": clinic, "now": seconds(now)},
+        {"clinic": clinic, "now": seconds(now), "length": len(prefix), "prefix": prefix},
     )
-    return [row.calendar for row in rows]
+    return sorted(row.calendar for row in rows)
 
 
-def shown(connection: Connection, clinic: str) -> dict[str, tuple[str, str, str]]:
-    """Return every calendar that was ever written to: its state, the reason, and the fix."""
+_PENDING = (
+    "e.calendar, e.ref, e.state, e.sequence, e.written, e.memo, e.tries, a.content, e.changed_at, "
+    "e.hands, e.reason"
+)
+_RANK = (
+    "CASE WHEN e.state = 'remove' THEN 0 WHEN COALESCE(a.start_at, 0) < :now THEN 3 "
+    "WHEN e.written IS NULL THEN 2 ELSE 1 END"
+)
+
+
+def pending(
+    connection: Connection, clinic: str, calendar: str, *, now: datetime, after: Place, limit: int
+) -> list[Pending]:
+    """Return what has to be written to a calendar, after a place in the order.
+
+    What is to go comes first, then what is there already, then what is new; of each the nearest in
+    time, and what is past comes last.
+    """
+    waits = _WAITS.format(n=calendar.index(":") + 1)
+    order = f"{_RANK} AS place, COALESCE(a.start_at, 0) AS starts, e.appointment AS appointment"
     rows = connection.execute(
         text(
-            "SELECT calendar, state, reason, fix FROM calendars WHERE clinic = :clinic "
-            "ORDER BY calendar"
+            f"SELECT * FROM (SELECT {order}, {_PENDING} "
+            "FROM events e JOIN appointments a ON a.id = e.appointment "
+            f"WHERE e.clinic = :clinic AND e.calendar = :calendar AND {_DUE} AND NOT ({waits})) due "
+            "WHERE place > :place OR (place = :place AND (starts > :starts "
+            "OR (starts = :starts AND appointment > :appointment))) "
+            "ORDER BY place, starts, appointment LIMIT :limit"
         ),
-        {"clinic": clinic},
+        {
+            "clinic": clinic,
+            "calendar": calendar,
+            "now": seconds(now),
+            "place": after.rank,
+            "starts": after.start,
+            "appointment": after.appointment,
+            "limit": limit,
+        },
     )
-    return {row.calendar: (row.state, row.reason, row.fix) for row in rows}
+    return [_pending(row) for row in rows]
 
 
-def mark(
-    connection: Connection, clinic: str, calendar: str, reason: str, fix: str, *, now: datetime
-) -> None:
-    """Note whether a calendar takes what is written (no reason) or is blocked."""
-    at = {"clinic": clinic, "calendar": calendar, "reason": reason, "fix": fix}
-    connection.execute(
-        text(
-            "UPDATE calendars SET state = :state, reason = :reason, fix = :fix, since = :now "
-            "WHERE clinic = :clinic AND calendar = :calendar AND reason <> :reason"
-        ),
-        {**at, "state": "blocked" if reason else "ok", "now": seconds(now)},
+def by_refs(
+    connection: Connection, clinic: str, calendar: str, refs: Sequence[str]
+) -> Iterator[Pending]:
+    """Yield the events of a calendar with these references, in no order."""
+    for start in range(0, len(refs), _AT_ONCE):
+        some = tuple(refs[start : start + _AT_ONCE])
+        mark = dialects.marks(connection, 1)
+        rows = connection.exec_driver_sql(
+            f"SELECT 0, 0, e.appointment, {_PENDING} "
+            "FROM events e JOIN appointments a ON a.id = e.appointment "
+            f"WHERE e.clinic = {mark} AND {dialects.unindexed('e.calendar')} = {mark} "
+            f"AND e.ref IN ({dialects.marks(connection, len(some))})",
+            (clinic, calendar, *some),
+        )
+        yield from map(_pending, rows)
+
+
+def _pending(row: Any) -> Pending:
+    rank, start, appointment, calendar, ref, state, sequence, written, memo, *rest = row
+    return Pending(
+        Place(rank, start, appointment),
+        calendar,
+        ref,
+        state,
+        sequence,
+        bytes(written) if written else None,
+        json.loads(memo),
+        *rest,
     )
+
+
+def written(connection: Connection, results: Iterable[Written]) -> None:
+    """Write down what became of events."""
+    rows = [
+        (
+            r.state,
+            r.sequence,
+            r.written,
+            json.dumps(r.memo),
+            r.hands,
+            r.touched_at,
+            r.tries,
+            r.reason[:40],
+            r.detail,
+            seconds(r.next_try_at) if r.next_try_at else None,
+            r.appointment,
+            r.calendar,
+        )
+        for r in results
+    ]
+    if rows:
+        statement = (
+            "UPDATE events SET state = {}, sequence = {}, written = {}, memo = {}, hands = {}, "
+            "touched_at = {}, tries = {}, reason = {}, detail = {}, next_try_at = {} "
+            "WHERE appointment = {} AND calendar = {}"
+        )
+        mark = dialects.marks(connection, 1)
+        connection.exec_driver_sql(statement.replace("{}", mark), rows)
 
 
 def write_again(connection: Connection, clinic: str, calendar: str) -> None:
@@ -142,93 +260,29 @@ def write_again(connection: Connection, clinic: str, calendar: str) -> None:
     )
 
 
-def pending(
-    connection: Connection, clinic: str, calendar: str, *, now: datetime, after: int, limit: int
-) -> list[Pending]:
-    """Return events of a calendar that have to be written, in the order of their visits."""
+def note_waiting(connection: Connection, clinic: str, plugin: str, reason: str) -> None:
+    """Note with what is to go why it is still there: another calendar does not show it yet."""
+    waits = _WAITS.format(n=len(plugin) + 1)
     rows = connection.execute(
         text(
-            "SELECT e.appointment, e.calendar, e.ref, e.state, e.sequence, e.written, e.memo, "
-            "e.tries, a.content, e.changed_at "
-            "FROM events e JOIN appointments a ON a.id = e.appointment "
-            "WHERE e.clinic = :clinic AND e.calendar = :calendar AND e.appointment > :after "
-            "AND e.state IN ('put', 'remove') "
-            "AND (e.next_try_at IS NULL OR e.next_try_at <= :now) "
-            "ORDER BY e.appointment LIMIT :limit"
+            "SELECT e.appointment, e.calendar FROM events e WHERE e.clinic = :clinic "
+            f"AND {waits} AND e.reason <> :reason AND SUBSTR(e.calendar, 1, :length) = :prefix"
         ),
-        {
-            "clinic": clinic,
-            "calendar": calendar,
-            "now": seconds(now),
-            "after": after,
-            "limit": limit,
-        },
-    )
-    return [
-        Pending(
-            row.appointment,
-            row.calendar,
-            row.ref,
-            row.state,
-            row.sequence,
-            bytes(row.written) if row.written else None,
-            json.loads(row.memo),
-            row.tries,
-            row.content,
-            row.changed_at,
-        )
-        for row in rows
-    ]
-
-
-def written(connection: Connection, results: Iterable[Written]) -> None:
-    """Write down what became of events."""
-    rows = [
-        (
-            r.state,
-            r.sequence,
-            r.written,
-            json.dumps(r.memo),
-            r.reason,
-            r.detail,
-            seconds(r.next_try_at) if r.next_try_at else None,
-            r.appointment,
-            r.calendar,
-        )
-        for r in results
-    ]
+        {"clinic": clinic, "reason": reason, "length": len(plugin) + 1, "prefix": f"{plugin}:"},
+    ).fetchall()
     if rows:
-        statement = (
-            "UPDATE events SET state = {}, sequence = {}, written = {}, memo = {}, reason = {}, "
-            "detail = {}, next_try_at = {}, tries = tries + 1 "
-            "WHERE appointment = {} AND calendar = {}"
+        connection.execute(
+            text("UPDATE events SET reason = :reason WHERE appointment = :id AND calendar = :name"),
+            [{"reason": reason, "id": row.appointment, "name": row.calendar} for row in rows],
         )
-        mark = dialects.marks(connection, 1)
-        connection.exec_driver_sql(statement.replace("{}", mark), rows)
 
 
-def open_by_calendar(connection: Connection, clinic: str) -> dict[str, int]:
-    """Return how many events of each calendar are still to be written, refused ones included."""
-    rows = connection.execute(
+def put_refused(connection: Connection, clinic: str, calendar: str, appointment: int) -> None:
+    """Let an event that was refused for good be tried once more."""
+    connection.execute(
         text(
-            "SELECT calendar, count(*) AS number FROM events WHERE clinic = :clinic "
-            "AND state IN ('put', 'remove', 'blocked') GROUP BY calendar ORDER BY calendar"
+            "UPDATE events SET state = 'put', hands = NULL, tries = 0 WHERE clinic = :clinic "
+            "AND appointment = :appointment AND calendar = :calendar AND state = 'blocked'"
         ),
-        {"clinic": clinic},
+        {"clinic": clinic, "appointment": appointment, "calendar": calendar},
     )
-    return {row.calendar: row.number for row in rows}
-
-
-def tally(connection: Connection, clinic: str) -> dict[str, dict[str, int]]:
-    """Return how many events of each calendar stand in which state."""
-    rows = connection.execute(
-        text(
-            "SELECT calendar, state, count(*) AS number FROM events "
-            "WHERE clinic = :clinic GROUP BY calendar, state"
-        ),
-        {"clinic": clinic},
-    )
-    found: dict[str, dict[str, int]] = {}
-    for row in rows:
-        found.setdefault(row.calendar, {})[row.state] = row.number
-    return found

@@ -287,6 +287,9 @@ def _texts(connection: Connection) -> Iterator[Finding]:
         ("memory", "value", json.loads),
         ("sources", "cursor_json", json.loads),
         ("events", "memo", json.loads),
+        ("events", "hands", json.loads),
+        ("calendars", "cursor_json", json.loads),
+        ("calendars", "strangers", json.loads),
         ("runs", "report", json.loads),
     )
     for table, column, read in readers:

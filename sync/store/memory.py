@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from sync.store import bulk
+from sync.store import bulk, dialects
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -44,3 +44,29 @@ def remember(
             text("DELETE FROM memory WHERE clinic = :clinic AND owner = :owner AND name = :name"),
             {"clinic": clinic, "owner": owner, "name": name},
         )
+
+
+def text_of(connection: Connection, clinic: str, owner: str, name: str) -> str | None:
+    """Return one thing that is remembered, as it is written."""
+    row = connection.execute(
+        text("SELECT value FROM memory WHERE clinic = :clinic AND owner = :owner AND name = :name"),
+        {"clinic": clinic, "owner": owner, "name": name},
+    ).fetchone()
+    return None if row is None else str(row.value)
+
+
+def replace(
+    connection: Connection, clinic: str, owner: str, name: str, before: str | None, now: str
+) -> bool:
+    """Write one thing unless somebody else changed it since `before` was read; return whether."""
+    at = {"clinic": clinic, "owner": owner, "name": name}
+    if before is None:
+        return dialects.insert_once(connection, "memory", {**at, "value": now})
+    changed = connection.execute(
+        text(
+            "UPDATE memory SET value = :now WHERE clinic = :clinic AND owner = :owner "
+            "AND name = :name AND value = :before"
+        ),
+        {**at, "now": now, "before": before},
+    )
+    return changed.rowcount == 1

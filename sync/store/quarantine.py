@@ -144,6 +144,17 @@ def forget_answered(
         )
 
 
+def forget_event(connection: Connection, clinic: str, calendar: str, place: str) -> None:
+    """Drop what a calendar plugin refused of a visit (`source/key`): it is another event by now."""
+    connection.execute(
+        text(
+            "DELETE FROM quarantine WHERE clinic = :clinic AND source = :calendar "
+            "AND kind = 'event' AND place = :place"
+        ),
+        {"clinic": clinic, "calendar": calendar, "place": place[:300]},
+    )
+
+
 def records(connection: Connection, clinic: str, source: str) -> Iterator[Unreadable]:
     """Yield a source's records that are set aside, as connectors know such, the oldest first."""
     rows = connection.execute(
@@ -163,7 +174,8 @@ def new_in(connection: Connection, clinic: str, source: str, run: str) -> int:
         connection.execute(
             text(
                 "SELECT count(*) FROM quarantine "
-                "WHERE clinic = :clinic AND source = :source AND first_run = :run"
+                "WHERE clinic = :clinic AND source = :source AND kind = 'record' "
+                "AND first_run = :run"
             ),
             {"clinic": clinic, "source": source, "run": run},
         ).scalar_one()

@@ -276,12 +276,14 @@ class Event(SQLModel, table=True):
     __table_args__ = (
         Index("events_state", "clinic", "state"),
         Index("events_ref", "clinic", "ref"),
+        Index("events_calendar", "calendar", "clinic", "state"),
+        Index("events_touched", "clinic", "touched_at"),
     )
     clinic: str = Field(max_length=64)
     appointment: int = Field(primary_key=True, sa_type=BigInteger)
     calendar: str = Field(primary_key=True, max_length=320)  # NAME:ADDRESS
     ref: str = Field(max_length=64)
-    state: str = Field(max_length=16)  # put | remove | synced | removed | blocked
+    state: str = Field(max_length=16)  # put | remove | synced | removed | blocked | hidden | held
     sequence: int = 0
     written: bytes | None = None  # fingerprint of what was last written
     memo: str = Field(default="{}", sa_type=Text)
@@ -290,18 +292,30 @@ class Event(SQLModel, table=True):
     reason: str = Field(default="", max_length=40)
     detail: str = Field(default="", sa_type=Text)
     changed_at: datetime = Field(sa_column=_instant())
+    hands: str | None = Field(default=None, sa_type=Text)  # what others did: see `sync.hands`
+    touched_at: datetime | None = Field(default=None, sa_column=_maybe())  # the last time
 
 
 class Calendar(SQLModel, table=True):
-    """A calendar that something was ever to be written to, and whether it takes it."""
+    """A calendar that something was ever to be written to, and whether it takes it.
+
+    `cursor_json` is where the last look at it ended, `strangers` the other installations whose events
+    may stand there. `tries` looks in a row ended in a wait; nothing is tried before `retry_at`.
+    """
 
     __tablename__ = "calendars"
     clinic: str = Field(primary_key=True, max_length=64)
     calendar: str = Field(primary_key=True, max_length=320)
-    state: str = Field(max_length=16)  # ok | blocked
+    state: str = Field(max_length=16)  # ok | blocked | stopped: as all of its account
     reason: str = Field(default="", max_length=40)
     fix: str = Field(default="", sa_type=Text)
     since: datetime = Field(sa_column=_instant())
+    cursor_json: str | None = Field(default=None, sa_type=Text)
+    retry_at: datetime | None = Field(default=None, sa_column=_maybe())
+    tries: int | None = None
+    done_at: datetime | None = Field(default=None, sa_column=_maybe())
+    looked_at: datetime | None = Field(default=None, sa_column=_maybe())
+    strangers: str | None = Field(default=None, sa_type=Text)
 
 
 class Told(SQLModel, table=True):

@@ -60,7 +60,31 @@ def test_a_clinic_in_order_is_green_with_exactly_the_promised_keys(desk: Any, ro
                 "held": 0,
             }
         },
-        "calendars": {"files": {"state": "ok", "pending": 0, "blocked": 0}},
+        "calendars": {
+            "files": {
+                "state": "ok",
+                "pending": 0,
+                "blocked": 0,
+                "hidden": 0,
+                "put_back": 0,
+                "held": 0,
+                "asked": 0,
+                "refused": 0,
+                "calendars": [
+                    {
+                        "address": "acar",
+                        "last_success": "2026-11-23T08:00:00Z",
+                        "lag": None,
+                        "queue": 0,
+                        "hidden": 0,
+                        "held": 0,
+                        "refused": 0,
+                        "reason": "",
+                        "fix": "",
+                    }
+                ],
+            }
+        },
         "messages": {"due": 0, "sent_24h": 0, "unknown": 0, "failed": 0},
         "coverage": {"tomorrow": {"visits": 1, "covered": 1, "explained": 0}},
     }

@@ -10,12 +10,15 @@ import pytest
 
 from sync.breaker import Barred
 from sync.health import CalendarHealth, Coverage, Health, SourceHealth, _covered
+from sync.push import Blocked
 from sync.store.counting import Coming
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 QUIET = {"due": 0, "sent_24h": 12, "unknown": 0, "failed": 0}
 SOURCE = SourceHealth("ok", NOW, None, 300, 0, 0)
 LOCKED_OUT = Barred("credentials_refused", NOW, NOW + timedelta(minutes=15))
+UNSHARED = Blocked("acar@riverside.example", "not_shared", "share it")
+STOPPED = Blocked("acar@riverside.example", "usage_limit", "wait", everywhere=True)
 AWAY = Barred("unreachable", NOW - timedelta(hours=1), NOW + timedelta(minutes=1))
 
 
@@ -38,8 +41,17 @@ NEEDS = {
     "new": ({"sources": {"ehr": replace(SOURCE, state="new")}}, "never read"),
     "set aside": ({"sources": {"ehr": replace(SOURCE, set_aside=2)}}, "2 set aside from ehr"),
     "blocked": (
-        {"calendars": {"google": CalendarHealth("blocked", 3, 1, [("not_shared", "share it")])}},
-        "calendar google blocked: not_shared",
+        {"calendars": {"google": CalendarHealth("blocked", 3, 1, [UNSHARED])}},
+        "calendar google:acar@riverside.example not_shared",
+    ),
+    "an account that is stopped": (
+        {"calendars": {"google": CalendarHealth("blocked", 3, 2, [STOPPED, STOPPED])}},
+        "calendars google usage_limit: 2 cannot be written",
+    ),
+    "refused events": ({"calendars": {"google": CalendarHealth(refused=2)}}, "2 events set aside"),
+    "moved too often": (
+        {"calendars": {"google": CalendarHealth(held=1, asked=2)}},
+        "1 moved too often, 2 deleted or moved",
     ),
     "failed messages": ({"messages": {**QUIET, "failed": 2}}, "2 messages failed"),
     "unproven messages": ({"messages": {**QUIET, "unproven": 2}}, "2 messages in the last 24 h"),

@@ -1,0 +1,131 @@
+"""What an event's row becomes after it was seen, or after somebody tried to write it. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from clinicrelay.contracts import EventResult, EventWrite, Hand, Memo, Outcome
+from sync import hands
+from sync.hands import Hands, Row, Rules
+from sync.store.events import Written
+
+if TYPE_CHECKING:
+    from sync.store.events import Pending
+
+HIDDEN, EDITED_MEANWHILE = "hidden_by_doctor", "edited_meanwhile"
+_REASONS = {"hidden": HIDDEN, "held": hands.MOVED_TOO_OFTEN}
+_REMOVAL = "removal"  # the fingerprint of an event that is to go
+_FIRST_RETRY = timedelta(minutes=1)
+_LAST_RETRY = timedelta(hours=1)
+
+
+class Job(NamedTuple):
+    """An event on its way to its calendar, and how it stood before this run took it up."""
+
+    before: Pending
+    row: Row
+    write: EventWrite
+
+    @property
+    def forgiven(self) -> bool:
+        """Whether it was refused for good, and is another one now."""
+        return hands.read(self.before.hands).refused not in ("", self.row.hands.refused)
+
+
+def row_of(event: Pending) -> Row:
+    return Row(event.state, event.written, hands.read(event.hands))
+
+
+def begun(event: Pending, write: EventWrite, rules: Rules) -> Job:
+    """Return an event as it goes to its calendar; only rows of state put and remove really go."""
+    row = row_of(event)
+    if not write.put:
+        if row.hands.refused == _REMOVAL:
+            return Job(event, Row("blocked", row.written, row.hands), write)
+        return Job(event, Row("remove", row.written, replace(row.hands, refused="")), write)
+    turn = hands.turn(row, write, rules)
+    write = replace(write, keep_time=turn.keep_time)
+    return Job(event, Row(turn.state, row.written, turn.hands), write)
+
+
+def kept_from(job: Job) -> Written:
+    """Return an event that is not written: it reads the same, or somebody's hand keeps it."""
+    reason = _REASONS.get(job.row.state, job.before.reason if job.row.state == "blocked" else "")
+    return _written(job.before, job.row, job.before.memo, reason=reason)
+
+
+def seen(
+    event: Pending, hand: Hand | None, memo: Memo, wanted: EventWrite, rules: Rules
+) -> Written | None:
+    """Return an event after somebody's hand was seen on it; None: it is about no event of ours."""
+    row = hands.decide(hand, row_of(event), wanted, rules)
+    return None if row is None else _written(event, row, memo, reason=_REASONS.get(row.state, ""))
+
+
+def again(job: Job, result: EventResult, rules: Rules) -> Job:
+    """Return an event whose memo is another, and that somebody changed meanwhile, if so."""
+    row = job.row
+    if result.hand is not None:
+        row = hands.decide(result.hand, row, job.write, rules) or row
+    keep_time = job.write.put and row.hands.kept is not None
+    write = replace(job.write, memo=result.memo, keep_time=keep_time)
+    return Job(job.before._replace(memo=result.memo), row, write)
+
+
+def on_its_way(job: Job) -> Written:
+    """Return an event that has to be written again, with what is known of it by now."""
+    return _written(job.before, job.row, job.before.memo, reason=_REASONS.get(job.row.state, ""))
+
+
+def ended(job: Job, result: EventResult, now: datetime) -> Written:
+    """Return an event after its calendar answered."""
+    if result.outcome is Outcome.ACCEPTED:
+        return _accepted(job, result.memo)
+    reason, detail = result.reason or result.outcome.value, result.fix or result.detail
+    if result.blocks:
+        return _written(job.before, job.row, result.memo, reason=job.before.reason)
+    if result.outcome is Outcome.REJECTED:
+        print_ = hands.fingerprint(job.write).hex() if job.write.put else _REMOVAL
+        row = Row("blocked", job.row.written, replace(job.row.hands, refused=print_))
+        return _written(job.before, row, result.memo, reason=reason, detail=detail)
+    wait = result.retry_after
+    if wait is None:
+        wait = min(_FIRST_RETRY * (1 << min(job.before.tries, 10)), _LAST_RETRY)
+    failed = _written(job.before, job.row, result.memo, reason=reason, detail=detail)
+    return failed._replace(tries=job.before.tries + 1, next_try_at=now + wait)
+
+
+def edited_meanwhile(job: Job, now: datetime) -> Written:
+    """Return an event that somebody changed each time it was to be written."""
+    return ended(
+        job, EventResult(job.before.ref, Outcome.NOT_SENT, job.write.memo, EDITED_MEANWHILE), now
+    )
+
+
+def _accepted(job: Job, memo: Memo) -> Written:
+    if job.write.put:
+        row = Row("synced", hands.fingerprint(job.write), job.row.hands)
+        return _written(job.before, row, memo)._replace(sequence=job.write.sequence)
+    row = Row("removed", None, Hands(log=job.row.hands.log))
+    return _written(job.before, row, memo)._replace(sequence=job.write.sequence)
+
+
+def _written(
+    event: Pending, row: Row, memo: Memo, *, reason: str = "", detail: str = ""
+) -> Written:
+    return Written(
+        event.appointment,
+        event.calendar,
+        row.state,
+        event.sequence,
+        row.written,
+        memo,
+        row.hands.text,
+        row.hands.touched_at,
+        event.tries if row.state in ("put", "remove") else 0,
+        reason,
+        detail,
+    )
