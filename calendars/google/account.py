@@ -6,9 +6,12 @@ setting can redirect; so tokens are asked for here, and put on each request.
 
 from __future__ import annotations
 
+import random
 import threading
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from clinicrelay import EventResult
 
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
+_TRIES = 3
 _NOBODY_LETS_US = 3  # doctors in a row whom we may not act for
 # From the particular to the general: most of them are an invalid_grant.
 _SAID = (
@@ -41,11 +45,18 @@ class NotLoggedIn(Exception):
         self.why = why
 
 
-class Account:
-    """Who we are towards Google. Knows the tokens of one run."""
+class _Refused(NamedTuple):
+    """Why there is no token: our word for it, and Google's."""
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    reason: str
+    code: str
+
+
+class Account:
+    """Who we are towards Google. Knows the tokens of one run; `rest` waits, while it goes on."""
+
+    def __init__(self, options: Options, rest: Callable[[float], bool]) -> None:
+        self._options, self._rest = options, rest
         self._key = options.key
         self._timeout = options.timeout.total_seconds()
         self._lock = threading.Lock()
@@ -107,6 +118,20 @@ class Account:
         return made
 
     def _renew(self, credentials: Credentials, whose: str) -> None:
+        """Get a new token; what may pass is tried again. Raises NotLoggedIn."""
+        last = _Refused("unreachable", "")
+        for tried in range(_TRIES):
+            failed = self._refresh(credentials)
+            if failed is None:
+                self._let_in = True
+                return
+            last = failed
+            if failed.reason != "unreachable" or not self._rest(random.uniform(0, 2.0**tried)):  # noqa: S311
+                break
+        raise self._not(last.reason, whose, last.code)
+
+    def _refresh(self, credentials: Credentials) -> _Refused | None:
+        """Ask for a token once; return why there is none."""
         import httplib2
         from google.auth.exceptions import GoogleAuthError, RefreshError
         from google_auth_httplib2 import Request
@@ -116,20 +141,22 @@ class Account:
             renew: Any = credentials.refresh
             renew(Request(http))
         except RefreshError as error:
-            raise self._refused(error, whose) from None  # its text may repeat what was sent
-        except (GoogleAuthError, OSError, ValueError) as error:
-            raise self._not("unreachable", "", code=type(error).__name__) from None
+            return self._refused(error)
+        except (GoogleAuthError, HTTPException, OSError, ValueError) as error:
+            return _Refused("unreachable", type(error).__name__)
         finally:
             http.close()
-        self._let_in = True
+        return None
 
-    def _refused(self, error: Exception, whose: str) -> NotLoggedIn:
-        told = " ".join(str(part) for part in error.args)
-        if getattr(error, "retryable", False):
-            return self._not("unreachable", "", code="token service")
-        reason = _reason(told, person=self._options.mode == "oauth")
-        code = told.partition(":")[0] if told.partition(":")[0].isidentifier() else "no reason"
-        return self._not(reason, whose, code=code)
+    def _refused(self, error: Exception) -> _Refused:
+        """Return our word for a refusal; what is said besides may repeat what was sent."""
+        said = error.args[1] if len(error.args) > 1 else None
+        if getattr(error, "retryable", False) or not isinstance(said, dict):
+            return _Refused("unreachable", "token service")
+        told = f"{said.get('error')}: {said.get('error_description')}"
+        code = str(said.get("error"))
+        person = self._options.mode == "oauth"
+        return _Refused(_reason(told, person=person), code if code.isidentifier() else "no reason")
 
     def _not(self, reason: str, whose: str, code: str = "") -> NotLoggedIn:
         """Note why there is no token, so that nobody asks again in this run."""

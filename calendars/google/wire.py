@@ -51,7 +51,7 @@ class Wire:
 
     def __init__(self, options: Options, kit: Kit, identity: Identity) -> None:
         self.options, self.kit = options, kit
-        self.account = Account(options)
+        self.account = Account(options, kit.rest)
         self.identity = identity
         self._batch_uri = f"{options.base_url}/batch/calendar/v3"
         self._mine = threading.local()
