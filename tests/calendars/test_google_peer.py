@@ -485,6 +485,8 @@ def test_only_the_fields_that_were_asked_for_come(events: Any) -> None:
     assert events.get("cs001", fields="id").execute() == {"id": "cs001"}
     for wrong in ("items(id", "items(ident)", "id,,etag", "nothing"):
         assert refused(events.list(fields=wrong)) == (400, "invalidParameter")
+    assert refused(events.delete("cs001", fields="nothing")) == (400, "invalidParameter")
+    assert events.get("cs001").execute()["status"] == "confirmed"
 
 
 # --- batches -------------------------------------------------------------------------------------
