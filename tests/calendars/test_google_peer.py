@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from time import time
@@ -700,7 +701,10 @@ def test_the_doctors_hand_copies_deletes_and_restores(google: GooglePeer, events
 
 def test_the_log_holds_what_left_the_house(google: GooglePeer, events: Any) -> None:
     events.insert(body=event(summary="Canary"), sendUpdates="none", quotaUser="q1").execute()
-    call = google.calls("insert")[0]
+    google.advance(60)
+    events.list().execute()
+    call, later = google.calls("insert", "list")
+    assert timedelta(seconds=60) <= later.at - call.at < timedelta(seconds=90)
     assert (call.calendar, call.status, call.quota_user) == (DOCTOR, 200, "q1")
     assert "Canary" in call.body
     assert call.query["sendUpdates"] == "none"

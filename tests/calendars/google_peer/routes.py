@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -25,8 +26,12 @@ class Route(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it came and as it was answered; `status` 0: nothing was done, nothing answered."""
+    """One call as it came and as it was answered; `status` 0: nothing was done, nothing answered.
 
+    `at` is when it came, by the peer's clock; `account` who is charged for it.
+    """
+
+    at: datetime
     operation: str
     method: str
     calendar: str
@@ -84,9 +89,10 @@ def quota_user_of(asked: Asked) -> str:
     return asked.one("quotaUser") or asked.headers.get("x-goog-quota-user", "")
 
 
-def noted(asked: Asked, route: Route, account: str, *, in_batch: bool) -> Call:
+def noted(asked: Asked, route: Route, account: str, *, in_batch: bool, now: datetime) -> Call:
     body = "" if route.operation in ("token", "batch") else asked.body.decode(errors="replace")
     return Call(
+        now,
         route.operation,
         asked.method,
         route.calendar,

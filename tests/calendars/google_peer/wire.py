@@ -59,7 +59,8 @@ class Api:
         *,
         in_batch: bool = False,
     ) -> Answer:
-        call = noted(asked, route, self._account(asked), in_batch=in_batch)
+        now = self.world.now()
+        call = noted(asked, route, self._account(asked), in_batch=in_batch, now=now)
         answer = self._disturbed(asked, route, act)
         error = answer.body.get("error") if isinstance(answer.body, dict) else None
         reason = error["errors"][0]["reason"] if isinstance(error, dict) else error or ""
