@@ -263,6 +263,14 @@ def test_put_replaces_and_patch_merges(google: GooglePeer, events: Any) -> None:
     assert google.mails() == []
 
 
+def test_a_sequence_only_grows_and_a_status_is_never_nothing(events: Any) -> None:
+    insert(events, sequence=4)
+    assert refused(events.patch("cs001", {"sequence": 3})) == (400, "invalid")
+    later = {"dateTime": "2026-12-01T09:45:00Z"}
+    changed = events.patch("cs001", {"end": later, "status": None}).execute()
+    assert (changed["sequence"], changed["status"]) == (5, "confirmed")
+
+
 def test_a_whole_day_needs_the_times_cleared(events: Any) -> None:
     insert(events)
     days = {"start": {"date": "2026-12-01"}, "end": {"date": "2026-12-02"}}
@@ -323,6 +331,7 @@ def test_reminders_belong_to_whoever_set_them(
     assert mine["reminders"]["overrides"] == [{"method": "popup", "minutes": 40320}]
     assert (mine["etag"] != made["etag"], mine["updated"]) == (True, made["updated"])
     assert speaking_for_the_doctor.get("cs001").execute()["reminders"] == {"useDefault": True}
+    assert events.update("cs001", event()).execute()["reminders"] == {"useDefault": True}
 
 
 def test_guests_are_mailed_only_when_asked_for(
@@ -444,6 +453,11 @@ def test_a_sync_token_dies_of_many_things(google: GooglePeer, events: Any, death
     else:
         token = "x" + token
     assert refused(events.list(syncToken=token)) == (410, "fullSyncRequired")
+
+
+def test_nobody_knows_what_two_constraints_mean(events: Any) -> None:
+    both = events.list(privateExtendedProperty=["csInst=i1", "csRef=r1"])
+    assert refused(both) == (400, "invalidParameter")
 
 
 @pytest.mark.parametrize(
