@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from time import time
@@ -262,6 +263,14 @@ def test_put_replaces_and_patch_merges(google: GooglePeer, events: Any) -> None:
     assert google.mails() == []
 
 
+def test_a_sequence_only_grows_and_a_status_is_never_nothing(events: Any) -> None:
+    insert(events, sequence=4)
+    assert refused(events.patch("cs001", {"sequence": 3})) == (400, "invalid")
+    later = {"dateTime": "2026-12-01T09:45:00Z"}
+    changed = events.patch("cs001", {"end": later, "status": None}).execute()
+    assert (changed["sequence"], changed["status"]) == (5, "confirmed")
+
+
 def test_a_whole_day_needs_the_times_cleared(events: Any) -> None:
     insert(events)
     days = {"start": {"date": "2026-12-01"}, "end": {"date": "2026-12-02"}}
@@ -322,6 +331,7 @@ def test_reminders_belong_to_whoever_set_them(
     assert mine["reminders"]["overrides"] == [{"method": "popup", "minutes": 40320}]
     assert (mine["etag"] != made["etag"], mine["updated"]) == (True, made["updated"])
     assert speaking_for_the_doctor.get("cs001").execute()["reminders"] == {"useDefault": True}
+    assert events.update("cs001", event()).execute()["reminders"] == {"useDefault": True}
 
 
 def test_guests_are_mailed_only_when_asked_for(
@@ -445,6 +455,11 @@ def test_a_sync_token_dies_of_many_things(google: GooglePeer, events: Any, death
     assert refused(events.list(syncToken=token)) == (410, "fullSyncRequired")
 
 
+def test_nobody_knows_what_two_constraints_mean(events: Any) -> None:
+    both = events.list(privateExtendedProperty=["csInst=i1", "csRef=r1"])
+    assert refused(both) == (400, "invalidParameter")
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -485,6 +500,8 @@ def test_only_the_fields_that_were_asked_for_come(events: Any) -> None:
     assert events.get("cs001", fields="id").execute() == {"id": "cs001"}
     for wrong in ("items(id", "items(ident)", "id,,etag", "nothing"):
         assert refused(events.list(fields=wrong)) == (400, "invalidParameter")
+    assert refused(events.delete("cs001", fields="nothing")) == (400, "invalidParameter")
+    assert events.get("cs001").execute()["status"] == "confirmed"
 
 
 # --- batches -------------------------------------------------------------------------------------
@@ -698,7 +715,10 @@ def test_the_doctors_hand_copies_deletes_and_restores(google: GooglePeer, events
 
 def test_the_log_holds_what_left_the_house(google: GooglePeer, events: Any) -> None:
     events.insert(body=event(summary="Canary"), sendUpdates="none", quotaUser="q1").execute()
-    call = google.calls("insert")[0]
+    google.advance(60)
+    events.list().execute()
+    call, later = google.calls("insert", "list")
+    assert timedelta(seconds=60) <= later.at - call.at < timedelta(seconds=90)
     assert (call.calendar, call.status, call.quota_user) == (DOCTOR, 200, "q1")
     assert "Canary" in call.body
     assert call.query["sendUpdates"] == "none"

@@ -21,21 +21,15 @@ def discovery() -> Body:
     return document
 
 
-def partial(answer: Body, fields: str, schema: str) -> Body:
-    """Return what was asked for; a name that the schema does not know is refused."""
-    mask = _mask(fields)
-    _check(mask, {"$ref": schema})
-    chosen: Body = _choose(answer, mask)
-    return chosen
-
-
-def _mask(fields: str) -> Mask:
+def mask_of(fields: str, schema: str) -> Mask:
+    """Read what was asked for; a name that the schema does not know is refused."""
     tokens = re.findall(r"[\w*-]+|[(),/]", fields)
     if "".join(tokens) != fields.replace(" ", ""):
         raise _bad(fields)
     mask = _list(tokens)
     if tokens:
         raise _bad(fields)
+    _check(mask, {"$ref": schema})
     return mask
 
 
@@ -81,14 +75,15 @@ def _check(mask: Mask, schema: Body) -> None:
     return None
 
 
-def _choose(value: Any, mask: Mask) -> Any:
+def chosen(value: Any, mask: Mask) -> Any:
+    """Return of an answer what the mask names."""
     if not mask or "*" in mask:
         return value
     if isinstance(value, list):
-        return [_choose(one, mask) for one in value]
+        return [chosen(one, mask) for one in value]
     if not isinstance(value, dict):
         return value
-    return {name: _choose(value[name], inner) for name, inner in mask.items() if name in value}
+    return {name: chosen(value[name], inner) for name, inner in mask.items() if name in value}
 
 
 def _bad(selection: str) -> Exception:

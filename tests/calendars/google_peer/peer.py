@@ -19,8 +19,9 @@ from clinicrelay.testing import Asked, HttpServer, Reply
 from . import extras, tokens
 from .doctor import Doctor
 from .faults import Answer, Rule
+from .routes import Call
 from .state import ROLES, ApiError, Body, World
-from .wire import Api, Call
+from .wire import Api
 
 SWITCHES = ("undelete", "meet_pending", "batch_shuffle", "batch_limit", "page_cap")
 EVENTS_SCOPE = "https://www.googleapis.com/auth/calendar.events"

@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
-from urllib.parse import unquote
 
 from clinicrelay.testing import Asked
 
 from . import batch, events, listing, tokens
 from .faults import PAGE, Answer, Rule
-from .fields import discovery, partial
+from .fields import chosen, discovery, mask_of
 from .quota import Quota
+from .routes import Call, Route, body_of, noted, query_of, quota_user_of, route_of
 from .state import ApiError, Asking, Body, Caller, World, invalid, not_found
 
 READS = ("get", "list", "calendar", "entry")
-
-
-class Route(NamedTuple):
-    """What a request is for. `resource` and `method` are the discovery document's words."""
-
-    operation: str
-    resource: str
-    method: str
-    schema: str
-    calendar: str
-    event: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call as it came and as it was answered; `status` 0: nothing was done, nothing answered."""
-
-    operation: str
-    method: str
-    calendar: str
-    event: str
-    account: str
-    quota_user: str
-    query: dict[str, str]
-    body: str
-    if_match: str
-    in_batch: bool
-    status: int = 0
-    reason: str = ""
-    wire: str = ""
 
 
 @dataclass
@@ -78,7 +46,7 @@ class Api:
         return batch.answer(self.world, asked, lambda part: self._call(part, in_batch=True))
 
     def _call(self, asked: Asked, *, in_batch: bool = False) -> Answer:
-        route = _route(asked)
+        route = route_of(asked)
         if route is None:
             return _error(not_found())
         return self._logged(asked, route, self._answered, in_batch=in_batch)
@@ -91,7 +59,8 @@ class Api:
         *,
         in_batch: bool = False,
     ) -> Answer:
-        call = _noted(asked, route, self._account(asked), in_batch=in_batch)
+        now = self.world.now()
+        call = noted(asked, route, self._account(asked), in_batch=in_batch, now=now)
         answer = self._disturbed(asked, route, act)
         error = answer.body.get("error") if isinstance(answer.body, dict) else None
         reason = error["errors"][0]["reason"] if isinstance(error, dict) else error or ""
@@ -143,11 +112,9 @@ class Api:
             caller = tokens.caller_of(self.world, asked.headers.get("authorization", ""))
             self._admit(asked, route, caller)
             asking = self._asking(asked, route, caller)
-            body = _done(asking, route.operation, _json(asked))
-        if body is None:
-            return Answer(204)
-        fields = asking.query.get("fields")
-        return Answer(200, partial(body, fields, route.schema) if fields else body)
+            mask = mask_of(asking.query.get("fields", "*"), route.schema)
+            body = _done(asking, route.operation, body_of(asked))
+        return Answer(204) if body is None else Answer(200, chosen(body, mask))
 
     def _asking(self, asked: Asked, route: Route, caller: Caller) -> Asking:
         name = caller.email if route.calendar == "primary" else route.calendar
@@ -155,14 +122,14 @@ class Api:
         if calendar is None:
             raise not_found()
         if_match = asked.headers.get("if-match", "")
-        return Asking(self.world, calendar, caller, route.event, _query(asked), if_match)
+        return Asking(self.world, calendar, caller, route.event, query_of(asked), if_match)
 
     def _admit(self, asked: Asked, route: Route, caller: Caller) -> None:
         method = discovery()["resources"][route.resource]["methods"][route.method]
         if caller.scopes.isdisjoint(method["scopes"]):
             words = "Request had insufficient authentication scopes."
             raise ApiError(403, "insufficientPermissions", words)
-        user = _quota_user(asked)
+        user = quota_user_of(asked)
         if len(user) > 40:
             raise invalid("Invalid value for: quotaUser", "invalidParameter")
         now = self.world.now()
@@ -200,66 +167,6 @@ def _described(asking: Asking, operation: str) -> Body:
         raise not_found()
     entry = {"kind": "calendar#calendarListEntry", "accessRole": role, "defaultReminders": []}
     return {**entry, "etag": f'"l{calendar.epoch}"', **about}
-
-
-# --- reading a request ---------------------------------------------------------------------------
-
-_EVENTS = {"GET": "list", "POST": "insert"}
-_EVENT = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
-
-def _route(asked: Asked) -> Route | None:
-    match [unquote(piece) for piece in asked.path.split("/")[1:]]:
-        case ["calendar", "v3", "calendars", name, "events"] if asked.method in _EVENTS:
-            operation = _EVENTS[asked.method]
-            schema = "Events" if operation == "list" else "Event"
-            return Route(operation, "events", operation, schema, name)
-        case ["calendar", "v3", "calendars", name, "events", event] if asked.method in _EVENT:
-            operation = _EVENT[asked.method]
-            return Route(operation, "events", operation, "Event", name, event)
-        case ["calendar", "v3", "calendars", name] if asked.method == "GET":
-            return Route("calendar", "calendars", "get", "Calendar", name)
-        case ["calendar", "v3", "users", "me", "calendarList", name] if asked.method == "GET":
-            return Route("entry", "calendarList", "get", "CalendarListEntry", name)
-    return None
-
-
-def _query(asked: Asked) -> dict[str, str]:
-    """Return the parameters by name; a repeated one is refused, for nobody knows what it means."""
-    query = dict(asked.query)
-    if len(query) < len(asked.query):
-        raise invalid("Repeated parameter.", "invalidParameter")
-    return query
-
-
-def _json(asked: Asked) -> Body:
-    try:
-        sent = json.loads(asked.body or b"{}")
-    except ValueError as error:
-        raise invalid("Parse Error", "parseError") from error
-    if not isinstance(sent, dict):
-        raise invalid("Parse Error", "parseError")
-    return sent
-
-
-def _quota_user(asked: Asked) -> str:
-    return asked.one("quotaUser") or asked.headers.get("x-goog-quota-user", "")
-
-
-def _noted(asked: Asked, route: Route, account: str, *, in_batch: bool) -> Call:
-    body = "" if route.operation in ("token", "batch") else asked.body.decode(errors="replace")
-    return Call(
-        route.operation,
-        asked.method,
-        route.calendar,
-        route.event,
-        account,
-        _quota_user(asked),
-        dict(asked.query),
-        body,
-        asked.headers.get("if-match", ""),
-        in_batch,
-    )
 
 
 def _error(error: ApiError) -> Answer:
