@@ -149,7 +149,8 @@ def _message_lines(clinic: Clinic, report: RunReport) -> Iterator[str]:
 def _ending(report: RunReport) -> str:
     words = {
         0: "done.",
-        1: "a mistake of ours ended the read of a source; the others were seen to.",
+        1: "a mistake of ours ended the read of a source or the work on a calendar; the others were "
+        "seen to.",
         3: "done, but something needs a person.",
         4: "held: a guard waits for `clinicrelay held release`.",
         75: "another run is at work; nothing was done, try again.",

@@ -90,15 +90,18 @@ def retry(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
 ) -> int:
-    """Let the next sync look at every record of its source afresh, as if read for the first time."""
+    """Let the next sync look at every record of its source afresh, or try an event once more."""
     if (number is None) is not everything:
         raise typer.BadParameter("name one ID, or say --all", param_hint="ID")
 
     def retried(at_work: Clinic) -> Answer:
-        sources = _sources(at_work, number)
+        things = _things(at_work, number)
+        sources = sorted({thing["source"] for thing in things if thing["kind"] == "record"})
         for source in sources:
             _read_afresh(at_work, source)
-        return Answer({"sources": sources}, [_retried(sources)])
+        events = [thing for thing in things if thing["kind"] == "event"]
+        _try_events(at_work, events)
+        return Answer({"sources": sources}, _retried(sources, len(events)))
 
     return only(call, retried, writes=True)
 
@@ -133,14 +136,13 @@ def _find(at_work: Clinic, number: str) -> dict[str, Any]:
     raise typer.BadParameter(f"there is no {number!r}; {known}", param_hint="ID")
 
 
-def _sources(at_work: Clinic, number: str | None) -> list[str]:
+def _things(at_work: Clinic, number: str | None) -> list[dict[str, Any]]:
     from sync.store import quarantine
 
     if number is not None:
-        return [_find(at_work, number)["source"]]
+        return [_find(at_work, number)]
     with at_work.store.read() as connection:
-        things = quarantine.listed(connection, at_work.store.clinic)
-    return sorted({thing["source"] for thing in things if thing["kind"] == "record"})
+        return quarantine.listed(connection, at_work.store.clinic)
 
 
 def _read_afresh(at_work: Clinic, source: str) -> None:
@@ -152,15 +154,30 @@ def _read_afresh(at_work: Clinic, source: str) -> None:
         progress.note(connection, store, source, cursor=None, fingerprint=None)
 
 
-def _retried(sources: Sequence[str]) -> str:
-    if not sources:
-        return "Nothing is set aside."
-    names = ", ".join(sources)
-    return (
-        f"The next read of {names} looks at every record again with the mapping as it is then; "
-        "nothing is sent twice.\n"
-        "clinicrelay sync   (a folder of drops needs its file dropped again: see processed/ in it)"
-    )
+def _try_events(at_work: Clinic, things: Sequence[dict[str, Any]]) -> None:
+    """Forget that calendars refused these events: the next sync writes each once more."""
+    from sync.store import events, quarantine
+
+    for thing in things:
+        with at_work.store.write() as connection:
+            store = at_work.store.clinic
+            events.try_refused(connection, store, thing["source"], thing["place"])
+            quarantine.discard(connection, store, thing["id"])
+
+
+def _retried(sources: Sequence[str], events: int) -> Iterator[str]:
+    if events:
+        yield f"The next sync writes {events} {'event' if events == 1 else 'events'} once more."
+    if sources:
+        names = ", ".join(sources)
+        yield (
+            f"The next read of {names} looks at every record again with the mapping as it is then; "
+            "nothing is sent twice.\n"
+            "clinicrelay sync   (a folder of drops needs its file dropped again: see processed/ in "
+            "it)"
+        )
+    if not sources and not events:
+        yield "Nothing is set aside."
 
 
 # --- telling -------------------------------------------------------------------------------------

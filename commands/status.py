@@ -11,8 +11,9 @@ from commands._call import Call, shared
 from commands._frame import Answer, each
 
 if TYPE_CHECKING:
+    from sync.calendar_health import CalendarHealth
     from sync.clinic import Clinic
-    from sync.health import CalendarHealth, Health
+    from sync.health import Health
 
 
 def add(program: typer.Typer) -> None:

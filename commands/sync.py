@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,6 +93,11 @@ def write_log(log: Log, at_work: Clinic, report: RunReport) -> None:
         for hold in one.held:
             log.error(
                 "guard.held", run=report.run, source=name, guard=hold["guard"], held=hold["id"]
+            )
+    for name, calendar in report.calendars.items():
+        for reason, number in Counter(one.reason for one in calendar.blocked).items():
+            log.error(
+                "calendar.blocked", run=report.run, calendar=name, reason=reason, calendars=number
             )
     log.info(
         "run.finished",

@@ -202,7 +202,7 @@ class Agreement:
             self._commit(
                 [self._after_result(todo[r.ref], r, again) for r in results],
                 [todo[r.ref] for r in results],
-                [(todo[r.ref], r) for r in results if r.outcome is Outcome.REJECTED],
+                [(todo[r.ref], r) for r in results if _refused(r)],
             )
             if self.account.over:
                 break
@@ -264,6 +264,10 @@ class Agreement:
                 calendars.mark(
                     connection, clinic.store.clinic, self.calendar, self.mark, now=clinic.now
                 )
+
+
+def _refused(result: EventResult) -> bool:
+    return result.outcome is Outcome.REJECTED and not result.blocks
 
 
 def _visit(job: Job) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.model import Appointment, decode
 from clinicrelay.times import local
+from sync.hands import read
 from sync.reasons import setting_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def chronicle(life: Life, zone: str) -> list[Line]:
         *_versions(life, zone),
         *(_message(message) for message in life.messages),
         *(_event(event) for event in life.events),
+        *(line for event in life.events for line in _deeds(event)),
         *_waiting(life.waiting, zone),
         *(_aside(one) for one in life.aside),
     ]
@@ -142,6 +144,22 @@ _EVENT_WORDS = {
     "synced": "shows it",
     "removed": "no longer shows it",
     "blocked": "refused it",
+    "hidden": "does not show it",
+    "held": "shows it where it was moved to",
+}
+_DEEDS = {
+    "deleted": "deleted by the doctor",
+    "moved": "moved by the doctor",
+    "edited": "edited by the doctor",
+    "missing": "vanished without a trace",
+}
+_DONE = {
+    "respected": "left so",
+    "restored": "put there again",
+    "reverted": "put back",
+    "kept": "left there",
+    "held": "left there, as it was put back too often",
+    "left": "left so",
 }
 
 
@@ -156,6 +174,14 @@ def _event(event: Mapping[str, Any]) -> Line:
         f"calendars.{name}",
         name,
     )
+
+
+def _deeds(event: Mapping[str, Any]) -> Iterator[Line]:
+    """Tell what somebody did to the event in its calendar, and what was done about that."""
+    name = event["calendar"].partition(":")[0]
+    for deed in read(event.get("hands")).log:
+        told = f"event {_DEEDS.get(deed.what, deed.what)}, {_DONE.get(deed.done, deed.done)}"
+        yield Line(_instant(deed.at), told, None, f"calendars.{name}.if_doctor", name)
 
 
 def _waiting(waiting: Mapping[str, Any] | None, zone: str) -> Iterator[Line]:

@@ -16,19 +16,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay import times
 from clinicrelay.times import iso
+from sync import calendar_health
 from sync.breaker import Barred, barred
-from sync.hands import read, reverted
-from sync.push import ON_PURPOSE, Blocked
+from sync.calendar_health import CalendarHealth
 from sync.reasons import in_words, reason
-from sync.report import Need, calendar_needs, doctors_need
+from sync.report import Need
 from sync.standing import Standing
-from sync.store import calendars, counting, dialects, incoming, progress, troubles
+from sync.store import counting, dialects, incoming, progress, troubles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.clinic import Clinic
-    from sync.store.calendars import Kept, Mark, Tally
     from sync.store.progress import Progress
 
 _AT_LEAST = timedelta(minutes=30)
@@ -62,53 +61,6 @@ class SourceHealth:
     reconciled: str | None = None
 
 
-class OneCalendar(NamedTuple):
-    """One doctor's calendar. `lag` is for how long the oldest of the `queue` has been waiting."""
-
-    address: str
-    last_success: datetime | None
-    lag: timedelta | None
-    queue: int
-    hidden: int
-    held: int
-    refused: int
-    reason: str
-    fix: str
-
-    def json(self) -> dict[str, Any]:
-        return {
-            **self._asdict(),
-            "last_success": iso(self.last_success) if self.last_success else None,
-            "lag": int(self.lag.total_seconds()) if self.lag is not None else None,
-        }
-
-
-@dataclass(slots=True)
-class CalendarHealth:
-    """The calendars of one entry in settings: `pending` events, `blocked` addresses.
-
-    What doctors did to events: `hidden` are those they deleted, `put_back` how often one was moved
-    back today, `held` those that are moved too often, `asked` those that a person is to look at.
-    `refused` events are set aside.
-    """
-
-    state: str = "ok"
-    pending: int = 0
-    blocked: int = 0
-    reasons: list[Blocked] = field(default_factory=list)
-    hidden: int = 0
-    put_back: int = 0
-    held: int = 0
-    asked: int = 0
-    refused: int = 0
-    each: list[OneCalendar] = field(default_factory=list)
-
-    def json(self) -> dict[str, Any]:
-        names = ("state", "pending", "blocked", "hidden", "put_back", "held", "asked", "refused")
-        each = [one.json() for one in self.each]
-        return {**{name: getattr(self, name) for name in names}, "calendars": each}
-
-
 class Coverage(NamedTuple):
     """Booked visits of a day: those whose patients were or will be reminded, or for a reason not."""
 
@@ -140,7 +92,7 @@ class Health:
             *_stopped(self),
             *_held(self),
             *_sources(self),
-            *_calendars(self),
+            *calendar_health.needs(self.calendars),
             *_notifiers(self),
             *_messages(self),
         ]
@@ -174,7 +126,7 @@ def health(clinic: Clinic) -> Health:
             standing.mode(now),
             now,
             _look_at_sources(clinic, connection, holds),
-            _look_at_calendars(clinic, connection),
+            calendar_health.look(clinic, connection),
             counting.messages_by_state(connection, name, now=now),
             _look_at_tomorrow(clinic, connection),
             holds,
@@ -283,57 +235,6 @@ def _source_json(one: SourceHealth) -> dict[str, Any]:
     }
 
 
-# --- calendars -----------------------------------------------------------------------------------
-
-
-def _look_at_calendars(clinic: Clinic, connection: Connection) -> dict[str, CalendarHealth]:
-    found = {name: CalendarHealth() for name in clinic.settings.calendars}
-    store = clinic.store.clinic
-    tallies = calendars.tallies(connection, store)
-    for calendar, kept in calendars.kept(connection, store).items():
-        name, _, address = calendar.partition(":")
-        if name in found and kept.in_use:
-            tally = tallies.get(calendar, calendars.Tally({}))
-            _add(found[name], _one_calendar(address, kept, tally, clinic.now), kept.mark)
-    midnight = times.first_instant(times.day_of(clinic.now, clinic.zone), clinic.zone)
-    today = int(midnight.timestamp())
-    for calendar, text in calendars.touched(connection, store):
-        if one := found.get(calendar.partition(":")[0]):
-            hands = read(text)
-            one.asked += hands.asked
-            one.put_back += reverted(hands, today)
-    return found
-
-
-def _one_calendar(address: str, kept: Kept, tally: Tally, now: datetime) -> OneCalendar:
-    return OneCalendar(
-        address,
-        kept.last_success,
-        now - tally.oldest if tally.oldest else None,
-        sum(tally.states.get(state, 0) for state in calendars.OPEN),
-        tally.states.get("hidden", 0),
-        tally.states.get("held", 0),
-        tally.states.get("blocked", 0),
-        kept.mark.reason,
-        kept.mark.fix,
-    )
-
-
-def _add(all_: CalendarHealth, one: OneCalendar, mark: Mark) -> None:
-    all_.each.append(one)
-    all_.pending += one.queue
-    all_.hidden += one.hidden
-    all_.held += one.held
-    all_.refused += one.refused
-    if mark.reason in ON_PURPOSE:
-        if one.queue and all_.state == "ok":
-            all_.state = mark.reason
-    elif mark.reason:
-        all_.state = "blocked"
-        all_.blocked += 1
-        all_.reasons.append(Blocked(one.address, mark.reason, mark.fix, mark.state == "stopped"))
-
-
 # --- tomorrow ------------------------------------------------------------------------------------
 
 
@@ -393,16 +294,6 @@ def _sources(health: Health) -> Iterator[Need]:
             yield Need(f"{name} {_RED_SOURCES[one.state]}{why}", command)
         if one.set_aside:
             yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
-
-
-def _calendars(health: Health) -> Iterator[Need]:
-    for name, one in health.calendars.items():
-        yield from calendar_needs(name, one.reasons)
-        if one.refused:
-            what = f"{one.refused} events set aside from {name}"
-            yield Need(what, "clinicrelay quarantine list")
-        if one.held or one.asked:
-            yield doctors_need(name, one.held, one.asked)
 
 
 def _messages_json(messages: Mapping[str, int]) -> dict[str, int]:

@@ -10,14 +10,13 @@ from msgspec.structs import replace
 from clinicrelay.contracts import EventResult, EventWrite, Hand, Memo, Outcome
 from sync import hands
 from sync.hands import Hands, Row, Rules
-from sync.store.events import Written
+from sync.store.events import REMOVAL, Written
 
 if TYPE_CHECKING:
     from sync.store.events import Pending
 
 HIDDEN, EDITED_MEANWHILE = "hidden_by_doctor", "edited_meanwhile"
 _REASONS = {"hidden": HIDDEN, "held": hands.MOVED_TOO_OFTEN}
-_REMOVAL = "removal"  # the fingerprint of an event that is to go
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(hours=1)
 
@@ -43,7 +42,7 @@ def begun(event: Pending, write: EventWrite, rules: Rules) -> Job:
     """Return an event as it goes to its calendar; only rows of state put and remove really go."""
     row = row_of(event)
     if not write.put:
-        if row.hands.refused == _REMOVAL:
+        if row.hands.refused == REMOVAL:
             return Job(event, Row("blocked", row.written, row.hands), write)
         return Job(event, Row("remove", row.written, replace(row.hands, refused="")), write)
     turn = hands.turn(row, write, rules)
@@ -88,7 +87,7 @@ def ended(job: Job, result: EventResult, now: datetime) -> Written:
     if result.blocks:
         return _written(job.before, job.row, result.memo, reason=job.before.reason)
     if result.outcome is Outcome.REJECTED:
-        print_ = hands.fingerprint(job.write).hex() if job.write.put else _REMOVAL
+        print_ = hands.fingerprint(job.write).hex() if job.write.put else REMOVAL
         row = Row("blocked", job.row.written, replace(job.row.hands, refused=print_))
         return _written(job.before, row, result.memo, reason=reason, detail=detail)
     wait = result.retry_after

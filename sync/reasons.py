@@ -296,6 +296,42 @@ REASONS: dict[str, Reason] = {
         "doctors",
         ours=True,
     ),
+    "hidden_by_doctor": Reason(
+        _E,
+        "the doctor deleted the event, so it stays away until the visit gets another time",
+        "Nothing; deletes: restore brings such events back.",
+        "calendars.NAME.if_doctor.deletes",
+    ),
+    "moved_too_often": Reason(
+        _E,
+        "the doctor moved the event again each time it was put back, so it is left where it is",
+        "Ask the doctor, and move the visit in the source; clinicrelay verify calendars",
+        "calendars.NAME.if_doctor.moves",
+        ours=True,
+    ),
+    "edited_meanwhile": Reason(
+        _E,
+        "somebody changed the event each time it was to be written; it is tried again",
+        "Nothing, unless it lasts.",
+    ),
+    "waits_for_other": Reason(
+        _E,
+        "it stays until the calendar that is to show the visit instead can be written",
+        "See why that one cannot: clinicrelay status",
+        ours=True,
+    ),
+    "other_instance": Reason(
+        _E,
+        "events of another installation, or of this one with another key, are in the calendar",
+        "Say what they are: clinicrelay verify calendars --adopt, --replace or --beside",
+        ours=True,
+    ),
+    "our_mistake": Reason(
+        _E,
+        "a mistake of ours ended the work on the calendar; it is tried again",
+        "Please report it: the run that met it says what happened.",
+        ours=True,
+    ),
     # --- visits ------------------------------------------------------------------------------
     "source_deleted": Reason(
         _V, "the source no longer has it", "Nothing, unless that is a mistake of the source."

@@ -19,6 +19,7 @@ pytest.register_assert_rewrite(
 
 from clinicrelay.testing.calendars import CalendarContract, SeenEvent  # noqa: E402
 from clinicrelay.testing.connectors import Booking, ConnectorContract  # noqa: E402
+from clinicrelay.testing.diary import Diary, World  # noqa: E402
 from clinicrelay.testing.fakes import FakeCalendar, FakeConnector, FakeNotifier  # noqa: E402
 from clinicrelay.testing.http_server import Asked, HttpServer, Reply, serving  # noqa: E402
 from clinicrelay.testing.kits import CANARIES, CLINIC, NOW, WINDOW, an_email, an_sms, kit  # noqa: E402
@@ -39,6 +40,7 @@ __all__ = [
     "Booking",
     "CalendarContract",
     "ConnectorContract",
+    "Diary",
     "FakeCalendar",
     "FakeConnector",
     "FakeNotifier",
@@ -48,6 +50,7 @@ __all__ = [
     "ProviderContract",
     "Reply",
     "SeenEvent",
+    "World",
     "an_email",
     "an_sms",
     "kit",

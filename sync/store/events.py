@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _AT_ONCE = 900
+REMOVAL = "removal"  # stands for the fingerprint of an event that is to go
 
 
 class Wanted(NamedTuple):
@@ -277,12 +278,34 @@ def note_waiting(connection: Connection, clinic: str, plugin: str, reason: str) 
         )
 
 
-def put_refused(connection: Connection, clinic: str, calendar: str, appointment: int) -> None:
-    """Let an event that was refused for good be tried once more."""
+def try_refused(connection: Connection, clinic: str, plugin: str, place: str) -> None:
+    """Let what a calendar refused for good of a visit (`source/key`) be tried once more."""
+    rows = connection.execute(
+        text(
+            "SELECT e.appointment, e.calendar, e.hands, a.source, a.source_key FROM events e "
+            "JOIN appointments a ON a.id = e.appointment "
+            "WHERE e.clinic = :clinic AND e.state = 'blocked'"
+        ),
+        {"clinic": clinic},
+    ).fetchall()
+    for row in rows:
+        visit = f"{row.source}/{row.source_key}"[:300]
+        if row.calendar.startswith(f"{plugin}:") and visit == place:
+            _try_again(connection, row)
+
+
+def _try_again(connection: Connection, row: Any) -> None:
+    hands = json.loads(row.hands or "{}")
+    state = "remove" if hands.pop("refused", "") == REMOVAL else "put"
     connection.execute(
         text(
-            "UPDATE events SET state = 'put', hands = NULL, tries = 0 WHERE clinic = :clinic "
-            "AND appointment = :appointment AND calendar = :calendar AND state = 'blocked'"
+            "UPDATE events SET state = :state, hands = :hands, next_try_at = NULL "
+            "WHERE appointment = :appointment AND calendar = :calendar"
         ),
-        {"clinic": clinic, "appointment": appointment, "calendar": calendar},
+        {
+            "state": state,
+            "hands": json.dumps(hands) if hands else None,
+            "appointment": row.appointment,
+            "calendar": row.calendar,
+        },
     )

@@ -24,9 +24,11 @@ from sqlalchemy.pool import NullPool
 
 import mappings
 from calendars.ics import Ics
+from clinicrelay import plugins
 from clinicrelay.contracts import EventResult, EventWrite, Message, SendResult
 from clinicrelay.model import decode
 from clinicrelay.settings import Loaded, load
+from clinicrelay.testing.diary import Diary, World
 from clinicrelay.times import iso, local, parse_instant
 from commands._call import Call
 from commands._frame import clinic, log_of
@@ -441,3 +443,17 @@ def _count_calls(monkeypatch: pytest.MonkeyPatch, made: list[Line]) -> None:
 def line(house: Callable[..., Line]) -> Line:
     """One clinic with the shipped settings."""
     return house()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Doctors' calendars in memory, for settings that say `type: diary`."""
+    find = plugins.find
+
+    def found(room: str, name: str) -> Any:
+        return Diary if (room, name) == ("calendars", "diary") else find(room, name)
+
+    made = World()
+    monkeypatch.setattr(Diary, "world", made)
+    monkeypatch.setattr(plugins, "find", found)
+    return made

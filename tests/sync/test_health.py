@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sync.breaker import Barred
-from sync.health import CalendarHealth, Coverage, Health, SourceHealth, _covered
+from sync.calendar_health import CalendarHealth
+from sync.health import Coverage, Health, SourceHealth, _covered
 from sync.push import Blocked
 from sync.store.counting import Coming
 
