@@ -58,7 +58,11 @@ class Account:
     plugin: Calendar
     rules: Rules
     stopped: Mark | None = None
-    over: bool = False
+    given_up: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.given_up or self.clinic.ending.is_set()
 
 
 @dataclass(slots=True)

@@ -97,6 +97,7 @@ _KINDS = {
         pause=timedelta(minutes=15),
     ),
     "quota": _Kind("Google's quota is used up for now", _LATER),
+    "run_ended": _Kind("the run was told to end", _LATER),
     "unreachable": _Kind("Google does not answer ({code})", _LATER),
 }
 

@@ -161,7 +161,7 @@ class Wire:
             wait = self.kit.pace.take(key, calls)
             if wait == timedelta.max:
                 raise Stopped(trouble("quota", self.account.facts))
-            if wait:
+            if wait or not self.kit.rest(0):
                 self._sleep(wait.total_seconds())
 
     def _heed(self, calendar: str, answers: Sequence[Answer]) -> None:
@@ -180,8 +180,10 @@ class Wire:
             raise Stopped(error.why) from None
 
     def _sleep(self, seconds: float) -> None:
-        if time.monotonic() + seconds > self._ends or not self.kit.rest(seconds):
+        if time.monotonic() + seconds > self._ends:
             raise Stopped(trouble("quota", self.account.facts))
+        if not self.kit.rest(seconds):
+            raise Stopped(trouble("run_ended", self.account.facts))
 
     @property
     def per_doctor(self) -> bool:
