@@ -29,6 +29,7 @@ _OPENING, _CLOSING = (
 _BLOCK = re.compile(f"{_OPENING}.*?{_CLOSING}", re.DOTALL)
 _TAGS = re.compile(r"<[^>]*>|\s+|&nbsp;")
 _HALF = 16
+_PREFIX, _LENGTH = "cs", 34  # of an event's id
 
 
 class Identity:
@@ -40,7 +41,7 @@ class Identity:
 
     def event_id(self, ref: str, generation: int) -> str:
         """Return the id of a visit's event: letters and digits that Google takes (RFC 2938)."""
-        return f"cs{self._digest(f'{ref}|{generation}', 20)}"
+        return f"{_PREFIX}{self._digest(f'{ref}|{generation}', 20)}"
 
     def meeting(self, ref: str, generation: int) -> str:
         """Return the id of the wish for a meeting; the same wish twice makes one meeting."""
@@ -136,7 +137,7 @@ def memo_of(event: Mapping[str, Any], identity: Identity, before: Memo) -> Memo:
         "id": event["id"],
         "gen": marks(event).generation if marks(event).ref else before.get("gen", 0),
         "etag": event.get("etag", ""),
-        "print": identity.print_of(event),
+        "print": _print(event, identity, before),
     }
     if has_notes(event):
         kept["notes"] = True
@@ -145,6 +146,22 @@ def memo_of(event: Mapping[str, Any], identity: Identity, before: Memo) -> Memo:
     if is_deleted(event):
         kept["deleted"] = True
     return kept
+
+
+def _print(event: Mapping[str, Any], identity: Identity, before: Memo) -> str:
+    """Return an event's fingerprint; a deleted one keeps its own, as it may be put back as it was."""
+    own = str(before.get("print") or marks(event).sent) if is_deleted(event) else ""
+    return own or identity.print_of(event)
+
+
+def is_bare_tombstone(event: Mapping[str, Any]) -> bool:
+    """Whether this is a deleted event that says nothing but an id which may be one of ours.
+
+    Of deleted events only the id is promised (reference, Events: `status`).
+    """
+    named = str(event["id"])
+    ours = named.startswith(_PREFIX) and len(named) == _LENGTH
+    return ours and is_deleted(event) and not marks(event).ref
 
 
 def is_deleted(event: Mapping[str, Any]) -> bool:

@@ -13,7 +13,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from calendars.google.answers import Answer, Kind
-from calendars.google.event import Body, Marks, is_deleted, marks, memo_of, span
+from calendars.google.event import (
+    Body,
+    Marks,
+    is_bare_tombstone,
+    is_deleted,
+    marks,
+    memo_of,
+    span,
+)
 from calendars.google.troubles import trouble
 from calendars.google.wire import AGAIN, AT_ONCE, TRIES, Stopped, Wire
 from calendars.google.writing import FULL, changed_by
@@ -114,12 +122,16 @@ def _list(wire: Wire, calendar: str, token: str | None) -> _Listed:
         answer = wire.call(calendar, partial(_page, calendar, asked))
         if answer.kind is not Kind.DONE:
             return _Listed(answer, [], None)
-        items += (item for item in answer.body.get("items", ()) if marks(item).ours)
+        items += filter(_concerns_us, answer.body.get("items", ()))
         following = answer.body.get("nextPageToken")
         if not following:
             return _Listed(answer, items, answer.body.get("nextSyncToken"))
         asked = {**asked, "pageToken": following}
     return _Listed(Answer(Kind.UNKNOWN, reason="endless pages"), [], None)
+
+
+def _concerns_us(item: Body) -> bool:
+    return marks(item).ours or is_bare_tombstone(item)
 
 
 def _page(calendar: str, asked: Mapping[str, Any], events: Any) -> Any:
@@ -132,10 +144,13 @@ class _Found:
     def __init__(self, wire: Wire, items: Iterable[Body], known: Known, *, whole: bool) -> None:
         self._wire, self._identity, self._whole = wire, wire.identity, whole
         self._ours: list[tuple[Body, Marks]] = []
+        self._tombstones: set[str] = set()
         others: Counter[str] = Counter()
         for item in items:
             said = marks(item)
-            if said.instance == self._identity.instance:
+            if is_bare_tombstone(item):
+                self._tombstones.add(item["id"])
+            elif said.instance == self._identity.instance:
                 self._ours.append((item, said))
             elif not is_deleted(item):
                 others[said.instance] += 1
@@ -143,7 +158,9 @@ class _Found:
         self._ours.sort(
             key=lambda one: one[1].generation
         )  # the last of a visit is the one that counts
-        self._memos = known() if whole else known({said.ref for _, said in self._ours})
+        # Whose a tombstone is, only the memos of all can tell.
+        everything = whole or self._tombstones
+        self._memos = known() if everything else known({said.ref for _, said in self._ours})
 
     def sightings(self, calendar: str) -> Iterator[Sighting]:
         """Yield what is news, having read in full what may be. Raises Stopped."""
@@ -161,14 +178,18 @@ class _Found:
                 answered.add(said.ref)
                 if item.get("etag") != memo.get("etag"):
                     suspects[said.ref] = item["id"]
-        if self._whole:
-            suspects |= {
-                ref: memo["id"]
-                for ref, memo in self._memos.items()
-                if memo.get("id") and ref not in answered and not memo.get("gone")
-            }
+        suspects |= {
+            ref: memo["id"]
+            for ref, memo in self._memos.items()
+            if self._is_out_of_sight(memo) and ref not in answered
+        }
         for ref, answer in _in_full(self._wire, calendar, suspects):
             yield from self._sighting(ref, answer)
+
+    def _is_out_of_sight(self, memo: Memo) -> bool:
+        """Whether an event was deleted, or is not in a list of all there is: it is to be asked for."""
+        event = memo.get("id")
+        return bool(event) and not memo.get("gone") and (self._whole or event in self._tombstones)
 
     def _too_many(self, item: Body, said: Marks, hand: Hand) -> Iterator[Sighting]:
         if self._whole and not is_deleted(item):
@@ -179,7 +200,7 @@ class _Found:
         before = self._memos[ref]
         if answer.kind is Kind.ABSENT:
             yield Sighting(ref, {"gen": before.get("gen", 0)}, Hand.MISSING)
-        elif answer.kind is Kind.DONE and marks(answer.body).ref == ref:
+        elif answer.kind is Kind.DONE and _is_of(ref, answer.body):
             event = answer.body
             memo = memo_of(event, self._identity, before)
             hand = self._hand(event, memo, before)
@@ -191,6 +212,11 @@ class _Found:
         if is_deleted(event):
             return None if before.get("deleted") else Hand.DELETED
         return changed_by(str(before.get("print") or marks(event).sent), str(memo["print"]))
+
+
+def _is_of(ref: str, event: Body) -> bool:
+    """Whether an event, asked for by the id of a visit's, is that visit's."""
+    return marks(event).ref == ref or is_bare_tombstone(event)
 
 
 def _in_full(
