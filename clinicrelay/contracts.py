@@ -580,6 +580,13 @@ class Calendar:
         """
         return Look()
 
+    def theirs(self, calendar: str) -> Iterator[Sighting]:
+        """Yield the live events of other installations of this product; `ref` is what those say.
+
+        A write with such a memo takes the event over, or removes it. Raises TryLater.
+        """
+        yield from ()
+
     def advise(self) -> Iterator[Finding]:
         """Yield what is missing or unwise in the settings as they stand; connects to nothing."""
         yield from ()

@@ -14,8 +14,9 @@ from typing import Any
 from calendars.google.answers import Kind
 from calendars.google.batches import Delivery
 from calendars.google.event import Identity, is_deleted, marks
+from calendars.google.found import of_strangers, seen
 from calendars.google.options import Options
-from calendars.google.reading import look_at, seen, the_event
+from calendars.google.reading import look_at, the_event
 from calendars.google.troubles import finding
 from calendars.google.wire import Stopped, Wire
 from calendars.google.writing import Task
@@ -30,6 +31,7 @@ from clinicrelay import (
     Memo,
     Outcome,
     Reach,
+    Sighting,
     TryLater,
 )
 from clinicrelay.loopback import url_stays_here
@@ -85,6 +87,12 @@ class Google(Calendar):
             return seen(self._wire, calendar, cursor, known)
         except Stopped as stopped:
             return Look(trouble=stopped.why)
+
+    def theirs(self, calendar: str) -> Iterator[Sighting]:
+        try:
+            yield from of_strangers(self._wire, calendar)
+        except Stopped as stopped:
+            raise TryLater(stopped.why.detail) from None
 
     def shows(self, calendar: str, ref: str, memo: Memo) -> bool:
         event = str(memo.get("id") or self._identity.event_id(ref, int(memo.get("gen", 0))))

@@ -141,6 +141,8 @@ def memo_of(event: Mapping[str, Any], identity: Identity, before: Memo) -> Memo:
     }
     if has_notes(event):
         kept["notes"] = True
+    if marks(event).sent not in ("", kept["print"]) and not is_deleted(event):
+        kept["differs"] = True  # as somebody left it
     if event.get("conferenceData"):
         kept["meet"] = True
     if is_deleted(event):

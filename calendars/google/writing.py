@@ -231,7 +231,7 @@ class Task:
         if answer.kind is not Kind.DONE:
             return _DOUBT
         event = answer.body
-        if marks(event).ref != self.write.ref:
+        if marks(event).ref != self.write.ref and not self.memo.get("adopted"):
             return self._another_generation()  # somebody else's event has the id
         if is_deleted(event):
             return self._found_deleted(event)

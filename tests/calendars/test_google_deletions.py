@@ -10,7 +10,7 @@ import pytest
 
 from calendars.google.answers import Answer, Kind
 from calendars.google.event import Body, Identity, memo_of
-from calendars.google.reading import seen
+from calendars.google.found import seen
 from calendars.google.troubles import Facts
 from calendars.google.wire import Call, Wire
 from clinicrelay import Hand, Memo, Sighting
