@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from clinicrelay.contracts import EventResult, Memo, Outcome
@@ -51,12 +51,14 @@ _STRANGERS = (
 class Account:
     """What the calendars of one plugin share in a run.
 
-    `stopped` is why none of them can be written any more; `over` says that the run is to end.
+    Events before `oldest` are left as they are. `stopped` is why none of the calendars can be written
+    any more; `over` says that the run is to end.
     """
 
     clinic: Clinic
     plugin: Calendar
     rules: Rules
+    oldest: datetime
     stopped: Mark | None = None
     given_up: bool = False
 
@@ -151,6 +153,8 @@ class Agreement:
             if event is None:
                 continue
             write = wanted(self._clinic, self.account.plugin, self._address, event)
+            if write.start is not None and write.start < self.account.oldest:
+                continue  # the past stands as it is
             row = outcomes.seen(event, sighting.hand, sighting.memo, write, self.account.rules)
             if row is not None:
                 yield row

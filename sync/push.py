@@ -100,8 +100,10 @@ class _Push:
     ) -> None:
         self._clinic, self._plugin, self._kept, self._run = clinic, plugin, kept, run
         self._name = plugin.kit.name
-        rules = Rules(clinic.settings.calendars[self._name].if_doctor, clinic.zone, clinic.now)
-        self._account = Account(clinic, plugin, rules)
+        settings = clinic.settings.calendars[self._name]
+        rules = Rules(settings.if_doctor, clinic.zone, clinic.now)
+        oldest = settings.window.past.before(clinic.now, clinic.zone)
+        self._account = Account(clinic, plugin, rules, oldest)
         self._counting = threading.Lock()
         self._fine: set[str] = set()
         self._done: set[str] = set()

@@ -90,13 +90,13 @@ def want(connection: Connection, clinic: str, things: Iterable[Wanted], *, now: 
         connection,
         "events",
         ("clinic", "appointment", "calendar", "ref", "state", "sequence", "memo", "tries",
-         "reason", "detail", "changed_at"),
+         "next_try_at", "reason", "detail", "changed_at"),
         (
             (clinic, w.appointment, w.calendar, w.ref, "put" if w.put else "remove", 0, "{}", 0,
-             "", "", at)
+             None, "", "", at)
             for w in things
         ),
-        update=("state", "tries", "changed_at"),
+        update=("state", "tries", "next_try_at", "changed_at"),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from clinicrelay.contracts import EventResult, EventWrite, Outcome
+from clinicrelay.settings.values import read_rate
 from clinicrelay.testing.diary import Diary, Shown, World
 from clinicrelay.times import local
 from sync import agree
@@ -249,6 +250,15 @@ def test_a_doctor_who_edits_during_every_write_is_left_for_the_next_run(
     assert starts(world) == ["11:00"]
 
 
+def test_what_a_doctor_does_to_events_long_past_is_nobodys_business(
+    clinic: Line, world: World
+) -> None:
+    clinic.sync("2026-12-15 10:00")
+    world.move("acar")
+    clinic.sync()
+    assert (starts(world), writes(world)) == (["10:30"], [])
+
+
 # --- calendars that cannot be written ------------------------------------------------------------
 
 
@@ -386,6 +396,38 @@ def test_events_of_another_installation_are_asked_about_before_anything_is_writt
     rewrite(line, """UPDATE calendars SET strangers = '["theirs"]'""")
     assert line.sync().exit == 0
     assert writes(world) == [("put", "acar")]
+
+
+def test_a_visit_that_changes_waits_for_no_second_try_of_what_it_was(
+    clinic: Line, world: World
+) -> None:
+    world.faults.append(EventResult("", Outcome.UNKNOWN, reason="no_answer"))
+    moved_on(clinic, "2026-12-07 11:00")
+    clinic.change(1, start="2026-12-07 12:00")
+    clinic.drop()
+    clinic.sync(timedelta(seconds=1))
+    assert starts(world) == ["12:00"]
+
+
+def test_what_a_calendar_plugin_counts_and_remembers_outlives_the_run(
+    clinic: Line, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Diary, "limits", lambda options: {"user": read_rate("100/m")})
+
+    def remembers(self: Diary) -> None:
+        self.kit.memory["token"] = 7
+        assert self.kit.pace.take("user/ab", 50) < timedelta.max
+
+    look = Diary.seen
+    monkeypatch.setattr(Diary, "seen", lambda self, *how: (remembers(self), look(self, *how))[1])
+    clinic.sync()
+
+    def next_run(at_work: Clinic) -> None:
+        kit = at_work.calendar("diary").kit
+        assert kit.memory == {"token": 7}
+        assert kit.pace.take("user/ab", 50) > timedelta(seconds=30)
+
+    clinic.at_work(next_run)
 
 
 # --- order and reassignment ----------------------------------------------------------------------
