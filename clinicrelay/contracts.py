@@ -7,6 +7,7 @@ goes into a cursor, a memo or `kit.memory`, which are stored with the page or ou
 
 from __future__ import annotations
 
+import time
 from collections.abc import (
     Callable,
     Collection,
@@ -90,6 +91,11 @@ class Unpaced:
         """Nothing is counted, so nothing is slowed down."""
 
 
+def _rest(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Kit:
     """All that a plugin may touch: nothing here knows the store.
@@ -102,6 +108,8 @@ class Kit:
     `handing_over` is called by a notifier with a message's id right before the bytes that may make
     the provider accept it. It writes that down, so of a process that dies earlier it is proven that
     the message never left. It raises when this process may no longer send: let that pass through.
+
+    `rest` waits so many seconds; False as soon as the run is to come to its end.
     """
 
     name: str
@@ -116,6 +124,7 @@ class Kit:
     wait: bool = False  # a person is watching: waiting for a file to settle is worth it
     tell: Callable[[str], None] = lambda text: None
     handing_over: Callable[[str], None] = lambda attempt: None
+    rest: Callable[[float], bool] = _rest
     fresh_options: Callable[[], Any] | None = None
 
     @property
@@ -570,6 +579,13 @@ class Calendar:
         Writes nothing. Only a look without a cursor finds what is MISSING, COPIED or ORPHANED.
         """
         return Look()
+
+    def theirs(self, calendar: str) -> Iterator[Sighting]:
+        """Yield the live events of other installations of this product; `ref` is what those say.
+
+        A write with such a memo takes the event over, or removes it. Raises TryLater.
+        """
+        yield from ()
 
     def advise(self) -> Iterator[Finding]:
         """Yield what is missing or unwise in the settings as they stand; connects to nothing."""

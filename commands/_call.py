@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands import _stopping
 from commands._ending import DONE, guarded, nowhere
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ def shared(function: Callable[..., int | None]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         call = _called(**{name: given.pop(name) for name in common})
         code = guarded(lambda: function(call, **given), _print_json if call.as_json else nowhere)
-        raise typer.Exit(DONE if code in call.ok else code)
+        code = DONE if code in call.ok else code
+        if _stopping.told.is_set():
+            _stopping.leave_behind(code)
+        raise typer.Exit(code)
 
     functools.update_wrapper(command, function)
     del command.__wrapped__  # type: ignore[attr-defined]

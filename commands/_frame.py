@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clinicrelay.errors import SettingsError, StoreRefused
 from clinicrelay.ids import ulid
+from commands import _stopping
 from commands._call import Call
 from commands._ending import DONE, STOPPED, gravest, guarded, nowhere, say
 from commands._table import Table, show
@@ -86,7 +87,7 @@ def loop(call: Call, work: Each, *, verdict: Callable[[Iterable[int]], int] = gr
     for one in clinics:
         ended = _ends_in(call, told, name_of(one))
         codes.append(guarded(lambda one=one: _one(one, work, told), ended))  # type: ignore[misc]
-        if codes[-1] == STOPPED:
+        if codes[-1] == STOPPED or _stopping.told.is_set():
             break
     if call.as_json and told is not None:
         print_json(told)
@@ -203,6 +204,7 @@ def clinic(
             rehearsed=call.now is not None,
             dry=scratch,
             watched=call.on_terminal,
+            ending=_stopping.told,
         )
         try:
             yield opened
@@ -220,9 +222,12 @@ def clinic(
         with _open(settings, now) as store, at_work(store) as opened:
             if told := whereabouts.look_around(opened):
                 say(told)
-            if writes:
-                _refuse_where_live(opened)
-            yield opened
+            if not writes:
+                yield opened
+                return
+            _refuse_where_live(opened)
+            with _stopping.ends_when_told():
+                yield opened
 
 
 @contextmanager

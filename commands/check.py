@@ -11,6 +11,7 @@ import typer
 
 from clinicrelay.contracts import Finding
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
+from commands import _reaches
 from commands._call import Call, shared
 from commands._ending import DONE, SETTINGS, finding_json, finding_text, gravest
 from commands._explain import as_json as values_as_json
@@ -72,6 +73,7 @@ class Checked(NamedTuple):
     first: str
     findings: list[Finding]
     samples: dict[str, Sample] = {}
+    reached: dict[str, list[_reaches.Reached]] = {}
     values: list[Told] | None = None
 
 
@@ -84,12 +86,16 @@ def _tell_all(call: Call, checked: dict[str, Checked]) -> int:
         told[name] = {"ok": not wrong, "findings": [finding_json(f) for f in one.findings], **more}
         if one.samples:
             told[name]["samples"] = {source: found.visits for source, found in one.samples.items()}
+        if one.reached:
+            told[name]["calendars"] = {n: _reaches.as_json(r) for n, r in one.reached.items()}
         if not call.as_json and (one.findings or not call.quiet):
             show_values(call, one.values or [])
             if one.first:
                 print(one.first)
             for source, found in one.samples.items():
                 show_samples(call, source, found)
+            for calendar, reached in one.reached.items():
+                _reaches.show_reached(call, calendar, reached)
             print("\n".join(_lines(one.findings, wrong)))
     if call.as_json:
         print_json(told if len(told) > 1 else next(iter(told.values())))
@@ -110,16 +116,22 @@ def _findings(call: Call, loaded: Loaded | Broken, *, connect: bool, secrets: bo
 
 def _looked_at(call: Call, loaded: Loaded, *, connect: bool, secrets: bool) -> Checked:
     """Look at what only a clinic at work shows. Raises StoreRefused."""
-    found, samples = [*loaded.findings], dict[str, "Sample"]()
+    found, samples, reached = (
+        [*loaded.findings],
+        dict[str, "Sample"](),
+        dict[str, list[_reaches.Reached]](),
+    )
     with _opened(call, loaded if secrets else _storeless(loaded)) as at_work:
         at_work.dry = False  # the real plugins are to be asked: a check changes nothing anyway
         at_work.watched = False  # and waits for no file to settle
         found += _mappings(at_work, loaded.opaque, loaded.file)
         found += () if "templates" in loaded.opaque else _texts(at_work, loaded.file)
         if secrets:
-            found += _plugins(at_work, samples, loaded.file, connect=connect)
+            found += _sources(at_work, samples, loaded.file, connect=connect)
+            found += _calendars(at_work, reached, loaded.file, connect=connect)
+            found += _notifiers(at_work, loaded.file, connect=connect)
         first = headline(at_work) if secrets else f"Settings: {loaded.file}"
-    return Checked(first, found, samples)
+    return Checked(first, found, samples, reached)
 
 
 def _storeless(loaded: Loaded) -> Loaded:
@@ -193,21 +205,34 @@ def _texts(at_work: Clinic, settings: Path) -> Iterator[Finding]:
 # --- plugins -------------------------------------------------------------------------------------
 
 
-def _plugins(
+def _sources(
     at_work: Clinic, samples: dict[str, Sample], file: Path, *, connect: bool
 ) -> Iterator[Finding]:
-    """Yield what plugins find wrong; what sources show goes into `samples`."""
-    settings = at_work.settings
-    for name in settings.sources:
-        yield from _placed(
-            f"sources.{name}", _source(at_work, name, samples, connect=connect), file
-        )
-    for name in settings.calendars:
+    """Yield what sources find wrong; what they show goes into `samples`."""
+    for name in at_work.settings.sources:
+        found = _source(at_work, name, samples, connect=connect)
+        yield from _placed(f"sources.{name}", found, file)
+
+
+def _calendars(
+    at_work: Clinic, reached: dict[str, list[_reaches.Reached]], file: Path, *, connect: bool
+) -> Iterator[Finding]:
+    """Yield what calendars find wrong; how each doctor's stands goes into `reached`."""
+    for name in at_work.settings.calendars:
         calendar = at_work.calendar(name)
-        yield from _placed(f"calendars.{name}", calendar.advise(), file)
+        found = [*calendar.advise()]
         if connect or _is_here(calendar):
-            yield from _placed(f"calendars.{name}", calendar.check(), file)
-    for name in settings.notifiers:
+            found += calendar.check()
+        yield from _placed(f"calendars.{name}", found, file)
+        # Where the account itself is not let in, no calendar has anything else to say.
+        if connect and calendar.connects and all(one.severity != "error" for one in found):
+            reached[name] = _reaches.ask(at_work, name, calendar)
+            for place, finding in _reaches.wrong(at_work, name, reached[name]):
+                yield from _placed(place, [finding], file)
+
+
+def _notifiers(at_work: Clinic, file: Path, *, connect: bool) -> Iterator[Finding]:
+    for name in at_work.settings.notifiers:
         notifier = at_work.notifier(name)
         yield from _placed(f"notifiers.{name}", notifier.advise(), file)
         if connect or _is_here(notifier):

@@ -60,7 +60,11 @@ class Account:
     rules: Rules
     oldest: datetime
     stopped: Mark | None = None
-    over: bool = False
+    given_up: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.given_up or self.clinic.ending.is_set()
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay import plugins
@@ -49,6 +50,7 @@ class Clinic:
     watched: bool = False
     tell: Callable[[str], None] = lambda text: None
     hand_over: Callable[[str], None] = lambda attempt: None  # set by send, under its lease
+    ending: Event = field(default_factory=Event)  # set when the run is told to end
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     @property
@@ -275,6 +277,7 @@ class Clinic:
             wait=self.watched and not self.dry,
             tell=self.tell,
             handing_over=self._handing_over,
+            rest=lambda seconds: not self.ending.wait(seconds),
             **more,
         )
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clinicrelay.model import Practitioner
 from clinicrelay.paths import fold
 from clinicrelay.settings.quoting import scalar, slug
 from sync.store import calendars, practitioners
 
 if TYPE_CHECKING:
-    from clinicrelay.model import Practitioner
     from clinicrelay.settings.schema import Doctor
     from sync.clinic import Clinic
     from sync.store.practitioners import Seen
@@ -75,6 +75,29 @@ def _linked(clinic: Clinic, one: Seen, blocked: dict[str, str]) -> Linked:
     missing = tuple(name for name in clinic.settings.calendars if name not in there)
     who = one.practitioner
     return Linked(one.source, who, one.ahead, doctor.id if doctor else None, tuple(links), missing)
+
+
+def owners(clinic: Clinic, calendar: str) -> dict[str, tuple[str, ...]]:
+    """Return whose each address in a calendar of the settings is: doctors' ids, else `SOURCE/KEY`."""
+    found = doctors(clinic)
+    known = [
+        (one.doctor or f"{one.source}/{one.practitioner.key}", one.links) for one in found.linked
+    ]
+    known += [(doctor.id, _links_of(clinic, doctor)) for doctor in found.unseen]
+    whose: dict[str, dict[str, None]] = {}
+    for who, links in known:
+        for link in links:
+            if link.calendar == calendar:
+                whose.setdefault(link.address, {})[who] = None
+    return {address: tuple(people) for address, people in whose.items()}
+
+
+def _links_of(clinic: Clinic, doctor: Doctor) -> tuple[Link, ...]:
+    """Return the calendars of an entry under `doctors`, whether or not a source has named them."""
+    match = doctor.match if isinstance(doctor.match, dict) else {"": doctor.match}
+    source, key = next(iter(match.items()), ("", ""))
+    places = (one.partition(":") for one in clinic.calendars_of(source, Practitioner(key=key)))
+    return tuple(Link(name, address) for name, _, address in places)
 
 
 # --- the lines to paste --------------------------------------------------------------------------

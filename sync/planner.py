@@ -46,7 +46,7 @@ def plan(clinic: Clinic, lease: Lease) -> int:
     """Look at every visit that woke; return how many there were."""
     _heed_new_settings(clinic, lease)
     looked_at = 0
-    while batch := _woken(clinic):
+    while not clinic.ending.is_set() and (batch := _woken(clinic)):
         _plan_batch(clinic, lease, batch)
         looked_at += len(batch)
     _owe_digests(clinic, lease)

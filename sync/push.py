@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from clinicrelay.errors import ClinicrelayError
 from sync import hands, outward
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from sync.store.calendars import Kept
 
 # A calendar that these keep from being written is as it should be: nobody has to mend anything.
-ON_PURPOSE = frozenset({"rehearsal", "paused"})
+ON_PURPOSE = frozenset({"rehearsal", "paused", "quota", "run_ended"})
+_A_MOMENT, _A_LITTLE = 0.2, 4.0  # seconds
 WAITS_FOR_OTHER = "waits_for_other"
 OUR_MISTAKE = "our_mistake"
+
+Ended: TypeAlias = "Future[list[ClinicrelayError]]"
 
 
 class Blocked(NamedTuple):
@@ -150,12 +154,22 @@ class _Push:
         pool = ThreadPoolExecutor(self._plugin.at_once, thread_name_prefix=self._name)
         try:
             futures = [pool.submit(lambda one: [*_tried(work, one)], name) for name in names]
-            return [error for future in futures for error in future.result()]
+            return [error for future in self._ended(futures) for error in future.result()]
         except BaseException:
-            self._account.over = True  # the run was told to end: nobody begins anything more
+            self._account.given_up = True  # the run was told to end: nobody begins anything more
             raise
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=not self._account.over, cancel_futures=True)
+
+    def _ended(self, futures: Sequence[Ended]) -> Collection[Ended]:
+        """Wait for all of them; once the run is told to end, only for what has its answer soon."""
+        until: float | None = None
+        while late := wait(futures, timeout=_A_MOMENT).not_done:
+            if self._account.over:
+                until = until or time.monotonic() + _A_LITTLE
+                if time.monotonic() > until:
+                    break
+        return [future for future in futures if future not in late]
 
     # --- one calendar ----------------------------------------------------------------------------
 

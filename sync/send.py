@@ -59,6 +59,8 @@ def send(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
     while batch := _due(clinic):
         known = _look_up(clinic, batch)
         for due in batch:
+            if clinic.ending.is_set():
+                return
             _one(clinic, lease, due, known.get(due.appointment or 0), run)
         run.broken_texts |= clinic.words.passed_over
 

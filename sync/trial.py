@@ -86,8 +86,12 @@ def _sent(name: str, channel: Channel, result: SendResult) -> str:
 
 
 def event(clinic: Clinic, name: str, address: str) -> Tried:
-    """Put an event into a calendar, read it back, and remove it."""
+    """Put an event into a calendar, read it back, and remove it; none where it could not be removed."""
     plugin = clinic.calendar(name)
+    for reach in plugin.reach([address]):
+        if reach.wrong is not None:
+            why = f"{reach.wrong.message}. {reach.wrong.fix}"
+            return Tried(False, (f"{name} cannot write there: {why}",))
     start = _tomorrow(clinic)
     write = EventWrite(
         ref=clinic.opaque("try", clinic.run),

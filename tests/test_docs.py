@@ -23,6 +23,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import commands
+from calendars.google import troubles
 from clinicrelay.errors import SettingsError
 from clinicrelay.settings import Settings, load
 
@@ -298,6 +299,21 @@ def _write(file: Path, text: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, "utf-8")
     return file
+
+
+# --- Google Calendar -----------------------------------------------------------------------------
+
+
+def test_every_sentence_about_a_google_calendar_is_on_its_page_with_who_mends_it() -> None:
+    page = (DOCS / "howto" / "connect-google.md").read_text("utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (.+?) \| (.+) \|$", page)
+    told = {code: (says, who.endswith("All")) for code, says, who in rows}
+    said = {
+        code: (re.sub(r"\{\w+\}", "…", kind.message), kind.everywhere)
+        for code, kind in troubles._KINDS.items()
+    }
+
+    assert {code: told.get(code) for code in said} == said
 
 
 # --- the quickstart ------------------------------------------------------------------------------

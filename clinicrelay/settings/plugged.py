@@ -24,7 +24,6 @@ ROOMS: Mapping[str, tuple[str, type[Section]]] = {
 
 # Promised, and told of as long as they are not there.
 _LATER = {
-    "calendars": ("google",),
     "notifiers": ("sendgrid", "twilio_sms", "twilio_whatsapp", "aws_sms"),
 }
 

@@ -26,6 +26,7 @@ Where: TypeAlias = tuple[str | int, ...]
 
 # Aliases can blow a small file up to billions of values.
 _MOST_VALUES = 20_000
+_STEP = re.compile(r"(?:^|\.)([^.]+?)(?=\[\d+\]|\.|$)|\[(\d+)\]")
 _TOO_MUCH = "the file is nested too deeply, or holds far too much"
 
 
@@ -99,9 +100,15 @@ def dotted(where: Where) -> str:
     return text.removeprefix(".")
 
 
+def _where(path: str) -> Where:
+    """Read a place as `dotted` writes it."""
+    steps = _STEP.findall(path)
+    return tuple(int(number) if number else key for key, number in steps)
+
+
 def placed(finding: Finding, file: Path) -> Finding:
     """Return what was found out later with its place in the settings file, if its key stands there."""
-    where = tuple(finding.path.split("."))
+    where = _where(finding.path)
     try:
         mark = parse(file.read_text("utf-8-sig"), str(file)).values.get(where)
     except (OSError, UnicodeDecodeError):  # it was read a moment ago, and is gone now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -33,13 +34,19 @@ class Asked:
 class Reply:
     """What to answer: `body` is bytes as they are, or anything else as JSON.
 
-    With `drop` the connection is closed in the middle of it, without an end.
+    With `drop` the connection is closed in the middle of it, without an end; with `reset` it is
+    cut off before any of it was said.
     """
 
     body: Any = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     drop: bool = False
+    reset: bool = False
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of five, a sixth caller at once would wait a second to be heard
 
 
 class HttpServer:
@@ -51,7 +58,7 @@ class HttpServer:
         self.answer = answer
         self.log: list[Asked] = []
         self._scheme = "https" if tls else "http"
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         if tls:
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -117,6 +124,9 @@ class HttpServer:
                 self._reply(outer.answer(asked))
 
             def _reply(self, reply: Reply) -> None:
+                if reply.reset:
+                    self._cut()
+                    return
                 body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body)
                 content = body if isinstance(body, bytes) else body.encode()
                 usual = {"Date": self.date_time_string()}
@@ -129,6 +139,14 @@ class HttpServer:
                 self.end_headers()
                 self.wfile.write(content[: len(content) // 2] if reply.drop else content)
                 self.close_connection = self.close_connection or reply.drop
+
+            def _cut(self) -> None:
+                """Close at once and unasked, which the other side hears as a reset."""
+                self.close_connection = True
+                outer._connections.discard(self.connection)
+                now = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+                socket.close(self.connection.detach())
 
             def log_message(self, *arguments: Any) -> None:
                 """Say nothing: tests look at `log`."""

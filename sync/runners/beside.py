@@ -15,6 +15,8 @@ from sync.report import SourceReport
 if TYPE_CHECKING:
     from sync.clinic import Clinic
 
+_A_MOMENT = 0.2  # seconds until a run that is told to end notices
+
 
 class Reads:
     """The reads of one run. `done` are the reports of those that have ended.
@@ -62,16 +64,28 @@ class Reads:
         return True
 
     def _end_of_one(self, seconds: float | None) -> bool:
-        try:
-            name, end = self._ended.get(timeout=seconds)
-        except Empty:
+        found = self._next_end(seconds)
+        if found is None:
             return False
+        name, end = found
         self._running -= 1
         if isinstance(end, SourceReport):
             self._done[name] = end
         else:
             self._failed = self._failed or end
         return True
+
+    def _next_end(self, seconds: float | None) -> tuple[str, SourceReport | BaseException] | None:
+        """Wait for an end, so long or without limit; None as well when the run is told to end."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while not self._clinic.ending.is_set():
+            left = _A_MOMENT if until is None else min(_A_MOMENT, until - time.monotonic())
+            try:
+                return self._ended.get(timeout=max(0.0, left))
+            except Empty:
+                if until is not None and time.monotonic() >= until:
+                    return None
+        return None
 
     def _start(self, name: str) -> None:
         self._running += 1

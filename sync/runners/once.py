@@ -26,7 +26,7 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     _started(clinic, "sync")
     reads = Reads(clinic, [*(sources or clinic.settings.sources)])
     ended = reads.wait(TOGETHER)
-    while not ended:
+    while not ended and not clinic.ending.is_set():
         if len(reads.done) > len(report.sources):
             report.sources = reads.done
             _deliver(clinic, report)
@@ -61,6 +61,8 @@ def deliver(clinic: Clinic, command: str) -> RunReport:
 
 
 def _deliver(clinic: Clinic, report: RunReport) -> None:
+    if clinic.ending.is_set():
+        return  # the next run does
     steps.settle(clinic, report.messages)
     steps.plan(clinic)
     steps.deliver_messages(clinic, report.messages)  # first: calendars may take their time

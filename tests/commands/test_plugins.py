@@ -284,7 +284,10 @@ def test_the_example_of_every_plugin_is_one_that_its_options_take(entry: Entry) 
     try:
         kind.Options.model_validate(section, context={"country": "DE"})
     except ValidationError as error:
-        pytest.fail(f"give its required keys examples: {error}")
+        # What a file holds that is only referred to, nobody can judge by the reference.
+        wrong = [e for e in error.errors() if not str(e["input"]).startswith("${file:")]
+        if wrong:
+            pytest.fail(f"give its required keys examples: {wrong}")
 
 
 def test_a_plugin_without_words_would_be_seen() -> None:

@@ -1,0 +1,48 @@
+"""SIGTERM: a run finishes what it has in hand, says what it did, and is gone within seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from commands._ending import TRY_AGAIN
+
+# Kubernetes waits 30 seconds and systemd 90 before they kill; we promise 10.
+_PATIENCE = 8.0
+
+told = threading.Event()  # one for all clinics of a process
+
+
+@contextmanager
+def ends_when_told() -> Iterator[None]:
+    """Let SIGTERM end a run between two steps; in a few seconds where an answer is late."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    told.set()
+    late = threading.Timer(_PATIENCE, leave_behind, [TRY_AGAIN])
+    late.daemon = True
+    late.start()
+
+
+def leave_behind(code: int) -> None:
+    """End the process with a code, whatever still waits for an answer in other threads.
+
+    What was kept is kept, and the next run finds out about the rest.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
