@@ -37,8 +37,8 @@ def busiest(calls: list[tuple[float, int]], span: float) -> int:
     )
 
 
-_PAUSES = st.floats(min_value=0, max_value=40)
-_SIZES = st.integers(min_value=1, max_value=50)
+_PAUSES = st.sampled_from([0, 0, 0.7, 1, 29.9, 30.3, 59.2, 60, 60.7]) | st.floats(0, 40)
+_SIZES = st.sampled_from([1, 1, 44, 45, 90]) | st.integers(min_value=1, max_value=50)
 _REFUSED = st.integers(min_value=0, max_value=9).map(lambda n: n == 0)
 
 
