@@ -60,8 +60,11 @@ def of_strangers(wire: Wire, calendar: str) -> Iterator[Sighting]:
     for _, answer in in_full(wire, calendar, theirs):
         if answer.kind is Kind.DONE and not is_deleted(answer.body):
             start, end = span(answer.body) or (None, None)
-            memo = memo_of(answer.body, wire.identity, {}) | {"adopted": True}
-            yield Sighting(marks(answer.body).ref, memo, None, start, end)
+            said = marks(answer.body)
+            more = {"adopted": True, "instance": said.instance}
+            yield Sighting(
+                said.ref, memo_of(answer.body, wire.identity, {}) | more, None, start, end
+            )
 
 
 class _TooMany(NamedTuple):
