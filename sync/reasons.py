@@ -6,34 +6,10 @@ and the reference page of reason codes is generated from this table.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import NamedTuple
+from sync.codes import About, Reason
+from sync.event_reasons import EVENTS
 
-
-class About(StrEnum):
-    """What a reason code is given for."""
-
-    MESSAGE = "message"
-    EVENT = "event"
-    RECORD = "record"
-    VISIT = "visit"
-
-
-class Reason(NamedTuple):
-    """One code. `says` completes "not sent: …"; `setting` is the setting or command that decides.
-
-    `ours` is true where something has to be mended before anybody is reached again; with the others
-    all is as it should be, or only the source can change it.
-    """
-
-    about: About
-    says: str
-    to_do: str
-    setting: str = ""
-    ours: bool = False
-
-
-_M, _E, _R, _V = About.MESSAGE, About.EVENT, About.RECORD, About.VISIT
+_M, _R, _V = About.MESSAGE, About.RECORD, About.VISIT
 _NOTHING = "Nothing: this is as it should be."
 _SOURCE = "Correct the record in the source; the next sync takes it up by itself."
 
@@ -281,57 +257,7 @@ REASONS: dict[str, Reason] = {
         "it was sent twice, and both times the answer was lost",
         "Call the person.",
     ),
-    # --- calendars ---------------------------------------------------------------------------
-    "folder_not_writable": Reason(
-        _E,
-        "the folder cannot be written",
-        "Let the user that runs clinicrelay write there.",
-        "calendars.NAME.folder",
-        ours=True,
-    ),
-    "not_shared": Reason(
-        _E,
-        "the calendar is not shared with clinicrelay",
-        "clinicrelay check --connect",
-        "doctors",
-        ours=True,
-    ),
-    "hidden_by_doctor": Reason(
-        _E,
-        "the doctor deleted the event, so it stays away until the visit gets another time",
-        "Nothing; deletes: restore brings such events back.",
-        "calendars.NAME.if_doctor.deletes",
-    ),
-    "moved_too_often": Reason(
-        _E,
-        "the doctor moved the event again each time it was put back, so it is left where it is",
-        "Ask the doctor, and move the visit in the source; clinicrelay verify calendars",
-        "calendars.NAME.if_doctor.moves",
-        ours=True,
-    ),
-    "edited_meanwhile": Reason(
-        _E,
-        "somebody changed the event each time it was to be written; it is tried again",
-        "Nothing, unless it lasts.",
-    ),
-    "waits_for_other": Reason(
-        _E,
-        "it stays until the calendar that is to show the visit instead can be written",
-        "See why that one cannot: clinicrelay status",
-        ours=True,
-    ),
-    "other_instance": Reason(
-        _E,
-        "events of another installation, or of this one with another key, are in the calendar",
-        "Say what they are: clinicrelay verify calendars --adopt, --replace or --beside",
-        ours=True,
-    ),
-    "our_mistake": Reason(
-        _E,
-        "a mistake of ours ended the work on the calendar; it is tried again",
-        "Please report it: the run that met it says what happened.",
-        ours=True,
-    ),
+    **EVENTS,
     # --- visits ------------------------------------------------------------------------------
     "source_deleted": Reason(
         _V, "the source no longer has it", "Nothing, unless that is a mistake of the source."

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.reasons import REASONS, About, base, in_words, reason, setting_of
+from sync.codes import About
+from sync.reasons import REASONS, base, in_words, reason, setting_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DECIDING = ("gate.py", "plan.py", "due.py", "send.py", "settle.py", "clinic.py")
