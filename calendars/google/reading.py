@@ -189,7 +189,8 @@ class _Found:
 
     def _hand(self, event: Body, memo: Memo, before: Memo) -> Hand | None:
         if is_deleted(event):
-            return None if before.get("deleted") else Hand.DELETED
+            expected = before.get("deleted") or before.get("gone")
+            return None if expected else Hand.DELETED
         return changed_by(str(before.get("print") or marks(event).sent), str(memo["print"]))
 
 
