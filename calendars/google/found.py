@@ -159,7 +159,8 @@ class _Found:
 
     def _hand(self, event: Body, memo: Memo, before: Memo) -> Hand | None:
         if is_deleted(event):
-            return None if before.get("deleted") else Hand.DELETED
+            expected = before.get("deleted") or before.get("gone")
+            return None if expected else Hand.DELETED
         # A look at everything tells again what was left as somebody had changed it.
         again = self._whole and before.get("differs")
         wrote = marks(event).sent if again else before.get("print") or marks(event).sent
