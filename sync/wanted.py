@@ -50,9 +50,11 @@ def wanted(clinic: Clinic, plugin: Calendar, address: str, event: Pending) -> Ev
 
 def _detail(event: EventText, plugin: Calendar, address: str) -> str:
     """Return how much an event may give away: personal data only to the domains that are named."""
+    if event.detail not in ("initials", "full") or not plugin.outside:
+        return event.detail
     domain = address.rpartition("@")[2].casefold()
-    strange = plugin.outside and domain not in {one.casefold() for one in event.domains}
-    return "minimal" if strange and event.detail in ("initials", "full") else event.detail
+    named = domain in {one.casefold() for one in event.domains}
+    return event.detail if named else "minimal"
 
 
 def _end(visit: Appointment) -> datetime:

@@ -56,7 +56,7 @@ class Google(Calendar):
     def _wire(self) -> Wire:
         return Wire(self.options, self.kit, self._identity)
 
-    @property
+    @cached_property
     def outside(self) -> bool:
         addresses = (self.options.base_url, str(self.options.key["token_uri"]))
         return not all(url_stays_here(address) for address in addresses)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from calendars.google.answers import Answer, Kind
@@ -72,7 +72,12 @@ class Task:
 
     @property
     def event_id(self) -> str:
-        return str(self.memo.get("id") or self._identity.event_id(self.write.ref, self.generation))
+        return str(self.memo.get("id") or self._given_id)
+
+    @cached_property
+    def _given_id(self) -> str:
+        """The id that an event without one gets; its generation is another task's."""
+        return self._identity.event_id(self.write.ref, self.generation)
 
     @property
     def generation(self) -> int:
