@@ -583,7 +583,8 @@ class Calendar:
     def theirs(self, calendar: str) -> Iterator[Sighting]:
         """Yield the live events of other installations of this product; `ref` is what those say.
 
-        A write with such a memo takes the event over, or removes it. Raises TryLater.
+        The memo names their `instance`; a write with it takes the event over, or removes it.
+        Raises TryLater.
         """
         yield from ()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from clinicrelay.contracts import EventResult, Memo, Outcome
 from clinicrelay.model import decode
 from sync import outcomes
+from sync.hands import Rules
 from sync.outcomes import Job
 from sync.store import calendars, events, quarantine, seconds
 from sync.store.calendars import Mark
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from clinicrelay.contracts import Calendar, Look, Sighting
     from sync.clinic import Clinic
-    from sync.hands import Rules
     from sync.store.calendars import Kept
     from sync.store.events import Pending, Written
     from sync.store.leases import Lease
@@ -67,6 +67,13 @@ class Account:
         return self.given_up or self.clinic.ending.is_set()
 
 
+def account_of(clinic: Clinic, plugin: Calendar) -> Account:
+    """Return what a plugin's calendars share, as settings have it."""
+    settings = clinic.settings.calendars[plugin.kit.name]
+    rules = Rules(settings.if_doctor, clinic.zone, clinic.now)
+    return Account(clinic, plugin, rules, settings.window.past.before(clinic.now, clinic.zone))
+
+
 @dataclass(slots=True)
 class Agreement:
     """One calendar at work under its lease; `mark` is how it stands in the end."""
@@ -87,6 +94,17 @@ class Agreement:
             if not look or self._look():
                 self._write_all()
         self._note()
+
+    def known(self, refs: Collection[str] | None = None) -> Mapping[str, Memo]:
+        """Return the memos of the events that the calendar is to show."""
+        with self._clinic.store.read() as connection:
+            return calendars.memos(connection, self._clinic.store.clinic, self.calendar, refs)
+
+    def keep(self, rows: Sequence[Written]) -> None:
+        """Keep how events stand now."""
+        if rows:
+            with self._transaction() as connection:
+                events.written(connection, rows)
 
     @property
     def _clinic(self) -> Clinic:
@@ -112,7 +130,7 @@ class Agreement:
 
     def _look(self) -> bool:
         """See what others did, and keep what follows with where the look ended."""
-        look = self.account.plugin.seen(self._address, self.kept.cursor, self._known)
+        look = self.account.plugin.seen(self._address, self.kept.cursor, self.known)
         if look.trouble is not None:
             self._blocked(look.trouble)
         elif self._is_strange(look):
@@ -122,15 +140,11 @@ class Agreement:
             self.looked = True
         return self.looked
 
-    def _known(self, refs: Collection[str] | None = None) -> Mapping[str, Memo]:
-        with self._clinic.store.read() as connection:
-            return calendars.memos(connection, self._clinic.store.clinic, self.calendar, refs)
-
     def _is_strange(self, look: Look) -> bool:
         """Whether others' events stand where none of ours does, and nobody said what they are."""
         if self.kept.cursor is not None or not set(look.strangers) - set(self.kept.strangers):
             return False
-        return not any(self._known().values())
+        return not any(self.known().values())
 
     def _keep(self, look: Look) -> None:
         rows = list(self._after(look.sightings))

@@ -53,7 +53,7 @@ def begun(event: Pending, write: EventWrite, rules: Rules) -> Job:
 def kept_from(job: Job) -> Written:
     """Return an event that is not written: it reads the same, or somebody's hand keeps it."""
     reason = _REASONS.get(job.row.state, job.before.reason if job.row.state == "blocked" else "")
-    return _written(job.before, job.row, job.before.memo, reason=reason)
+    return as_row(job.before, job.row, job.before.memo, reason=reason)
 
 
 def seen(
@@ -61,7 +61,7 @@ def seen(
 ) -> Written | None:
     """Return an event after somebody's hand was seen on it; None: it is about no event of ours."""
     row = hands.decide(hand, row_of(event), wanted, rules)
-    return None if row is None else _written(event, row, memo, reason=_REASONS.get(row.state, ""))
+    return None if row is None else as_row(event, row, memo, reason=_REASONS.get(row.state, ""))
 
 
 def again(job: Job, result: EventResult, rules: Rules) -> Job:
@@ -76,7 +76,7 @@ def again(job: Job, result: EventResult, rules: Rules) -> Job:
 
 def on_its_way(job: Job) -> Written:
     """Return an event that has to be written again, with what is known of it by now."""
-    return _written(job.before, job.row, job.before.memo, reason=_REASONS.get(job.row.state, ""))
+    return as_row(job.before, job.row, job.before.memo, reason=_REASONS.get(job.row.state, ""))
 
 
 def ended(job: Job, result: EventResult, now: datetime) -> Written:
@@ -85,15 +85,15 @@ def ended(job: Job, result: EventResult, now: datetime) -> Written:
         return _accepted(job, result.memo)
     reason, detail = result.reason or result.outcome.value, result.fix or result.detail
     if result.blocks:
-        return _written(job.before, job.row, result.memo, reason=job.before.reason)
+        return as_row(job.before, job.row, result.memo, reason=job.before.reason)
     if result.outcome is Outcome.REJECTED:
         print_ = hands.fingerprint(job.write).hex() if job.write.put else REMOVAL
         row = Row("blocked", job.row.written, replace(job.row.hands, refused=print_))
-        return _written(job.before, row, result.memo, reason=reason, detail=detail)
+        return as_row(job.before, row, result.memo, reason=reason, detail=detail)
     wait = result.retry_after
     if wait is None:
         wait = min(_FIRST_RETRY * (1 << min(job.before.tries, 10)), _LAST_RETRY)
-    failed = _written(job.before, job.row, result.memo, reason=reason, detail=detail)
+    failed = as_row(job.before, job.row, result.memo, reason=reason, detail=detail)
     return failed._replace(tries=job.before.tries + 1, next_try_at=now + wait)
 
 
@@ -107,14 +107,13 @@ def edited_meanwhile(job: Job, now: datetime) -> Written:
 def _accepted(job: Job, memo: Memo) -> Written:
     if job.write.put:
         row = Row("synced", hands.fingerprint(job.write), job.row.hands)
-        return _written(job.before, row, memo)._replace(sequence=job.write.sequence)
+        return as_row(job.before, row, memo)._replace(sequence=job.write.sequence)
     row = Row("removed", None, Hands(log=job.row.hands.log))
-    return _written(job.before, row, memo)._replace(sequence=job.write.sequence)
+    return as_row(job.before, row, memo)._replace(sequence=job.write.sequence)
 
 
-def _written(
-    event: Pending, row: Row, memo: Memo, *, reason: str = "", detail: str = ""
-) -> Written:
+def as_row(event: Pending, row: Row, memo: Memo, *, reason: str = "", detail: str = "") -> Written:
+    """Return an event as it is to be kept."""
     return Written(
         event.appointment,
         event.calendar,

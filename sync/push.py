@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from clinicrelay.errors import ClinicrelayError
 from sync import hands, outward
-from sync.agree import Account, Agreement
-from sync.hands import Rules
+from sync.agree import Agreement, account_of
 from sync.standing import Rehearse, Stopped
 from sync.store import calendars, events, memory, seconds
 from sync.store.calendars import Mark
@@ -101,10 +100,7 @@ class _Push:
     ) -> None:
         self._clinic, self._plugin, self._kept, self._run = clinic, plugin, kept, run
         self._name = plugin.kit.name
-        settings = clinic.settings.calendars[self._name]
-        rules = Rules(settings.if_doctor, clinic.zone, clinic.now)
-        oldest = settings.window.past.before(clinic.now, clinic.zone)
-        self._account = Account(clinic, plugin, rules, oldest)
+        self._account = account_of(clinic, plugin)
         self._counting = threading.Lock()
         self._fine: set[str] = set()
         self._done: set[str] = set()

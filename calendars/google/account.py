@@ -74,6 +74,12 @@ class Account:
     def token_uri(self) -> str:
         return str(self._key["token_uri"])
 
+    def log_in(self) -> None:
+        """Get a new token that does for all calendars, whether or not one is known."""
+        with self._lock:
+            self._known.pop("", None)
+        self.token("")
+
     def token(self, calendar: str, spent: str | None = None) -> str:
         """Return a token to use for a calendar, another one than `spent`. Raises NotLoggedIn."""
         whose = "" if self._options.mode == "shared" else calendar

@@ -60,8 +60,11 @@ def of_strangers(wire: Wire, calendar: str) -> Iterator[Sighting]:
     for _, answer in in_full(wire, calendar, theirs):
         if answer.kind is Kind.DONE and not is_deleted(answer.body):
             start, end = span(answer.body) or (None, None)
-            memo = memo_of(answer.body, wire.identity, {}) | {"adopted": True}
-            yield Sighting(marks(answer.body).ref, memo, None, start, end)
+            said = marks(answer.body)
+            more = {"adopted": True, "instance": said.instance}
+            yield Sighting(
+                said.ref, memo_of(answer.body, wire.identity, {}) | more, None, start, end
+            )
 
 
 class _TooMany(NamedTuple):
@@ -156,7 +159,8 @@ class _Found:
 
     def _hand(self, event: Body, memo: Memo, before: Memo) -> Hand | None:
         if is_deleted(event):
-            return None if before.get("deleted") else Hand.DELETED
+            expected = before.get("deleted") or before.get("gone")
+            return None if expected else Hand.DELETED
         # A look at everything tells again what was left as somebody had changed it.
         again = self._whole and before.get("differs")
         wrote = marks(event).sent if again else before.get("print") or marks(event).sent

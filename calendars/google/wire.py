@@ -63,9 +63,9 @@ class Wire:
         self._ends = time.monotonic() + _PATIENCE.total_seconds()
 
     def log_in(self) -> None:
-        """Get the token that does for all calendars. Raises Stopped."""
+        """Get a new token that does for all calendars. Raises Stopped."""
         try:
-            self.account.token("")
+            self.account.log_in()
         except NotLoggedIn as error:
             raise Stopped(error.why) from None
 

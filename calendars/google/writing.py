@@ -86,6 +86,8 @@ class Task:
     def nothing_to_do(self) -> EventResult | None:
         """Return the result where the calendar is known to show just this already."""
         known = self.write.put and self.memo.get("print")
+        if self.memo.get("adopted"):
+            return None  # it says yet that it is another installation's
         if known and not self.memo.get("deleted") and known == self._wanted_print():
             return self._accepted(self.memo)
         return None

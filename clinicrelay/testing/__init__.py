@@ -13,11 +13,13 @@ import pytest
 pytest.register_assert_rewrite(
     "clinicrelay.testing.calendars",
     "clinicrelay.testing.connectors",
+    "clinicrelay.testing.looking",
     "clinicrelay.testing.notifiers",
     "clinicrelay.testing.options",
 )
 
-from clinicrelay.testing.calendars import CalendarContract, SeenEvent  # noqa: E402
+from clinicrelay.testing.applying import SeenEvent  # noqa: E402
+from clinicrelay.testing.calendars import CalendarContract  # noqa: E402
 from clinicrelay.testing.connectors import Booking, ConnectorContract  # noqa: E402
 from clinicrelay.testing.diary import Diary, World  # noqa: E402
 from clinicrelay.testing.fakes import FakeCalendar, FakeConnector, FakeNotifier  # noqa: E402

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-import msgspec
 import pytest
 
-from clinicrelay.contracts import Calendar, EventResult, EventWrite, Memo, Outcome
+from clinicrelay.contracts import Calendar, EventWrite, Memo, Outcome
+from clinicrelay.testing.applying import SeenEvent, apply_all
 from clinicrelay.testing.kits import CANARY_NAME, NOW, canaries_in
+from clinicrelay.testing.looking import LookingContract
 from clinicrelay.testing.options import OptionsContract
 
 
-@dataclass(frozen=True, slots=True)
-class SeenEvent:
-    """One event as the doctor sees it. `identity` is what the calendar knows it by."""
+class CalendarContract(LookingContract, OptionsContract):
+    """Inherit, say how to make the plugin and how to see its events; then its promises are kept.
 
-    identity: str
-    title: str
-    start: datetime
-    end: datetime | None = None
-    description: str = ""
-    location: str = ""
-    tentative: bool = False
-
-
-class CalendarContract(OptionsContract):
-    """Inherit, say how to make the plugin and how to see its events; ten promises are kept."""
+    A plugin that looks has to say as well what a doctor's hand does; see `LookingContract`.
+    """
 
     ours: ClassVar[str] = "elif.acar@riverside.example"
     other: ClassVar[str] = "jonas.braun@riverside.example"
@@ -182,29 +172,3 @@ class CalendarContract(OptionsContract):
         errors = [f for f in calendar.check() if f.severity == "error"]
         assert errors
         assert all(f.message and f.fix for f in errors)
-
-
-def apply_all(
-    plugin: Calendar,
-    calendar: str,
-    writes: Iterable[EventWrite],
-    memos: dict[str, Memo] | None = None,
-) -> list[EventResult]:
-    """Apply as sync does: memos are kept by event, and AGAIN is answered with the new one."""
-    kept: dict[str, Memo] = {} if memos is None else memos
-    open_writes = {write.ref: write for write in writes}
-    results: dict[str, EventResult] = {}
-    order = list(open_writes)
-    for _ in range(5):
-        for result in list(plugin.apply(calendar, _with_memos(open_writes, kept))):
-            results[result.ref] = result
-            kept[result.ref] = result.memo
-            if result.outcome is not Outcome.AGAIN:
-                open_writes.pop(result.ref)
-        if not open_writes:
-            break
-    return [results[ref] for ref in order]
-
-
-def _with_memos(writes: Mapping[str, EventWrite], memos: Mapping[str, Memo]) -> list[EventWrite]:
-    return [msgspec.structs.replace(w, memo=memos.get(ref, w.memo)) for ref, w in writes.items()]

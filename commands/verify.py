@@ -1,0 +1,108 @@
+"""`clinicrelay verify calendars`: compare calendars with the store, and mend what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clinicrelay.times import iso
+from commands._call import Call, shared
+from commands._ending import DONE, NEEDS_PERSON
+from commands._frame import Answer, each
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+    from sync.verifying import Compared
+
+_FINE = ("", "rehearsal")  # a calendar that nothing was written to yet cannot differ
+
+
+def add(program: typer.Typer) -> None:
+    """Put the command into the program."""
+    group = typer.Typer(
+        help="Compare what we wrote with what is there.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    group.command("calendars")(shared(calendars))
+    group.callback()(lambda: None)  # else its only command would need no name
+    program.add_typer(group, name="verify")
+
+
+def calendars(
+    call: Call,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what differs, as `if_doctor` allows.")
+    ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Events of another installation are ours: take them over."),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove the coming events of another installation.")
+    ] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Another installation's events are another clinic's.")
+    ] = False,
+) -> int:
+    """Find what is missing, moved, edited, orphaned or duplicated. Exits 3 on differences."""
+    asked = {"repair": repair, "adopt": adopt, "replace": replace, "beside": beside}
+    chosen = [name for name, is_set in asked.items() if is_set]
+    if len(chosen) > 1:
+        raise typer.BadParameter("these exclude each other", param_hint=f"--{chosen[1]}")
+    return each(call, lambda at_work: _verify(at_work, "".join(chosen)), writes=bool(chosen))
+
+
+def _verify(at_work: Clinic, asked: str) -> Answer:
+    from sync import verifying
+
+    if asked in ("", "repair"):
+        found = verifying.verify(at_work, repair=asked == "repair")
+    else:
+        found = verifying.settle_strangers(at_work, asked)
+    left = any(one.left or one.reason not in _FINE for one in found)
+    json = {"calendars": [_json(one) for one in found], "mended": sum(o.mended for o in found)}
+    return Answer(json, [*_lines(at_work, found, asked)], NEEDS_PERSON if left else DONE, new=left)
+
+
+def _json(one: Compared) -> dict[str, Any]:
+    return {
+        "calendar": one.calendar,
+        "reason": one.reason or None,
+        "fix": one.fix or None,
+        "mended": one.mended,
+        "differences": [
+            {
+                "what": difference.what,
+                "appointment": difference.visit or None,
+                "start": iso(difference.start) if difference.start else None,
+                "event": difference.event or None,
+            }
+            for difference in one.differences
+        ],
+    }
+
+
+def _lines(at_work: Clinic, found: Sequence[Compared], asked: str) -> Iterator[str]:
+    from commands._shown import when
+
+    for one in found:
+        if one.reason:
+            yield f"{one.calendar}  {one.reason}  {one.fix}"
+        for difference in one.differences:
+            about = difference.visit or f"event {difference.event}"
+            at = f"  {when(at_work, difference.start)}" if difference.start else ""
+            yield f"{one.calendar}  {difference.what:<10} {about}{at}"
+    differences, mended = (sum(map(count, found)) for count in (_number, lambda one: one.mended))
+    if not differences:
+        yield "Every calendar that could be looked at shows what it should."
+    elif not asked:
+        yield f"{differences} differ. Mend them: clinicrelay verify calendars --repair"
+    else:
+        yield f"{mended} of {differences} mended."
+
+
+def _number(one: Compared) -> int:
+    return len(one.differences)
