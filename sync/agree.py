@@ -201,6 +201,7 @@ class Agreement:
                 now=self._clinic.now,
                 after=after,
                 limit=_AT_ONCE,
+                waits=self.account.plugin.looks,
             )
 
     def _begin(self, batch: Sequence[Pending]) -> dict[str, Job]:

@@ -1,7 +1,8 @@
 """deliver, calendars: makes each calendar show what was planned; one that fails stops no other.
 
-The calendars of a plugin are seen to beside each other, as many at a time as it allows. An event
-leaves a calendar only once the one that is to show the visit instead does so (`sync.store.events`).
+The calendars of a plugin are seen to beside each other, as many at a time as it allows. Where others
+can change events, one leaves a calendar only once the one that is to show the visit instead does so.
+Files of this machine can only be written all or not at all, and in one go no late writer undoes it.
 """
 
 from __future__ import annotations
@@ -115,8 +116,9 @@ class _Push:
         if not names:
             return
         self._each(names, lambda name: self._one(name, due=name in waiting, look=name in seen))
-        freed = [name for name in self._waiting(removals=True) if name in self._fine]
-        self._each(freed, lambda name: self._one(name, due=True, look=False))
+        if self._plugin.looks:  # what others cannot touch is written at one go
+            freed = [name for name in self._waiting(removals=True) if name in self._fine]
+            self._each(freed, lambda name: self._one(name, due=True, look=False))
         self._note(remembered)
 
     def _restore_lost(self) -> None:
@@ -235,7 +237,8 @@ class _Push:
         """Note what waits for another calendar, when each was fine, and what the plugin remembers."""
         clinic, now = self._clinic.store.clinic, dict(self._plugin.kit.memory)
         with self._clinic.store.write() as connection:
-            events.note_waiting(connection, clinic, self._name, WAITS_FOR_OTHER)
+            if self._plugin.looks:
+                events.note_waiting(connection, clinic, self._name, WAITS_FOR_OTHER)
             calendars.succeeded(
                 connection, clinic, done=self._done, looked=self._looked, now=self._clinic.now
             )

@@ -159,20 +159,27 @@ _RANK = (
 
 
 def pending(
-    connection: Connection, clinic: str, calendar: str, *, now: datetime, after: Place, limit: int
+    connection: Connection,
+    clinic: str,
+    calendar: str,
+    *,
+    now: datetime,
+    after: Place,
+    limit: int,
+    waits: bool,
 ) -> list[Pending]:
     """Return what has to be written to a calendar, after a place in the order.
 
     What is to go comes first, then what is there already, then what is new; of each the nearest in
-    time, and what is past comes last.
+    time, and what is past comes last. With `waits` nothing goes that another calendar does not show.
     """
-    waits = _WAITS.format(n=calendar.index(":") + 1)
+    held_back = f"AND NOT ({_WAITS.format(n=calendar.index(':') + 1)})" if waits else ""
     order = f"{_RANK} AS place, COALESCE(a.start_at, 0) AS starts, e.appointment AS appointment"
     rows = connection.execute(
         text(
             f"SELECT * FROM (SELECT {order}, {_PENDING} "
             "FROM events e JOIN appointments a ON a.id = e.appointment "
-            f"WHERE e.clinic = :clinic AND e.calendar = :calendar AND {_DUE} AND NOT ({waits})) due "
+            f"WHERE e.clinic = :clinic AND e.calendar = :calendar AND {_DUE} {held_back}) due "
             "WHERE place > :place OR (place = :place AND (starts > :starts "
             "OR (starts = :starts AND appointment > :appointment))) "
             "ORDER BY place, starts, appointment LIMIT :limit"
