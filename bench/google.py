@@ -107,8 +107,8 @@ def _bare(peer: Any, events: int) -> Spent:
         http = AuthorizedHttp(make(key, scopes=scope), httplib2.Http())
         service = build("calendar", "v3", http=http, static_discovery=True, client_options=at)
         calls = service.events()
-        for doctor in range(DOCTORS):
-            calls.list(calendarId=address(doctor), maxResults=2500).execute()
+        for one in range(DOCTORS):
+            calls.list(calendarId=address(one), maxResults=2500).execute()
         for first in range(0, events, 50):
             batch = BatchHttpRequest(batch_uri=f"{peer.url}/batch/calendar/v3")
             for n in range(first, min(events, first + 50)):

@@ -255,6 +255,9 @@ class Agreement:
         store, name = self._clinic.store.clinic, self.account.plugin.kit.name
         with self._transaction() as connection:
             events.written(connection, rows)
+            if self.written or self.removed:
+                own = [self.calendar]
+                calendars.succeeded(connection, store, done=own, now=self._clinic.now)
             for job in jobs:
                 if job.forgiven:
                     quarantine.forget_event(connection, store, name, _visit(job))

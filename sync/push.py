@@ -103,7 +103,6 @@ class _Push:
         self._account = account_of(clinic, plugin)
         self._counting = threading.Lock()
         self._fine: set[str] = set()
-        self._done: set[str] = set()
         self._looked: set[str] = set()
 
     def all(self) -> None:
@@ -226,22 +225,18 @@ class _Push:
         if one.mark.state == "ok":
             self._fine.add(calendar)
             self._kept[calendar] = self._kept[calendar]._replace(mark=one.mark)
-        if one.written or one.removed:
-            self._done.add(calendar)
         if one.looked:
             self._looked.add(calendar)
 
     # --- the end ---------------------------------------------------------------------------------
 
     def _note(self, remembered: dict[str, object]) -> None:
-        """Note what waits for another calendar, when each was fine, and what the plugin remembers."""
+        """Note what waits for another calendar, which were looked at, and what the plugin remembers."""
         clinic, now = self._clinic.store.clinic, dict(self._plugin.kit.memory)
         with self._clinic.store.write() as connection:
             if self._plugin.looks:
                 events.note_waiting(connection, clinic, self._name, WAITS_FOR_OTHER)
-            calendars.succeeded(
-                connection, clinic, done=self._done, looked=self._looked, now=self._clinic.now
-            )
+            calendars.succeeded(connection, clinic, looked=self._looked, now=self._clinic.now)
             memory.remember(connection, clinic, f"calendars/{self._name}", remembered, now)
 
 
