@@ -262,7 +262,7 @@ class Task:
         self._description = str(event.get("description") or "")
         if found["print"] == self._wanted_print() and self._meeting_fits:
             return self._accepted(found)  # a write of ours whose answer was lost
-        hand = changed_by(before.get("print") or marks(event).sent, found["print"])
+        hand = changed_by(before.get("print"), found["print"], event)
         if hand is None:
             return self._next(Step.PATCH)
         return self._by_another_hand(hand, event)
@@ -333,8 +333,13 @@ _HEAR: dict[Step, Callable[[Task, Answer], EventResult | None]] = {
 }
 
 
-def changed_by(before: str, now: str) -> Hand | None:
-    """Return what a hand other than ours changed, by the prints of what we wrote and what is there."""
-    if not before or before == now:
+def changed_by(before: str | None, now: str, event: Body) -> Hand | None:
+    """Return what a hand other than ours changed, by the prints of what we knew and what is there.
+
+    An event as it says that we wrote it last is ours, also where the answer to that was lost.
+    """
+    sent = marks(event).sent
+    wrote = before or sent
+    if not wrote or now in (wrote, sent):
         return None
-    return Hand.MOVED if before.partition(":")[0] != now.partition(":")[0] else Hand.EDITED
+    return Hand.MOVED if wrote.partition(":")[0] != now.partition(":")[0] else Hand.EDITED
