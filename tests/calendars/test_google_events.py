@@ -329,6 +329,21 @@ def test_what_cannot_be_read_now_is_not_passed_over(google: GooglePeer, ours: Ou
     assert [one.hand for one in ours.look(first.cursor).sightings] == [Hand.MOVED]
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_write_whose_answer_nobody_kept_is_no_doctors_hand(
+    google: GooglePeer, ours: Ours, whole: bool
+) -> None:
+    """CAL-04: killed between the write and the note of it."""
+    ours.put(write())
+    cursor = ours.look().cursor
+    kept = dict(ours.memos)
+    ours.put(write(start=NOW + timedelta(days=3)))
+    ours.memos = kept
+    assert [one.hand for one in ours.look(None if whole else cursor).sightings] == [None]
+    later = write(start=NOW + timedelta(days=4))
+    assert (ours.once(later).hand, instants(live(google)[0])[0]) == (None, later.start)
+
+
 def test_events_of_another_installation_are_counted_and_not_taken_for_ours(
     google: GooglePeer, reach_google: Callable[..., Ours], ours: Ours
 ) -> None:

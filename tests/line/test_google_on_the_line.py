@@ -252,6 +252,21 @@ def test_what_a_doctor_moved_is_put_back_or_left_as_settings_say(
     assert (one.starts(), run.asked) == ([after], int(moves == "propose"))
 
 
+def test_what_was_left_where_a_doctor_moved_it_stays_there_whatever_else_they_do(
+    one: Doctors,
+) -> None:
+    """CAL-08."""
+    one.line.set(calendars=settings_for(one.peer, if_doctor={"moves": "keep"}))
+    event = one.events()[0]["id"]
+    one.peer.doctor(ACAR).move(event, minutes=30)
+    one.run()
+    one.peer.doctor(ACAR).edit(event, colorId="5")
+    one.run()
+    one.line.change(1, modality="video")
+    one.drop()
+    assert (one.starts(), one.events()[0]["summary"]) == (["10:30"], "Videotermin")
+
+
 def test_an_event_that_is_moved_again_and_again_is_let_be(one: Doctors) -> None:
     """CAL-08."""
     for _ in range(5):
