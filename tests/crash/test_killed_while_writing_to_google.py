@@ -151,15 +151,13 @@ def test_a_first_push_killed_at_any_request_makes_no_second_event(
     scenes: Scenes, google: Deadly
 ) -> None:
     """CAL-04."""
-    base = scene_of(scenes, google)
-    whole = scenes.copy_of(base)
-    assert google.sync(whole, IMPORTED) == DONE
+    assert google.sync(scene_of(scenes, google), IMPORTED) == DONE
     requests = google.asked
     live = [len(google.dump(doctor, live=True)) for doctor in DOCTORS]
     assert sum(live) == len(first_export())
     for moment in moments(scenes, requests)[::2]:
         google.clear()
-        scene = scenes.copy_of(base)
+        scene = scene_of(scenes, google)
         google.sync(scene, IMPORTED, moment)
         settled(scene, google, IMPORTED)
         assert [len(google.dump(doctor, live=True)) for doctor in DOCTORS] == live, moment
@@ -168,18 +166,17 @@ def test_a_first_push_killed_at_any_request_makes_no_second_event(
 
 def test_two_runs_at_once_write_hardly_more_than_one(scenes: Scenes, google: Deadly) -> None:
     """CAL-39."""
-    base = scene_of(scenes, google)
-    alone = scenes.copy_of(base)
-    google.sync(alone, IMPORTED)
+    google.sync(scene_of(scenes, google), IMPORTED)
     wanted, expected = google.asked, [len(shown(google, doctor)) for doctor in DOCTORS]
     google.clear()
     google.asked = 0
-    runs = [base.start(IMPORTED) for _ in range(2)]
-    codes = [base.end(run).code for run in runs]
+    scene = scene_of(scenes, google)
+    runs = [scene.start(IMPORTED) for _ in range(2)]
+    codes = [scene.end(run).code for run in runs]
     assert DONE in codes
     assert set(codes) <= {DONE, NEEDS_PERSON, TRY_AGAIN}
     assert google.duplicates() == {}
     assert len(google.calls("insert")) <= 1.2 * len(first_export())
     assert google.asked <= wanted + 3  # the other one logs in, and may look
-    settled(base, google, IMPORTED)
+    settled(scene, google, IMPORTED)
     assert [len(shown(google, doctor)) for doctor in DOCTORS] == expected
