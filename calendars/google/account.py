@@ -46,10 +46,11 @@ class NotLoggedIn(Exception):
 
 
 class _Refused(NamedTuple):
-    """Why there is no token: our word for it, and Google's."""
+    """Why there is no token: our word for it, and Google's; `final` where asking again is no use."""
 
     reason: str
     code: str
+    final: bool = True
 
 
 class Account:
@@ -125,14 +126,14 @@ class Account:
 
     def _renew(self, credentials: Credentials, whose: str) -> None:
         """Get a new token; what may pass is tried again. Raises NotLoggedIn."""
-        last = _Refused("unreachable", "")
+        last = _Refused("unreachable", "", final=False)
         for tried in range(_TRIES):
             failed = self._refresh(credentials)
             if failed is None:
                 self._let_in = True
                 return
             last = failed
-            if failed.reason != "unreachable" or not self._rest(random.uniform(0, 2.0**tried)):  # noqa: S311
+            if failed.final or not self._rest(random.uniform(0, 2.0**tried)):  # noqa: S311
                 break
         raise self._not(last.reason, whose, last.code)
 
@@ -149,7 +150,7 @@ class Account:
         except RefreshError as error:
             return self._refused(error)
         except (GoogleAuthError, HTTPException, OSError, ValueError) as error:
-            return _Refused("unreachable", type(error).__name__)
+            return _Refused("unreachable", type(error).__name__, final=False)
         finally:
             http.close()
         return None
@@ -157,8 +158,9 @@ class Account:
     def _refused(self, error: Exception) -> _Refused:
         """Return our word for a refusal; what is said besides may repeat what was sent."""
         said = error.args[1] if len(error.args) > 1 else None
-        if getattr(error, "retryable", False) or not isinstance(said, dict):
-            return _Refused("unreachable", "token service")
+        tried = bool(getattr(error, "retryable", False))  # three times, by the library itself
+        if tried or not isinstance(said, dict):
+            return _Refused("unreachable", "token service", final=tried)
         told = f"{said.get('error')}: {said.get('error_description')}"
         code = str(said.get("error"))
         person = self._options.mode == "oauth"

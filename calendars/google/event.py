@@ -143,7 +143,7 @@ def memo_of(event: Mapping[str, Any], identity: Identity, before: Memo) -> Memo:
         kept["notes"] = True
     if marks(event).sent not in ("", kept["print"]) and not is_deleted(event):
         kept["differs"] = True  # as somebody left it
-    if event.get("conferenceData"):
+    if _has_meeting(event):
         kept["meet"] = True
     if is_deleted(event):
         kept["deleted"] = True
@@ -164,6 +164,13 @@ def is_bare_tombstone(event: Mapping[str, Any]) -> bool:
     named = str(event["id"])
     ours = named.startswith(_PREFIX) and len(named) == _LENGTH
     return ours and is_deleted(event) and not marks(event).ref
+
+
+def _has_meeting(event: Mapping[str, Any]) -> bool:
+    """Whether a meeting hangs on an event, or is about to: it is made some time after it was asked."""
+    data = event.get("conferenceData") or {}
+    status = (data.get("createRequest") or {}).get("status") or {}
+    return bool(data.get("conferenceId")) or status.get("statusCode") == "pending"
 
 
 def is_deleted(event: Mapping[str, Any]) -> bool:

@@ -161,10 +161,9 @@ class _Found:
         if is_deleted(event):
             expected = before.get("deleted") or before.get("gone")
             return None if expected else Hand.DELETED
-        # A look at everything tells again what was left as somebody had changed it.
-        again = self._whole and before.get("differs")
-        wrote = marks(event).sent if again else before.get("print") or marks(event).sent
-        return changed_by(str(wrote), str(memo["print"]))
+        # What was left as somebody had changed it is told again: it is not as we wrote it.
+        known = None if before.get("differs") else before.get("print")
+        return changed_by(known, str(memo["print"]), event)
 
 
 def _is_of(ref: str, event: Body) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FULL = (
     "id,etag,status,summary,description,location,start,end,visibility,transparency,"
-    "conferenceData/conferenceId,extendedProperties/private"
+    "conferenceData(conferenceId,createRequest/status/statusCode),extendedProperties/private"
 )
 _MOST_CALLS = 12  # for one event: somebody writes to it as often as we do
 _QUIET = {"sendUpdates": "none"}
@@ -93,7 +93,8 @@ class Task:
         known = self.write.put and self.memo.get("print")
         if self.memo.get("adopted"):
             return None  # it says yet that it is another installation's
-        if known and not self.memo.get("deleted") and known == self._wanted_print():
+        same = known and known == self._wanted_print() and self._meeting_fits
+        if same and not self.memo.get("deleted"):
             return self._accepted(self.memo)
         return None
 
@@ -182,15 +183,19 @@ class Task:
 
     def _meeting(self, made: Body) -> dict[str, int]:
         """Ask for a meeting where one is wanted, and let go of one that no longer is."""
-        if not self._options.meet or self._options.mode == "shared":
-            return {}
-        has = bool(self.memo.get("meet"))
-        if self.write.video == has:
+        if self._meeting_fits:
             return {}
         wish = {"requestId": self._identity.meeting(self.write.ref, self.generation)}
         kind = {"conferenceSolutionKey": {"type": "hangoutsMeet"}}
         made["conferenceData"] = {"createRequest": {**wish, **kind}} if self.write.video else None
         return {"conferenceDataVersion": 1}
+
+    @property
+    def _meeting_fits(self) -> bool:
+        """Whether there is a meeting where one is wanted, and none where not, as far as we may."""
+        if not self._options.meet or self._options.mode == "shared":
+            return True
+        return self.write.video == bool(self.memo.get("meet"))
 
     def _alarms(self) -> list[Body]:
         asked = self._options.reminders or ()
@@ -260,9 +265,9 @@ class Task:
         if not self.write.put:
             return self._next(Step.DELETE)
         self._description = str(event.get("description") or "")
-        if found["print"] == self._wanted_print():
+        if found["print"] == self._wanted_print() and self._meeting_fits:
             return self._accepted(found)  # a write of ours whose answer was lost
-        hand = changed_by(before.get("print") or marks(event).sent, found["print"])
+        hand = changed_by(before.get("print"), found["print"], event)
         if hand is None:
             return self._next(Step.PATCH)
         return self._by_another_hand(hand, event)
@@ -333,8 +338,13 @@ _HEAR: dict[Step, Callable[[Task, Answer], EventResult | None]] = {
 }
 
 
-def changed_by(before: str, now: str) -> Hand | None:
-    """Return what a hand other than ours changed, by the prints of what we wrote and what is there."""
-    if not before or before == now:
+def changed_by(before: str | None, now: str, event: Body) -> Hand | None:
+    """Return what a hand other than ours changed, by the prints of what we knew and what is there.
+
+    An event as it says that we wrote it last is ours, also where the answer to that was lost.
+    """
+    sent = marks(event).sent
+    wrote = before or sent
+    if not wrote or now in (wrote, sent):
         return None
-    return Hand.MOVED if before.partition(":")[0] != now.partition(":")[0] else Hand.EDITED
+    return Hand.MOVED if wrote.partition(":")[0] != now.partition(":")[0] else Hand.EDITED

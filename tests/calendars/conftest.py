@@ -1,14 +1,24 @@
-"""A Google Calendar of our own, and Google's own client to drive it."""
+"""A Google Calendar of our own, Google's own client to drive it, and our plugin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from google.oauth2 import service_account
 from google_peer.peer import GooglePeer
 from googleapiclient.discovery import build
+
+from calendars.google import Google
+from calendars.google.options import Options
+from clinicrelay import EventResult, EventWrite, Look, Memo, Outcome
+from clinicrelay.testing import NOW, kit
+from clinicrelay.testing.applying import apply_all
 
 SCOPES = ("https://www.googleapis.com/auth/calendar.events",)
 ROBOT = "relay@riverside.example"
@@ -53,3 +63,81 @@ def connect(google: GooglePeer) -> Iterator[Connect]:
     yield connect
     for service in made:
         service.close()
+
+
+class Ours:
+    """The plugin towards the peer as one run has it, and what sync keeps between runs: memos."""
+
+    def __init__(self, peer: GooglePeer, folder: Path, options: dict[str, Any], **own: Any) -> None:
+        self.peer = peer
+        self.waits: list[float] = []
+        self.memos: dict[str, Memo] = {}
+        rest = {"rest": self._rest, "instance_key": b"one clinic's"}
+        self.kit = kit(folder, **rest | own)
+        self.plugin = Google(Options.model_validate(options), self.kit)
+
+    def _rest(self, seconds: float) -> bool:
+        if seconds:  # else it is only asked whether the run goes on
+            self.waits.append(seconds)
+        return True
+
+    def put(self, *writes: EventWrite, calendar: str = DOCTOR) -> list[EventResult]:
+        """Write as sync does, until nothing is to be done again."""
+        return apply_all(self.plugin, calendar, writes, self.memos)
+
+    def once(self, write: EventWrite, calendar: str = DOCTOR) -> EventResult:
+        """Write with what is known of the event, and return the first answer."""
+        write = msgspec.structs.replace(write, memo=self.memos.get(write.ref, {}))
+        (result,) = self.plugin.apply(calendar, [write])
+        self.memos[write.ref] = result.memo
+        return result
+
+    def look(self, cursor: Any = None, calendar: str = DOCTOR) -> Look:
+        return self.plugin.seen(calendar, cursor, self._known)
+
+    def _known(self, refs: Collection[str] | None = None) -> Mapping[str, Memo]:
+        return {ref: memo for ref, memo in self.memos.items() if refs is None or ref in refs}
+
+
+@pytest.fixture
+def reach_google(google: GooglePeer, tmp_path: Path) -> Iterator[Callable[..., Ours]]:
+    """Make plugins of the one clinic; what is said are options, or `own` fields of the kit."""
+    made: list[Ours] = []
+
+    def reach(key: Any = None, own: Any = None, **said: Any) -> Ours:
+        key = key or google.service_account(ROBOT, delegated=SCOPES)
+        options = {"credentials": json.dumps(key), "base_url": google.url, **said}
+        made.append(Ours(google, tmp_path, options, **own or {}))
+        return made[-1]
+
+    yield reach
+    for one in made:
+        one.plugin.close()
+
+
+@pytest.fixture
+def ours(reach_google: Callable[..., Ours]) -> Ours:
+    """The plugin in its default mode, the calendar shared with the account."""
+    return reach_google()
+
+
+def write(ref: str = "r1", **changes: Any) -> EventWrite:
+    """Return a write that puts half an hour on the coming day."""
+    start = changes.pop("start", NOW + timedelta(days=1))
+    fields = {"end": start + timedelta(minutes=30), "timezone": "Europe/Berlin"}
+    fields |= {"title": "Appointment", "description": "Booked by us.", "written_at": NOW}
+    return EventWrite(ref, put=True, start=start, **fields | changes)
+
+
+def many(count: int) -> list[EventWrite]:
+    """Return writes of visits one after the other."""
+    return [write(f"r{n:03}", start=NOW + n * timedelta(hours=1)) for n in range(count)]
+
+
+def asked(peer: GooglePeer) -> list[str]:
+    """Return what was asked about events so far, in order."""
+    return [call.operation for call in peer.calls() if call.operation not in ("token", "batch")]
+
+
+def accepted(results: list[EventResult]) -> bool:
+    return bool(results) and all(one.outcome is Outcome.ACCEPTED for one in results)

@@ -31,6 +31,7 @@ def open_meeting(body: Body) -> None:
     data = body["conferenceData"]
     data["createRequest"]["status"] = {"statusCode": "success"}
     body["hangoutLink"] = f"https://meet.example/{body['id'][-10:]}"
+    data["conferenceId"] = body["id"][-10:]
     data["entryPoints"] = [{"entryPointType": "video", "uri": body["hangoutLink"]}]
 
 
