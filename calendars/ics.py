@@ -135,7 +135,7 @@ class Ics(Calendar):
                 events[ical.uid_value(uid)] = ical.vevent(write, uid)
             else:
                 events.pop(ical.uid_value(uid), None)
-        ordered = (event for _, event in sorted(events.items()))  # in whatever order they came
+        ordered = sorted(events.values(), key=_place)  # in whatever order they came
         return ical.calendar(calendar, self.kit.clinic.timezone, ordered).encode()
 
 
@@ -179,6 +179,12 @@ def _events(content: bytes) -> dict[str, str] | None:
         return None
     skip = len(ical.EVENT_OPENING)
     return {b[skip : b.find("\r\nDTSTAMP:", skip)]: b + ical.EVENT_CLOSING for b in blocks}
+
+
+def _place(event: str) -> tuple[str, str]:
+    """Return where an event stands in its file: by its start, then by all it says."""
+    _, _, rest = event.partition("\r\nDTSTART:")
+    return rest[:16], event
 
 
 def _set_aside(path: Path) -> None:
