@@ -434,3 +434,50 @@ def test_no_batch_writes_one_event_twice(google: GooglePeer, ours: Ours) -> None
         ]
         assert len(written) == len(set(written))
     assert google.duplicates() == {}
+
+
+def test_a_part_that_collided_within_its_batch_is_made_again(
+    google: GooglePeer, ours: Ours
+) -> None:
+    """CAL-25: it says nothing of the event itself."""
+    ours.put(*many(5))
+    google.fault("status", "patch", status=409, reason="conflict", nth=2)
+    google.forget_calls()
+    assert accepted(ours.put(*(write(one.ref, start=one.start, title="New") for one in many(5))))
+    assert asked(google) == ["patch"] * 6
+
+
+# --- the end of a run ----------------------------------------------------------------------------
+
+
+class NoLeave(Unpaced):
+    """Lets so many calls through, and then none in this run."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def take(self, key: str, n: int = 1) -> timedelta:
+        self.left -= n * key.startswith("user/")
+        return timedelta.max if self.left < 0 else timedelta(0)
+
+
+def test_without_leave_for_more_the_rest_waits_for_the_next_run(
+    google: GooglePeer, reach_google: Any
+) -> None:
+    results = reach_google(own={"pace": NoLeave(70)}).put(*many(120))
+    reasons = [(one.outcome, one.reason) for one in results]
+    assert reasons == [(Outcome.ACCEPTED, "")] * 50 + [(Outcome.NOT_SENT, "quota")] * 70
+    assert len(live(google)) == 50
+
+
+def test_a_run_that_is_to_end_stops_between_two_batches(
+    google: GooglePeer, reach_google: Any
+) -> None:
+    """CAL-42: whatever was answered is told, and nothing more is begun."""
+    answers = iter([True] * 2)
+    ours = reach_google(own={"rest": lambda seconds: next(answers, False)})
+    results = ours.put(*many(500))
+    done = [one for one in results if one.outcome is Outcome.ACCEPTED]
+    assert 0 < len(done) == len(live(google)) < 500
+    assert {one.outcome for one in results} == {Outcome.ACCEPTED, Outcome.NOT_SENT}
+    assert all(one.blocks for one in results if one.outcome is Outcome.NOT_SENT)

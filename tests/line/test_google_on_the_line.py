@@ -10,6 +10,7 @@ Each requirement of a Google calendar is tested here or where this says:
 - CAL-04 CAL-39: `tests/crash/test_killed_while_writing_to_google.py`.
 - CAL-12 CAL-15: what is let through in any minute is tested in `tests/sync/test_pacing_sliding.py`;
   that and CAL-34 CAL-35, which are about speed, are measured in `bench`.
+- CAL-36: the past is left alone here; that a wider `window` brings more of it is not tested.
 - CAL-42, CAL-43: with the commands and the status they are about.
 
 The store's side is the same for every calendar, and is tested on every database with one in memory.
