@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from google.oauth2 import service_account
 from google_peer.peer import GooglePeer
+from google_peer.routes import Call
 from googleapiclient.discovery import build
 
 from calendars.google import Google
@@ -141,3 +142,19 @@ def asked(peer: GooglePeer) -> list[str]:
 
 def accepted(results: list[EventResult]) -> bool:
     return bool(results) and all(one.outcome is Outcome.ACCEPTED for one in results)
+
+
+def live(google: GooglePeer) -> list[dict[str, Any]]:
+    """Return the events that the doctor sees."""
+    return google.dump(DOCTOR, live=True)
+
+
+def batches(google: GooglePeer) -> list[list[Call]]:
+    """Return the parts of each batch; the request that holds them is noted behind them."""
+    found: list[list[Call]] = [[]]
+    for call in google.calls():
+        if call.operation == "batch":
+            found.append([])
+        elif call.in_batch:
+            found[-1].append(call)
+    return [parts for parts in found if parts]

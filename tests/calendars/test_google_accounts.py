@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,9 +9,7 @@ from typing import Any
 
 import pytest
 from google_peer.peer import EVENTS_SCOPE, GooglePeer
-from pydantic import ValidationError
 
-from calendars.google.options import Options
 from clinicrelay import EventResult, Outcome
 from tests.calendars.conftest import DOCTOR, ROBOT, Ours, accepted, asked, many, write
 
@@ -354,49 +351,3 @@ def test_with_an_address_of_ours_nothing_leaves_the_machine(
 
 def test_a_google_that_is_not_on_this_machine_is_outside(reach_google: Reach) -> None:
     assert reach_google(base_url="https://calendar.example").plugin.outside
-
-
-# --- settings ------------------------------------------------------------------------------------
-
-CLIENT = {"client_id": "x", "client_secret": "y", "token_uri": "https://token.example"}
-
-
-@pytest.mark.parametrize(
-    ("said", "why", "fix"),
-    [
-        ({"credentials": "secrets/google.json"}, "not the content of a key file", "${file:"),
-        ({"credentials": "{}"}, "lacks client_email, private_key, token_uri", "Service accounts"),
-        ({"credentials": "[1]"}, "lacks client_email", "make a new one"),
-        ({"credentials": json.dumps({"installed": CLIENT})}, "is for mode oauth", "other key file"),
-        ({"mode": "oauth"}, "is for a service account", "write the mode it is for"),
-        ({"reminders": ["-5m"]}, "", ""),
-        ({"reminders": ["5w"]}, "four weeks", "10m"),
-        ({"mode": "everybody"}, "shared", ""),
-    ],
-)
-def test_a_mistake_in_the_settings_says_what_would_be_right(
-    google: GooglePeer, said: dict[str, Any], why: str, fix: str
-) -> None:
-    key = json.dumps(google.service_account(ROBOT))
-    with pytest.raises(ValidationError) as refusal:
-        Options.model_validate({"credentials": key, **said})
-    (error,) = refusal.value.errors()
-    assert why in error["msg"]
-    assert fix in error.get("ctx", {}).get("fix", "")
-    assert "BEGIN PRIVATE KEY" not in error["msg"]
-
-
-def test_a_key_file_without_an_address_for_tokens_is_refused(google: GooglePeer) -> None:
-    key = json.dumps({**google.service_account(ROBOT), "token_uri": "elsewhere"})
-    with pytest.raises(ValidationError, match="no address"):
-        Options.model_validate({"credentials": key})
-
-
-def test_what_the_shared_mode_cannot_do_is_advised_against(reach_google: Reach) -> None:
-    shared = reach_google(meet=True, reminders=["10m"])
-    assert {(one.severity, one.path) for one in shared.plugin.advise()} == {
-        ("warning", "meet"),
-        ("warning", "reminders"),
-    }
-    delegated = reach_google(meet=True, reminders=["10m"], mode="delegated")
-    assert list(delegated.plugin.advise()) == []

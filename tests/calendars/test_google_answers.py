@@ -1,7 +1,8 @@
 """What Google may answer to a write, and what becomes of the event then.
 
-CAL-03, 05, 06, 09, 10, 14, 16, 25, 26 and 38 at the wire; the whole line is in
-`tests/line/test_google_on_the_line.py`, which says where the other requirements are tested.
+CAL-05, 06, 09, 10, 14, 16 and 38 at the wire; answers that get lost are in
+`test_google_lost_answers.py`. Where the other requirements are tested says
+`tests/line/google/test_google_on_the_line.py`.
 """
 
 from __future__ import annotations
@@ -13,32 +14,22 @@ from typing import Any
 
 import pytest
 from google_peer.peer import GooglePeer
-from google_peer.routes import Call
 
 from calendars.google.event import Identity
 from clinicrelay import EventWrite, Hand, Outcome
 from clinicrelay.contracts import Unpaced
 from clinicrelay.testing import NOW
-from tests.calendars.conftest import DOCTOR, ROBOT, Ours, accepted, asked, many, write
-
-LOST_AFTER = ("close_after", "reset_after", "truncate", "drop_part")
-LOST_BEFORE = ("close_before", "reset_before", "html")
-
-
-def live(google: GooglePeer) -> list[dict[str, Any]]:
-    return google.dump(DOCTOR, live=True)
-
-
-def batches(google: GooglePeer) -> list[list[Call]]:
-    """Return the parts of each batch; the request that holds them is noted behind them."""
-    found: list[list[Call]] = [[]]
-    for call in google.calls():
-        if call.operation == "batch":
-            found.append([])
-        elif call.in_batch:
-            found[-1].append(call)
-    return [parts for parts in found if parts]
-
+from tests.calendars.conftest import (
+    DOCTOR,
+    ROBOT,
+    Ours,
+    accepted,
+    asked,
+    batches,
+    live,
+    many,
+    write,
+)
 
 # --- an id that is taken (CAL-03, CAL-05, CAL-06) ------------------------------------------------
 
@@ -333,104 +324,3 @@ def test_waits_grow_and_are_never_in_step(google: GooglePeer, ours: Ours) -> Non
     assert len(google.calls("insert")) == 5
     assert all(0 <= wait <= 2.0 ** (n + 1) for n, wait in enumerate(ours.waits))
     assert len(set(ours.waits)) == 4
-
-
-# --- no answer (CAL-03, CAL-25) ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [1, 20])
-@pytest.mark.parametrize("kind", [*LOST_AFTER, *LOST_BEFORE, "hang", "hang_after"])
-def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_doubled(
-    google: GooglePeer, reach_google: Any, kind: str, count: int
-) -> None:
-    """CAL-03: lost on the first write, on a later part, and on the request that holds them."""
-    ours = reach_google(timeout="1s")
-    hangs = kind.startswith("hang")
-    where = "insert" if count == 1 else "batch"
-    google.fault(kind, where, limit=1, seconds=3)
-    if count > 1 and not hangs and kind != "html":
-        google.fault(kind, "insert", nth=7)
-    assert accepted(ours.put(*many(count)))
-    assert (len(live(google)), google.duplicates()) == (count, {})
-    assert google.mails() == []
-
-
-@pytest.mark.parametrize("operation", ["patch", "delete"])
-@pytest.mark.parametrize("kind", LOST_AFTER[:3])
-def test_a_lost_answer_to_a_change_or_removal_is_not_taken_for_a_doctors_hand(
-    google: GooglePeer, ours: Ours, kind: str, operation: str
-) -> None:
-    ours.put(write())
-    google.fault(kind, operation, limit=1)
-    changed = write(title="Video visit", start=NOW + timedelta(days=2))
-    result = ours.once(changed if operation == "patch" else EventWrite("r1", put=False))
-    assert (result.outcome, result.hand) == (Outcome.ACCEPTED, None)
-    assert len(live(google)) == (operation == "patch")
-
-
-def test_only_the_part_that_failed_is_sent_again(google: GooglePeer, ours: Ours) -> None:
-    """CAL-25."""
-    for n, (status, reason) in enumerate([(503, "backendError"), (500, "x"), (409, "conflict")]):
-        google.fault("status", "insert", nth=5 + 7 * n, status=status, reason=reason)
-    assert accepted(ours.put(*many(40)))
-    tries = [json.loads(call.body)["id"] for call in google.calls("insert")]
-    assert len(tries) == 43
-    assert sorted(tries.count(one) for one in set(tries)) == [1] * 37 + [2] * 3
-    assert len(live(google)) == 40
-
-
-def test_a_server_that_answers_nothing_is_given_up(google: GooglePeer, ours: Ours) -> None:
-    google.fault("status", "batch")
-    results = ours.put(*many(260))
-    assert {one.reason for one in results} == {"unreachable"}
-    assert not accepted(results)
-    assert len(google.calls("batch")) <= 10
-    google.heal()
-    assert accepted(ours.put(*many(260)))
-    assert (len(live(google)), google.duplicates()) == (260, {})
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_whatever_happens_at_random_three_runs_are_enough(
-    google: GooglePeer, ours: Ours, seed: int
-) -> None:
-    """CAL-03, CAL-25: a quarter of all batches is lost in some way, and parts of the others."""
-    google.world.random.seed(seed)
-    for kind in ("status", "drop_part"):
-        google.fault(kind, "insert", probability=0.02)
-    for kind in (*LOST_AFTER[:3], *LOST_BEFORE):
-        google.fault(kind, "batch", probability=0.05)
-    for _ in range(3):
-        results = ours.put(*many(150))
-    google.heal()
-    assert accepted(results)
-    assert (len(live(google)), google.duplicates()) == (150, {})
-
-
-# --- batches (CAL-26) ----------------------------------------------------------------------------
-
-
-def test_batches_hold_fifty_and_their_order_means_nothing(google: GooglePeer, ours: Ours) -> None:
-    """CAL-26."""
-    google.switch(batch_shuffle=True)
-    results = ours.put(*many(120))
-    assert [one.ref for one in results] == [one.ref for one in many(120)]
-    assert [len(parts) for parts in batches(google)] == [50, 50, 20]
-    by_ref = {one["extendedProperties"]["private"]["csRef"]: one["id"] for one in live(google)}
-    assert {one.ref: one.memo["id"] for one in results} == by_ref
-    assert all(len({part.event for part in parts}) == len(parts) for parts in batches(google)[3:])
-
-
-def test_no_batch_writes_one_event_twice(google: GooglePeer, ours: Ours) -> None:
-    """CAL-26: whatever has to be asked again comes in a later one."""
-    ours.put(*many(30))
-    ours.memos.clear()
-    google.fault("status", "patch", every=4, limit=6)
-    google.forget_calls()
-    assert accepted(ours.put(*(write(one.ref, start=one.start, title="New") for one in many(60))))
-    for parts in batches(google):
-        written = [
-            part.event or json.loads(part.body)["id"] for part in parts if part.method != "GET"
-        ]
-        assert len(written) == len(set(written))
-    assert google.duplicates() == {}

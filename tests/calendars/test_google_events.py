@@ -16,13 +16,9 @@ from google_peer.peer import GooglePeer
 
 from clinicrelay import EventWrite, Hand, Outcome
 from clinicrelay.testing import NOW
-from tests.calendars.conftest import DOCTOR, Ours, accepted, asked, many, write
+from tests.calendars.conftest import DOCTOR, Ours, accepted, asked, live, many, write
 
 HALF_AN_HOUR = timedelta(minutes=30)
-
-
-def live(google: GooglePeer, calendar: str = DOCTOR) -> list[dict[str, Any]]:
-    return google.dump(calendar, live=True)
 
 
 def instants(event: dict[str, Any]) -> tuple[datetime, ...]:

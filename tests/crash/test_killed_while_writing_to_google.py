@@ -76,7 +76,8 @@ class Deadly(GooglePeer):
 
 @pytest.fixture
 def google() -> Iterator[Deadly]:
-    with Deadly(seed=7) as peer:
+    peer = Deadly(seed=7)
+    with peer:
         for doctor in DOCTORS:
             peer.calendar(doctor, shared={ROBOT: "writer"})
         yield peer

@@ -2,14 +2,17 @@
 
 Each requirement of a Google calendar is tested here or where this says:
 
-- CAL-01 CAL-02 CAL-06..09 CAL-11 CAL-17 CAL-18 CAL-21..24 CAL-28 CAL-29 CAL-32 CAL-33 CAL-36 CAL-38
-  CAL-40 CAL-41 CAL-44: here, by the names in the docstrings; nearly all of them also at the wire.
-- CAL-03 CAL-05 CAL-10 CAL-14 CAL-16 CAL-25 CAL-26: `tests/calendars/test_google_answers.py`.
+- CAL-01 CAL-02 CAL-06 CAL-21..24 CAL-29 CAL-32 CAL-33 CAL-36 CAL-38 CAL-40 CAL-41 CAL-44: here;
+  CAL-07 CAL-08 CAL-09 CAL-11 CAL-17 CAL-18 CAL-28: `test_doctors_and_google.py` beside this. Docstrings
+  name them; nearly all of them are tested at the wire too.
+- CAL-05 CAL-10 CAL-14 CAL-16: `tests/calendars/test_google_answers.py`.
+- CAL-03 CAL-25 CAL-26: `tests/calendars/test_google_lost_answers.py`.
 - CAL-13 CAL-19 CAL-20 CAL-27: `tests/calendars/test_google_accounts.py`.
 - CAL-30 CAL-31 CAL-37: `tests/calendars/test_google_events.py`.
 - CAL-04 CAL-39: `tests/crash/test_killed_while_writing_to_google.py`.
 - CAL-12 CAL-15: what is let through in any minute is tested in `tests/sync/test_pacing_sliding.py`;
   that and CAL-34 CAL-35, which are about speed, are measured in `bench`.
+- CAL-36: the past is left alone here; that a wider `window` brings more of it is not tested.
 - CAL-42, CAL-43: with the commands and the status they are about.
 
 The store's side is the same for every calendar, and is tested on every database with one in memory.
@@ -18,123 +21,19 @@ The store's side is the same for every calendar, and is tested on every database
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from google_peer.peer import GooglePeer
 from sqlalchemy import create_engine, text
 
 from sync import verifying
 from sync.foresee import foresee
-from sync.push import CalendarRun
 from tests.line import test_canaries as canaries
-from tests.line.conftest import Line, export
-
-ROBOT = "relay@riverside.example"
-WRITES = ("insert", "patch", "update", "delete")
-ACAR = "acar@riverside.example"
-
-
-def address(doctor: str) -> str:
-    return f"{doctor}@riverside.example"
-
-
-@pytest.fixture
-def store_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/store.db"
-
-
-@dataclass
-class Doctors:
-    """A clinic whose doctors have their calendars in Google; what is there, and what was asked."""
-
-    line: Line
-    peer: GooglePeer
-
-    def book(self, key: int, start: str = "2026-12-07 10:00", doctor: str = "acar") -> None:
-        self.line.book(key, start, doctor_id=doctor, doctor_email=address(doctor))
-
-    def book_many(self, count: int, doctors: Sequence[str] = ("acar",)) -> None:
-        self.line.book_many(count)
-        for n in range(count):
-            doctor = doctors[n % len(doctors)]
-            self.line.change(100 + n, doctor_id=doctor, doctor_email=address(doctor))
-
-    def join(self, *doctors: str, role: str = "writer") -> None:
-        for doctor in doctors:
-            self.peer.calendar(address(doctor), shared={ROBOT: role})
-
-    def run(self, when: str | timedelta = timedelta(minutes=5)) -> CalendarRun:
-        return self.line.sync(when).calendars["google"]
-
-    def drop(self, when: str | timedelta = timedelta(minutes=5)) -> CalendarRun:
-        self.line.drop()
-        return self.run(when)
-
-    def events(self, doctor: str = "acar") -> list[dict[str, Any]]:
-        live = self.peer.dump(address(doctor), live=True)
-        ours = [event for event in live if "extendedProperties" in event]
-        return sorted(ours, key=lambda event: str(event["start"]["dateTime"]))
-
-    def starts(self, doctor: str = "acar") -> list[str]:
-        return [event["start"]["dateTime"][11:16] for event in self.events(doctor)]
-
-    def written(self) -> list[tuple[str, int]]:
-        """Return the writes since this was last asked."""
-        calls = [(call.operation, call.status) for call in self.peer.calls(*WRITES)]
-        self.peer.forget_calls()
-        return calls
-
-    def states(self) -> list[tuple[Any, ...]]:
-        return self.line.query("SELECT state, reason FROM events")
-
-    def behind_our_back(self, *statements: str) -> None:
-        engine = create_engine(self.line.loaded.settings.store_url)
-        with engine.begin() as connection:
-            for statement in statements:
-                connection.execute(text(statement))
-        engine.dispose()
-
-
-@pytest.fixture
-def doctors(house: Callable[..., Line]) -> Iterator[Doctors]:
-    """CAL-03, CAL-29: whatever happens, no event is there twice, and nobody is mailed."""
-    with GooglePeer(seed=7) as peer:
-        made = Doctors(house(calendars=settings_for(peer)), peer)
-        made.join("acar", "braun")
-        yield made
-        assert peer.duplicates() == {}
-        assert peer.mails() == []
-
-
-def settings_for(peer: GooglePeer, **said: Any) -> dict[str, Any]:
-    key = json.dumps(peer.service_account(ROBOT))
-    quota = {"per_user": "100000/m", "per_project": "100000/m"}
-    return {
-        "google": {
-            "type": "google",
-            "credentials": key,
-            "base_url": peer.url,
-            "quota": quota,
-            **said,
-        }
-    }
-
-
-@pytest.fixture
-def one(doctors: Doctors) -> Doctors:
-    """One visit that stands in doctor acar's calendar."""
-    doctors.book(1)
-    doctors.drop()
-    assert doctors.starts() == ["10:00"]
-    doctors.peer.forget_calls()
-    return doctors
-
+from tests.line.conftest import export
+from tests.line.google.conftest import ACAR, ROBOT, Doctors, address
 
 # --- what is pushed ------------------------------------------------------------------------------
 
@@ -222,134 +121,6 @@ def test_a_plan_asks_google_for_nothing(doctors: Doctors) -> None:
     assert doctors.peer.calls() == []
 
 
-# --- the doctor's hand ---------------------------------------------------------------------------
-
-
-def test_what_a_doctor_deleted_stays_away_until_the_visit_gets_another_time(one: Doctors) -> None:
-    """CAL-07."""
-    one.peer.doctor(ACAR).delete(one.events()[0]["id"])
-    for _ in range(3):
-        one.drop()
-        assert one.starts() == []
-    assert one.states() == [("hidden", "hidden_by_doctor")]
-    assert one.line.visits()["reception/1"]["status"] == "booked"
-    one.line.change(1, start="2026-12-07 11:00")
-    one.drop()
-    assert one.starts() == ["11:00"]
-
-
-@pytest.mark.parametrize(
-    ("moves", "after"), [("revert", "10:00"), ("keep", "10:30"), ("propose", "10:30")]
-)
-def test_what_a_doctor_moved_is_put_back_or_left_as_settings_say(
-    one: Doctors, moves: str, after: str
-) -> None:
-    """CAL-08."""
-    one.line.set(calendars=settings_for(one.peer, if_doctor={"moves": moves}))
-    one.peer.doctor(ACAR).move(one.events()[0]["id"], minutes=30)
-    run = one.run()
-    one.run()
-    assert (one.starts(), run.asked) == ([after], int(moves == "propose"))
-
-
-def test_what_was_left_where_a_doctor_moved_it_stays_there_whatever_else_they_do(
-    one: Doctors,
-) -> None:
-    """CAL-08."""
-    one.line.set(calendars=settings_for(one.peer, if_doctor={"moves": "keep"}))
-    event = one.events()[0]["id"]
-    one.peer.doctor(ACAR).move(event, minutes=30)
-    one.run()
-    one.peer.doctor(ACAR).edit(event, colorId="5")
-    one.run()
-    one.line.change(1, modality="video")
-    one.drop()
-    assert (one.starts(), one.events()[0]["summary"]) == (["10:30"], "Videotermin")
-
-
-def test_an_event_that_is_moved_again_and_again_is_let_be(one: Doctors) -> None:
-    """CAL-08."""
-    for _ in range(5):
-        one.peer.doctor(ACAR).move(one.events()[0]["id"], minutes=30)
-        run = one.run()
-    assert (run.held, one.states()) == (1, [("held", "moved_too_often")])
-    assert [operation for operation, _ in one.written()].count("patch") == 3
-
-
-def test_what_a_doctor_added_is_still_there_after_a_change(one: Doctors) -> None:
-    """CAL-09."""
-    event = one.events()[0]
-    own = {"attendees": [{"email": "nurse@riverside.example"}], "colorId": "5"}
-    note = f"{event.get('description', '')}\nMine."
-    one.peer.doctor(ACAR).edit(event["id"], **own, description=note)
-    one.line.change(1, start="2026-12-07 11:00")
-    one.drop()
-    (after,) = one.events()
-    assert {name: after[name] for name in own} == own
-    assert (after["description"], one.starts()) == (note, ["11:00"])
-    assert one.states() == [("synced", "")]
-
-
-def test_a_doctors_own_events_are_as_they_were_after_many_runs(one: Doctors) -> None:
-    """CAL-11."""
-    doctor = one.peer.doctor(ACAR)
-    for n in range(50):
-        at = datetime(2026, 12, 1, 6, tzinfo=UTC) + timedelta(hours=7 * n)
-        doctor.create(
-            start=at.isoformat(), end=at.isoformat(), summary="CANARY", visibility="private"
-        )
-    own = [event for event in one.peer.dump(ACAR) if "extendedProperties" not in event]
-    for hour in range(5):
-        one.line.change(1, start=f"2026-12-07 1{hour}:00")
-        one.drop()
-    assert [e for e in one.peer.dump(ACAR) if "extendedProperties" not in e] == own
-    asked = {call.event for call in one.peer.calls()}
-    assert not asked & {event["id"] for event in own}
-
-
-# --- calendars that cannot be written ------------------------------------------------------------
-
-
-def test_calendars_that_cannot_be_written_stop_no_other_and_heal(doctors: Doctors) -> None:
-    """CAL-17."""
-    bad = {"absent": None, "reads": "reader", "half": "writerWithoutPrivateAccess"}
-    good = [f"good{n}" for n in range(5)]
-    doctors.join(*good, *bad)
-    for doctor, role in bad.items():
-        doctors.peer.share(address(doctor), ROBOT, role)
-    doctors.book_many(80, [*good, *bad])
-    run = doctors.drop()
-    assert [len(doctors.events(one)) for one in good] == [10] * 5
-    assert (run.written, run.pending) == (50, 30)
-    assert {one.calendar.partition("@")[0]: one.reason for one in run.blocked} == {
-        "absent": "not_shared",
-        "reads": "read_only",
-        "half": "no_private_access",
-    }
-    assert all(ROBOT in one.fix and "Make changes to events" in one.fix for one in run.blocked)
-    for doctor in bad:
-        probes = [call for call in doctors.peer.calls() if call.calendar == address(doctor)]
-        assert len(probes) <= 3
-        doctors.peer.share(address(doctor), ROBOT)
-    run = doctors.run(timedelta(seconds=1))
-    assert (run.written, run.pending, run.blocked) == (30, 0, [])
-
-
-def test_a_calendar_that_is_taken_away_while_it_is_written_loses_nothing(doctors: Doctors) -> None:
-    """CAL-18."""
-    doctors.book_many(200, ["acar", "braun"])
-    doctors.peer.fault(
-        "call", "insert", calendar=ACAR, nth=60, call=lambda: doctors.peer.share(ACAR, ROBOT, None)
-    )
-    run = doctors.drop()
-    assert len(doctors.events("braun")) == 100
-    assert 0 < len(doctors.events()) < 100
-    assert [(one.calendar, one.reason) for one in run.blocked] == [(ACAR, "not_shared")]
-    doctors.peer.share(ACAR, ROBOT)
-    assert doctors.run().pending == 0
-    assert len(doctors.events()) == 100
-
-
 # --- lists ---------------------------------------------------------------------------------------
 
 
@@ -421,34 +192,6 @@ def test_a_source_that_lost_its_visits_removes_no_event_until_a_person_says_so(
         assert doctors.line.sync().exit == 4
     assert doctors.written() == []
     assert len(doctors.events()) == 40
-
-
-# --- a visit changes doctors ---------------------------------------------------------------------
-
-
-def test_a_visit_that_goes_from_doctor_to_doctor_stands_once_with_the_last(one: Doctors) -> None:
-    """CAL-28: back onto the tombstones that it left."""
-    one.join("costa", "demir", "evans")
-    for doctor in ("braun", "acar", "braun", "costa", "demir", "evans", "acar"):
-        one.book(1, doctor=doctor)
-        run = one.drop()
-        there = [d for d in ("acar", "braun", "costa", "demir", "evans") if one.events(d)]
-        assert (there, len(one.events(doctor))) == ([doctor], 1)
-        assert (run.written, run.removed) == (1, 1)
-
-
-def test_a_visit_stays_with_the_first_doctor_while_the_second_cannot_be_written(
-    one: Doctors,
-) -> None:
-    """CAL-28."""
-    one.peer.share(address("braun"), ROBOT, None)
-    one.book(1, doctor="braun")
-    run = one.drop()
-    assert (one.starts(), one.starts("braun")) == (["10:00"], [])
-    assert [blocked.reason for blocked in run.blocked] == ["not_shared"]
-    one.peer.share(address("braun"), ROBOT)
-    one.run()
-    assert (one.starts(), one.starts("braun")) == ([], ["10:00"])
 
 
 # --- refused, lost, somebody else's --------------------------------------------------------------
@@ -530,7 +273,8 @@ def test_no_patient_is_in_what_google_is_asked_nor_in_what_is_kept_of_it(doctors
         line.book(n, start, **canaries.planted_in(n), service="CANARYREASON")
     peer.fault("status", "insert", status=400, reason="invalid", message="CANARYNOTE", nth=3)
     peer.fault("status", "insert", status=503, reason="canaryReason", message="CANARYNOTE", nth=9)
-    report = line.drop() and line.sync()
+    line.drop()
+    report = line.sync()
     peer.doctor(ACAR).edit(doctors.events()[0]["id"], description="CANARYNOTE called")
     peer.doctor(ACAR).move(doctors.events()[1]["id"], minutes=5)
     peer.doctor(ACAR).delete(doctors.events()[2]["id"])
