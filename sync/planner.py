@@ -63,9 +63,15 @@ def _heed_new_settings(clinic: Clinic, lease: Lease) -> None:
                 connection,
                 clinic.store.clinic,
                 clinic.policy,
-                now=clinic.now,
-                wake=known != "",  # a new clinic was never decided about in another way
+                # A new clinic was never decided about in another way.
+                wake_since=_oldest(clinic) if known else None,
             )
+
+
+def _oldest(clinic: Clinic) -> datetime:
+    """Return since when visits matter: as far back as a calendar is kept, else from now on."""
+    windows = (one.window for one in clinic.settings.calendars.values())
+    return min((w.past.before(clinic.now, clinic.zone) for w in windows), default=clinic.now)
 
 
 def first_look(clinic: Clinic) -> Callable[[int | None], int]:
@@ -241,13 +247,7 @@ class _Planner:
         ]
         self.standing = clinic.standing()
         self.horizon = reminder_horizon(step for _, steps in self.steps for step in steps)
-        self.oldest = min(
-            (
-                c.window.past.before(clinic.now, clinic.zone)
-                for c in clinic.settings.calendars.values()
-            ),
-            default=clinic.now,
-        )
+        self.oldest = _oldest(clinic)
 
     def plan(self, woken: Woken) -> _Plan:
         visit = woken.visit

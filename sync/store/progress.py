@@ -134,11 +134,11 @@ def policy(connection: Connection, clinic: str) -> str:
 
 
 def set_policy(
-    connection: Connection, clinic: str, fingerprint: str, *, now: datetime, wake: bool
+    connection: Connection, clinic: str, fingerprint: str, *, wake_since: datetime | None
 ) -> None:
-    """Note what plan decides by from now on; `wake` lets it look at every coming visit again."""
-    at = {"clinic": clinic, "policy": fingerprint, "now": seconds(now)}
+    """Note what plan decides by from now on; it looks again at every visit that starts after then."""
+    at = {"clinic": clinic, "policy": fingerprint}
     connection.execute(text("UPDATE clinics SET policy = :policy WHERE clinic = :clinic"), at)
-    if wake:
-        coming = "UPDATE appointments SET wake_at = 0 WHERE clinic = :clinic AND start_at > :now"
-        connection.execute(text(coming), at)
+    if wake_since is not None:
+        later = "UPDATE appointments SET wake_at = 0 WHERE clinic = :clinic AND start_at > :since"
+        connection.execute(text(later), {"clinic": clinic, "since": seconds(wake_since)})

@@ -33,7 +33,7 @@ from sync import verifying
 from sync.foresee import foresee
 from tests.line import test_canaries as canaries
 from tests.line.conftest import export
-from tests.line.google.conftest import ACAR, ROBOT, Doctors, address
+from tests.line.google.conftest import ACAR, ROBOT, Doctors, address, settings_for
 
 # --- what is pushed ------------------------------------------------------------------------------
 
@@ -294,3 +294,15 @@ def test_no_patient_is_in_what_google_is_asked_nor_in_what_is_kept_of_it(doctors
     kept += line.query("SELECT reason, detail, place, field FROM quarantine")
     kept += line.query("SELECT * FROM memory") + line.query("SELECT report FROM runs")
     assert canaries.is_found(repr(kept)) == []
+
+
+def test_a_wider_window_shows_the_past_that_it_now_covers(doctors: Doctors) -> None:
+    """CAL-36: and events leave the window as they are."""
+    doctors.book(1, "2026-11-24 10:00")
+    doctors.line.drop()
+    doctors.line.set(calendars=settings_for(doctors.peer, window={"past": "1d"}))
+    doctors.run("2026-11-30 09:00")
+    assert doctors.starts() == []
+    doctors.line.set(calendars=settings_for(doctors.peer, window={"past": "14d"}))
+    doctors.run("2026-11-30 09:05")
+    assert doctors.starts() == ["10:00"]
