@@ -40,6 +40,7 @@ bench: .venv/bench
 	@$(IN) -m bench $(ARGS)
 	@$(IN) -m bench.fhir
 	@$(IN) -m bench.sql
+	@$(IN) -m bench.google
 
 generate: .venv/checks
 	@for page in $(GENERATORS); do $(IN) -m $$page || exit 1; done

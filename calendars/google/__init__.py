@@ -46,7 +46,7 @@ class Google(Calendar):
 
     Options = Options
     looks = True
-    at_once = 8
+    at_once = 4  # as much as the quota of all doctors together can take
 
     def __init__(self, options: Any, kit: Kit) -> None:
         super().__init__(options, kit)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,7 +29,7 @@ _OPENING, _CLOSING = (
 )
 _BLOCK = re.compile(f"{_OPENING}.*?{_CLOSING}", re.DOTALL)
 _TAGS = re.compile(r"<[^>]*>|\s+|&nbsp;")
-_HALF = 16
+_HALF = 16  # characters of a fingerprint
 _PREFIX, _LENGTH = "cs", 34  # of an event's id
 
 
@@ -56,7 +57,8 @@ class Identity:
         return f"{self._hash(_times(event))}:{self._hash(_words(event))}"
 
     def _hash(self, said: object) -> str:
-        return hmac.digest(self._key, repr(said).encode(), "sha256").hex()[:_HALF]
+        made = blake2b(repr(said).encode(), key=self._key, digest_size=_HALF // 2)
+        return made.hexdigest()
 
     def _digest(self, said: str, length: int) -> str:
         made = hmac.digest(self._key, said.encode(), "sha256")[:length]
