@@ -169,7 +169,7 @@ class Agreement:
             write = wanted(self._clinic, self.account.plugin, self._address, event)
             if write.start is not None and write.start < self.account.oldest:
                 continue  # the past stands as it is
-            row = outcomes.seen(event, sighting.hand, sighting.memo, write, self.account.rules)
+            row = outcomes.seen(event, sighting, write, self.account.rules)
             if row is not None:
                 yield row
 

@@ -146,7 +146,8 @@ def decide(hand: Hand | None, row: Row, wanted: EventWrite, rules: Rules) -> Row
 
 def _edited(row: Row, _wanted: EventWrite, rules: Rules) -> Row:
     state = "put" if row.state == "hidden" else row.state
-    return Row(state, row.written, row.hands.noted(rules.now, "edited", "left"))
+    hands = replace(row.hands, hidden=None)  # it is there again
+    return Row(state, row.written, hands.noted(rules.now, "edited", "left"))
 
 
 def _as_written(row: Row) -> Row:

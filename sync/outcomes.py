@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from clinicrelay.contracts import EventResult, EventWrite, Hand, Memo, Outcome
+from clinicrelay.contracts import EventResult, EventWrite, Hand, Memo, Outcome, Sighting
 from sync import hands
 from sync.hands import Hands, Row, Rules
 from sync.store.events import REMOVAL, Written
@@ -56,19 +57,31 @@ def kept_from(job: Job) -> Written:
     return as_row(job.before, job.row, job.before.memo, reason=reason)
 
 
-def seen(
-    event: Pending, hand: Hand | None, memo: Memo, wanted: EventWrite, rules: Rules
-) -> Written | None:
+def seen(event: Pending, sighting: Sighting, wanted: EventWrite, rules: Rules) -> Written | None:
     """Return an event after somebody's hand was seen on it; None: it is about no event of ours."""
-    row = hands.decide(hand, row_of(event), wanted, rules)
-    return None if row is None else as_row(event, row, memo, reason=_REASONS.get(row.state, ""))
+    before = _as_it_was(row_of(event), sighting, wanted)
+    row = hands.decide(sighting.hand, before, wanted, rules)
+    if row is None:
+        return None
+    return as_row(event, row, sighting.memo, reason=_REASONS.get(row.state, ""))
+
+
+def _as_it_was(row: Row, found: Sighting | EventResult, wanted: EventWrite) -> Row:
+    """Return a row that knows what was written, by what a deleted event still says, if it does not.
+
+    A store that was lost knows of no event; a doctor who deleted one of just this time meant it.
+    """
+    same = (found.start, found.end) == (wanted.start, wanted.end)
+    if found.hand is not Hand.DELETED or row.written is not None or not (wanted.put and same):
+        return row
+    return dataclasses.replace(row, written=hands.fingerprint(wanted))
 
 
 def again(job: Job, result: EventResult, rules: Rules) -> Job:
     """Return an event whose memo is another, and that somebody changed meanwhile, if so."""
     row = job.row
     if result.hand is not None:
-        row = hands.decide(result.hand, row, job.write, rules) or row
+        row = hands.decide(result.hand, _as_it_was(row, result, job.write), job.write, rules) or row
     keep_time = job.write.put and row.hands.kept is not None
     write = replace(job.write, memo=result.memo, keep_time=keep_time)
     return Job(job.before._replace(memo=result.memo), row, write)

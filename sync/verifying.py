@@ -179,7 +179,7 @@ class _Verifying:
     def _mended(self, row: Pending, sighting: Sighting) -> Written:
         """Return a row so that its event is written again, or left to the doctor as settings say."""
         write = wanted(self._clinic, self._plugin, self._address, row)
-        after = outcomes.seen(row, sighting.hand, sighting.memo, write, self._rules)
+        after = outcomes.seen(row, sighting, write, self._rules)
         assert after is not None
         asked = hands.read(after.hands).asked
         if after.state == "hidden" and not asked:

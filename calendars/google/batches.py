@@ -1,4 +1,4 @@
-"""Takes a calendar's writes to their ends, fifty at once; what failed is tried again behind the rest."""
+"""Takes a calendar's writes to their ends, many at once; what failed is tried again behind the rest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from calendars.google.answers import Answer, Kind
 from calendars.google.reading import look_at, state_of
 from calendars.google.troubles import trouble
-from calendars.google.wire import AGAIN, AT_ONCE, TRIES, Stopped, Wire
+from calendars.google.wire import AGAIN, TRIES, Stopped, Wire
 from calendars.google.writing import InDoubt, Task
 from clinicrelay import EventResult, Outcome
 
@@ -35,7 +35,8 @@ class Delivery:
         if not self._open:
             self._open, self._later = self._later, []
             self._wire.rest(min(task.failed for task in self._open))
-        batch, self._open = self._open[:AT_ONCE], self._open[AT_ONCE:]
+        size = self._wire.at_once
+        batch, self._open = self._open[:size], self._open[size:]
         answers = self._asked(batch)
         stopped: Stopped | None = None
         for task, answer in zip(batch, answers, strict=True):

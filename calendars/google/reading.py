@@ -18,7 +18,7 @@ from calendars.google.event import (
     marks,
 )
 from calendars.google.troubles import trouble
-from calendars.google.wire import AGAIN, AT_ONCE, TRIES, Stopped, Wire
+from calendars.google.wire import AGAIN, TRIES, Stopped, Wire
 from calendars.google.writing import FULL
 from clinicrelay import EventResult
 
@@ -121,8 +121,8 @@ def in_full(wire: Wire, calendar: str, wanted: Mapping[T, str]) -> Iterator[tupl
     keys = list(wanted)
     for tried in range(TRIES):
         again = []
-        for first in range(0, len(keys), AT_ONCE):
-            some = keys[first : first + AT_ONCE]
+        for first in range(0, len(keys), wire.at_once):
+            some = keys[first : first + wire.at_once]
             answers = wire.batch(calendar, [partial(_get, calendar, wanted[key]) for key in some])
             for key, answer in zip(some, answers, strict=True):
                 if answer.kind in AGAIN:

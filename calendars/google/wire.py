@@ -31,7 +31,8 @@ _NOBODY = ("ConnectionRefusedError", "ServerNotFoundError", "gaierror")
 
 Call = Callable[[Any], Any]  # from the client's events to a request of it
 
-AT_ONCE = 50  # parts of a batch: more are refused by some of Google's guides and servers
+_MOST_AT_ONCE = 50  # parts of a batch: more are refused by some of Google's guides and servers
+_OF_THE_QUOTA = 8  # batches that a user's limit of a period allows at least, refused ones aside
 TRIES = 5
 AGAIN = (Kind.UNKNOWN, Kind.TOO_FAST, Kind.TOKEN)
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 64.0
@@ -82,7 +83,7 @@ class Wire:
         return answer
 
     def batch(self, calendar: str, calls: Sequence[Call]) -> list[Answer]:
-        """Make calls at once, at most AT_ONCE, and return an answer for each. Raises Stopped."""
+        """Make calls at once, `at_once` at most, and return an answer for each. Raises Stopped."""
         self._wait_for_leave(calendar, len(calls))
         answers = self._one(calendar, calls[0]) if len(calls) == 1 else self._many(calendar, calls)
         self._heed(calendar, answers)
@@ -153,6 +154,11 @@ class Wire:
         self._guarded(calendar, lambda: batch.execute(http=http), whole.append)
         missing = whole[0] if whole else Answer(Kind.UNKNOWN, reason="no answer in the batch")
         return [answers.get(str(place), missing) for place in range(len(calls))]
+
+    @property
+    def at_once(self) -> int:
+        """How many calls a batch may hold: of a small quota one batch must not be all."""
+        return max(1, min(_MOST_AT_ONCE, self.options.quota.per_user.count // _OF_THE_QUOTA))
 
     # --- pace ----------------------------------------------------------------------------------
 

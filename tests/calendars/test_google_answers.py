@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -324,3 +325,16 @@ def test_waits_grow_and_are_never_in_step(google: GooglePeer, ours: Ours) -> Non
     assert len(google.calls("insert")) == 5
     assert all(0 <= wait <= 2.0 ** (n + 1) for n, wait in enumerate(ours.waits))
     assert len(set(ours.waits)) == 4
+
+
+# --- a small quota -------------------------------------------------------------------------------
+
+
+def test_of_a_small_quota_no_batch_takes_all(
+    google: GooglePeer, reach_google: Callable[..., Ours]
+) -> None:
+    """Else a batch would wait for ever for room that there never is."""
+    ours = reach_google(quota={"per_user": "30/m", "per_project": "30/m"})
+    assert accepted(ours.put(*many(8)))
+    assert max(map(len, batches(google)), default=0) <= 3
+    assert len(live(google)) == 8

@@ -28,6 +28,7 @@ class Listed:
     def __init__(self, items: Sequence[Body], event: Answer) -> None:
         self.identity, self._items, self._event = IDENTITY, items, event
         self.options = SimpleNamespace(mode="delegated")
+        self.at_once = 50
         self.account = SimpleNamespace(facts=Facts())
         self.asked = 0
 

@@ -165,3 +165,15 @@ def test_a_visit_stays_with_the_first_doctor_while_the_second_cannot_be_written(
     one.peer.share(address("braun"), ROBOT)
     one.run()
     assert (one.starts(), one.starts("braun")) == ([], ["10:00"])
+
+
+def test_a_deleted_event_that_is_put_back_and_edited_at_once_is_there_again(one: Doctors) -> None:
+    (event,) = one.events()
+    hand = one.peer.doctor(ACAR)
+    hand.delete(event["id"])
+    one.run()
+    hand.restore(event["id"])
+    hand.edit(event["id"], location="Room 2")
+    one.run()
+    assert ("hidden", "hidden_by_doctor") not in one.states()
+    assert one.starts() == ["10:00"]

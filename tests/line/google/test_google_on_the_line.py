@@ -306,3 +306,18 @@ def test_a_wider_window_shows_the_past_that_it_now_covers(doctors: Doctors) -> N
     doctors.line.set(calendars=settings_for(doctors.peer, window={"past": "14d"}))
     doctors.run("2026-11-30 09:05")
     assert doctors.starts() == ["10:00"]
+
+
+def test_an_event_that_a_doctor_deleted_stays_away_also_after_the_store_was_lost(
+    doctors: Doctors,
+) -> None:
+    """CAL-07, CAL-40: the very visit that was deleted; another time is another matter."""
+    doctors.book(1, "2026-12-07 10:00")
+    doctors.book(2, "2026-12-07 11:00")
+    doctors.drop()
+    for event in doctors.events():
+        doctors.peer.doctor(ACAR).delete(event["id"])
+    doctors.line.change(2, start="2026-12-07 12:00")
+    forget_everything(doctors)
+    doctors.run()
+    assert doctors.starts() == ["12:00"]
