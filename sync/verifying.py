@@ -200,7 +200,7 @@ class _Verifying:
     def _still_open(self, refs: list[str]) -> list[str]:
         with self._clinic.store.read() as connection:
             rows = events.by_refs(connection, self._clinic.store.clinic, self._calendar, refs)
-            return [row.ref for row in rows if row.state in ("put", "remove")]
+            return [row.ref for row in rows if row.state not in ("synced", "hidden")]
 
     # --- other installations ---------------------------------------------------------------------
 

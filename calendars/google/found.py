@@ -105,7 +105,7 @@ class _Found:
         counts = self._those_that_count()
         for item, said in self._ours:
             memo = self._memos.get(said.ref)
-            if memo is None or item["id"] != counts[said.ref]:
+            if memo is None or item["id"] != counts.get(said.ref):
                 hand = Hand.ORPHANED if memo is None else Hand.COPIED
                 too_many += [] if is_deleted(item) else [_TooMany(said.ref, item["id"], hand)]
                 continue

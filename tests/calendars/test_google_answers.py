@@ -338,3 +338,20 @@ def test_of_a_small_quota_no_batch_takes_all(
     assert accepted(ours.put(*many(8)))
     assert max(map(len, batches(google)), default=0) <= 3
     assert len(live(google)) == 8
+
+
+# --- a store that was lost -----------------------------------------------------------------------
+
+
+def test_a_copy_that_was_thrown_away_is_not_the_event_of_a_visit(
+    google: GooglePeer, ours: Ours
+) -> None:
+    ours.put(write())
+    (event,) = live(google)
+    hand = google.doctor(DOCTOR)
+    copy = hand.copy(event["id"])
+    hand.delete(event["id"])
+    google.purge(DOCTOR)
+    hand.delete(copy)
+    ours.memos = {"r1": {}}
+    assert list(ours.look().sightings) == []
