@@ -87,11 +87,6 @@ def again(job: Job, result: EventResult, rules: Rules) -> Job:
     return Job(job.before._replace(memo=result.memo), row, write)
 
 
-def on_its_way(job: Job) -> Written:
-    """Return an event that has to be written again, with what is known of it by now."""
-    return as_row(job.before, job.row, job.before.memo, reason=_REASONS.get(job.row.state, ""))
-
-
 def ended(job: Job, result: EventResult, now: datetime) -> Written:
     """Return an event after its calendar answered."""
     if result.outcome is Outcome.ACCEPTED:

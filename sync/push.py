@@ -11,7 +11,6 @@ import copy
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -24,6 +23,8 @@ from sync.store.calendars import Mark
 from sync.store.leases import lease
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from clinicrelay.contracts import Calendar
     from sync.clinic import Clinic
     from sync.store.calendars import Kept
@@ -148,6 +149,8 @@ class _Push:
             raise failed[0]
 
     def _beside(self, names: Sequence[str], work: Callable[[str], None]) -> list[ClinicrelayError]:
+        from concurrent.futures import ThreadPoolExecutor
+
         pool = ThreadPoolExecutor(self._plugin.at_once, thread_name_prefix=self._name)
         try:
             futures = [pool.submit(lambda one: [*_tried(work, one)], name) for name in names]
@@ -160,6 +163,8 @@ class _Push:
 
     def _ended(self, futures: Sequence[Ended]) -> Collection[Ended]:
         """Wait for all of them; once the run is told to end, only for what has its answer soon."""
+        from concurrent.futures import wait
+
         until: float | None = None
         while late := wait(futures, timeout=_A_MOMENT).not_done:
             if self._account.over:

@@ -133,7 +133,8 @@ class Account:
                 self._let_in = True
                 return
             last = failed
-            if failed.final or not self._rest(random.uniform(0, 2.0**tried)):  # noqa: S311
+            jitter = random.uniform(0, 2.0**tried)  # noqa: S311 - no secret
+            if failed.final or not self._rest(jitter):
                 break
         raise self._not(last.reason, whose, last.code)
 

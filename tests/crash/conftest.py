@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from google_peer.peer import GooglePeer
 from ruamel.yaml import YAML
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -46,6 +47,7 @@ REQUIRED = os.environ.get("CLINICRELAY_TEST_REQUIRE", "")
 
 IMPORTED = "2026-11-23T09:00"
 CHANGED = "2026-11-24T18:05"  # after the digest's hour, with reminders of a day and a half due
+ROBOT = "relay@riverside.example"  # the account that doctors share their calendars with
 _WRITTEN_FIRST = 1_790_000_000
 
 # What may differ: numbers that a database gives, which run it was, and how often something was tried.
@@ -464,3 +466,15 @@ def _administer(server: str, *statements: str) -> None:
     with engine.connect() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
+
+
+def in_google(scene: Scene, google: GooglePeer) -> Scene:
+    """Let a clinic's doctors have their calendars in Google; return it."""
+    file = scene.folder / "settings.yaml"
+    settings = json.loads(file.read_text())
+    key = json.dumps(google.service_account(ROBOT))
+    settings["calendars"] = {
+        "google": {"type": "google", "credentials": key, "base_url": google.url}
+    }
+    file.write_text(json.dumps(settings))
+    return scene

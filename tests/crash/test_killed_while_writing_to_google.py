@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import signal
 import subprocess
@@ -16,12 +15,11 @@ import pytest
 from google_peer.peer import GooglePeer
 
 from clinicrelay.testing import Asked, Reply
-from tests.crash.conftest import Scene, Scenes, first_export, second_export
+from tests.crash.conftest import ROBOT, Scene, Scenes, first_export, in_google, second_export
 
 pytestmark = pytest.mark.crash
 
 IMPORTED, CHANGED, SETTLED = "2026-11-23T09:00", "2026-11-24T18:05", "2026-11-24T18:40"
-ROBOT = "relay@riverside.example"
 DOCTORS = ("acar@riverside.example", "braun@riverside.example")
 DONE, NEEDS_PERSON, TRY_AGAIN = 0, 3, 75
 SAID = ("status", "summary", "description", "location", "start", "end", "extendedProperties")
@@ -83,19 +81,6 @@ def google() -> Iterator[Deadly]:
         yield peer
 
 
-def scene_of(scenes: Scenes, google: GooglePeer) -> Scene:
-    """Return a clinic that has never run, whose doctors' calendars are in Google."""
-    scene = scenes.empty()
-    file = scene.folder / "settings.yaml"
-    settings = json.loads(file.read_text())
-    key = json.dumps(google.service_account(ROBOT))
-    settings["calendars"] = {
-        "google": {"type": "google", "credentials": key, "base_url": google.url}
-    }
-    file.write_text(json.dumps(settings))
-    return scene
-
-
 def settled(scene: Scene, google: Deadly, now: str) -> dict[str, Any]:
     """Run twice without a kill; return what the doctors see, and what is kept of it."""
     for when in (now, SETTLED):
@@ -126,7 +111,7 @@ def test_a_run_killed_at_any_request_ends_as_if_it_had_not_been(
     scenes: Scenes, google: Deadly
 ) -> None:
     """CAL-04: with visits that are new, moved, cancelled, gone and given to another doctor."""
-    imported = scene_of(scenes, google)
+    imported = in_google(scenes.empty(), google)
     assert google.sync(imported, IMPORTED) == DONE
     imported.drop(second_export(), 2)
     world = copy.deepcopy(google.world.calendars)
@@ -152,13 +137,13 @@ def test_a_first_push_killed_at_any_request_makes_no_second_event(
     scenes: Scenes, google: Deadly
 ) -> None:
     """CAL-04."""
-    assert google.sync(scene_of(scenes, google), IMPORTED) == DONE
+    assert google.sync(in_google(scenes.empty(), google), IMPORTED) == DONE
     requests = google.asked
     live = [len(google.dump(doctor, live=True)) for doctor in DOCTORS]
     assert sum(live) == len(first_export())
     for moment in moments(scenes, requests)[::2]:
         google.clear()
-        scene = scene_of(scenes, google)
+        scene = in_google(scenes.empty(), google)
         google.sync(scene, IMPORTED, moment)
         settled(scene, google, IMPORTED)
         assert [len(google.dump(doctor, live=True)) for doctor in DOCTORS] == live, moment
@@ -167,11 +152,11 @@ def test_a_first_push_killed_at_any_request_makes_no_second_event(
 
 def test_two_runs_at_once_write_hardly_more_than_one(scenes: Scenes, google: Deadly) -> None:
     """CAL-39."""
-    google.sync(scene_of(scenes, google), IMPORTED)
+    google.sync(in_google(scenes.empty(), google), IMPORTED)
     wanted, expected = google.asked, [len(shown(google, doctor)) for doctor in DOCTORS]
     google.clear()
     google.asked = 0
-    scene = scene_of(scenes, google)
+    scene = in_google(scenes.empty(), google)
     runs = [scene.start(IMPORTED) for _ in range(2)]
     codes = [scene.end(run).code for run in runs]
     assert DONE in codes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from google_peer.peer import GooglePeer
 
-from tests.crash.conftest import Scene, Scenes
+from tests.crash.conftest import ROBOT, Scene, Scenes, in_google
 
 pytestmark = pytest.mark.crash
 
 NOW = "2026-11-23T09:00"
-ROBOT = "relay@riverside.example"
 DOCTORS = ("acar@riverside.example", "braun@riverside.example")
 DONE, NEEDS_PERSON = 0, 3
 PROMISED = 10.0  # seconds
@@ -32,15 +30,7 @@ def google() -> Iterator[GooglePeer]:
 @pytest.fixture
 def scene(scenes: Scenes, google: GooglePeer) -> Scene:
     """A clinic that has never run, whose doctors' calendars are in Google."""
-    made = scenes.empty()
-    file = made.folder / "settings.yaml"
-    settings = json.loads(file.read_text())
-    key = json.dumps(google.service_account(ROBOT))
-    settings["calendars"] = {
-        "google": {"type": "google", "credentials": key, "base_url": google.url}
-    }
-    file.write_text(json.dumps(settings))
-    return made
+    return in_google(scenes.empty(), google)
 
 
 @pytest.mark.parametrize("operation", ["token", "list", "insert"])
