@@ -555,7 +555,10 @@ class Calendar:
 
     @classmethod
     def limits(cls, options: Any) -> Mapping[str, Rate]:
-        """Return how much `kit.pace` lets through, by what stands before the first / of its keys."""
+        """Return how much `kit.pace` lets through, by what stands before the first / of its keys.
+
+        What stands under the empty name is for all keys together.
+        """
         return {}
 
     def apply(self, calendar: str, writes: Sequence[EventWrite]) -> Iterator[EventResult]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,12 @@ from msgspec.structs import replace
 from sync.store import memory
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from clinicrelay.settings.values import Rate
     from sync.store import Store
 
-_NOW = timedelta(0)
+TOGETHER = ""  # the limit of all keys together
 _SHARE = 0.9  # of what is allowed: others may use the account, and clocks differ
 _QUIET = 30.0  # seconds without a refusal that are worth another tenth of the rate
 _LEAST, _STEP = 0.1, 0.1
@@ -49,18 +52,48 @@ def take(window: Window, n: int, count: int, period: int, now: float) -> tuple[W
     In no stretch of the period and a second are there more than the share of `count`. Beyond about
     one period ahead nothing is reserved, and the wait is infinite.
     """
+    (window,), wait = take_all([(window, count, period)], n, now)
+    return window, wait
+
+
+def take_all(
+    asked: Sequence[tuple[Window, int, int]], n: int, now: float
+) -> tuple[list[Window], float]:
+    """Reserve n calls under several limits (a window, its count and period) at one moment."""
+    at = max(_opening(window, n, count, period, now, now) for window, count, period in asked)
+    while True:
+        later = max(_opening(window, n, count, period, now, at) for window, count, period in asked)
+        if later <= at:
+            break
+        at = later
+    if at == float("inf"):
+        return [window for window, _, _ in asked], at
+    return [_reserved(window, n, period, now, at) for window, _, period in asked], at - now
+
+
+def _opening(window: Window, n: int, count: int, period: int, now: float, earliest: float) -> float:
+    """Return the first moment that has room for n calls, infinity where there is none to wait for."""
     span, most = period + 2, max(1, int(_SHARE * count * _share(window, now)))
-    slots = [s for s in window.slots if int(now) - span < s[0] <= int(now) + span]
-    at = max(now, window.off_until, float(slots[-1][0]) if slots else 0.0)
+    slots = _slots(window, span, now)
+    at = max(earliest, window.off_until, float(slots[-1][0]) if slots else 0.0)
+    if at - now > span:
+        return float("inf")
     over = sum(calls for second, calls in slots if second > int(at) - span) + n - most
     for second, calls in slots:
         if over <= 0:
             break
         if second > int(at) - span:
             at, over = float(second + span), over - calls
-    if over > 0 or at - now > span:
-        return window, float("inf")
-    return replace(window, slots=tuple(_with(slots, int(at), n))), at - now
+    return float("inf") if over > 0 or at - now > span else at
+
+
+def _reserved(window: Window, n: int, period: int, now: float, at: float) -> Window:
+    return replace(window, slots=tuple(_with(_slots(window, period + 2, now), int(at), n)))
+
+
+def _slots(window: Window, span: int, now: float) -> list[tuple[int, int]]:
+    """Return what still counts; what lies far ahead is of a clock that was set back since."""
+    return [s for s in window.slots if int(now) - span < s[0] <= int(now) + span]
 
 
 def _with(slots: list[tuple[int, int]], second: int, n: int) -> list[tuple[int, int]]:
@@ -93,7 +126,7 @@ def _share(window: Window, now: float) -> float:
 
 
 class Sliding:
-    """The limits of one plugin by what stands before the first / of a key; others have none."""
+    """The limits of one plugin, as `Calendar.limits` gives them."""
 
     def __init__(
         self,
@@ -107,35 +140,55 @@ class Sliding:
         self._clock, self._chance = clock, chance
 
     def take(self, key: str, n: int = 1) -> timedelta:
-        rate = self._limits.get(key.partition("/")[0])
-        if rate is None or rate.period is None:
-            return _NOW
-        count, period = rate.count, int(rate.period.total_seconds())
+        limited = [(name, rate) for name in (key, TOGETHER) if (rate := self._rate(name))]
         wait = 0.0
 
-        def reserve(window: Window) -> Window:
+        def reserve(windows: Sequence[Window]) -> Sequence[Window]:
             nonlocal wait
-            window, wait = take(window, n, count, period, self._clock())
-            return window
+            asked = zip(windows, limited, strict=True)
+            all_of_it = [(window, count, period) for window, (_, (count, period)) in asked]
+            after, wait = take_all(all_of_it, n, self._clock())
+            return after
 
-        self._change(key, reserve)
+        if limited:
+            self._change([name for name, _ in limited], reserve)
         return timedelta.max if wait == float("inf") else timedelta(seconds=wait)
 
     def refused(self, key: str, after: timedelta | None = None) -> None:
-        if key.partition("/")[0] in self._limits:
+        if self._rate(key):
             seconds = after.total_seconds() if after else 0.0
             chance = self._chance()
-            self._change(key, lambda window: refused(window, seconds, self._clock(), chance))
+            self._change([key], lambda them: [refused(them[0], seconds, self._clock(), chance)])
 
-    def _change(self, key: str, change: Callable[[Window], Window]) -> None:
-        """Change what is kept of a key; whoever was overtaken by another worker looks again."""
+    def _rate(self, key: str) -> tuple[int, int] | None:
+        """Return the calls under a key and the seconds in which they may be made."""
+        rate = self._limits.get(key.partition("/")[0])
+        if rate is None or rate.period is None:
+            return None
+        return rate.count, int(rate.period.total_seconds())
+
+    def _change(
+        self, keys: Sequence[str], change: Callable[[Sequence[Window]], Sequence[Window]]
+    ) -> None:
+        """Change what is kept of keys, all or nothing; whoever was overtaken looks again."""
         while True:
-            with self._store.write() as connection:
-                before = memory.text_of(connection, self._store.clinic, self._owner, key)
-                window = msgspec.json.decode(before, type=Window) if before else Window()
-                after = change(window)
-                if after == window:
-                    return
-                text = msgspec.json.encode(after).decode()
-                if memory.replace(connection, self._store.clinic, self._owner, key, before, text):
-                    return
+            with suppress(_Overtaken), self._store.write() as connection:
+                texts = [
+                    memory.text_of(connection, self._store.clinic, self._owner, key) for key in keys
+                ]
+                windows = [
+                    msgspec.json.decode(text, type=Window) if text else Window() for text in texts
+                ]
+                after = change(windows)
+                for key, text, window, new in zip(keys, texts, windows, after, strict=True):
+                    if new != window and not self._kept(connection, key, text, new):
+                        raise _Overtaken
+                return
+
+    def _kept(self, connection: Connection, key: str, before: str | None, window: Window) -> bool:
+        text = msgspec.json.encode(window).decode()
+        return memory.replace(connection, self._store.clinic, self._owner, key, before, text)
+
+
+class _Overtaken(Exception):
+    """Another worker wrote what we had read: none of ours may stand."""

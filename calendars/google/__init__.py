@@ -63,7 +63,7 @@ class Google(Calendar):
 
     @classmethod
     def limits(cls, options: Any) -> Mapping[str, Rate]:
-        return {"user": options.quota.per_user, "project": options.quota.per_project}
+        return {"user": options.quota.per_user, "": options.quota.per_project}
 
     def apply(self, calendar: str, writes: Sequence[EventWrite]) -> Iterator[EventResult]:
         tasks = []

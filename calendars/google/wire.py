@@ -6,6 +6,7 @@ connection swallowed without an answer, so every write carries an id of ours, or
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import threading
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from calendars.google.account import Account, Authorised, NotLoggedIn
 from calendars.google.answers import Answer, Kind, done, no_answer, refused
 from calendars.google.event import Identity
+from calendars.google.multipart import Part, packed, unpacked
 from calendars.google.troubles import trouble
 
 if TYPE_CHECKING:
@@ -102,58 +104,52 @@ class Wire:
 
     def _one(self, calendar: str, call: Call) -> list[Answer]:
         heard: list[Answer] = []
-        request = self._request(calendar, call, heard.append)
-        self._guarded(calendar, request, heard.append)
+        request, http = self._request(calendar, call), self._http(calendar)
+        self._guarded(lambda: heard.append(done(request.execute(http=http))), heard.append)
         return heard
 
-    def _request(
-        self, calendar: str, call: Call, hear: Callable[[Answer], None]
-    ) -> Callable[[], None]:
+    def _request(self, calendar: str, call: Call) -> Any:
         request = call(self.events)
-        self._count_for(request, calendar)
-        http = self._http(calendar)
-        return lambda: hear(done(request.execute(http=http)))
+        if self.per_doctor:
+            separator = "&" if "?" in request.uri else "?"
+            request.uri += f"{separator}quotaUser={self._user(calendar)}"
+        return request
 
-    def _guarded(
-        self, calendar: str, run: Callable[[], None], hear: Callable[[Answer], None]
-    ) -> None:
+    def _guarded(self, run: Callable[[], None], hear: Callable[[Answer], None]) -> None:
         """Run a call; what goes wrong with it as a whole is heard as an answer. Raises Stopped."""
         from http.client import HTTPException
 
         import httplib2
         from googleapiclient.errors import Error, HttpError
 
-        network = (httplib2.HttpLib2Error, HTTPException, OSError)
-        # What the client trips over in a batch's answer that was cut off.
-        nonsense = (Error, LookupError, ValueError, TypeError, AttributeError)
         try:
             run()
         except NotLoggedIn as error:
             raise Stopped(error.why) from None
         except HttpError as error:
             hear(_refused(error))
-        except (*network, *nonsense) as error:
+        except (httplib2.HttpLib2Error, HTTPException, OSError, Error, ValueError) as error:
             self._forget()
             hear(no_answer(error))
 
     def _many(self, calendar: str, calls: Sequence[Call]) -> list[Answer]:
-        from googleapiclient.http import BatchHttpRequest
-
-        answers: dict[str, Answer] = {}
-
-        def hear(part: str, body: Any, error: Any) -> None:
-            answers[part] = done(body) if error is None else _refused(error)
-
-        batch = BatchHttpRequest(callback=hear, batch_uri=self._batch_uri)
-        for place, call in enumerate(calls):
-            request = call(self.events)
-            self._count_for(request, calendar)
-            batch.add(request, request_id=str(place))
+        requests = [self._request(calendar, call) for call in calls]
         whole: list[Answer] = []
-        http = self._http(calendar)
-        self._guarded(calendar, lambda: batch.execute(http=http), whole.append)
+        parts: dict[int, Part] = {}
+        self._guarded(lambda: parts.update(self._answered(calendar, requests)), whole.append)
         missing = whole[0] if whole else Answer(Kind.UNKNOWN, reason="no answer in the batch")
-        return [answers.get(str(place), missing) for place in range(len(calls))]
+        return [_of(parts[n]) if n in parts else missing for n in range(len(calls))]
+
+    def _answered(self, calendar: str, requests: Sequence[Any]) -> dict[int, Part]:
+        from googleapiclient.errors import HttpError
+
+        headers, body = packed(requests)
+        response, content = self._http(calendar).request(
+            self._batch_uri, "POST", body=body, headers=headers
+        )
+        if response.status >= 300:
+            raise HttpError(response, content)
+        return unpacked(response.get("content-type", ""), content)
 
     @property
     def at_once(self) -> int:
@@ -163,12 +159,11 @@ class Wire:
     # --- pace ----------------------------------------------------------------------------------
 
     def _wait_for_leave(self, calendar: str, calls: int) -> None:
-        for key in (f"user/{self._user(calendar)}", "project"):
-            wait = self.kit.pace.take(key, calls)
-            if wait == timedelta.max:
-                raise Stopped(trouble("quota", self.account.facts))
-            if wait or not self.kit.rest(0):
-                self._sleep(wait.total_seconds())
+        wait = self.kit.pace.take(f"user/{self._user(calendar)}", calls)
+        if wait == timedelta.max:
+            raise Stopped(trouble("quota", self.account.facts))
+        if wait or not self.kit.rest(0):
+            self._sleep(wait.total_seconds())
 
     def _heed(self, calendar: str, answers: Sequence[Answer]) -> None:
         if any(answer.kind is Kind.TOKEN for answer in answers):
@@ -199,11 +194,6 @@ class Wire:
 
     def _user(self, calendar: str) -> str:
         return self.identity.user(calendar if self.per_doctor else "")
-
-    def _count_for(self, request: Any, calendar: str) -> None:
-        if self.per_doctor:
-            separator = "&" if "?" in request.uri else "?"
-            request.uri += f"{separator}quotaUser={self._user(calendar)}"
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -247,6 +237,15 @@ def _client(base_url: str) -> Any:
         static_discovery=True,
         client_options={"api_endpoint": f"{base_url}/calendar/v3/"},
     )
+
+
+def _of(part: Part) -> Answer:
+    if part.status >= 300:
+        return refused(part.status, part.content, part.headers.get("retry-after"))
+    try:
+        return done(json.loads(part.content) if part.content.strip() else None)
+    except ValueError as error:  # a page of something between us
+        return no_answer(error)
 
 
 def _refused(error: Any) -> Answer:

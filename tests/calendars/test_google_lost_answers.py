@@ -84,6 +84,17 @@ def test_a_server_that_answers_nothing_is_given_up(google: GooglePeer, ours: Our
     assert (len(live(google)), google.duplicates()) == (260, {})
 
 
+def test_only_the_part_that_is_missing_in_an_answer_is_sent_again(
+    google: GooglePeer, ours: Ours
+) -> None:
+    """CAL-25: it was done; so the second try finds it and takes it for ours."""
+    google.fault("drop_part", "insert", nth=7)
+    assert accepted(ours.put(*many(20)))
+    tries = [json.loads(call.body)["id"] for call in google.calls("insert")]
+    assert sorted(tries.count(one) for one in set(tries)) == [1] * 19 + [2]
+    assert (len(live(google)), google.duplicates()) == (20, {})
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_happens_at_random_three_runs_are_enough(
     google: GooglePeer, ours: Ours, seed: int

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinicrelay.settings.values import read_rate
-from sync.sliding import Sliding, Window, refused, take
+from sync.sliding import Sliding, Window, refused, take, take_all
 from sync.store import Store, open_store
 
 NEVER = float("inf")
@@ -58,6 +58,27 @@ def test_in_no_minute_leave_more_than_nine_tenths_of_the_rate(
     assert busiest(calls, 61) <= 90
     assert [at for at, _ in calls] == sorted(at for at, _ in calls)
     assert len(window.slots) <= 2 * 62
+
+
+@given(st.lists(st.tuples(_PAUSES, _SIZES, st.sampled_from("ab"), _REFUSED), max_size=60))
+def test_what_is_counted_alone_and_with_others_leaves_neither_too_fast(
+    asked: list[tuple[float, int, str, bool]],
+) -> None:
+    windows = {"a": Window(), "b": Window(), "": Window()}
+    calls: dict[str, list[tuple[float, int]]] = {"a": [], "b": [], "": []}
+    now = BEGAN
+    for pause, n, key, too_fast in asked:
+        now += pause
+        (own, together), wait = take_all([(windows[key], 100, 60), (windows[""], 120, 30)], n, now)
+        if wait == NEVER:
+            assert (own, together) == (windows[key], windows[""])
+        windows |= {key: own, "": together}
+        for name in (key, "") if wait != NEVER else ():
+            calls[name].append((now + wait, n))
+        if too_fast:
+            windows[key] = refused(own, 0, now, 0.5)
+    assert all(busiest(calls[key], 61) <= 90 for key in "ab")
+    assert busiest(calls[""], 31) <= 108
 
 
 def test_the_whole_rate_may_be_used_at_once_and_then_again_a_minute_later() -> None:
@@ -127,6 +148,14 @@ def test_keys_are_counted_apart_and_unknown_ones_not_at_all(store: Store) -> Non
     assert pace.take("other", 10_000) == timedelta(0)
 
 
+def test_all_keys_together_have_a_limit_of_their_own(store: Store) -> None:
+    limits = {"user": read_rate("100/m"), "": read_rate("120/m")}
+    pace = Sliding(store, "pace/calendars/google", limits, lambda: BEGAN, lambda: 0.5)
+    assert pace.take("user/ab", 90) == timedelta(0)
+    assert pace.take("user/cd", 18) == timedelta(0)
+    assert pace.take("user/ef", 1) > timedelta(minutes=1)
+
+
 def test_a_refusal_is_kept_for_all(store: Store) -> None:
     sliding(store).refused("user/ab", timedelta(seconds=40))
     assert sliding(store).take("user/ab").total_seconds() == pytest.approx(40, abs=0.1)
@@ -135,5 +164,14 @@ def test_a_refusal_is_kept_for_all(store: Store) -> None:
 def test_threads_together_take_no_more_than_one_alone(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         waits = list(pool.map(lambda _: sliding(store).take("user/ab", 10), range(27)))
+    assert sum(wait == timedelta(0) for wait in waits) == 9
+    assert sum(wait == timedelta.max for wait in waits) == 9
+
+
+def test_threads_of_many_keys_share_what_all_have_together(store: Store) -> None:
+    limits = {"user": read_rate("100/m"), "": read_rate("100/m")}
+    pace = Sliding(store, "pace/calendars/google", limits, lambda: BEGAN, lambda: 0.5)
+    with ThreadPoolExecutor(8) as pool:
+        waits = list(pool.map(lambda n: pace.take(f"user/{n % 3}", 10), range(27)))
     assert sum(wait == timedelta(0) for wait in waits) == 9
     assert sum(wait == timedelta.max for wait in waits) == 9
