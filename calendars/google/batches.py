@@ -19,6 +19,7 @@ class Delivery:
         self._wire, self._calendar = wire, calendar
         self._open = list(tasks)
         self._later: list[Task] = []
+        self._failure = Answer(Kind.UNKNOWN)  # the last that a task waits for
         self._in_a_row = 0  # whole batches that brought no answer
         self._is_there = False
 
@@ -34,7 +35,7 @@ class Delivery:
     def _round(self) -> Iterator[EventResult]:
         if not self._open:
             self._open, self._later = self._later, []
-            self._wire.rest(min(task.failed for task in self._open))
+            self._wire.rest(min(task.failed for task in self._open), self._failure)
         size = self._wire.at_once
         batch, self._open = self._open[:size], self._open[size:]
         answers = self._asked(batch)
@@ -79,6 +80,7 @@ class Delivery:
 
     def _failed(self, task: Task, answer: Answer) -> EventResult | None:
         task.failed += 1
+        self._failure = answer
         if task.failed < TRIES:
             self._later.append(task)
             return None
@@ -117,7 +119,7 @@ class Delivery:
         if self._in_a_row >= TRIES:
             raise Stopped(self._wire.unreachable(answers[0]))
         if self._open:
-            self._wire.rest(self._in_a_row)
+            self._wire.rest(self._in_a_row, answers[0])
 
     def _all_blocked(self, why: EventResult) -> Iterator[EventResult]:
         from msgspec.structs import replace

@@ -120,21 +120,21 @@ def in_full(wire: Wire, calendar: str, wanted: Mapping[T, str]) -> Iterator[tupl
     """Yield events, asked for by their ids, each with the key it stands under. Raises Stopped."""
     keys = list(wanted)
     for tried in range(TRIES):
-        again = []
+        again: dict[T, Answer] = {}
         for first in range(0, len(keys), wire.at_once):
             some = keys[first : first + wire.at_once]
             answers = wire.batch(calendar, [partial(_get, calendar, wanted[key]) for key in some])
             for key, answer in zip(some, answers, strict=True):
                 if answer.kind in AGAIN:
-                    again.append(key)
+                    again[key] = answer
                 else:
                     yield key, answer
-        keys = again
-        if not keys:
+        if not again:
             return
-        wire.rest(tried)
+        keys = list(again)
+        wire.rest(tried, again[keys[-1]])
     # What cannot be read now must not be passed over for good: the token stays as it was.
-    raise Stopped(wire.unreachable(Answer(Kind.UNKNOWN, reason="events")))
+    raise Stopped(wire.unreachable(again[keys[-1]]))
 
 
 def _get(calendar: str, event: str, events: Any) -> Any:

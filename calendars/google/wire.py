@@ -81,7 +81,7 @@ class Wire:
             if answer.kind not in AGAIN:
                 return answer
             if tried + 1 < TRIES:
-                self.rest(tried, answer.after)
+                self.rest(tried, answer)
         return answer
 
     def batch(self, calendar: str, calls: Sequence[Call]) -> list[Answer]:
@@ -96,11 +96,15 @@ class Wire:
         why = trouble("unreachable", self.account.facts._replace(code=answer.reason))
         return replace(why, everywhere=answer.reason in _NOBODY)
 
-    def rest(self, tried: int, after: timedelta | None = None) -> None:
+    def rest(self, tried: int, failed: Answer) -> None:
         """Wait before the next try: longer each time, never in step with others. Raises Stopped."""
         longest = min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT)
-        asked = after.total_seconds() if after else 0.0
-        self._sleep(max(asked, random.uniform(0, longest)))  # noqa: S311 - jitter, no secret
+        asked = failed.after.total_seconds() if failed.after else 0.0
+        jitter = random.uniform(0, longest)  # noqa: S311 - no secret
+        if failed.kind is Kind.TOO_FAST:
+            self._sleep(max(asked, jitter), self._quota)
+        else:
+            self._sleep(max(asked, jitter), self.unreachable(failed))
 
     def _one(self, calendar: str, call: Call) -> list[Answer]:
         heard: list[Answer] = []
@@ -161,9 +165,13 @@ class Wire:
     def _wait_for_leave(self, calendar: str, calls: int) -> None:
         wait = self.kit.pace.take(f"user/{self._user(calendar)}", calls)
         if wait == timedelta.max:
-            raise Stopped(trouble("quota", self.account.facts))
+            raise Stopped(self._quota)
         if wait or not self.kit.rest(0):
-            self._sleep(wait.total_seconds())
+            self._sleep(wait.total_seconds(), self._quota)
+
+    @property
+    def _quota(self) -> EventResult:
+        return trouble("quota", self.account.facts)
 
     def _heed(self, calendar: str, answers: Sequence[Answer]) -> None:
         if any(answer.kind is Kind.TOKEN for answer in answers):
@@ -180,9 +188,10 @@ class Wire:
         except NotLoggedIn as error:
             raise Stopped(error.why) from None
 
-    def _sleep(self, seconds: float) -> None:
+    def _sleep(self, seconds: float, why: EventResult) -> None:
+        """Wait, unless that would take longer than this run has patience. Raises Stopped."""
         if time.monotonic() + seconds > self._ends:
-            raise Stopped(trouble("quota", self.account.facts))
+            raise Stopped(why)
         if not self.kit.rest(seconds):
             raise Stopped(trouble("run_ended", self.account.facts))
 

@@ -95,6 +95,23 @@ def test_only_the_part_that_is_missing_in_an_answer_is_sent_again(
     assert (len(live(google)), google.duplicates()) == (20, {})
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "said"),
+    [(503, "backendError", "unreachable"), (429, "rateLimitExceeded", "quota")],
+)
+def test_a_run_whose_patience_is_over_says_what_it_waited_for(
+    google: GooglePeer,
+    reach_google: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    reason: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr("calendars.google.wire._PATIENCE", timedelta(0))
+    google.fault("status", "insert", status=status, reason=reason)
+    assert {one.reason for one in reach_google().put(*many(20))} == {said}
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_happens_at_random_three_runs_are_enough(
     google: GooglePeer, ours: Ours, seed: int
