@@ -21,6 +21,7 @@ from clinicrelay import EventWrite, Memo
 
 Body = dict[str, Any]
 
+OUR_MEETING = "ours"
 _VERSION = "1"  # of what an event looks like: a new one writes every event again
 # They survive Google's own editor, which turns line ends into <br>.
 _OPENING, _CLOSING = (
@@ -44,9 +45,13 @@ class Identity:
         """Return the id of a visit's event: letters and digits that Google takes (RFC 2938)."""
         return f"{_PREFIX}{self._digest(f'{ref}|{generation}', 20)}"
 
-    def meeting(self, ref: str, generation: int) -> str:
+    def meeting(self, ref: str, sequence: int) -> str:
         """Return the id of the wish for a meeting; the same wish twice makes one meeting."""
-        return self._digest(f"meet|{ref}|{generation}", 20)
+        return f"{self._digest(f'meet|{ref}', 20)}-{sequence}"
+
+    def asked_for(self, wish: str, ref: str) -> bool:
+        """Whether a meeting was made because we wished for one."""
+        return wish.startswith(self.meeting(ref, 0)[:-1])
 
     def user(self, address: str) -> str:
         """Return by what name Google may count a doctor's requests: at most 40 characters."""
@@ -145,8 +150,8 @@ def memo_of(event: Mapping[str, Any], identity: Identity, before: Memo) -> Memo:
         kept["notes"] = True
     if marks(event).sent not in ("", kept["print"]) and not is_deleted(event):
         kept["differs"] = True  # as somebody left it
-    if _has_meeting(event):
-        kept["meet"] = True
+    if meeting := _meeting(event, identity):
+        kept["meet"] = meeting
     if is_deleted(event):
         kept["deleted"] = True
     return kept
@@ -168,11 +173,15 @@ def is_bare_tombstone(event: Mapping[str, Any]) -> bool:
     return ours and is_deleted(event) and not marks(event).ref
 
 
-def _has_meeting(event: Mapping[str, Any]) -> bool:
-    """Whether a meeting hangs on an event, or is about to: it is made some time after it was asked."""
+def _meeting(event: Mapping[str, Any], identity: Identity) -> str:
+    """Return whose meeting hangs on an event, or is about to: it is made some time after the wish."""
     data = event.get("conferenceData") or {}
-    status = (data.get("createRequest") or {}).get("status") or {}
-    return bool(data.get("conferenceId")) or status.get("statusCode") == "pending"
+    request = data.get("createRequest") or {}
+    status = (request.get("status") or {}).get("statusCode")
+    if not data.get("conferenceId") and status != "pending":
+        return ""
+    wish, ref = str(request.get("requestId", "")), marks(event).ref
+    return OUR_MEETING if identity.asked_for(wish, ref) else "somebody's"
 
 
 def is_deleted(event: Mapping[str, Any]) -> bool:

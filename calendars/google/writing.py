@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from calendars.google.answers import Answer, Kind
 from calendars.google.event import (
+    OUR_MEETING,
     Body,
     Identity,
     block,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 FULL = (
     "id,etag,status,summary,description,location,start,end,visibility,transparency,"
-    "conferenceData(conferenceId,createRequest/status/statusCode),extendedProperties/private"
+    "conferenceData(conferenceId,createRequest(requestId,status/statusCode)),extendedProperties/private"
 )
 _MOST_CALLS = 12  # for one event: somebody writes to it as often as we do
 _QUIET = {"sendUpdates": "none"}
@@ -185,17 +186,18 @@ class Task:
         """Ask for a meeting where one is wanted, and let go of one that no longer is."""
         if self._meeting_fits:
             return {}
-        wish = {"requestId": self._identity.meeting(self.write.ref, self.generation)}
+        wish = {"requestId": self._identity.meeting(self.write.ref, self.write.sequence)}
         kind = {"conferenceSolutionKey": {"type": "hangoutsMeet"}}
         made["conferenceData"] = {"createRequest": {**wish, **kind}} if self.write.video else None
         return {"conferenceDataVersion": 1}
 
     @property
     def _meeting_fits(self) -> bool:
-        """Whether there is a meeting where one is wanted, and none where not, as far as we may."""
+        """Whether there is a meeting where one is wanted, and none of ours where not."""
         if not self._options.meet or self._options.mode == "shared":
             return True
-        return self.write.video == bool(self.memo.get("meet"))
+        whose = self.memo.get("meet")
+        return bool(whose) if self.write.video else whose != OUR_MEETING
 
     def _alarms(self) -> list[Body]:
         asked = self._options.reminders or ()

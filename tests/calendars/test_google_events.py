@@ -153,6 +153,36 @@ def test_a_meeting_comes_and_goes_where_nothing_else_of_the_event_changes(
         assert (links(google) != [None]) == video
 
 
+def test_a_meeting_that_the_doctor_made_stays(google: GooglePeer, meeting: Ours) -> None:
+    """CAL-09: also where the visit is none by video, or no longer one."""
+    own = {"requestId": "own", "conferenceSolutionKey": {"type": "hangoutsMeet"}}
+    for n, (video, later) in enumerate([(False, False), (True, True), (True, False)]):
+        ref = f"r{n}"
+        meeting.put(write(ref, video=video))
+        event = meeting.memos[ref]["id"]
+        google.doctor(DOCTOR).edit(event, conferenceData={"createRequest": own})
+        meeting.look()
+        (made,) = (link for link in links(google) if link)
+        assert accepted(meeting.put(write(ref, start=NOW + timedelta(days=3), video=later)))
+        assert links(google) == [made]
+        assert accepted([meeting.once(EventWrite(ref, put=False))])
+
+
+def test_a_visit_that_is_by_video_again_asks_for_another_meeting(
+    google: GooglePeer, meeting: Ours
+) -> None:
+    """Google ignores a wish that it knows (reference, Events: `createRequest.requestId`)."""
+    for n, video in enumerate((True, False, True)):
+        assert accepted(meeting.put(write(video=video, sequence=n)))
+    wishes = [
+        json.loads(call.body)["conferenceData"]["createRequest"]["requestId"]
+        for call in [*google.calls("insert"), *google.calls("patch")]
+        if "requestId" in call.body
+    ]
+    assert len(wishes) == len(set(wishes)) == 2
+    assert links(google) != [None]
+
+
 @pytest.mark.parametrize("said", [{}, {"meet": True}, {"mode": "delegated"}])
 def test_no_meeting_is_asked_for_where_none_can_be_or_was_wanted(
     google: GooglePeer, reach_google: Callable[..., Ours], said: dict[str, Any]

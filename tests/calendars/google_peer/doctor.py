@@ -27,7 +27,7 @@ class Doctor:
         self.edit(event, **{name: _later(body[name], minutes) for name in ("start", "end")})
 
     def edit(self, event: str, **fields: Any) -> None:
-        """Change guests, colour, texts, reminders: fields as the API names them."""
+        """Change guests, colour, texts, reminders, the meeting: fields as the API names them."""
         with self._world.lock:
             events.change(self._at(event), fields, whole=False)
 
@@ -52,7 +52,8 @@ class Doctor:
             return str(events.insert(self._at(), body).body["id"])
 
     def _at(self, event: str = "") -> Asking:
-        return Asking(self._world, self._calendar, self._self, event)
+        meetings = {"conferenceDataVersion": "1"}
+        return Asking(self._world, self._calendar, self._self, event, meetings)
 
 
 def _later(value: dict[str, str], minutes: int) -> dict[str, str]:
