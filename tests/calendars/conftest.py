@@ -20,6 +20,7 @@ from calendars.google.options import Options
 from clinicrelay import EventResult, EventWrite, Look, Memo, Outcome
 from clinicrelay.testing import NOW, kit
 from clinicrelay.testing.applying import apply_all
+from tests.calendars.google_client import Bound
 
 SCOPES = ("https://www.googleapis.com/auth/calendar.events",)
 ROBOT = "relay@riverside.example"
@@ -64,6 +65,11 @@ def connect(google: GooglePeer) -> Iterator[Connect]:
     yield connect
     for service in made:
         service.close()
+
+
+@pytest.fixture
+def events(connect: Any) -> Any:
+    return Bound(connect().events())
 
 
 class Ours:
