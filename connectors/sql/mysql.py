@@ -140,7 +140,9 @@ class Mysql(Server):
     def _oldest(self, now: datetime) -> datetime | None:
         """Return when the oldest open transaction began; those who may not see it rely on overlap.
 
-        The table tells it in the zone of the server's machine, whatever the session's is.
+        The table tells it in the zone of the server's machine, whatever the session's is. To whoever
+        looks within a tenth of a second after somebody else it shows the same as to them, so what
+        began in the last second may be missing there.
         """
         question = (
             "SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(SYSDATE(), '+00:00', 'SYSTEM'))) "
@@ -151,7 +153,7 @@ class Mysql(Server):
         except Refused:
             self._open_seen = False
             return None
-        return None if seconds is None else now - timedelta(seconds=int(seconds) + 1)
+        return now - timedelta(seconds=int(seconds or 0) + 1)
 
     def quoted(self, column: str) -> str:
         return "`{}`".format(column.replace("`", "``"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -125,6 +126,18 @@ def test_the_oldest_open_transaction_is_seen(desk_clinic: Any) -> None:
     assert clock.sees_others
     assert clock.oldest is not None
     assert clock.oldest <= clock.now
+
+
+@SERVERS
+def test_a_transaction_that_began_since_the_last_look_is_not_overlooked(desk_clinic: Any) -> None:
+    """MySQL shows to a second look what it showed to the first, if that is not long ago."""
+    connector = desk_clinic.connector(query=QUERY, cursor="updated_at")
+    before = connector.clock(connector.server).now
+    late = Desk(desk_clinic)
+    late.book(1)
+    oldest = connector.clock(connector.server).oldest
+    assert oldest is not None
+    assert oldest <= before + timedelta(seconds=1)
 
 
 @SERVERS
