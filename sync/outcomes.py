@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HIDDEN, EDITED_MEANWHILE = "hidden_by_doctor", "edited_meanwhile"
 _REASONS = {"hidden": HIDDEN, "held": hands.MOVED_TOO_OFTEN}
+_AT_NEXT_RUN = 2  # failures in a row after which an event is simply tried by the next run
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(hours=1)
 
@@ -98,11 +99,17 @@ def ended(job: Job, result: EventResult, now: datetime) -> Written:
         print_ = hands.fingerprint(job.write).hex() if job.write.put else REMOVAL
         row = Row("blocked", job.row.written, replace(job.row.hands, refused=print_))
         return as_row(job.before, row, result.memo, reason=reason, detail=detail)
-    wait = result.retry_after
-    if wait is None:
-        wait = min(_FIRST_RETRY * (1 << min(job.before.tries, 10)), _LAST_RETRY)
+    tries = job.before.tries + 1
+    wait = _waits(tries) if result.retry_after is None else result.retry_after
     failed = as_row(job.before, job.row, result.memo, reason=reason, detail=detail)
-    return failed._replace(tries=job.before.tries + 1, next_try_at=now + wait)
+    return failed._replace(tries=tries, next_try_at=now + wait if wait else None)
+
+
+def _waits(tries: int) -> timedelta:
+    """Return how long an event waits that failed so often: once or twice only for the next run."""
+    if tries <= _AT_NEXT_RUN:
+        return timedelta(0)
+    return min(_FIRST_RETRY * (1 << min(tries - _AT_NEXT_RUN - 1, 10)), _LAST_RETRY)
 
 
 def edited_meanwhile(job: Job, now: datetime) -> Written:

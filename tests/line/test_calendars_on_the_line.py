@@ -371,14 +371,18 @@ def test_what_was_refused_is_written_once_more_when_a_person_wants_that(
     assert starts(world) == ["11:00"]
 
 
-def test_an_unknown_end_is_tried_again_later_and_makes_no_second_event(
+def test_an_unknown_end_is_tried_again_by_the_next_run_and_makes_no_second_event(
     clinic: Line, world: World
 ) -> None:
-    world.faults.append(EventResult("", Outcome.UNKNOWN, reason="no_answer"))
+    """Only what fails again and again waits, longer each time."""
+    world.faults += [EventResult("", Outcome.UNKNOWN, reason="no_answer")] * 3
     assert moved_on(clinic, "2026-12-07 11:00").calendars["diary"].pending == 1
+    for _ in range(2):
+        assert clinic.sync(timedelta(0)).calendars["diary"].pending == 1
+    assert world.faults == []
     clinic.sync(timedelta(seconds=30))
     assert starts(world) == ["10:00"]
-    clinic.sync(timedelta(minutes=1))
+    clinic.sync(timedelta(seconds=30))
     assert starts(world) == ["11:00"]
 
 
