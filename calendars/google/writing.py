@@ -115,7 +115,7 @@ class Task:
             return heard
         if not calendar_is_there:
             raise InDoubt
-        if self._step is Step.DELETE and answer.kind is Kind.ABSENT:
+        if not self.write.put and answer.kind is Kind.ABSENT:
             return self._accepted(self._gone(self.memo))
         return self._rejected(answer)
 
@@ -123,7 +123,8 @@ class Task:
 
     def _first_step(self) -> Step:
         if not self.write.put:
-            return Step.DELETE
+            # Whether an insertion came through whose answer was lost, nobody knows yet.
+            return Step.DELETE if self.memo.get("etag") else Step.GET
         if not self.memo.get("id"):
             return Step.INSERT
         if self.memo.get("deleted"):
@@ -240,7 +241,7 @@ class Task:
         return _DOUBT
 
     def _got(self, answer: Answer) -> EventResult | None:
-        if answer.kind is Kind.ABSENT:
+        if answer.kind is Kind.ABSENT and self.write.put:
             return self._afresh(self.generation)
         if answer.kind is not Kind.DONE:
             return _DOUBT

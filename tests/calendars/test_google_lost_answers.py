@@ -62,6 +62,32 @@ def test_a_lost_answer_to_a_change_or_removal_is_not_taken_for_a_doctors_hand(
     assert len(live(google)) == (operation == "patch")
 
 
+@pytest.mark.parametrize("came_through", [True, False])
+def test_what_is_to_go_is_looked_at_first_where_nobody_knows_whether_it_came(
+    google: GooglePeer, ours: Ours, came_through: bool
+) -> None:
+    """CAL-10: no write without the etag it is based on."""
+    if came_through:
+        ours.put(write())
+        ours.memos.clear()
+    google.forget_calls()
+    assert ours.once(EventWrite("r1", put=False)).outcome is Outcome.ACCEPTED
+    assert [call.operation for call in google.calls("get", "delete")] == ["get", "delete"][
+        : 1 + came_through
+    ]
+    assert live(google) == []
+
+
+def test_an_event_that_is_purged_while_it_is_removed_is_gone(
+    google: GooglePeer, ours: Ours
+) -> None:
+    ours.put(write())
+    google.fault("status", "delete", limit=1, status=412, reason="conditionNotMet")
+    google.fault("status", "get", limit=1, status=404, reason="notFound")
+    assert ours.once(EventWrite("r1", put=False)).outcome is Outcome.ACCEPTED
+    assert google.calls("insert")[1:] == []
+
+
 def test_only_the_part_that_failed_is_sent_again(google: GooglePeer, ours: Ours) -> None:
     """CAL-25."""
     for n, (status, reason) in enumerate([(503, "backendError"), (500, "x"), (409, "conflict")]):
