@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from commands._frame import Answer, each, only
 if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.store.incoming import Waiting
+    from sync.store.unlinked import Leaving
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The hold's id, such as h12.")]
 
@@ -60,15 +61,18 @@ def show(call: Call, hold_id: Id) -> int:
 
 def _show(at_work: Clinic, hold: dict[str, Any]) -> Answer:
     waiting, messages = _contents(at_work, hold)
+    leaving = _leaving(at_work, hold)
     lines = [
         *_summary(at_work, hold),
-        *_days(at_work, waiting),
+        *_days(at_work, waiting or leaving),
         *_visits(at_work, hold, waiting),
+        *_events(at_work, leaving),
         *(_message(at_work, message) for message in messages),
         f"clinicrelay held release h{hold['id']}   applies it on the spot",
         f"clinicrelay held reject h{hold['id']}    refuses it",
     ]
-    return Answer({**_json(hold), "visits": [_visit_json(w, hold) for w in waiting]}, lines)
+    visits = [_visit_json(w, hold) for w in waiting] or [_event_json(one) for one in leaving]
+    return Answer({**_json(hold), "visits": visits}, lines)
 
 
 def release(
@@ -126,10 +130,12 @@ def _find(at_work: Clinic, hold_id: str) -> dict[str, Any]:
 
 def _ask(at_work: Clinic, hold: dict[str, Any], *, without_messages: bool) -> None:
     waiting, messages = _contents(at_work, hold)
-    print("\n".join([*_summary(at_work, hold), *_days(at_work, waiting)]))
-    number = len(messages) or len(waiting)
-    kind = "messages" if messages else "changes"
-    told = "nobody is told" if without_messages else "people are told as settings say"
+    leaving = _leaving(at_work, hold)
+    print("\n".join([*_summary(at_work, hold), *_days(at_work, waiting or leaving)]))
+    number = len(messages) or len(waiting) or len(leaving)
+    kind = "messages" if messages else "changes" if waiting else "removals of events"
+    nobody = without_messages or bool(leaving)
+    told = "nobody is told" if nobody else "people are told as settings say"
     if not typer.confirm(f"Apply {number} {kind} now ({told})?"):
         raise typer.Exit(0)
 
@@ -153,12 +159,22 @@ def _contents(at_work: Clinic, hold: dict[str, Any]) -> tuple[list[Waiting], lis
         return waiting, looking.messages_held(connection, store, hold["id"])
 
 
+def _leaving(at_work: Clinic, hold: dict[str, Any]) -> list[Leaving]:
+    from sync.guard import UNLINKED
+    from sync.store import unlinked
+
+    if hold["guard"] != UNLINKED:
+        return []
+    with at_work.store.read() as connection:
+        return unlinked.leaving(connection, at_work.store.clinic, hold["source"])
+
+
 def _summary(at_work: Clinic, hold: dict[str, Any]) -> Iterator[str]:
     yield f"h{hold['id']}  {_source(hold)}  held since {_when(at_work, hold['since'])}"
     yield f"{hold['summary'][:1].upper()}{hold['summary'][1:]}."
 
 
-def _days(at_work: Clinic, waiting: list[Waiting]) -> Iterator[str]:
+def _days(at_work: Clinic, waiting: Sequence[Waiting | Leaving]) -> Iterator[str]:
     from clinicrelay.times import day_of
 
     days = Counter(
@@ -175,6 +191,11 @@ def _visits(at_work: Clinic, hold: dict[str, Any], waiting: list[Waiting]) -> It
         yield f"  {hold['source']}/{one.key}  {one.what.replace(',', ', ')}  {start}{moved}"
 
 
+def _events(at_work: Clinic, leaving: list[Leaving]) -> Iterator[str]:
+    for one in leaving:
+        yield f"  {one.calendar}  {one.source}/{one.key}  {_when(at_work, one.start_at)}"
+
+
 def _message(at_work: Clinic, message: dict[str, Any]) -> str:
     about = f"{message['source']}/{message['source_key']}" if message["source"] else "digest"
     said = f"{message['kind']} {message['step']}".rstrip()
@@ -188,6 +209,17 @@ def _visit_json(one: Waiting, hold: dict[str, Any]) -> dict[str, Any]:
         "what": one.what.split(","),
         "before": {"start": _iso(one.start_at)},
         "after": {"start": _iso(one.new_start_at)},
+    }
+
+
+def _event_json(one: Leaving) -> dict[str, Any]:
+    return {
+        "source": one.source,
+        "key": one.key,
+        "what": ["unlinked"],
+        "calendar": one.calendar,
+        "before": {"start": _iso(one.start_at)},
+        "after": {"start": _iso(one.start_at)},
     }
 
 

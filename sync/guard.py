@@ -160,6 +160,15 @@ def days_that_count(before: Days | None, now: Days | None, today: date) -> tuple
     return first, now.last if narrow else date.max
 
 
+UNLINKED = "unlinked"
+_FEW_EVENTS = 20  # so many may always leave a calendar at once
+
+
+def is_emptied(events: int, shown: int, limit: float) -> bool:
+    """Whether too many of a calendar's events would go though their visits stand (CAL-24)."""
+    return events > max(_FEW_EVENTS, limit * shown)
+
+
 _USUAL_AT_LEAST = 50  # a quiet clinic's ordinary morning must not look like a flood
 _DAYS_OF_CUSTOM = 3
 

@@ -132,6 +132,7 @@ def as_row(event: Pending, row: Row, memo: Memo, *, reason: str = "", detail: st
     return Written(
         event.appointment,
         event.calendar,
+        event.wish,
         row.state,
         event.sequence,
         row.written,

@@ -7,7 +7,7 @@ hour of the next look; after a kill the same visits wake again and the same keys
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay import times
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
 from clinicrelay.model import Appointment, Patient
-from sync import gate, outward
+from sync import gate, outward, unlinking
 from sync.changes import same_person
 from sync.compose import Fresh, person_of
 from sync.due import (
@@ -28,7 +28,7 @@ from sync.due import (
     reminder_horizon,
 )
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed
-from sync.store import events, memory, progress, said, wakes
+from sync.store import events, memory, progress, said, unlinked, wakes
 from sync.store.events import Wanted
 from sync.store.said import Ended, Owed
 from sync.store.wakes import Past, Woken
@@ -49,6 +49,8 @@ def plan(clinic: Clinic, lease: Lease) -> int:
     while not clinic.ending.is_set() and (batch := _woken(clinic)):
         _plan_batch(clinic, lease, batch)
         looked_at += len(batch)
+    if not clinic.ending.is_set():
+        unlinking.judge(clinic, lease)
     _owe_digests(clinic, lease)
     return looked_at
 
@@ -82,7 +84,7 @@ def first_look(clinic: Clinic) -> Callable[[int | None], int]:
     An import is news to nobody. Where no calendar is to show it either, there is nothing to decide
     about a visit until its first reminder comes near.
     """
-    planner = _Planner(clinic, _Known({}, {}, {}, {}))
+    planner = _Planner(clinic, _Known({}, {}, (), {}, {}))
     soon = (clinic.now + planner.horizon).timestamp()
     before = int(planner.horizon.total_seconds())
 
@@ -115,9 +117,10 @@ def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
         events.want(
             connection,
             clinic.store.clinic,
-            [thing for p in plans for thing in p.wanted],
+            wanted := [thing for p in plans for thing in p.wanted],
             now=clinic.now,
         )
+        unlinked.note(connection, clinic.store.clinic, wanted, known.unlinked)
         wakes.sleep(connection, (p.sleep for p in plans))
 
 
@@ -135,7 +138,8 @@ class _Known:
     """All that is kept about the visits of a batch."""
 
     told: Mapping[int, Mapping[str, Told]]
-    shown: Mapping[int, Mapping[str, str]]
+    shown: Mapping[int, Mapping[str, bool]]
+    unlinked: Collection[unlinked.Pair]
     past: Mapping[int, Sequence[Past]]
     replaced: Mapping[int, Woken]
 
@@ -149,6 +153,7 @@ class _Known:
         return cls(
             told=said.told(connection, ids + others),
             shown=events.of_visits(connection, ids),
+            unlinked=unlinked.of_visits(connection, changed),
             past=wakes.history(connection, changed + others),
             replaced=wakes.by_ids(connection, others),
         )
@@ -314,9 +319,30 @@ class _Planner:
         )
         ref = self.clinic.opaque(woken.source, woken.source_key)
         return [
-            Wanted(woken.id, action.calendar, ref, isinstance(action, PutEvent))
+            Wanted(
+                woken.id,
+                action.calendar,
+                ref,
+                put := isinstance(action, PutEvent),
+                unlinked=not put and self._is_unlinked(woken, visit, action.calendar),
+            )
             for action in actions
         ]
+
+    def _is_unlinked(self, woken: Woken, visit: Appointment, calendar: str) -> bool:
+        """Whether an event that stands is to go only because nobody of its visit has that calendar."""
+        on = visit.status.on_calendar and visit.start is not None and woken.gone_at is None
+        if not on or not self.known.shown[woken.id][calendar]:
+            return False
+        here = {practitioner.key for practitioner in visit.practitioners}
+        left = (
+            practitioner
+            for past in self.known.past.get(woken.id, ())
+            for practitioner in wakes.visit_of(past.content).practitioners
+            if practitioner.key not in here
+        )
+        calendars_of = self.clinic.calendars_of
+        return all(calendar not in calendars_of(visit.source, one) for one in left)
 
     def _next_look(self, visit: Appointment, one: Seen | None) -> int | None:
         start, now = visit.start, self.clinic.now

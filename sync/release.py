@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sync import keep
-from sync.store import flood, incoming, progress
+from sync.guard import UNLINKED
+from sync.store import flood, incoming, progress, unlinked
 from sync.store.leases import lease
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def release(clinic: Clinic, hold: Mapping[str, Any], *, silently: bool = False) 
             return False
         if hold["guard"] == STORM:
             flood.release(connection, hold["id"])
+        elif hold["guard"] == UNLINKED:
+            for calendar in _calendars(clinic, connection, hold):
+                unlinked.let_go(connection, clinic.store.clinic, calendar)
         else:
             keep.apply(
                 connection,
@@ -53,6 +57,9 @@ def reject(clinic: Clinic, hold: Mapping[str, Any]) -> bool:
             return False
         if hold["guard"] == STORM:
             flood.reject(connection, hold["id"], now=clinic.now)
+        elif hold["guard"] == UNLINKED:
+            for calendar in _calendars(clinic, connection, hold):
+                unlinked.leave(connection, clinic.store.clinic, calendar)
         _close(clinic, connection, hold, "rejected")
     return True
 
@@ -60,7 +67,8 @@ def reject(clinic: Clinic, hold: Mapping[str, Any]) -> bool:
 @contextmanager
 def _held(clinic: Clinic, hold: Mapping[str, Any]) -> Iterator[Connection | None]:
     """Open one transaction under the lease of whoever else could touch what is held."""
-    name = "send" if hold["guard"] == STORM else f"source:{hold['source']}"
+    whose = {STORM: "send", UNLINKED: "plan"}
+    name = whose.get(hold["guard"], f"source:{hold['source']}")
     with lease(clinic.store, name, clinic.settings.store.lease) as mine:
         if mine is None:
             yield None
@@ -70,9 +78,15 @@ def _held(clinic: Clinic, hold: Mapping[str, Any]) -> Iterator[Connection | None
             yield connection
 
 
+def _calendars(clinic: Clinic, connection: Connection, hold: Mapping[str, Any]) -> list[str]:
+    """Return the calendars that a hold keeps from being emptied."""
+    leaving = unlinked.leaving(connection, clinic.store.clinic, hold["source"])
+    return sorted({one.calendar for one in leaving})
+
+
 def _close(clinic: Clinic, connection: Connection, hold: Mapping[str, Any], state: str) -> None:
     incoming.close(connection, clinic.store.clinic, hold["id"], state, now=clinic.now)
-    source = hold["source"]
+    source = hold["source"] if hold["guard"] != UNLINKED else ""
     if source and not incoming.open_holds(connection, clinic.store.clinic, source):
         # The source itself is as it should be; only its last read waited for a person.
         progress.note(connection, clinic.store.clinic, source, state="ok")

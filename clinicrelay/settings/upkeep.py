@@ -82,6 +82,12 @@ class HoldIf(Section):
         "cancelled or gone.",
         examples=["30%"],
     )
+    unlinked: Share = Field(
+        default=0.20,
+        description="Share of the events of visits to come that would leave a calendar though the "
+        "visits stand, as nobody of theirs is linked to it any more; 20 may always leave.",
+        examples=["20%"],
+    )
     shifted: Whole = Field(
         default=10,
         ge=1,

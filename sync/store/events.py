@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,12 +20,20 @@ REMOVAL = "removal"  # stands for the fingerprint of an event that is to go
 
 
 class Wanted(NamedTuple):
-    """A calendar (`NAME:ADDRESS`) that should show a visit, or no longer should."""
+    """A calendar (`NAME:ADDRESS`) that should show a visit, or no longer should.
+
+    `unlinked` says that it does, and only nobody of the visit is linked to the calendar any more.
+    """
 
     appointment: int
     calendar: str
     ref: str
     put: bool
+    unlinked: bool = False
+
+    @property
+    def state(self) -> str:
+        return "put" if self.put or self.unlinked else "remove"
 
 
 class Pending(NamedTuple):
@@ -46,6 +55,7 @@ class Pending(NamedTuple):
     changed_at: int
     hands: str | None
     reason: str
+    wish: int
 
     @property
     def appointment(self) -> int:
@@ -61,10 +71,11 @@ class Place(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What became of one event."""
+    """What became of one event, after what was wanted by a `wish`."""
 
     appointment: int
     calendar: str
+    wish: int
     state: str
     sequence: int
     written: bytes | None
@@ -78,8 +89,12 @@ class Written(NamedTuple):
 
 
 def want(connection: Connection, clinic: str, things: Iterable[Wanted], *, now: datetime) -> None:
-    """Write down, before anything is called, which events are to be put or removed."""
-    at, things = seconds(now), list(things)
+    """Write down, before anything is called, which events are to be put or removed.
+
+    Each time is another wish: who is writing an event to a calendar at this very moment learns so
+    that what was written is not what is wanted any more.
+    """
+    at, wish, things = seconds(now), another_wish(), list(things)
     bulk.write(
         connection,
         "calendars",
@@ -89,30 +104,38 @@ def want(connection: Connection, clinic: str, things: Iterable[Wanted], *, now: 
     bulk.write(
         connection,
         "events",
-        ("clinic", "appointment", "calendar", "ref", "state", "sequence", "memo", "tries",
+        ("clinic", "appointment", "calendar", "ref", "state", "wish", "sequence", "memo", "tries",
          "next_try_at", "reason", "detail", "changed_at"),
         (
-            (clinic, w.appointment, w.calendar, w.ref, "put" if w.put else "remove", 0, "{}", 0,
+            (clinic, w.appointment, w.calendar, w.ref, w.state, wish, 0, "{}", 0,
              None, "", "", at)
             for w in things
         ),
-        update=("state", "tries", "next_try_at", "changed_at"),
+        update=("state", "wish", "tries", "next_try_at", "changed_at"),
     )  # fmt: skip
 
 
-def of_visits(connection: Connection, appointments: Sequence[int]) -> dict[int, dict[str, str]]:
-    """Return the calendars each visit is (or is about to be) shown in, with the event's state."""
-    found: dict[int, dict[str, str]] = {}
+def another_wish() -> int:
+    """Return a number that no wish had before."""
+    return secrets.randbits(62)
+
+
+def of_visits(connection: Connection, appointments: Sequence[int]) -> dict[int, dict[str, bool]]:
+    """Return the calendars each visit is shown in or about to be, and whether it surely stands there.
+
+    It does where it was written, and is not to go already.
+    """
+    found: dict[int, dict[str, bool]] = {}
     for start in range(0, len(appointments), _AT_ONCE):
         some = tuple(appointments[start : start + _AT_ONCE])
         rows = connection.exec_driver_sql(
-            "SELECT appointment, calendar, state FROM events "
+            "SELECT appointment, calendar, state, written IS NOT NULL FROM events "
             f"WHERE appointment IN ({dialects.marks(connection, len(some))})",
             some,
         )
-        for appointment, calendar, state in rows:
+        for appointment, calendar, state, written in rows:
             if state != "removed":
-                found.setdefault(appointment, {})[calendar] = state
+                found.setdefault(appointment, {})[calendar] = bool(written) and state != "remove"
     return found
 
 
@@ -150,7 +173,7 @@ def calendars(
 
 _PENDING = (
     "e.calendar, e.ref, e.state, e.sequence, e.written, e.memo, e.tries, a.content, e.changed_at, "
-    "e.hands, e.reason"
+    "e.hands, e.reason, e.wish"
 )
 _RANK = (
     "CASE WHEN e.state = 'remove' THEN 0 WHEN COALESCE(a.start_at, 0) < :now THEN 3 "
@@ -229,19 +252,22 @@ def _pending(row: Any) -> Pending:
 
 
 def written(connection: Connection, results: Iterable[Written]) -> None:
-    """Write down what became of events."""
+    """Write down what became of events; what is wanted otherwise by now stays to be done."""
     rows = [
         (
+            r.wish,
             r.state,
+            r.wish,
+            r.tries,
+            r.wish,
+            seconds(r.next_try_at) if r.next_try_at else None,
             r.sequence,
             r.written,
             json.dumps(r.memo),
             r.hands,
             r.touched_at,
-            r.tries,
             r.reason[:40],
             r.detail,
-            seconds(r.next_try_at) if r.next_try_at else None,
             r.appointment,
             r.calendar,
         )
@@ -249,9 +275,11 @@ def written(connection: Connection, results: Iterable[Written]) -> None:
     ]
     if rows:
         statement = (
-            "UPDATE events SET state = {}, sequence = {}, written = {}, memo = {}, hands = {}, "
-            "touched_at = {}, tries = {}, reason = {}, detail = {}, next_try_at = {} "
-            "WHERE appointment = {} AND calendar = {}"
+            "UPDATE events SET state = CASE WHEN wish = {} THEN {} ELSE state END, "
+            "tries = CASE WHEN wish = {} THEN {} ELSE tries END, "
+            "next_try_at = CASE WHEN wish = {} THEN {} ELSE next_try_at END, "
+            "sequence = {}, written = {}, memo = {}, hands = {}, touched_at = {}, reason = {}, "
+            "detail = {} WHERE appointment = {} AND calendar = {}"
         )
         mark = dialects.marks(connection, 1)
         connection.exec_driver_sql(statement.replace("{}", mark), rows)
@@ -306,11 +334,12 @@ def _try_again(connection: Connection, row: Any) -> None:
     state = "remove" if hands.pop("refused", "") == REMOVAL else "put"
     connection.execute(
         text(
-            "UPDATE events SET state = :state, hands = :hands, next_try_at = NULL "
+            "UPDATE events SET state = :state, wish = :wish, hands = :hands, next_try_at = NULL "
             "WHERE appointment = :appointment AND calendar = :calendar"
         ),
         {
             "state": state,
+            "wish": another_wish(),
             "hands": json.dumps(hands) if hands else None,
             "appointment": row.appointment,
             "calendar": row.calendar,

@@ -275,7 +275,7 @@ def dissolve(
 ) -> None:
     """Close holds that the newest whole read no longer bears out, and forget what they held."""
     for number in open_holds(connection, clinic, source):
-        if number["id"] not in but and number["guard"] != "storm":
+        if number["id"] not in but and number["guard"] not in ("storm", "unlinked"):
             close(connection, clinic, number["id"], "dissolved", now=now)
 
 

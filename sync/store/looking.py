@@ -214,8 +214,10 @@ def events_of(connection: Connection, visit: int) -> list[dict[str, Any]]:
     rows = connection.execute(
         text(
             "SELECT e.calendar, e.ref, e.state, e.sequence, e.reason, e.detail, e.next_try_at, "
-            "e.changed_at, e.hands, c.reason AS blocked, c.fix FROM events e "
+            "e.changed_at, e.hands, c.reason AS blocked, c.fix, "
+            "u.calendar IS NOT NULL AS unlinked FROM events e "
             "LEFT JOIN calendars c ON c.clinic = e.clinic AND c.calendar = e.calendar "
+            "LEFT JOIN unlinked u ON u.appointment = e.appointment AND u.calendar = e.calendar "
             "WHERE e.appointment = :id ORDER BY e.calendar"
         ),
         {"id": visit},

@@ -21,6 +21,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
@@ -294,6 +295,19 @@ class Event(SQLModel, table=True):
     changed_at: datetime = Field(sa_column=_instant())
     hands: str | None = Field(default=None, sa_type=Text)  # what others did: see `sync.hands`
     touched_at: datetime | None = Field(default=None, sa_column=_maybe())  # the last time
+    wish: int = Field(  # another one each time something is wanted
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")}
+    )
+
+
+class Unlinked(SQLModel, table=True):
+    """An event that stands in a calendar which nobody of its visit is linked to any more."""
+
+    __tablename__ = "unlinked"
+    __table_args__ = (Index("unlinked_clinic", "clinic", "calendar"),)
+    clinic: str = Field(max_length=64)
+    appointment: int = Field(primary_key=True, sa_type=BigInteger)
+    calendar: str = Field(primary_key=True, max_length=320)
 
 
 class Calendar(SQLModel, table=True):

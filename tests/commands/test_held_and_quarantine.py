@@ -132,6 +132,72 @@ def test_after_a_release_the_source_is_green_again(holding: Any) -> None:
     assert json.loads(after.out)["sources"]["reception"]["state"] == "ok"
 
 
+# --- held, of a calendar -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unlinked(desk: Any, row: Row) -> Any:
+    """Dr Acar's 25 visits stand in a calendar; then settings name another one."""
+    assert desk.sync(*(row(n) for n in range(1, 26))).code == 0
+    desk.write(
+        f"{desk.settings.read_text()}doctors: [{{id: acar, match: acar, calendar: other}}]\n"
+    )
+    assert desk.run("sync", now=ONE).code == 4
+    return desk
+
+
+def shown_in(desk: Any, calendar: str) -> int:
+    file = desk.folder / "var" / "calendars" / f"{calendar}.ics"
+    return file.read_text().count("BEGIN:VEVENT") if file.exists() else 0
+
+
+def test_a_calendar_that_would_be_emptied_is_shown_with_the_visits_that_would_leave_it(
+    unlinked: Any,
+) -> None:
+    ran = unlinked.run("held", "show", "h1", now=TWO)
+
+    assert ran.code == 0
+    assert "25 of 25 events would go from files:acar though their visits stand" in ran.out
+    assert "Tue 1 Dec 2026   25" in ran.out
+    assert "  files:acar  reception/3  Tue 01 Dec 11:45" in ran.out
+    visits = json.loads(unlinked.run("held", "show", "h1", "--json", now=TWO).out)["visits"]
+    at = {"start": "2026-12-01T10:45:00Z"}
+    assert {"source": "reception", "key": "3", "what": ["unlinked"], "calendar": "files:acar"} | {
+        "before": at,
+        "after": at,
+    } in visits
+
+
+def test_releasing_empties_the_calendar_on_the_spot(unlinked: Any) -> None:
+    assert (shown_in(unlinked, "acar"), shown_in(unlinked, "other")) == (25, 25)
+    assert unlinked.run("held", "release", "h1", now=TWO).code == 0
+    assert (shown_in(unlinked, "acar"), shown_in(unlinked, "other")) == (0, 25)
+    assert unlinked.run("status", now=TWO).code == 0
+
+
+def test_rejecting_leaves_the_calendar_as_it_is(unlinked: Any) -> None:
+    assert unlinked.run("held", "reject", "h1", now=TWO).code == 0
+    assert unlinked.run("sync", now="2026-11-23T14:00:00Z").code == 0
+    assert (shown_in(unlinked, "acar"), shown_in(unlinked, "other")) == (25, 25)
+
+
+def test_time_that_passes_does_not_decide_for_a_person(unlinked: Any, row: Row) -> None:
+    """Of the visits that wait fewer and fewer are still to come."""
+    for now in ("2026-12-01T14:00:00Z", "2026-12-03T08:00:00Z"):
+        assert unlinked.sync(*(row(n) for n in range(1, 26)), now=now).code == 4
+        assert shown_in(unlinked, "acar") == 25
+
+
+def test_on_a_terminal_it_says_how_many_events_would_go(
+    unlinked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Call, "on_terminal", property(lambda call: True))
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ran = unlinked.run("held", "release", "h1", now=TWO)
+    assert "Apply 25 removals of events now (nobody is told)?" in ran.out
+    assert shown_in(unlinked, "acar") == 25
+
+
 @pytest.mark.parametrize("command", ["show", "release", "reject"])
 def test_an_unknown_hold_is_answered_with_those_there_are(holding: Any, command: str) -> None:
     ran = holding.run("held", command, "h9", now=TWO)

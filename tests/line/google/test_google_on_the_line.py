@@ -2,9 +2,10 @@
 
 Each requirement of a Google calendar is tested here or where this says:
 
-- CAL-01 CAL-02 CAL-06 CAL-21..24 CAL-29 CAL-32 CAL-33 CAL-36 CAL-38 CAL-40 CAL-41 CAL-44: here;
+- CAL-01 CAL-02 CAL-06 CAL-21..23 CAL-29 CAL-32 CAL-33 CAL-36 CAL-38 CAL-40 CAL-41 CAL-44: here;
   CAL-07 CAL-08 CAL-09 CAL-11 CAL-17 CAL-18 CAL-28: `test_doctors_and_google.py` beside this. Docstrings
   name them; nearly all of them are tested at the wire too.
+- CAL-24: `test_links_that_vanish.py` beside this.
 - CAL-05 CAL-10 CAL-14 CAL-16: `tests/calendars/test_google_answers.py`.
 - CAL-03 CAL-25 CAL-26: `tests/calendars/test_google_lost_answers.py`.
 - CAL-13 CAL-19 CAL-20 CAL-27: `tests/calendars/test_google_accounts.py`.
@@ -12,7 +13,6 @@ Each requirement of a Google calendar is tested here or where this says:
 - CAL-04 CAL-39: `tests/crash/test_killed_while_writing_to_google.py`.
 - CAL-12 CAL-15: what is let through in any minute is tested in `tests/sync/test_pacing_sliding.py`;
   that and CAL-34 CAL-35, which are about speed, are measured in `bench`.
-- CAL-36: the past is left alone here; that a wider `window` brings more of it is not tested.
 - CAL-42, CAL-43: with the commands and the status they are about.
 
 The store's side is the same for every calendar, and is tested on every database with one in memory.
@@ -27,8 +27,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from google_peer.faults import Answer
 from sqlalchemy import create_engine, text
 
+from clinicrelay.testing import Asked
 from sync import verifying
 from sync.foresee import foresee
 from tests.line import test_canaries as canaries
@@ -98,6 +100,41 @@ def test_a_visit_that_is_cancelled_and_booked_again_is_there_again(one: Doctors,
         assert one.starts() == ["10:00"]
     assert one.states() == [("synced", "")]
     assert one.line.query("SELECT touched_at FROM events") == [(None,)]
+
+
+@pytest.mark.parametrize("case", ["cancelled", "moved", "booked again"])
+def test_what_another_run_wants_while_an_event_is_written_is_not_forgotten(
+    one: Doctors, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs that overlap: the second one reads the source while the first one waits for Google."""
+    answer, later = one.peer._api.answer, []
+
+    def and_meanwhile(asked: Asked) -> Answer:
+        if asked.method != "GET" and "token" not in asked.path and not later:
+            later.append(case)
+            if case == "cancelled":
+                one.line.cancel(1)
+            elif case == "booked again":
+                one.line.change(1, status="scheduled")
+            else:
+                one.line.change(1, start="2026-12-07 11:30")
+            one.drop()
+        return answer(asked)
+
+    if case == "booked again":
+        one.line.cancel(1)
+    else:
+        one.line.change(1, location="Seeblick")
+    with monkeypatch.context() as patched:
+        patched.setattr(one.peer._api, "answer", and_meanwhile)
+        one.drop()
+    assert later == [case]
+    one.run()
+    expected = {"cancelled": [], "moved": ["11:30"], "booked again": ["10:00"]}
+    assert one.starts() == expected[case]
+    one.peer.forget_calls()
+    one.run()
+    assert one.written() == []
 
 
 def test_the_past_stays_as_it_was_and_nothing_of_it_is_removed(one: Doctors) -> None:
