@@ -37,7 +37,9 @@ class Job(NamedTuple):
 
 
 def row_of(event: Pending) -> Row:
-    return Row(event.state, event.written, hands.read(event.hands))
+    """Return an event as it stands; one in doubt is to be written, whatever was written last."""
+    written = hands.to_write_again(event.written) if event.doubt else event.written
+    return Row(event.state, written, hands.read(event.hands))
 
 
 def begun(event: Pending, write: EventWrite, rules: Rules) -> Job:
@@ -60,11 +62,19 @@ def kept_from(job: Job) -> Written:
 
 def seen(event: Pending, sighting: Sighting, wanted: EventWrite, rules: Rules) -> Written | None:
     """Return an event after somebody's hand was seen on it; None: it is about no event of ours."""
-    before = _as_it_was(row_of(event), sighting, wanted)
-    row = hands.decide(sighting.hand, before, wanted, rules)
+    row = _decided(event, row_of(event), sighting, wanted, rules)
     if row is None:
         return None
     return as_row(event, row, sighting.memo, reason=_REASONS.get(row.state, ""))
+
+
+def _decided(
+    event: Pending, row: Row, found: Sighting | EventResult, wanted: EventWrite, rules: Rules
+) -> Row | None:
+    """Return what follows from a hand on an event; None: it is about no event of ours."""
+    if event.doubt == "remove" and wanted.put and found.hand is Hand.DELETED:
+        return dataclasses.replace(row, state="put")  # a removal of ours whose answer was lost
+    return hands.decide(found.hand, _as_it_was(row, found, wanted), wanted, rules)
 
 
 def _as_it_was(row: Row, found: Sighting | EventResult, wanted: EventWrite) -> Row:
@@ -82,7 +92,7 @@ def again(job: Job, result: EventResult, rules: Rules) -> Job:
     """Return an event whose memo is another, and that somebody changed meanwhile, if so."""
     row = job.row
     if result.hand is not None:
-        row = hands.decide(result.hand, _as_it_was(row, result, job.write), job.write, rules) or row
+        row = _decided(job.before, row, result, job.write, rules) or row
     keep_time = job.write.put and row.hands.kept is not None
     write = replace(job.write, memo=result.memo, keep_time=keep_time)
     return Job(job.before._replace(memo=result.memo), row, write)
@@ -142,4 +152,5 @@ def as_row(event: Pending, row: Row, memo: Memo, *, reason: str = "", detail: st
         event.tries if row.state in ("put", "remove") else 0,
         reason,
         detail,
+        doubt="" if row.state in ("synced", "removed") else event.doubt,
     )

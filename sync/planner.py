@@ -29,7 +29,7 @@ from sync.due import (
 )
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed
 from sync.store import events, memory, progress, said, unlinked, wakes
-from sync.store.events import Wanted
+from sync.store.events import Shown, Wanted
 from sync.store.said import Ended, Owed
 from sync.store.wakes import Past, Woken
 
@@ -138,7 +138,7 @@ class _Known:
     """All that is kept about the visits of a batch."""
 
     told: Mapping[int, Mapping[str, Told]]
-    shown: Mapping[int, Mapping[str, bool]]
+    shown: Mapping[int, Mapping[str, Shown]]
     unlinked: Collection[unlinked.Pair]
     past: Mapping[int, Sequence[Past]]
     replaced: Mapping[int, Woken]
@@ -311,11 +311,9 @@ class _Planner:
             for practitioner in visit.practitioners
             for calendar in self.clinic.calendars_of(visit.source, practitioner)
         }
+        shown = self.known.shown.get(woken.id, {})
         actions = event_actions(
-            visit,
-            gone=woken.gone_at is not None,
-            wanted=wanted,
-            existing=self.known.shown.get(woken.id, {}),
+            visit, gone=woken.gone_at is not None, wanted=wanted, existing=shown
         )
         ref = self.clinic.opaque(woken.source, woken.source_key)
         return [
@@ -325,6 +323,7 @@ class _Planner:
                 ref,
                 put := isinstance(action, PutEvent),
                 unlinked=not put and self._is_unlinked(woken, visit, action.calendar),
+                doubt=shown[action.calendar].doubt if action.calendar in shown else "",
             )
             for action in actions
         ]
@@ -332,7 +331,7 @@ class _Planner:
     def _is_unlinked(self, woken: Woken, visit: Appointment, calendar: str) -> bool:
         """Whether an event that stands is to go only because nobody of its visit has that calendar."""
         on = visit.status.on_calendar and visit.start is not None and woken.gone_at is None
-        if not on or not self.known.shown[woken.id][calendar]:
+        if not on or not self.known.shown[woken.id][calendar].stands:
             return False
         here = {practitioner.key for practitioner in visit.practitioners}
         left = (

@@ -30,7 +30,10 @@ from clinicrelay.testing.fakes import NoOptions
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An event as a calendar has it; `etag` moves with every change, whoever made it."""
+    """An event as a calendar has it; `etag` moves with every change, whoever made it.
+
+    `sent` is what we wrote last, so that a write whose answer was lost is known for ours.
+    """
 
     ref: str
     etag: int
@@ -39,6 +42,7 @@ class Shown:
     title: str
     live: bool = True
     instance: str = "ours"
+    sent: tuple[datetime, datetime, str] | None = None
 
 
 @dataclass(slots=True)
@@ -46,8 +50,8 @@ class World:
     """What stands in every calendar, and what a test wants to go wrong there.
 
     `troubles` answer every look and write of a calendar, `refuses` every event that starts then;
-    `meanwhile` is called before each write, as a doctor might be at it. `calls` are the looks and
-    the events written, in their order.
+    `meanwhile` is called before each write, as a doctor might be at it, and `lost` after each, to say
+    whether its answer is. `calls` are the looks and the events written, in their order.
     """
 
     calendars: dict[str, dict[str, Shown]] = field(default_factory=dict)
@@ -55,6 +59,7 @@ class World:
     refuses: set[datetime] = field(default_factory=set)
     faults: list[EventResult] = field(default_factory=list)
     meanwhile: Callable[[str, EventWrite], None] = lambda calendar, write: None
+    lost: Callable[[], bool] = lambda: False
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     etag: int = 0
 
@@ -102,9 +107,13 @@ class World:
             if known is not None:
                 there[write.ref] = replace(known, etag=self._next(), live=False)
         elif known is not None and write.keep_time:
-            there[write.ref] = replace(known, etag=self._next(), title=write.title, live=True)
+            sent = (known.start, known.end, write.title)
+            there[write.ref] = replace(
+                known, etag=self._next(), title=write.title, live=True, sent=sent
+            )
         elif write.start and write.end:
-            there[write.ref] = Shown(write.ref, self._next(), write.start, write.end, write.title)
+            sent = (write.start, write.end, write.title)
+            there[write.ref] = Shown(write.ref, self._next(), *sent, sent=sent)
         return memo_of(there.get(write.ref))
 
 
@@ -157,7 +166,10 @@ class Diary(Calendar):
             return EventResult(
                 write.ref, Outcome.AGAIN, memo, hand=hand, start=known.start, end=known.end
             )
-        return EventResult(write.ref, Outcome.ACCEPTED, self.world.write(calendar, write))
+        memo = self.world.write(calendar, write)
+        if self.world.lost():
+            return EventResult(write.ref, Outcome.UNKNOWN, write.memo, "no_answer")
+        return EventResult(write.ref, Outcome.ACCEPTED, memo)
 
     def _trouble(self, calendar: str) -> EventResult | None:
         trouble = self.world.troubles.get(calendar)
@@ -179,6 +191,8 @@ def hand_of(one: Shown, memo: Memo) -> Hand | None:
     """Return what somebody did to an event since we kept its memo."""
     if not one.live:
         return Hand.DELETED
+    if (one.start, one.end, one.title) == one.sent:
+        return None
     if (one.start.isoformat(), one.end.isoformat()) != (memo["start"], memo["end"]):
         return Hand.MOVED
     return Hand.EDITED if one.title != memo["title"] else None

@@ -22,7 +22,8 @@ REMOVAL = "removal"  # stands for the fingerprint of an event that is to go
 class Wanted(NamedTuple):
     """A calendar (`NAME:ADDRESS`) that should show a visit, or no longer should.
 
-    `unlinked` says that it does, and only nobody of the visit is linked to the calendar any more.
+    `unlinked` says that it does, and only nobody of the visit is linked to the calendar any more;
+    `doubt` what else was wanted before, and may have been done: see `Pending`.
     """
 
     appointment: int
@@ -30,17 +31,30 @@ class Wanted(NamedTuple):
     ref: str
     put: bool
     unlinked: bool = False
+    doubt: str = ""
 
     @property
     def state(self) -> str:
         return "put" if self.put or self.unlinked else "remove"
 
 
+class Shown(NamedTuple):
+    """An event that a calendar shows or is to show: whether it surely stands there as last written.
+
+    `doubt` is as in `Pending`, should something else be wanted of it.
+    """
+
+    stands: bool
+    doubt: str
+
+
 class Pending(NamedTuple):
     """An event that has to be written, or was seen; `content` is the visit as it stands.
 
     `place` is where it stands in the order of writing: see `pending`. `hands` is as `sync.hands`
-    keeps it.
+    keeps it. `doubt` says what else was wanted since its calendar last answered, `put` or `remove`, and
+    may have been done: the answer was lost, or who waited for it was killed. So it may say something
+    else than `written`, or be gone by our own hand.
     """
 
     place: Place
@@ -56,6 +70,7 @@ class Pending(NamedTuple):
     hands: str | None
     reason: str
     wish: int
+    doubt: str
 
     @property
     def appointment(self) -> int:
@@ -86,6 +101,7 @@ class Written(NamedTuple):
     reason: str = ""
     detail: str = ""
     next_try_at: datetime | None = None
+    doubt: str = ""
 
 
 def want(connection: Connection, clinic: str, things: Iterable[Wanted], *, now: datetime) -> None:
@@ -104,14 +120,14 @@ def want(connection: Connection, clinic: str, things: Iterable[Wanted], *, now: 
     bulk.write(
         connection,
         "events",
-        ("clinic", "appointment", "calendar", "ref", "state", "wish", "sequence", "memo", "tries",
-         "next_try_at", "reason", "detail", "changed_at"),
+        ("clinic", "appointment", "calendar", "ref", "state", "wish", "doubt", "sequence", "memo",
+         "tries", "next_try_at", "reason", "detail", "changed_at"),
         (
-            (clinic, w.appointment, w.calendar, w.ref, w.state, wish, 0, "{}", 0,
-             None, "", "", at)
+            (clinic, w.appointment, w.calendar, w.ref, w.state, wish, w.doubt, 0, "{}",
+             0, None, "", "", at)
             for w in things
         ),
-        update=("state", "wish", "tries", "next_try_at", "changed_at"),
+        update=("state", "wish", "doubt", "tries", "next_try_at", "changed_at"),
     )  # fmt: skip
 
 
@@ -120,22 +136,22 @@ def another_wish() -> int:
     return secrets.randbits(62)
 
 
-def of_visits(connection: Connection, appointments: Sequence[int]) -> dict[int, dict[str, bool]]:
-    """Return the calendars each visit is shown in or about to be, and whether it surely stands there.
-
-    It does where it was written, and is not to go already.
-    """
-    found: dict[int, dict[str, bool]] = {}
+def of_visits(connection: Connection, appointments: Sequence[int]) -> dict[int, dict[str, Shown]]:
+    """Return the calendars that each visit is shown in, or is about to be."""
+    found: dict[int, dict[str, Shown]] = {}
     for start in range(0, len(appointments), _AT_ONCE):
         some = tuple(appointments[start : start + _AT_ONCE])
         rows = connection.exec_driver_sql(
-            "SELECT appointment, calendar, state, written IS NOT NULL FROM events "
+            "SELECT appointment, calendar, state, written IS NOT NULL, doubt FROM events "
             f"WHERE appointment IN ({dialects.marks(connection, len(some))})",
             some,
         )
-        for appointment, calendar, state, written in rows:
+        for appointment, calendar, state, written, doubt in rows:
             if state != "removed":
-                found.setdefault(appointment, {})[calendar] = bool(written) and state != "remove"
+                may_be = {state, doubt}
+                doubted = next((what for what in ("remove", "put") if what in may_be), "")
+                shown = Shown(bool(written) and state != "remove", doubted)
+                found.setdefault(appointment, {})[calendar] = shown
     return found
 
 
@@ -173,7 +189,7 @@ def calendars(
 
 _PENDING = (
     "e.calendar, e.ref, e.state, e.sequence, e.written, e.memo, e.tries, a.content, e.changed_at, "
-    "e.hands, e.reason, e.wish"
+    "e.hands, e.reason, e.wish, e.doubt"
 )
 _RANK = (
     "CASE WHEN e.state = 'remove' THEN 0 WHEN COALESCE(a.start_at, 0) < :now THEN 3 "
@@ -261,6 +277,8 @@ def written(connection: Connection, results: Iterable[Written]) -> None:
             r.tries,
             r.wish,
             seconds(r.next_try_at) if r.next_try_at else None,
+            r.wish,
+            r.doubt,
             r.sequence,
             r.written,
             json.dumps(r.memo),
@@ -278,6 +296,7 @@ def written(connection: Connection, results: Iterable[Written]) -> None:
             "UPDATE events SET state = CASE WHEN wish = {} THEN {} ELSE state END, "
             "tries = CASE WHEN wish = {} THEN {} ELSE tries END, "
             "next_try_at = CASE WHEN wish = {} THEN {} ELSE next_try_at END, "
+            "doubt = CASE WHEN wish = {} THEN {} ELSE doubt END, "
             "sequence = {}, written = {}, memo = {}, hands = {}, touched_at = {}, reason = {}, "
             "detail = {} WHERE appointment = {} AND calendar = {}"
         )

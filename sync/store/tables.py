@@ -298,6 +298,8 @@ class Event(SQLModel, table=True):
     wish: int = Field(  # another one each time something is wanted
         default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")}
     )
+    # put | remove: what else was wanted since the calendar last answered, and may have been done
+    doubt: str = Field(default="", max_length=8, sa_column_kwargs={"server_default": ""})
 
 
 class Unlinked(SQLModel, table=True):

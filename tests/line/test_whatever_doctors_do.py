@@ -108,11 +108,54 @@ def test_every_visit_ends_where_it_belongs_once(
     line.drop()
     line.sync(timedelta(hours=5))
     line.sync(timedelta(hours=5))
-    for doctor in DOCTORS:
-        shown = [f"{local(one.start, ZONE):%Y-%m-%d %H:%M}" for one in world.live(doctor)]
-        booked = [
-            row["start"]
-            for row in line.rows.values()
-            if row["doctor_id"] == doctor and row["status"] == "scheduled"
-        ]
-        assert shown == sorted(booked)
+    assert shown(world) == booked(line)
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("rules", RULES[::4])
+@pytest.mark.parametrize("seed", range(8))
+def test_what_becomes_of_lost_answers_is_taken_for_no_doctors_hand(
+    house: Callable[..., Line], world: World, seed: int, rules: dict[str, str]
+) -> None:
+    """Nobody touches a calendar: visits go to and fro, and half of what is written is not confirmed."""
+    line = house(calendars={"diary": {"type": "diary", "if_doctor": rules}})
+    chance = random.Random(seed)
+    for key in VISITS:
+        line.book(key, "2026-12-07 09:00")
+    world.lost = lambda: chance.random() < 0.5
+    for _ in range(15):
+        for key in chance.sample(VISITS, 2):
+            doctor = chance.choice(DOCTORS[:2])
+            change: dict[str, str] = chance.choice(
+                [
+                    {"start": f"2026-12-07 {chance.choice(['09', '10'])}:00"},
+                    {"doctor_id": doctor, "doctor_email": f"{doctor}@riverside.example"},
+                    {"status": chance.choice(["cancelled", "scheduled"])},
+                ]
+            )
+            line.change(key, **change)
+        line.drop()
+        line.sync(timedelta(minutes=5))
+
+    world.lost = lambda: False
+    for _ in range(3):
+        line.sync(timedelta(hours=2))
+    assert shown(world) == booked(line)
+    assert line.query("SELECT DISTINCT hands FROM events") == [(None,)]
+
+
+def shown(world: World) -> dict[str, list[str]]:
+    """Return when each doctor's calendar shows something."""
+    return {
+        doctor: [f"{local(one.start, ZONE):%Y-%m-%d %H:%M}" for one in world.live(doctor)]
+        for doctor in DOCTORS
+    }
+
+
+def booked(line: Line) -> dict[str, list[str]]:
+    """Return when each doctor has visits."""
+    rows = [row for row in line.rows.values() if row["status"] == "scheduled"]
+    return {
+        doctor: sorted(row["start"] for row in rows if row["doctor_id"] == doctor)
+        for doctor in DOCTORS
+    }

@@ -27,10 +27,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from google_peer.faults import Answer
 from sqlalchemy import create_engine, text
 
-from clinicrelay.testing import Asked
 from sync import verifying
 from sync.foresee import foresee
 from tests.line import test_canaries as canaries
@@ -102,33 +100,80 @@ def test_a_visit_that_is_cancelled_and_booked_again_is_there_again(one: Doctors,
     assert one.line.query("SELECT touched_at FROM events") == [(None,)]
 
 
+@pytest.mark.parametrize(
+    ("case", "failing"),
+    [
+        ("cancelled", "close_after"),
+        ("another doctor's", "reset_after"),
+        ("killed", "close_before"),
+    ],
+)
+def test_a_removal_that_may_have_been_done_is_no_doctors_deletion(
+    one: Doctors, case: str, failing: str
+) -> None:
+    """The visit is on again before anybody knows what became of the removal."""
+    before = {"doctor_id": "acar", "doctor_email": ACAR, "status": "scheduled"}
+    one.peer.fault(failing, "delete")
+    if case == "another doctor's":
+        one.line.change(1, doctor_id="braun", doctor_email=address("braun"))
+    else:
+        one.line.cancel(1)
+    one.drop()
+    one.peer.heal()
+    if case == "killed":  # nobody lived to write the failure down
+        one.behind_our_back("UPDATE events SET tries = 0, next_try_at = NULL, reason = ''")
+    one.line.change(1, **before)
+    one.drop()
+    one.run()
+    assert (one.starts(), one.starts("braun")) == (["10:00"], [])
+    assert one.line.query("SELECT touched_at FROM events WHERE state = 'synced'") == [(None,)]
+    one.peer.doctor(ACAR).delete(one.events()[0]["id"])
+    for _ in range(2):
+        one.run()
+        assert one.starts() == []  # that was the doctor
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_move_that_may_have_been_done_is_undone(one: Doctors, killed: bool) -> None:
+    """The visit is back at its old time before anybody knows what became of the move."""
+    one.peer.fault("close_after", "patch")
+    one.line.change(1, start="2026-12-07 11:30")
+    one.drop()
+    one.peer.heal()
+    assert one.starts() == ["11:30"]
+    if killed:
+        one.behind_our_back("UPDATE events SET tries = 0, next_try_at = NULL, reason = ''")
+    one.line.change(1, start="2026-12-07 10:00")
+    one.drop()
+    assert one.starts() == ["10:00"]
+    one.peer.forget_calls()
+    one.run()
+    assert (one.written(), one.states()) == ([], [("synced", "")])
+
+
 @pytest.mark.parametrize("case", ["cancelled", "moved", "booked again"])
 def test_what_another_run_wants_while_an_event_is_written_is_not_forgotten(
-    one: Doctors, case: str, monkeypatch: pytest.MonkeyPatch
+    one: Doctors, case: str
 ) -> None:
     """Runs that overlap: the second one reads the source while the first one waits for Google."""
-    answer, later = one.peer._api.answer, []
 
-    def and_meanwhile(asked: Asked) -> Answer:
-        if asked.method != "GET" and "token" not in asked.path and not later:
-            later.append(case)
-            if case == "cancelled":
-                one.line.cancel(1)
-            elif case == "booked again":
-                one.line.change(1, status="scheduled")
-            else:
-                one.line.change(1, start="2026-12-07 11:30")
-            one.drop()
-        return answer(asked)
+    def meanwhile() -> None:
+        if case == "cancelled":
+            one.line.cancel(1)
+        elif case == "moved":
+            one.line.change(1, start="2026-12-07 11:30")
+        else:
+            one.line.change(1, status="scheduled")
+        one.drop()
 
     if case == "booked again":
         one.line.cancel(1)
     else:
         one.line.change(1, location="Seeblick")
-    with monkeypatch.context() as patched:
-        patched.setattr(one.peer._api, "answer", and_meanwhile)
-        one.drop()
-    assert later == [case]
+    write = one.peer.fault("call", "delete" if case == "booked again" else "patch", call=meanwhile)
+    write.limit = 1
+    one.drop()
+    assert write.fired == 1
     one.run()
     expected = {"cancelled": [], "moved": ["11:30"], "booked again": ["10:00"]}
     assert one.starts() == expected[case]

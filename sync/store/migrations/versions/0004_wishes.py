@@ -26,3 +26,6 @@ def upgrade() -> None:
     op.add_column(
         "events", sa.Column("wish", sa.BigInteger(), nullable=False, server_default=sa.text("0"))
     )
+    op.add_column(
+        "events", sa.Column("doubt", sa.String(length=8), nullable=False, server_default="")
+    )
