@@ -265,7 +265,7 @@ def lines(asked: argparse.Namespace) -> Iterator[Line]:
     yield Line("the same, by the clock", "", f"{speed:.0f} events/s", "at least 400 events/s")
     first, spent, calls = known(asked.known)
     what = f"{asked.known:,} known events, the run after they were written, CPU"
-    yield Line(what, "", f"{first.cpu:.1f} s", "")
+    yield Line(what, "", f"{first.cpu:.1f} s", "none set")
     yield Line("the runs after that, CPU", "", f"{spent.cpu:.2f} s", "1 s")
     yield Line("the same, calls", "a list a calendar", f"{calls / DOCTORS:.0f}", "1")
     if asked.quota:

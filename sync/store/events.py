@@ -148,11 +148,17 @@ def of_visits(connection: Connection, appointments: Sequence[int]) -> dict[int, 
         )
         for appointment, calendar, state, written, doubt in rows:
             if state != "removed":
-                may_be = {state, doubt}
-                doubted = next((what for what in ("remove", "put") if what in may_be), "")
-                shown = Shown(bool(written) and state != "remove", doubted)
+                stands = bool(written) and state != "remove"
+                shown = Shown(stands, _doubted(state, doubt))
                 found.setdefault(appointment, {})[calendar] = shown
     return found
+
+
+def _doubted(state: str, doubt: str) -> str:
+    """Return what may have been done to an event, if something else is wanted of it now."""
+    if "remove" in (state, doubt):
+        return "remove"
+    return "put" if "put" in (state, doubt) else ""
 
 
 # --- what is to be written -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Events that nobody of their visit is linked to any more are known, until somebody decides."""
+"""What is wanted of an event has a number, and what nobody confirmed of it or decided yet is known."""
 
 from __future__ import annotations
 
