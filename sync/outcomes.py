@@ -94,7 +94,7 @@ def again(job: Job, result: EventResult, rules: Rules) -> Job:
     if result.hand is not None:
         row = _decided(job.before, row, result, job.write, rules) or row
     keep_time = job.write.put and row.hands.kept is not None
-    write = replace(job.write, memo=result.memo, keep_time=keep_time)
+    write = replace(job.write, memo=result.memo, keep_time=keep_time, in_doubt=False)
     return Job(job.before._replace(memo=result.memo), row, write)
 
 

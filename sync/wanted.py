@@ -45,6 +45,7 @@ def wanted(clinic: Clinic, plugin: Calendar, address: str, event: Pending) -> Ev
         memo=event.memo,
         video=visit.modality is Modality.VIDEO
         and not (visit.join_url_practitioner or visit.join_url),
+        in_doubt=bool(event.doubt),
     )
 
 

@@ -92,8 +92,8 @@ class Task:
     def nothing_to_do(self) -> EventResult | None:
         """Return the result where the calendar is known to show just this already."""
         known = self.write.put and self.memo.get("print")
-        if self.memo.get("adopted"):
-            return None  # it says yet that it is another installation's
+        if self.write.in_doubt or self.memo.get("adopted"):
+            return None  # an adopted one says yet that it is another installation's
         same = known and known == self._wanted_print() and self._meeting_fits
         if same and not self.memo.get("deleted"):
             return self._accepted(self.memo)
@@ -130,7 +130,8 @@ class Task:
         if self.memo.get("deleted"):
             return Step.RAISE
         # A removal tells no etag; and what the doctor wrote into the description stays in it.
-        return Step.GET if self.memo.get("gone") or self.memo.get("notes") else Step.PATCH
+        unsure = self.write.in_doubt or self.memo.get("gone") or self.memo.get("notes")
+        return Step.GET if unsure else Step.PATCH
 
     def _insert(self, events: Any) -> Any:
         made = {**self._body(), "id": self.event_id}

@@ -35,6 +35,8 @@ class EventWrite(msgspec.Struct, frozen=True):
     Titles and texts arrive rendered at the configured level of detail. `sequence` only grows.
     `keep_time` says that the event stays where a person moved it to, whatever `start` says; only
     the rest is written. `video` says that the visit is by video and no link of the clinic's is known.
+    `in_doubt` says that something else was wanted since the memo was made, and may have been done:
+    the memo is then no proof of what the calendar shows.
     """
 
     ref: str
@@ -51,6 +53,7 @@ class EventWrite(msgspec.Struct, frozen=True):
     memo: Memo = {}
     keep_time: bool = False
     video: bool = False
+    in_doubt: bool = False
 
 
 class EventResult(msgspec.Struct, frozen=True):

@@ -153,12 +153,15 @@ class Diary(Calendar):
             yield self._one(calendar, write)
 
     def _one(self, calendar: str, write: EventWrite) -> EventResult:
-        if (trouble := self._trouble(calendar)) is not None:
+        trouble = self._trouble(calendar)
+        if trouble is None and self.world.faults:
+            trouble = self.world.faults.pop(0)
+        if trouble is not None:
             return _as(trouble, write)
-        if self.world.faults:
-            return _as(self.world.faults.pop(0), write)
         if write.start in self.world.refuses:
             return EventResult(write.ref, Outcome.REJECTED, write.memo, "bad_event", fix="Mend it.")
+        if _is_known(write):
+            return EventResult(write.ref, Outcome.ACCEPTED, write.memo)
         known = self.world.calendars.get(calendar, {}).get(write.ref)
         if known is not None and known.etag != write.memo.get("etag"):
             hand = hand_of(known, write.memo) if write.memo else None
@@ -185,6 +188,15 @@ def memo_of(one: Shown | None, before: Memo | None = None) -> Memo:
     times = {"start": one.start.isoformat(), "end": one.end.isoformat()}
     title = (before or {}).get("title", one.title)
     return {"etag": one.etag, "live": one.live, "title": title, **times}
+
+
+def _is_known(write: EventWrite) -> bool:
+    """Whether an event is known to be shown like that already, so that nothing is written."""
+    if not write.put or write.in_doubt or write.keep_time or not write.memo.get("live"):
+        return False
+    wanted = {"start": write.start, "end": write.end}
+    times = {name: at.isoformat() for name, at in wanted.items() if at is not None}
+    return {**write.memo, **times, "title": write.title} == write.memo
 
 
 def hand_of(one: Shown, memo: Memo) -> Hand | None:

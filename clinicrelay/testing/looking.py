@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from clinicrelay.contracts import (
@@ -218,6 +219,19 @@ class LookingContract:
         before = shown.state
         (result,) = shown.put(self.write())
         assert (result.outcome, shown.state) == (Outcome.ACCEPTED, before)
+
+    @pytest.mark.parametrize("removed", [False, True])
+    def test_what_may_have_been_done_meanwhile_is_no_matter(
+        self, shown: Shown, removed: bool
+    ) -> None:
+        """Another write was done, and its answer lost: the memo is that of the write before."""
+        memo, before = shown.memos["r1"], [one.start for one in shown.events]
+        later = NOW + timedelta(days=3)
+        moved = self.write(start=later, end=later + timedelta(hours=1))
+        shown.put(EventWrite("r1", put=False) if removed else moved)
+        shown.memos["r1"] = memo
+        shown.put(msgspec.structs.replace(self.write(), in_doubt=True))
+        assert [one.start for one in shown.events] == before
 
     @pytest.mark.parametrize("looked", [False, True])
     def test_what_a_doctor_added_survives_another_time_and_text(

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.crash
 IMPORTED, CHANGED, SETTLED = "2026-11-23T09:00", "2026-11-24T18:05", "2026-11-24T18:40"
 DOCTORS = ("acar@riverside.example", "braun@riverside.example")
 DONE, NEEDS_PERSON, TRY_AGAIN = 0, 3, 75
+LOOKED = 4  # requests: a login and a look at each calendar, then the first that writes
 SAID = ("status", "summary", "description", "location", "start", "end", "extendedProperties")
 
 
@@ -131,6 +132,31 @@ def test_a_run_killed_at_any_request_ends_as_if_it_had_not_been(
         assert settled(scene, google, CHANGED) == expected, f"killed {moment}"
         assert scene.said_twice() == []
     assert struck >= len(some) * 2 // 3
+
+
+def test_what_is_wanted_back_after_two_kills_is_there_again(scenes: Scenes, google: Deadly) -> None:
+    """Nobody lived to hear what became of removals; the second run only looked at the calendars."""
+    imported = in_google(scenes.empty(), google)
+    assert google.sync(imported, IMPORTED) == DONE
+    before = {doctor: shown(google, doctor) for doctor in DOCTORS}
+    rows = first_export()
+    for row in rows[10:14]:
+        row["status"] = "cancelled"
+    imported.drop(rows, 2)
+    world = copy.deepcopy(google.world.calendars)
+    whole = scenes.copy_of(imported)
+    google.sync(whole, CHANGED)
+    requests = google.asked
+    assert requests > LOOKED
+    for number in range(LOOKED, requests + 1):
+        google.world.calendars = copy.deepcopy(world)
+        scene = scenes.copy_of(imported)
+        google.sync(scene, CHANGED, Moment(number, "after"))
+        google.sync(scene, CHANGED, Moment(LOOKED, "before"))
+        scene.drop(first_export(), 3)
+        kept = settled(scene, google, SETTLED)["kept"]
+        assert {doctor: shown(google, doctor) for doctor in DOCTORS} == before, number
+        assert {hands for *_, hands in kept} == {None}
 
 
 def test_a_first_push_killed_at_any_request_makes_no_second_event(
