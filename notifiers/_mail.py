@@ -125,7 +125,7 @@ def compose(
     mail["Message-ID"] = f"<{opaque(message.id)}@{domain}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     mail["X-Auto-Response-Suppress"] = "OOF, AutoReply"  # what Exchange heeds instead
-    mail["List-Unsubscribe"] = _unsubscribe(answers_to or sender)
+    mail["List-Unsubscribe"] = unsubscribe(answers_to or sender)
     _fill(mail, message)
     _name_borders(mail, opaque(message.id))
     # Last, as parts that are added take the Content- headers there are with them.
@@ -149,8 +149,11 @@ def _shown(box: Mailbox) -> Address:
     return Address(one_line(box.name), local, domain)
 
 
-def _unsubscribe(box: Mailbox) -> str:
-    """RFC 2369 section 3.2. A link that needs one click only (RFC 8058) needs somebody to hear it."""
+def unsubscribe(box: Mailbox) -> str:
+    """Return the List-Unsubscribe header of what is from a mailbox (RFC 2369 section 3.2).
+
+    A link that needs one click only (RFC 8058) needs somebody to hear it.
+    """
     from urllib.parse import quote
 
     return f"<mailto:{quote(box.address, safe='@')}?subject=unsubscribe>"
@@ -161,10 +164,10 @@ def _fill(mail: EmailMessage, message: Message) -> None:
     mail.set_content(_writable(message.text))
     if message.html is not None:
         mail.add_alternative(_writable(message.html), subtype="html")
-    invitations = [a for a in message.attachments if _kind(a)[0] == "text/calendar"]
+    invitations = [a for a in message.attachments if media_type(a)[0] == "text/calendar"]
     for invitation in invitations[:1]:
         mail.add_alternative(
-            _writable(invitation.content), subtype="calendar", params=_kind(invitation)[1]
+            _writable(invitation.content), subtype="calendar", params=media_type(invitation)[1]
         )
     for attachment in message.attachments:
         _attach(mail, attachment)
@@ -172,7 +175,7 @@ def _fill(mail: EmailMessage, message: Message) -> None:
 
 def _attach(mail: EmailMessage, attachment: Attachment) -> None:
     # Some programs act on the alternative part, others (Outlook among them) show only the file.
-    kind, parameters = _kind(attachment)
+    kind, parameters = media_type(attachment)
     maintype, _, subtype = ("application/ics" if kind == "text/calendar" else kind).partition("/")
     mail.add_attachment(
         _writable(attachment.content).encode(),
@@ -183,7 +186,7 @@ def _attach(mail: EmailMessage, attachment: Attachment) -> None:
     )
 
 
-def _kind(attachment: Attachment) -> tuple[str, dict[str, str]]:
+def media_type(attachment: Attachment) -> tuple[str, dict[str, str]]:
     """Take `text/calendar; method=REQUEST` apart."""
     kind, *parameters = (one_line(p) for p in attachment.media_type.split(";"))
     pairs: Sequence[tuple[str, str, str]] = [p.partition("=") for p in parameters if p]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clinicrelay import (
     Absent,
+    Attempt,
     Channel,
     Finding,
     Found,
@@ -67,8 +68,9 @@ class Outbox(Notifier):
             return SendResult(Outcome.NOT_SENT, "folder_not_writable", detail=detail)
         return SendResult(Outcome.ACCEPTED, provider_id=file_name(message))
 
-    def lookup(self, message: Message) -> Proof:
+    def lookup(self, attempt: Attempt) -> Proof:
         """Look for the file: it is there whole or not at all."""
+        message = attempt.message
         name = file_name(message)
         if (self.folder / name).is_file():
             return Found(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clinicrelay.contracts import (
+    Attempt,
     Calendar,
     EventResult,
     EventWrite,
@@ -62,8 +63,8 @@ class PretendedNotifier(Notifier):
     def mailbox(self) -> str | None:
         return self._real.mailbox
 
-    def lookup(self, message: Message) -> Proof:
-        return self._real.lookup(message)
+    def lookup(self, attempt: Attempt) -> Proof:
+        return self._real.lookup(attempt)
 
     def send(self, message: Message) -> SendResult:
         self.sent.append(message)

@@ -151,6 +151,49 @@ REASONS: dict[str, Reason] = {
         "Enter another address in the source, or use a mail server that knows SMTPUTF8.",
     ),
     "address_refused": Reason(_M, "the mail server knows no such recipient", _SOURCE),
+    "landline": Reason(
+        _M,
+        "the number is a landline, which gets no SMS",
+        "Enter a mobile number or an e-mail address in the source.",
+    ),
+    "region_off": Reason(
+        _M,
+        "the provider's account may not send to this country",
+        "Allow the country in the provider's console.",
+        "notifiers.NAME",
+        ours=True,
+    ),
+    "blocked": Reason(
+        _M, "the number or its carrier blocks the sender", "Reach the person another way."
+    ),
+    "handset_unreachable": Reason(
+        _M, "the telephone was off or out of reach", "Nothing, unless it happens again."
+    ),
+    "undelivered": Reason(
+        _M, "it was accepted and did not arrive", "Reach the person another way."
+    ),
+    "not_on_whatsapp": Reason(
+        _M, "the number is not on WhatsApp", "Nothing: other channels are used where allowed."
+    ),
+    "template_refused": Reason(
+        _M,
+        "the provider does not take its template or the values for it",
+        "Correct the template's id, and compare its values with the reference.",
+        "notifiers.NAME.templates",
+        ours=True,
+    ),
+    "template_required": Reason(
+        _M,
+        "outside a conversation WhatsApp takes only approved templates",
+        "Name a template for this message under templates.",
+        "notifiers.NAME.templates",
+        ours=True,
+    ),
+    "refused": Reason(
+        _M,
+        "the provider refused this one message",
+        "See what the provider says about its code.",
+    ),
     "mailbox_full": Reason(_M, "the recipient's mailbox is full", "Reach the person another way."),
     "content_refused": Reason(
         _M,

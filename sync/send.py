@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay.actions import Told
-from clinicrelay.contracts import Found, Message, Outcome, SendResult
+from clinicrelay.contracts import Attempt, Found, Message, Outcome, SendResult
 from clinicrelay.model import Channel, Patient, Practitioner
 from sync import breaker, outward, planner
 from sync.breaker import Barred, Breaker
@@ -158,7 +158,8 @@ def _rehearse(clinic: Clinic, lease: Lease, due: Due, message: Message, run: Mes
 
     So a rehearsal goes on as the real thing would: a move of what was confirmed is told as a move.
     """
-    if not isinstance(clinic.rehearsal.lookup(message), Found):  # from before a kill
+    known = clinic.rehearsal.lookup(Attempt(message, clinic.now, clinic.now))
+    if not isinstance(known, Found):  # from before a kill
         clinic.rehearsal.send(message)
     with clinic.store.write() as connection:
         lease.fence(connection)
@@ -278,7 +279,8 @@ def conclude(
             run.sent += 1
             run.by_channel[message.channel.value] += 1
         elif result.outcome is Outcome.REJECTED:
-            reason = f"provider_rejected({result.reason})"
+            why = f"{result.code}: {result.reason}" if result.code else result.reason
+            reason = f"provider_rejected({why})"
             said.settle(connection, due.id, "failed", now=clinic.now, reason=reason)
             run.failed += 1
         elif result.outcome is Outcome.NOT_SENT:

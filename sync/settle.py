@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay.actions import MessageKind, Say
-from clinicrelay.contracts import Absent, CannotTell, Found, Outcome, Proof, SendResult
+from clinicrelay.contracts import Absent, Attempt, CannotTell, Found, Outcome, Proof, SendResult
 from clinicrelay.model import Channel
 from sync import planner
 from sync.send import MessageRun, conclude
@@ -37,6 +37,8 @@ def settle(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
         attempts = said.open_attempts(connection, clinic.store.clinic, now=clinic.now)
     for attempt in attempts:
         proof = _proof(clinic, attempt)
+        if isinstance(proof, CannotTell) and proof.nothing:
+            _note_nothing(clinic, lease, attempt)
         if isinstance(proof, CannotTell) and _is_final(proof, attempt.due.say, clinic.now):
             if not _leave_or_repeat(clinic, lease, attempt):
                 run.unproven.append(attempt.id)
@@ -69,7 +71,27 @@ def _proof(clinic: Clinic, attempt: Open) -> Proof:
     notifier = clinic.notifier(attempt.notifier)
     if attempt.state == "sending" and notifier.hands_over:
         return Absent()  # its process died before the provider could have accepted it
-    return notifier.lookup(attempt.body)
+    return notifier.lookup(_asked(clinic, attempt))
+
+
+def _asked(clinic: Clinic, attempt: Open) -> Attempt:
+    def is_known(provider_id: str) -> bool:
+        with clinic.store.read() as connection:
+            return unproven.is_known(connection, clinic.store.clinic, provider_id, but=attempt.id)
+
+    return Attempt(
+        attempt.body,
+        begun_at=attempt.begun_at,
+        at=clinic.now,
+        nothing_since=attempt.nothing_since,
+        is_known=is_known,
+    )
+
+
+def _note_nothing(clinic: Clinic, lease: Lease, attempt: Open) -> None:
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        unproven.found_nothing(connection, attempt.id, now=clinic.now)
 
 
 def _is_final(proof: CannotTell, say: Say, now: datetime) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import msgspec
@@ -44,6 +46,8 @@ class Message(msgspec.Struct, frozen=True):
 class SendResult(msgspec.Struct, frozen=True):
     """What became of a message; `detail` is free of personal data, `reason` a stable code.
 
+    `code` is the provider's own code, where it gave one.
+
     `pause` says that the notifier is to blame and no message (its server, account, password): for
     so long the others are not even tried, and none of them counts as refused. With UNKNOWN only the
     others wait: what became of this message is found out by itself.
@@ -55,6 +59,24 @@ class SendResult(msgspec.Struct, frozen=True):
     retry_after: timedelta | None = None
     detail: str = ""
     pause: timedelta | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that a provider is asked about: its answer was lost, or its receipt is to come.
+
+    It was accepted no earlier than `begun_at`, on whichever clock the provider goes by. `at` is the
+    moment of this look; looks have found nothing since `nothing_since` (None: this is the first).
+    `is_known` says whether an id of the provider belongs to an attempt that is not this one.
+    """
+
+    message: Message
+    begun_at: datetime
+    at: datetime
+    provider_id: str | None = None
+    nothing_since: datetime | None = None
+    is_known: Callable[[str], bool] = lambda provider_id: False
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -68,25 +90,70 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 class CannotTell(msgspec.Struct, frozen=True):
-    """No proof either way: ask again after `retry_after`; without it there will never be one."""
+    """No proof either way: ask again after `retry_after`; without it there will never be one.
+
+    `nothing` says that the provider was asked and has nothing yet: a list may lag, so the first such
+    look proves nothing.
+    """
 
     retry_after: timedelta | None = None
+    nothing: bool = False
 
 
 Proof: TypeAlias = Found | Absent | CannotTell
+
+
+class Delivery(StrEnum):
+    """How far an accepted message came; only the last is a failure."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    UNDELIVERED = "undelivered"
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a provider says of a message that it had accepted; known by one of the two ids.
+
+    `reason` is a stable code, `code` the provider's own; `detail` is free of personal data.
+    """
+
+    delivery: Delivery
+    attempt: str | None = None
+    provider_id: str | None = None
+    at: datetime | None = None
+    reason: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+class Callback(msgspec.Struct, frozen=True):
+    """A request that a provider made to us. `url` is the public one that it was told; the names of
+    `headers` are in small letters."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Forged(Exception):
+    """A callback is not signed by the provider, or for another address: nothing in it is believed."""
 
 
 class Notifier:
     """Sends messages on one or more channels: one attempt a call, no retries, no exceptions.
 
     `hands_over` is true where `kit.handing_over` is called before each message can be accepted.
-    `connects` is false where `check` only looks at files of this machine.
+    `connects` is false where `check` only looks at files of this machine. `receipts` is true where
+    the provider can be asked later whether a message was delivered.
     """
 
     Options: ClassVar[type[BaseModel]]
     channels: ClassVar[tuple[Channel, ...]]
     hands_over: ClassVar[bool] = False
     connects: ClassVar[bool] = True
+    receipts: ClassVar[bool] = False
 
     def __init__(self, options: Any, kit: Kit) -> None:
         self.options = options
@@ -110,9 +177,20 @@ class Notifier:
     def send(self, message: Message) -> SendResult:
         raise NotImplementedError
 
-    def lookup(self, message: Message) -> Proof:
+    def lookup(self, attempt: Attempt) -> Proof:
         """Ask the provider what became of an attempt whose answer was lost."""
         return CannotTell()
+
+    def look_back(self, attempts: Sequence[Attempt]) -> Iterator[Receipt]:
+        """Yield what the provider says of accepted attempts, as far as it tells of any."""
+        yield from ()
+
+    def read_callback(self, callback: Callback) -> Iterator[Receipt]:
+        """Yield what a provider tells by itself. Raises Forged unless it is proven to be the provider.
+
+        A callback may come twice, in any order, and before the answer to the call it is about.
+        """
+        raise Forged
 
     def advise(self) -> Iterator[Finding]:
         """Yield what is unwise in the settings as they stand; connects to nothing."""

@@ -10,9 +10,11 @@ import httpx
 
 from clinicrelay import __version__
 from clinicrelay.http.options import HttpOptions
+from clinicrelay.http.private import host_in
 from clinicrelay.http.reading import ACCEPTED
 from clinicrelay.http.trust import trusted_by
 from clinicrelay.http.watch import Watch
+from clinicrelay.loopback import is_loopback
 
 _CONNECT = 10.0  # seconds
 _TALKATIVE = (
@@ -55,6 +57,8 @@ def open_line(
         # Reading all signers costs some 30 ms.
         verify=trusted_by(options, there) if there.startswith("https") else False,
         proxy=options.proxy,
+        # What is for this machine goes by nobody else, whatever the environment says.
+        trust_env=not is_loopback(host_in(there)),
         follow_redirects=False,
     )
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from clinicrelay.contracts import (
     Absent,
+    Attempt,
     Calendar,
     CannotTell,
     Connector,
@@ -202,11 +203,11 @@ class FakeNotifier(Notifier):
             self.sent.append(message)
         return result
 
-    def lookup(self, message: Message) -> Proof:
+    def lookup(self, attempt: Attempt) -> Proof:
         if self.lookups:
             return self.lookups.pop(0)
-        if any(m.id == message.id for m in self.sent):
-            return Found(message.id)
+        if any(m.id == attempt.message.id for m in self.sent):
+            return Found(attempt.message.id)
         return CannotTell() if self.arrives_unknown else Absent()
 
     def _result(self, message: Message, outcome: Outcome) -> SendResult:

@@ -57,6 +57,7 @@ class HttpServer:
     ) -> None:
         self.answer = answer
         self.log: list[Asked] = []
+        self.connections = 0  # how many were made to it, open or not
         self._scheme = "https" if tls else "http"
         self._server = _Server(("127.0.0.1", 0), self._handler())
         if tls:
@@ -94,6 +95,7 @@ class HttpServer:
             def setup(self) -> None:
                 super().setup()
                 outer._connections.add(self.connection)
+                outer.connections += 1
 
             def finish(self) -> None:
                 outer._connections.discard(self.connection)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ import pytest
 from clinicrelay.contracts import (
     Absent,
     Attachment,
+    Attempt,
     CannotTell,
     Finding,
     Found,
@@ -32,6 +33,8 @@ from clinicrelay.testing.kits import (
     canaries_in,
 )
 from clinicrelay.testing.options import OptionsContract
+
+BEGUN = min(NOW, datetime.now(UTC)) - timedelta(minutes=5)  # by whichever clock a provider goes
 
 # What real names and texts bring along: emoji, right to left, a very long line, quotes.
 ODD_TEXTS = (
@@ -55,6 +58,8 @@ class Fault(StrEnum):
     GONE = "it ends the connection before it can have taken anything"
     ANSWER_LOST = "it takes the message and ends the connection without a word"
     ANSWER_LATE = "it takes the message and answers after the notifier's timeout"
+    ANSWER_MANGLED = "it takes the message and answers with what is no answer"
+    TROUBLE = "it says that something went wrong, though it took the message"
     LOCKED_OUT = "it does not know the password"
 
 
@@ -64,8 +69,11 @@ EXPECTED = {
     Fault.GONE: Outcome.NOT_SENT,
     Fault.ANSWER_LOST: Outcome.UNKNOWN,
     Fault.ANSWER_LATE: Outcome.UNKNOWN,
+    Fault.ANSWER_MANGLED: Outcome.UNKNOWN,
+    Fault.TROUBLE: Outcome.UNKNOWN,
     Fault.LOCKED_OUT: Outcome.NOT_SENT,
 }
+TAKEN = {fault for fault, outcome in EXPECTED.items() if outcome is Outcome.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +91,14 @@ class NotifierContract(OptionsContract):
 
     `answers_lookups` is false where the provider cannot be asked; `repeats_are_harmless` is false
     where nothing at the provider's side makes a second identical attempt one message. `secrets`
-    are the passwords and keys that `make` puts into the options. Whoever speaks to a provider
-    inherits `ProviderContract`.
+    are the passwords and keys that `make` puts into the options. `longest` is how many letters a
+    text may have, where that is limited. Whoever speaks to a provider inherits `ProviderContract`.
     """
 
     answers_lookups: ClassVar[bool] = True
     repeats_are_harmless: ClassVar[bool] = True
     secrets: ClassVar[tuple[str, ...]] = ()
+    longest: ClassVar[int | None] = None
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
@@ -156,7 +165,7 @@ class NotifierContract(OptionsContract):
         assert first.send(self.message(first)).outcome is Outcome.ACCEPTED
         again = self.make(folder)
         if not self.repeats_are_harmless:  # then it must never say that it may be tried again
-            assert not isinstance(again.lookup(self.message(again)), Absent)
+            assert not isinstance(again.lookup(self.asked(self.message(again))), Absent)
             return
         again.send(self.message(again))
         assert len(self.arrived(folder)) == 1
@@ -171,7 +180,11 @@ class NotifierContract(OptionsContract):
         notifier = self.make(folder)
         sent, unsent = self.message(notifier), self.message(notifier, id="at-never")
         result = notifier.send(sent)
-        proof, other = self.make(folder).lookup(sent), self.make(folder).lookup(unsent)
+        other_process = self.make(folder)
+        proof = other_process.lookup(self.asked(sent))
+        # An id that belongs to another attempt is never taken for this one's.
+        known = {result.provider_id}
+        other = other_process.lookup(self.asked(unsent, is_known=known.__contains__))
         if self.answers_lookups:
             assert proof == Found(result.provider_id)
             assert isinstance(other, Absent | CannotTell)
@@ -179,10 +192,17 @@ class NotifierContract(OptionsContract):
             assert isinstance(proof, CannotTell)
             assert isinstance(other, CannotTell)
 
+    def asked(self, message: Message, **changes: Any) -> Attempt:
+        """Return a message as it is asked about right after it was tried."""
+        return Attempt(**{"message": message, "begun_at": BEGUN, "at": NOW, **changes})
+
     @pytest.mark.parametrize("text", ODD_TEXTS)
     def test_odd_text_arrives_as_it_was_written(self, folder: Path, text: str) -> None:
         notifier = self.make(folder)
         result = notifier.send(self.message(notifier, text=text))
+        if self.longest is not None and len(text) > self.longest:
+            assert (result.outcome, result.reason) == (Outcome.REJECTED, "too_large")
+            return
         assert result.outcome is Outcome.ACCEPTED
         (seen,) = self.arrived(folder)
         assert seen.text.replace("\r\n", "\n").rstrip("\n") == text
@@ -293,7 +313,14 @@ class NotifierContract(OptionsContract):
 
 
 class ProviderContract(NotifierContract):
-    """What holds besides for a notifier that speaks to a provider: every fault is what it is."""
+    """What holds besides for a notifier that speaks to a provider: every fault is what it is.
+
+    `gone_is_proven` is false where a whole message is written at once, so that nobody knows how much
+    of it a provider had read that ended the connection. `faults` are those that it can commit.
+    """
+
+    gone_is_proven: ClassVar[bool] = True
+    faults: ClassVar[Collection[Fault]] = frozenset(Fault)
 
     def play(self, folder: Path, fault: Fault) -> None:
         """Make the provider do this to the next message, and only to that one."""
@@ -303,23 +330,33 @@ class ProviderContract(NotifierContract):
     def test_each_fault_of_the_provider_is_the_outcome_that_it_is(
         self, folder: Path, fault: Fault, caplog: pytest.LogCaptureFixture
     ) -> None:
+        if fault not in self.faults:
+            return
         notifier = self.make(folder)
         self.play(folder, fault)
         caplog.set_level(0)
         result = notifier.send(self.message(notifier))
-        assert result.outcome is EXPECTED[fault], result
+        assert result.outcome is self.expected(fault), result
         assert result.reason
         assert result.detail
         assert not canaries_in(result, caplog.text)
         assert not self.secrets_in(result, caplog.text)
-        taken = 1 if result.outcome is Outcome.UNKNOWN else 0
+        taken = 1 if fault in TAKEN else 0
         assert len(self.arrived(folder)) == taken, "one attempt is one attempt"
         # Only what is nobody's own fault may keep the others waiting.
         assert not (result.pause and result.outcome in (Outcome.REJECTED, Outcome.ACCEPTED))
         assert result.pause is not None or fault is not Fault.LOCKED_OUT
 
+    def expected(self, fault: Fault) -> Outcome:
+        """Return what an attempt is after a fault."""
+        if fault is Fault.GONE and not self.gone_is_proven:
+            return Outcome.UNKNOWN
+        return EXPECTED[fault]
+
     @pytest.mark.parametrize("fault", Fault)
     def test_after_a_fault_the_next_message_leaves(self, folder: Path, fault: Fault) -> None:
+        if fault not in self.faults:
+            return
         notifier = self.make(folder)
         notifier.send(self.message(notifier, id="at-0"))
         self.play(folder, fault)
@@ -327,6 +364,47 @@ class ProviderContract(NotifierContract):
         before = len(self.arrived(folder))
         assert notifier.send(self.message(notifier, id="at-2")).outcome is Outcome.ACCEPTED
         assert len(self.arrived(folder)) == before + 1
+
+    def test_an_attempt_whose_answer_was_lost_is_found_by_another_process(
+        self, folder: Path
+    ) -> None:
+        if not self.answers_lookups:
+            return
+        notifier = self.make(folder)
+        self.play(folder, Fault.ANSWER_LOST)
+        message = self.message(notifier)
+        assert notifier.send(message).outcome is Outcome.UNKNOWN
+        proof = self.make(folder).lookup(self.asked(message))
+        assert isinstance(proof, Found)
+        assert proof.provider_id
+        assert len(self.arrived(folder)) == 1
+
+    def test_that_nothing_is_there_is_believed_at_a_second_look(self, folder: Path) -> None:
+        """Lists of providers lag behind what they took."""
+        if not self.answers_lookups:
+            return
+        notifier = self.make(folder)
+        message = self.message(notifier)
+        first = notifier.lookup(self.asked(message))
+        assert isinstance(first, CannotTell)
+        assert first.nothing
+        assert first.retry_after
+        too_soon = self.asked(message, nothing_since=NOW, at=NOW + timedelta(seconds=1))
+        assert isinstance(notifier.lookup(too_soon), CannotTell)
+        later = self.asked(message, nothing_since=NOW, at=NOW + first.retry_after)
+        assert isinstance(notifier.lookup(later), Absent)
+
+    def test_a_provider_that_cannot_be_asked_proves_nothing(self, folder: Path) -> None:
+        if not self.answers_lookups:
+            return
+        notifier = self.make(folder)
+        message = self.message(notifier)
+        self.break_destination(folder)
+        long_ago = self.asked(message, nothing_since=NOW - timedelta(days=1))
+        proof = notifier.lookup(long_ago)
+        assert isinstance(proof, CannotTell)
+        assert proof.retry_after
+        assert not proof.nothing
 
     def test_a_process_that_may_no_longer_send_does_not(self, folder: Path) -> None:
         notifier = self.make(folder)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from clinicrelay import Channel, Finding, Message, Notifier, Outcome, SendResult, loopback
-from notifiers import _mail
+from notifiers import _mail, _pace
 from notifiers.smtp.letter import Failure, Letter
 from notifiers.smtp.options import PORTS
 from notifiers.smtp.options import Options as SmtpOptions
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from notifiers.smtp.session import Session
 
 _RENEW_WITHIN = timedelta(days=14)
-_ASLEEP_AT_MOST = timedelta(seconds=5)
 _ANSWERS = 20
 
 
@@ -51,7 +50,7 @@ class Smtp(Notifier):
     @property
     def patience(self) -> timedelta:
         """All answers of two connections, the second opened because the first was stale."""
-        return _ASLEEP_AT_MOST + _ANSWERS * self.options.timeout + self.options.final_timeout
+        return _pace.LONGEST + _ANSWERS * self.options.timeout + self.options.final_timeout
 
     def send(self, message: Message) -> SendResult:
         """Send one mail; its Message-ID is always the same for the same attempt."""
@@ -59,11 +58,8 @@ class Smtp(Notifier):
             letter = self._letter(message)
         except _mail.BadAddress as error:
             return SendResult(Outcome.REJECTED, "address_invalid", detail=f"E-mail: {error}.")
-        wait = self.kit.pace.take("messages")
-        if wait > _ASLEEP_AT_MOST:
-            detail = "No more messages may leave for now, as the settings say."
-            return SendResult(Outcome.NOT_SENT, "rate", None, wait, detail, pause=wait)
-        time.sleep(wait.total_seconds())
+        if (later := _pace.turn(self.kit)) is not None:
+            return later
         try:
             return self._deliver(letter)
         except Failure as failure:

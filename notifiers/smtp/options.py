@@ -10,10 +10,9 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from clinicrelay.settings.schema import LocalPath
 from clinicrelay.settings.values import Section, SomeTime, Whole, wrong
-from notifiers import _mail
+from notifiers._sender import Sender
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_SENDER = "write it as in: Riverside <noreply@riverside.example>"
 
 
 def _host(value: str) -> str:
@@ -26,16 +25,6 @@ def _host(value: str) -> str:
     return host.strip("[]")
 
 
-def _sender(value: str) -> str:
-    try:
-        box = _mail.mailbox(value)
-    except _mail.BadAddress:
-        raise wrong("this is not one plain e-mail address", _SENDER) from None
-    if not box.address.isascii():
-        raise wrong("few servers send from an address with such letters before the @", _SENDER)
-    return value
-
-
 def _hello(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Za-z:.]+\]", value):
         raise wrong(
@@ -45,7 +34,6 @@ def _hello(value: str) -> str:
 
 
 Host: TypeAlias = Annotated[str, AfterValidator(_host)]
-Sender: TypeAlias = Annotated[str, AfterValidator(_sender)]
 HelloName: TypeAlias = Annotated[str, AfterValidator(_hello)]
 
 

@@ -260,6 +260,8 @@ def begin_attempt(
             "body",
             "started_at",
             "run",
+            "begun_at",
+            "nothing_since",
         ),
         [
             (
@@ -273,9 +275,19 @@ def begin_attempt(
                 msgspec.json.encode(message).decode(),
                 seconds(now),
                 run,
+                seconds(min(now, datetime.now(UTC))),
+                None,
             )
         ],
-        update=("state", "notifier", "body", "started_at", "run"),
+        update=(
+            "state",
+            "notifier",
+            "body",
+            "started_at",
+            "run",
+            "begun_at",
+            "nothing_since",
+        ),
     )
 
 
@@ -306,13 +318,16 @@ class Open(NamedTuple):
     state: str
     body: Message
     due: Due
+    begun_at: datetime
+    nothing_since: datetime | None
 
 
 def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list[Open]:
     """Return attempts that were begun and never ended: their sender was killed, or got no answer."""
     rows = connection.execute(
         text(
-            "SELECT a.id, a.message, a.notifier, a.state, a.body, "
+            "SELECT a.id, a.message, a.notifier, a.state, a.body, a.nothing_since, "
+            "COALESCE(a.begun_at, a.started_at) AS begun_at, "
             "m.dedupe, m.appointment, m.say, m.tries "
             "FROM attempts a JOIN messages m ON m.id = a.message "
             "WHERE a.clinic = :clinic AND a.state IN ('sending', 'handed_over', 'unknown') "
@@ -328,6 +343,8 @@ def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list
             row.state,
             msgspec.json.decode(row.body, type=Message),
             Due(row.message, row.dedupe, row.appointment, _decode_say(row.say), row.tries),
+            datetime.fromtimestamp(row.begun_at, UTC),
+            datetime.fromtimestamp(row.nothing_since, UTC) if row.nothing_since else None,
         )
         for row in rows
     ]

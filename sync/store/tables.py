@@ -387,7 +387,10 @@ class Attempt(SQLModel, table=True):
     """One call to one notifier, written before the first byte leaves."""
 
     __tablename__ = "attempts"
-    __table_args__ = (Index("attempts_state", "clinic", "state"),)
+    __table_args__ = (
+        Index("attempts_state", "clinic", "state"),
+        Index("attempts_provider", "clinic", "provider_id"),
+    )
     id: str = Field(primary_key=True, max_length=40)
     clinic: str = Field(max_length=64)
     message: int = Field(sa_type=BigInteger, index=True)
@@ -402,6 +405,9 @@ class Attempt(SQLModel, table=True):
     started_at: datetime = Field(sa_column=_instant())
     finished_at: datetime | None = Field(default=None, sa_column=_maybe())
     run: str = Field(max_length=26)
+    # No provider can have it from before: the earlier of business time and the real clock.
+    begun_at: datetime | None = Field(default=None, sa_column=_maybe())
+    nothing_since: datetime | None = Field(default=None, sa_column=_maybe())  # looks found nothing
 
 
 class Lease(SQLModel, table=True):

@@ -22,6 +22,26 @@ def hand_over(connection: Connection, attempt: str) -> None:
     )
 
 
+def found_nothing(connection: Connection, attempt: str, *, now: datetime) -> None:
+    """Note that the provider was asked and has nothing; only the first such look counts."""
+    connection.execute(
+        text("UPDATE attempts SET nothing_since = :at WHERE id = :id AND nothing_since IS NULL"),
+        {"id": attempt, "at": seconds(now)},
+    )
+
+
+def is_known(connection: Connection, clinic: str, provider_id: str, *, but: str) -> bool:
+    """Return whether a provider's id belongs to an attempt other than this one."""
+    found = connection.execute(
+        text(
+            "SELECT 1 FROM attempts "
+            "WHERE clinic = :clinic AND provider_id = :provider AND id <> :id LIMIT 1"
+        ),
+        {"clinic": clinic, "provider": provider_id, "id": but},
+    )
+    return found.scalar() is not None
+
+
 def abandon(connection: Connection, attempt: str, reason: str, *, now: datetime) -> None:
     """Note that nobody will ever know what became of an attempt."""
     connection.execute(

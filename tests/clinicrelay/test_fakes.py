@@ -6,10 +6,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clinicrelay import Absent, CannotTell, Channel, EventWrite, Found, Message, Outcome, TryLater
-from clinicrelay.testing import WINDOW, FakeCalendar, FakeConnector, FakeNotifier
+from clinicrelay import (
+    Absent,
+    Attempt,
+    CannotTell,
+    Channel,
+    EventWrite,
+    Found,
+    Message,
+    Outcome,
+    TryLater,
+)
+from clinicrelay.testing import NOW, WINDOW, FakeCalendar, FakeConnector, FakeNotifier
 
 MESSAGE = Message(id="a1", channel=Channel.SMS, to="+12025550143", text="x", language="en")
+ATTEMPT = Attempt(MESSAGE, begun_at=NOW, at=NOW)
 
 
 def put(ref: str) -> EventWrite:
@@ -64,15 +75,15 @@ def test_a_notifier_answers_as_written_down_and_then_accepts() -> None:
     assert notifier.send(MESSAGE).outcome is Outcome.ACCEPTED
     assert notifier.sent == [MESSAGE]
     assert len(notifier.attempts) == 3
-    assert notifier.lookup(MESSAGE) == Found("a1")
+    assert notifier.lookup(ATTEMPT) == Found("a1")
 
 
 def test_a_lost_answer_may_have_arrived_or_not() -> None:
     lost = FakeNotifier([Outcome.UNKNOWN])
     assert lost.send(MESSAGE).outcome is Outcome.UNKNOWN
-    assert (lost.sent, lost.lookup(MESSAGE)) == ([], Absent())
+    assert (lost.sent, lost.lookup(ATTEMPT)) == ([], Absent())
     arrived = FakeNotifier([Outcome.UNKNOWN], arrives_unknown=True)
     arrived.send(MESSAGE)
     assert arrived.sent == [MESSAGE]
-    assert arrived.lookup(MESSAGE) == Found("a1")
-    assert FakeNotifier(lookups=[CannotTell()]).lookup(MESSAGE) == CannotTell()
+    assert arrived.lookup(ATTEMPT) == Found("a1")
+    assert FakeNotifier(lookups=[CannotTell()]).lookup(ATTEMPT) == CannotTell()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +16,19 @@ import msgspec
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from clinicrelay import Channel, Finding, Message, Notifier, Outcome, SendResult
+from clinicrelay import (
+    Absent,
+    Attempt,
+    CannotTell,
+    Channel,
+    Finding,
+    Found,
+    Message,
+    Notifier,
+    Outcome,
+    SendResult,
+)
+from clinicrelay.contracts import Proof
 from clinicrelay.testing import Arrived, Fault, ProviderContract, kit
 from clinicrelay.testing.notifiers import EXPECTED
 
@@ -93,6 +107,54 @@ class PigeonContract(ProviderContract):
 
     def play(self, folder: Path, fault: Fault) -> None:
         self.loft.faults = [fault]
+
+
+class Homing(Pigeon):
+    """Carries messages by air, and can ask the loft which have come."""
+
+    apart = timedelta(minutes=1)
+
+    def send(self, message: Message) -> SendResult:
+        result = super().send(message)
+        if result.outcome is Outcome.ACCEPTED:
+            return msgspec.structs.replace(result, provider_id=self.ring(message))
+        return result
+
+    def ring(self, message: Message) -> str:
+        return f"ring {sha256(message.text.encode()).hexdigest()}"
+
+    def lookup(self, attempt: Attempt) -> Proof:
+        if self.loft.broken:
+            return self.deaf()
+        ring = self.ring(attempt.message)
+        there = any(a.text == attempt.message.text for a in self.loft.arrived)
+        if there and not attempt.is_known(ring):
+            return Found(ring)
+        since = attempt.nothing_since
+        if since is not None and attempt.at - since >= self.apart:
+            return Absent()
+        return self.nothing()
+
+    def nothing(self) -> Proof:
+        return CannotTell(self.apart, nothing=True)
+
+    def deaf(self) -> Proof:
+        return CannotTell(self.apart)
+
+
+class TestAnHonestNotifierThatCanBeAskedPasses(ProviderContract):
+    repeats_are_harmless = False
+    secrets = (KEY,)
+    pigeon = Homing
+
+    @pytest.fixture(autouse=True)
+    def _loft(self) -> None:
+        self.loft = Loft()
+
+    make = PigeonContract.make
+    arrived = PigeonContract.arrived
+    break_destination = PigeonContract.break_destination
+    play = PigeonContract.play
 
 
 class TestAnHonestNotifierPasses(ProviderContract):
@@ -185,6 +247,88 @@ class Fragile(Pigeon):
 
     def close(self) -> None:
         self.sent.clear()  # type: ignore[attr-defined]
+
+
+class Rash(Homing):
+    """Believes the first look that finds nothing."""
+
+    def nothing(self) -> Proof:
+        return Absent()
+
+
+class Impatient(Homing):
+    """Believes a second look at once."""
+
+    def lookup(self, attempt: Attempt) -> Proof:
+        self.apart = timedelta(0) if attempt.nothing_since else timedelta(minutes=1)  # type: ignore[misc]
+        return super().lookup(attempt)
+
+
+class Guessing(Homing):
+    """Takes a loft that says nothing for an empty one."""
+
+    def deaf(self) -> Proof:
+        return Absent()
+
+
+class Counting(Homing):
+    """Counts a loft that says nothing as one that has nothing."""
+
+    def deaf(self) -> Proof:
+        return self.nothing()
+
+
+class Forgetful(Homing):
+    """Finds nothing of what was lost on the way back."""
+
+    def lookup(self, attempt: Attempt) -> Proof:
+        return self.nothing() if attempt.nothing_since is None else super().lookup(attempt)
+
+
+class Greedy(Homing):
+    """Takes what belongs to another attempt."""
+
+    def lookup(self, attempt: Attempt) -> Proof:
+        return super().lookup(dataclasses.replace(attempt, is_known=lambda ring: False))
+
+
+ASKABLE: dict[str, tuple[type[Pigeon], str]] = {
+    "believes the first empty look": (
+        Rash,
+        "test_that_nothing_is_there_is_believed_at_a_second_look",
+    ),
+    "believes a second look at once": (
+        Impatient,
+        "test_that_nothing_is_there_is_believed_at_a_second_look",
+    ),
+    "takes silence for absence": (
+        Guessing,
+        "test_a_provider_that_cannot_be_asked_proves_nothing",
+    ),
+    "counts silence as a look": (
+        Counting,
+        "test_a_provider_that_cannot_be_asked_proves_nothing",
+    ),
+    "does not find what was lost": (
+        Forgetful,
+        "test_an_attempt_whose_answer_was_lost_is_found_by_another_process",
+    ),
+    "takes another's": (
+        Greedy,
+        "test_what_was_sent_is_found_and_what_was_not_is_never_found",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pigeon", "test"), ASKABLE.values(), ids=ASKABLE)
+def test_a_notifier_that_finds_out_wrongly_is_caught(
+    tmp_path: Path, pigeon: type[Pigeon], test: str
+) -> None:
+    suite = PigeonContract()
+    suite.answers_lookups = True  # type: ignore[misc]
+    suite.pigeon = pigeon  # type: ignore[misc]
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        getattr(suite, test)(tmp_path)
 
 
 DISHONEST: dict[str, tuple[type[Pigeon], str, dict[str, Any]]] = {

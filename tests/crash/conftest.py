@@ -51,7 +51,7 @@ ROBOT = "relay@riverside.example"  # the account that doctors share their calend
 _WRITTEN_FIRST = 1_790_000_000
 
 # What may differ: numbers that a database gives, which run it was, and how often something was tried.
-_VOLATILE = {"run", "first_run", "id", "tries", "times", "told_by", "wish"}
+_VOLATILE = {"run", "first_run", "id", "tries", "times", "told_by", "wish", "begun_at"}
 _NOT_COMPARED = {"runs", "leases"}
 
 

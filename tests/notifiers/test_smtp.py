@@ -60,6 +60,7 @@ class Served:
 
     answers_lookups = False
     repeats_are_harmless = False
+    faults = frozenset(Fault) - {Fault.TROUBLE}  # a server that says no has not taken it
     secrets = (PASSWORD, "clinic-login")
 
     @pytest.fixture(autouse=True)
@@ -139,6 +140,7 @@ class TestSmtpKeepsTheContract(Served, ProviderContract):
             Fault.BUSY: {"RCPT": [f"451 4.7.1 <{CANARY_EMAIL}> greylisted"]},
             Fault.GONE: {"body": [act.CUT]},
             Fault.ANSWER_LOST: {"dot": [act.TAKE_AND_CUT]},
+            Fault.ANSWER_MANGLED: {"dot": ["2, they say"]},
             Fault.ANSWER_LATE: {"dot": [act.TAKE_AND_HANG]},
             Fault.LOCKED_OUT: {"AUTH": [f"535 5.7.8 not with {PASSWORD}"]},
         }[fault]

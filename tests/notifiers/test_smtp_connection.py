@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clinicrelay import CannotTell, Outcome
-from clinicrelay.testing import an_email
+from clinicrelay import Attempt, CannotTell, Outcome
+from clinicrelay.testing import NOW, an_email
 from clinicrelay.testing.kits import CANARY_EMAIL
 from notifiers.smtp import Smtp
 from notifiers.smtp.session import tls
@@ -19,6 +19,7 @@ from notifiers.smtp.session import tls
 if TYPE_CHECKING:
     from tests.notifiers.conftest import Authority, Peer
 
+ATTEMPT = Attempt(an_email(), begun_at=NOW, at=NOW)
 SENDER = "Riverside <noreply@riverside.example>"
 
 
@@ -100,7 +101,7 @@ def test_a_refused_message_does_not_spoil_the_connection_for_the_next(
 def test_nobody_can_be_asked_afterwards(
     peer: Callable[..., Peer], made: Callable[..., Smtp]
 ) -> None:
-    assert made(peer()).lookup(an_email()) == CannotTell(retry_after=None)
+    assert made(peer()).lookup(ATTEMPT) == CannotTell(retry_after=None)
 
 
 def test_a_rate_that_is_used_up_lets_the_others_wait_without_a_call(

@@ -15,7 +15,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from clinicrelay.actions import Facts, MessageKind, Role, Say
-from clinicrelay.contracts import Absent, CannotTell, Found, Message, Outcome, Proof, SendResult
+from clinicrelay.contracts import (
+    Absent,
+    Attempt,
+    CannotTell,
+    Found,
+    Message,
+    Outcome,
+    Proof,
+    SendResult,
+)
 from clinicrelay.errors import StoreBusy
 from clinicrelay.model import Channel
 from clinicrelay.settings import load
@@ -35,7 +44,7 @@ UNKNOWN, ACCEPTED, NOT_SENT = Outcome.UNKNOWN, Outcome.ACCEPTED, Outcome.NOT_SEN
 class Mute(FakeNotifier):
     """Answers no question but those that a test wrote answers for."""
 
-    def lookup(self, message: Message) -> Proof:
+    def lookup(self, attempt: Attempt) -> Proof:
         return self.lookups.pop(0) if self.lookups else CannotTell()
 
 
@@ -428,3 +437,56 @@ def test_a_run_that_gives_an_attempt_up_asks_for_a_person_once(ward: Ward) -> No
     assert need.what.endswith("nobody can find out whether it arrived")
     assert need.command.startswith("clinicrelay why cr")
     assert ward.sync("23T12:20").exit == 0
+
+
+# --- two looks, and ids that are known -------------------------------------------------------------
+
+
+@dataclass
+class Asked:
+    """Remembers how it was asked, and says that there is nothing yet."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def __call__(self, attempt: Attempt) -> Proof:
+        self.attempts.append(attempt)
+        if attempt.nothing_since is None:
+            return CannotTell(timedelta(seconds=75), nothing=True)
+        return Absent()
+
+
+def test_a_second_look_knows_since_when_there_is_nothing(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked()
+    monkeypatch.setattr(ward.notifier, "lookup", asked)
+    ward.notifier.outcomes = [UNKNOWN]
+    ward.book(2, "2026-11-27 10:00")
+    ward.sync("23T09:10", 2)
+    began = datetime.now(UTC)
+    for minute in (12, 13, 14, 15):
+        ward.sync(f"23T09:{minute}")
+    first, second = asked.attempts
+    assert first.nothing_since is None
+    assert second.nothing_since == first.at
+    assert second.at - first.at >= timedelta(seconds=75)
+    assert max(first.begun_at, second.begun_at) <= began
+    assert ward.kinds == ["confirmation"] * 2, "absence was proven, so it left once more"
+    assert ward.ledger("23T09:16") == [("confirmation", "sent", None)]
+
+
+def test_an_id_that_another_attempt_has_is_known(ward: Ward) -> None:
+    known: list[bool] = []
+
+    def lookup(attempt: Attempt) -> Proof:
+        known.extend(attempt.is_known(ring) for ring in (ward.notifier.sent[0].id, "never"))
+        return CannotTell(timedelta(minutes=5))
+
+    ward.book(2, "2026-11-27 10:00")
+    ward.sync("23T09:10", 2)
+    ward.notifier.outcomes = [UNKNOWN]
+    ward.notifier.lookup = lookup  # type: ignore[method-assign]
+    ward.book(3, "2026-11-27 11:00")
+    ward.sync("23T09:20", 3)
+    ward.sync("23T09:22")
+    assert known == [True, False]
