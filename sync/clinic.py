@@ -128,6 +128,10 @@ class Clinic:
         found: Notifier = self._plugin("notifiers", name, self.settings.notifiers[name])
         return found
 
+    def receipts(self, name: str) -> bool:
+        """Return whether a notifier can be asked later how far a message came."""
+        return name in self.settings.notifiers and self.notifier(name).receipts
+
     @cached_property
     def senders(self) -> dict[Channel, tuple[str, ...]]:
         """The notifiers of each channel, in the order of the settings file."""

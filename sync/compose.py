@@ -46,6 +46,15 @@ def person_of(clinic: Clinic, say: Say, fresh: Fresh | None) -> Patient | Practi
     )
 
 
+def addresses_of(person: Patient | Practitioner | None) -> dict[Channel, str | None]:
+    """Return how a person is reached on each channel."""
+    return {
+        Channel.EMAIL: person.email if person else None,
+        Channel.SMS: person.phone if person else None,
+        Channel.WHATSAPP: person.phone if person else None,
+    }
+
+
 def _digest_visits(clinic: Clinic, say: Say) -> list[Woken]:
     """Return the visits that a doctor's digest is about."""
     assert say.facts.start is not None
@@ -70,6 +79,7 @@ def message_of(
     fresh: Fresh | None,
     person: Patient | Practitioner | None,
     go: Go,
+    attempt: str,
 ) -> Message:
     """Return the message as it is to leave, in the person's language, on the way it goes."""
     from sync.wording import invitation, text_facts
@@ -89,7 +99,7 @@ def message_of(
     ):
         attached = (invitation(clinic, say, fresh.woken, fresh.visit, go, words),)
     return Message(
-        id=clinic.opaque("message", due.dedupe, go.channel),
+        id=attempt,
         channel=go.channel,
         to=go.address,
         text=words.text,

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import Role
-from clinicrelay.model import Appointment, Channel, Patient
+from clinicrelay.model import Appointment, Patient
 from clinicrelay.times import iso, local
 from sync import outward, planner
 from sync.answers import Case, answer
 from sync.chronicle import Life, Line, chronicle
+from sync.compose import addresses_of
 from sync.due import coming_reminders
 from sync.gate import Drop, Go, gate
 from sync.health import source_state
@@ -220,11 +221,7 @@ def _foreseen(clinic: Clinic, seen: Seen, patient: Patient, say: Say) -> Next:
         gone=seen.gone,
         told=seen.told.get(say.recipient),
         person=patient,
-        addresses={
-            Channel.EMAIL: patient.email,
-            Channel.SMS: patient.phone,
-            Channel.WHATSAPP: patient.phone,
-        },
+        addresses=addresses_of(patient),
         options=outward.options(clinic, resumed, say, seen.appointment),
         now=say.due_at,
     )

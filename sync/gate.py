@@ -8,7 +8,7 @@ else, so no way into the data has to remember to stop a reminder.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -44,6 +44,10 @@ _MOVED_ON = frozenset(
 _TELLING = (
     "only_recipients",
     "opted_out",
+    "landline",
+    "address_refused",
+    "address_invalid",
+    "not_on_whatsapp",
     "not_opted_in",
     "channel_off",
     "invalid_contact",
@@ -71,10 +75,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Never: the reason code, and the setting that caused it where one did."""
+    """Never: the reason code, and the setting that caused it where one did.
+
+    `no_way` says that it would be worth saying, and no channel to the person is open.
+    """
 
     reason: str
     setting: str = ""
+    no_way: bool = field(default=False, compare=False)
 
 
 Verdict: TypeAlias = Go | Wait | Drop
@@ -96,8 +104,9 @@ class GateOptions:
     """What settings and standing orders say about one message.
 
     `senders` are the notifiers by channel in the order of fallback, `zone` is the clinic's.
-    `opted_in` and `opted_out` are the recorded choices of this person. `paused` holds everything,
-    `stale` (the source was not read for too long) holds reminders. A doctor needs no consent.
+    `opted_in` and `opted_out` are the recorded choices of this person, `closed` says why a channel
+    is of no use for this message to them (see `sync.ways`). `paused` holds everything, `stale` (the
+    source was not read for too long) holds reminders. A doctor needs no consent.
     """
 
     order: tuple[str, ...]
@@ -109,6 +118,7 @@ class GateOptions:
     only_recipients: tuple[str, ...] | None = None
     opted_in: Collection[Channel] = ()
     opted_out: Collection[Channel] = ()
+    closed: Mapping[Channel, str] = field(default_factory=dict)
     paused: bool = False
     stale: bool = False
 
@@ -305,9 +315,14 @@ def _way(
         if why is not None:
             closed.append(why)
     if not closed:
-        return Drop("channel_off", options.order_setting)
-    reason, setting = min(closed, key=lambda why: _TELLING.index(why.reason))
-    return Drop("channel_off" if reason == "no_notifier" else reason, setting)
+        return Drop("channel_off", options.order_setting, no_way=True)
+    reason, setting = min(closed, key=_told_first)
+    return Drop("channel_off" if reason == "no_notifier" else reason, setting, no_way=True)
+
+
+def _told_first(why: _Closed) -> int:
+    """Return the place of a reason among others; a provider's own, of this one message, comes first."""
+    return _TELLING.index(why.reason) if why.reason in _TELLING else -1
 
 
 def _wanted(order: tuple[str, ...], person: Patient | Practitioner | None) -> Iterator[Channel]:
@@ -325,7 +340,7 @@ def _closed(
 ) -> _Closed | None:
     if not options.senders.get(channel):
         return _Closed("no_notifier", f"channels.{channel}")
-    if unusable := _unusable(channel, address, say.role, fresh):
+    if unusable := _unusable(channel, address, say.role, fresh) or options.closed.get(channel):
         return _Closed(unusable, options.order_setting)
     if say.role is Role.PATIENT and (refused := _refused(channel, options)):
         return _Closed(refused, f"channels.consent.{channel}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from sync.due import latest_digest
 from sync.standing import ROLE_OF
 from sync.store import going_live, high_water, looking_ahead, memory, standings, wakes
 from sync.store.leases import lease
+from sync.store.shards import SHARDS, lease_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -81,11 +83,12 @@ def _counted(said: Sequence[looking_ahead.Said]) -> Outlook:
 def go(clinic: Clinic, part: str, doctor: str = "", *, who: str) -> None:
     """Take a part of the clinic live. Raises StoreBusy while another run plans or sends."""
     length = clinic.settings.store.lease
-    with (
-        lease(clinic.store, "plan", length) as planning,
-        lease(clinic.store, high_water.SENDING, length) as sending,
-    ):
-        if planning is None or sending is None:
+    with ExitStack() as all_:
+        names = ("plan", high_water.SENDING, *map(lease_of, range(SHARDS)))
+        planning, sending, *shards = (
+            all_.enter_context(lease(clinic.store, name, length)) for name in names
+        )
+        if planning is None or sending is None or None in shards:
             raise StoreBusy("another run is planning or sending")
         only = _those_who_enter(clinic, part, doctor)
         with clinic.store.write() as connection:

@@ -122,15 +122,24 @@ def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
         )
         unlinked.note(connection, clinic.store.clinic, wanted, known.unlinked)
         wakes.sleep(connection, (p.sleep for p in plans))
+        _wake_the_newly_told(connection, batch, known)
+
+
+def _wake_the_newly_told(connection: Any, batch: Sequence[Woken], known: _Known) -> None:
+    """Let whoever was told something since they were looked at be measured by that."""
+    told = said.told(connection, [visit.id for visit in batch])
+    for visit in batch:
+        if told.get(visit.id, {}) != known.told.get(visit.id, {}):
+            wakes.look_again(connection, visit.id)
 
 
 def _reopens(clinic: Clinic, batch: Mapping[int, Woken], thing: Owed, ended: Ended) -> bool:
     """Whether what reached nobody is to be tried anew: the reason is gone, the address corrected."""
-    if ended.refused is None:
+    if not ended.refused:
         return gate.reopens(thing.say.kind, ended.reason)
     visit = batch.get(thing.appointment or 0)
     person = visit and person_of(clinic, thing.say, Fresh(visit, visit.visit, {}))
-    return bool(person and ended.refused not in (person.phone, person.email))
+    return bool(person and ended.refused - {person.phone, person.email})
 
 
 @dataclass(frozen=True, slots=True)

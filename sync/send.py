@@ -1,39 +1,40 @@
 """deliver, messages: passes what is due through the gate on fresh data, and sends it once.
 
 An attempt is written down before its first byte leaves, under an id that is always the same for the
-same message. What is known of its end is written with the told-state in one transaction; what is
-not known is found out by `sync.settle`, never guessed.
+same message. What is known of its end is written with the told-state in one transaction
+(`sync.conclude`); what is not known is found out by `sync.settle`, never guessed. What a provider
+refuses comes round again and takes the next way that is left to the person (`sync.ways`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay.actions import Told
-from clinicrelay.contracts import Attempt, Found, Message, Outcome, SendResult
+from clinicrelay.contracts import Attempt, Found, Message
 from clinicrelay.model import Channel, Patient, Practitioner
-from sync import breaker, outward, planner
+from sync import breaker, outward, planner, ways
 from sync.breaker import Barred, Breaker
-from sync.compose import Fresh, message_of, person_of
+from sync.compose import Fresh, addresses_of, message_of, person_of
+from sync.conclude import conclude, tell
 from sync.gate import Drop, Go, Verdict, Wait, gate
 from sync.guard import Hold, messages_allowed
-from sync.standing import PART_OF, NotNamed, Rehearse, Standing, Stopped
-from sync.store import flood, high_water, incoming, said, unproven, wakes
-from sync.store.said import Due
+from sync.reasons import base
+from sync.standing import PART_OF, Answer, Leave, NotNamed, Rehearse, Standing, Stopped
+from sync.store import flood, incoming, said, unproven, wakes
+from sync.store.said import Due, Pass
+from sync.ways import Ways
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from sync.clinic import Clinic
     from sync.store.leases import Lease
 
 _AT_ONCE = 100
-_FIRST_RETRY = timedelta(minutes=1)
-_LAST_RETRY = timedelta(minutes=30)
+NO_RECEIPT = "no_receipt"
 
 
 @dataclass(slots=True)
@@ -53,31 +54,21 @@ class MessageRun:
     broken_texts: set[str] = field(default_factory=set)  # the clinic's own; ours were sent instead
 
 
-def send(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
-    """Send what is due, oldest first; what is too much for one hour is held."""
-    _hold_surplus(clinic, lease, run)
-    while batch := _due(clinic):
+def send(clinic: Clinic, lease: Lease, shard: int, which: Pass, run: MessageRun) -> None:
+    """Send what is due in a shard, oldest first."""
+    while batch := _due(clinic, shard, which):
         known = _look_up(clinic, batch)
+        told: set[int | None] = set()
         for due in batch:
             if clinic.ending.is_set():
                 return
-            _one(clinic, lease, due, known.get(due.appointment or 0), run)
+            fresh = due.appointment not in told and _stands(clinic, due, known)
+            _one(clinic, lease, due, known if fresh else _look_up(clinic, [due]), run)
+            told.add(due.appointment)
         run.broken_texts |= clinic.words.passed_over
 
 
-def _due(clinic: Clinic) -> list[Due]:
-    with clinic.store.read() as connection:
-        return said.due(connection, clinic.store.clinic, now=clinic.now, limit=_AT_ONCE)
-
-
-def _hand_over(clinic: Clinic, lease: Lease, attempt: str, *, patience: timedelta) -> None:
-    """Write down that the provider may have an attempt from now on. Raises LeaseLost."""
-    with clinic.store.write() as connection:
-        lease.fence(connection, patience)
-        unproven.hand_over(connection, attempt)
-
-
-def _hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
+def hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
     """Hold what is beyond the limit of an hour: a flood is a mistake until a person says otherwise."""
     safety = clinic.settings.safety
     with clinic.store.read() as connection:
@@ -99,71 +90,150 @@ def _hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
     run.holds.append(storm.told_as(number))
 
 
-def _look_up(clinic: Clinic, batch: Sequence[Due]) -> dict[int, Fresh]:
+def _due(clinic: Clinic, shard: int, which: Pass) -> list[Due]:
+    with clinic.store.read() as connection:
+        return said.due(
+            connection, clinic.store.clinic, shard, which, now=clinic.now, limit=_AT_ONCE
+        )
+
+
+def _hand_over(clinic: Clinic, lease: Lease, attempt: str, *, patience: timedelta) -> None:
+    """Write down that the provider may have an attempt from now on. Raises LeaseLost."""
+    with clinic.store.write() as connection:
+        lease.fence(connection, patience)
+        unproven.hand_over(connection, attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a batch: the visits as they stand, their people, and the ways to them."""
+
+    visits: Mapping[int, Fresh]
+    people: Mapping[int, Patient | Practitioner | None]
+    ways: Ways
+
+
+def _look_up(clinic: Clinic, batch: Sequence[Due]) -> _Known:
     ids = [due.appointment for due in batch if due.appointment]
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, ids)
         told = planner.told_of(connection, list(found.values()))
-    return {n: Fresh(one, one.visit, dict(told.get(n, {}))) for n, one in found.items()}
+    visits = {n: Fresh(one, one.visit, dict(told.get(n, {}))) for n, one in found.items()}
+    people = {due.id: person_of(clinic, due.say, visits.get(due.appointment or 0)) for due in batch}
+    with clinic.store.read() as connection:
+        known = ways.known(connection, clinic, batch, map(addresses_of, people.values()))
+    return _Known(visits, people, known)
 
 
-def _one(clinic: Clinic, lease: Lease, due: Due, fresh: Fresh | None, run: MessageRun) -> None:
-    person = person_of(clinic, due.say, fresh)
-    standing = clinic.standing()  # a pause holds from the next message on
-    verdict = _ask_gate(clinic, standing, due, fresh, person)
-    if not isinstance(verdict, Go):
-        _put_off(clinic, lease, due, verdict, run)
-        return
-    visit = fresh.visit if fresh else None
-    leaving = outward.message(clinic, standing, due.say, visit, verdict)
-    if isinstance(leaving, Stopped):
-        _put_off(clinic, lease, due, Wait(leaving.until, leaving.reason), run)
-    elif isinstance(leaving, NotNamed):
-        _put_off(clinic, lease, due, Drop(leaving.reason, "safety.only_recipients"), run)
-    elif isinstance(leaving, Rehearse):
-        _rehearse(clinic, lease, due, message_of(clinic, due, fresh, person, verdict), run)
-    elif isinstance(working := _working(clinic, verdict, run), Go):
-        _send_one(clinic, lease, due, fresh, person, working, run)
-    else:
-        _put_off(clinic, lease, due, working, run)
+def _stands(clinic: Clinic, due: Due, known: _Known) -> bool:
+    """Whether a visit is as it was looked up: the messages before this one may have taken a while."""
+    fresh = known.visits.get(due.appointment or 0)
+    if fresh is None:
+        return due.appointment is None
+    with clinic.store.read() as connection:
+        return wakes.stands(connection, fresh.woken)
 
 
-def _ask_gate(
-    clinic: Clinic,
-    standing: Standing,
-    due: Due,
-    fresh: Fresh | None,
-    person: Patient | Practitioner | None,
-) -> Verdict:
-    say = due.say
-    addresses = {
-        Channel.EMAIL: person.email if person else None,
-        Channel.SMS: person.phone if person else None,
-        Channel.WHATSAPP: person.phone if person else None,
-    }
-    return gate(
-        say,
-        fresh=fresh.visit if fresh else None,
-        gone=fresh is not None and fresh.woken.gone_at is not None,
-        told=_told_by_another(clinic, due, fresh),
-        person=person,
-        addresses=addresses,
-        options=outward.options(clinic, standing, say, fresh.visit if fresh else None),
-        now=clinic.now,
+def _one(clinic: Clinic, lease: Lease, due: Due, known: _Known, run: MessageRun) -> None:
+    case = _Case(
+        clinic,
+        clinic.standing(),  # a pause holds from the next message on
+        due,
+        known.visits.get(due.appointment or 0),
+        known.people[due.id],
+        known.ways,
     )
+    verdict = case.ask()
+    leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
+    if isinstance(verdict, Go) and isinstance(leaving, Leave):
+        verdict = _working(case, verdict, run)
+        # By another notifier it may be another question whether it may leave.
+        leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
+    if isinstance(verdict, Go) and isinstance(leaving, Leave):
+        _send_one(case, lease, verdict, run)
+    elif isinstance(verdict, Go) and isinstance(leaving, Rehearse):
+        _rehearse(case, lease, verdict, run)
+    else:
+        _put_off(clinic, lease, due, _why_not(verdict, leaving), run)
 
 
-def _rehearse(clinic: Clinic, lease: Lease, due: Due, message: Message, run: MessageRun) -> None:
+def _why_not(verdict: Verdict, leaving: Answer | None) -> Drop | Wait:
+    if isinstance(leaving, Stopped):
+        return Wait(leaving.until, leaving.reason)
+    if isinstance(leaving, NotNamed):
+        return Drop(leaving.reason, "safety.only_recipients")
+    assert not isinstance(verdict, Go)
+    return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One message with all that decides about it."""
+
+    clinic: Clinic
+    standing: Standing
+    due: Due
+    fresh: Fresh | None
+    person: Patient | Practitioner | None
+    ways: Ways
+
+    def ask(self, closed: Mapping[Channel, str] | None = None) -> Verdict:
+        """Ask the gate, with further channels closed."""
+        say, visit = self.due.say, self.fresh.visit if self.fresh else None
+        addresses = addresses_of(self.person)
+        options = self.ways.left(
+            self.due, addresses, outward.options(self.clinic, self.standing, say, visit)
+        )
+        if closed:
+            options = replace(options, closed={**options.closed, **closed})
+        return gate(
+            say,
+            fresh=visit,
+            gone=self.fresh is not None and self.fresh.woken.gone_at is not None,
+            told=self._told_by_another(),
+            person=self.person,
+            addresses=addresses,
+            options=options,
+            now=self.clinic.now,
+        )
+
+    def leaving(self, go: Go) -> Answer:
+        """Ask whether it may leave this way."""
+        visit = self.fresh.visit if self.fresh else None
+        return outward.message(self.clinic, self.standing, self.due.say, visit, go)
+
+    def message(self, go: Go) -> Message:
+        attempt = self.ways.attempt(self.due, go)
+        return message_of(self.clinic, self.due, self.fresh, self.person, go, attempt)
+
+    def _told_by_another(self) -> Told | None:
+        """Return what was last told, but for what an earlier attempt at this message may have told."""
+        told = self.fresh.told.get(self.due.say.recipient) if self.fresh else None
+        if told is None or not self.due.tries:
+            return told
+        return None if told.by in self.ways.own(self.due) else told
+
+
+def _working(case: _Case, go: Go, run: MessageRun) -> Verdict:
+    """Nothing is tried with a notifier that could send nothing a moment ago."""
+    if run.breaker is None:
+        with case.clinic.store.read() as connection:
+            run.breaker = breaker.known(connection, case.clinic.store.clinic)
+    return ways.working(case.due, go, run.breaker.barred, case.ask, now=case.clinic.now)
+
+
+def _rehearse(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
     """Write a message where a person can read it, and count the recipient as told.
 
     So a rehearsal goes on as the real thing would: a move of what was confirmed is told as a move.
     """
+    clinic, due, message = case.clinic, case.due, case.message(go)
     known = clinic.rehearsal.lookup(Attempt(message, clinic.now, clinic.now))
     if not isinstance(known, Found):  # from before a kill
         clinic.rehearsal.send(message)
     with clinic.store.write() as connection:
         lease.fence(connection)
-        _tell(connection, clinic, due, message)
+        tell(connection, clinic, due, message)
         said.settle(
             connection,
             due.id,
@@ -176,39 +246,10 @@ def _rehearse(clinic: Clinic, lease: Lease, due: Due, message: Message, run: Mes
     run.skipped["rehearsal"] += 1
 
 
-def _tell(connection: Connection, clinic: Clinic, due: Due, message: Message) -> None:
-    if due.appointment is not None:
-        said.tell(
-            connection,
-            clinic.store.clinic,
-            due.appointment,
-            due.say,
-            by=message.id,
-            kind=due.say.kind,
-            channel=message.channel,
-            now=clinic.now,
-        )
-
-
-def _told_by_another(clinic: Clinic, due: Due, fresh: Fresh | None) -> Told | None:
-    """Return what was last told, but for what a message that is repeated may itself have told."""
-    told = fresh.told.get(due.say.recipient) if fresh else None
-    if told is None or not due.say.repeated:
-        return told
-    own = {clinic.opaque("message", due.dedupe, channel) for channel in Channel}
-    return None if told.by in own else told
-
-
-def _working(clinic: Clinic, go: Go, run: MessageRun) -> Verdict:
-    """Nothing is tried with a notifier that could send nothing a moment ago."""
-    if run.breaker is None:
-        with clinic.store.read() as connection:
-            run.breaker = breaker.known(connection, clinic.store.clinic)
-    barred = run.breaker.barred.get(go.notifiers[0])
-    return Wait(barred.until, barred.reason) if barred and clinic.now < barred.until else go
-
-
 def _put_off(clinic: Clinic, lease: Lease, due: Due, verdict: Drop | Wait, run: MessageRun) -> None:
+    if isinstance(verdict, Drop) and verdict.no_way and due.tries:
+        _give_up(clinic, lease, due, verdict, run)
+        return
     with clinic.store.write() as connection:
         lease.fence(connection)
         if isinstance(verdict, Wait):
@@ -232,16 +273,31 @@ def _put_off(clinic: Clinic, lease: Lease, due: Due, verdict: Drop | Wait, run: 
     run.skipped[verdict.reason] += 1
 
 
-def _send_one(
-    clinic: Clinic,
-    lease: Lease,
-    due: Due,
-    fresh: Fresh | None,
-    person: Patient | Practitioner | None,
-    go: Go,
-    run: MessageRun,
-) -> None:
-    message = message_of(clinic, due, fresh, person, go)
+def _give_up(clinic: Clinic, lease: Lease, due: Due, verdict: Drop, run: MessageRun) -> None:
+    """End a message that was tried and has no way left, by what the tries came to."""
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        state, reason = ended(due, verdict)
+        said.settle(connection, due.id, state, now=clinic.now, reason=reason)
+    if state == "unproven":
+        return  # told as such when it was found out
+    run.failed += state == "failed"
+
+
+def ended(due: Due, verdict: Drop) -> tuple[str, str]:
+    """Return the state and the reason with which a message ends that has no way left."""
+    reason = due.reason or ""
+    if base(reason) == NO_RECEIPT:
+        return "sent", reason
+    if base(reason).startswith("unproven"):
+        return "unproven", reason
+    if base(reason) in ("provider_rejected", "undelivered"):
+        return "failed", reason
+    return "failed", f"provider_rejected({verdict.reason})"
+
+
+def _send_one(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
+    clinic, due, message = case.clinic, case.due, case.message(go)
     name = go.notifiers[0]
     notifier = clinic.notifier(name)
     patience = notifier.patience
@@ -256,60 +312,10 @@ def _send_one(
             name,
             run=clinic.run,
             now=clinic.now,
+            address=clinic.opaque("address", message.channel, message.to),
         )
-    if not clinic.dry:
-        high_water.note(clinic.settings.data, lease.token)
     result = notifier.send(message)
     before = run.breaker or Breaker()
     run.breaker = breaker.note(clinic, lease, before, name, due.say.recipient, result)
-    conclude(clinic, lease, due, message, result, run)
-
-
-def conclude(
-    clinic: Clinic, lease: Lease, due: Due, message: Message, result: SendResult, run: MessageRun
-) -> None:
-    """Write down what became of an attempt, and what the person knows from now on."""
-    with clinic.store.write() as connection:
-        lease.fence(connection)
-        said.end_attempt(connection, message.id, result, now=clinic.now)
-        if result.outcome is Outcome.ACCEPTED:
-            reason = "unproven_repeated" if due.say.repeated else None
-            said.settle(connection, due.id, "sent", now=clinic.now, reason=reason)
-            _tell(connection, clinic, due, message)
-            run.sent += 1
-            run.by_channel[message.channel.value] += 1
-        elif result.outcome is Outcome.REJECTED:
-            why = f"{result.code}: {result.reason}" if result.code else result.reason
-            reason = f"provider_rejected({why})"
-            said.settle(connection, due.id, "failed", now=clinic.now, reason=reason)
-            run.failed += 1
-        elif result.outcome is Outcome.NOT_SENT:
-            said.settle(
-                connection,
-                due.id,
-                "planned",
-                now=clinic.now,
-                reason=result.reason or "not_sent",
-                next_try_at=clinic.now + _wait(result, due),
-            )
-            run.skipped[result.reason or "not_sent"] += 1
-        else:
-            said.settle(
-                connection,
-                due.id,
-                "unknown",
-                now=clinic.now,
-                reason=result.reason or "unknown",
-                next_try_at=clinic.now + _wait(result, due),
-            )
-            run.unknown += 1
-
-
-def _wait(result: SendResult, due: Due) -> timedelta:
-    return pause(due.tries) if result.retry_after is None else result.retry_after
-
-
-def pause(tries: int) -> timedelta:
-    """Return how long to wait before the next try."""
-    doubled: timedelta = _FIRST_RETRY * (1 << min(tries, 10))
-    return min(doubled, _LAST_RETRY)
+    seen = case.fresh.woken if case.fresh else None
+    conclude(clinic, lease, due, message, name, result, run, seen=seen)

@@ -11,30 +11,32 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from clinicrelay.actions import MessageKind, Say
+from clinicrelay.actions import MessageKind, Role, Say
 from clinicrelay.contracts import Absent, Attempt, CannotTell, Found, Outcome, Proof, SendResult
 from clinicrelay.model import Channel
+from clinicrelay.times import parse_span
 from sync import planner
-from sync.send import MessageRun, conclude
+from sync.conclude import conclude
 from sync.store import said, unproven, wakes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.clinic import Clinic
+    from sync.send import MessageRun
     from sync.store.leases import Lease
     from sync.store.said import Open
 
 _AT_ONCE = timedelta(0)
 
 
-def settle(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
-    """Ask each notifier about its open attempts, and decide where there is no answer to be had.
+def settle(clinic: Clinic, lease: Lease, shard: int, run: MessageRun) -> None:
+    """Ask each notifier about a shard's open attempts, and decide where there is no answer to be had.
 
-    Called under the lease of sending, so an attempt that is open here has no living sender.
+    Called under the lease of the shard, so an attempt that is open here has no living sender.
     """
     with clinic.store.read() as connection:
-        attempts = said.open_attempts(connection, clinic.store.clinic, now=clinic.now)
+        attempts = said.open_attempts(connection, clinic.store.clinic, shard, now=clinic.now)
     for attempt in attempts:
         proof = _proof(clinic, attempt)
         if isinstance(proof, CannotTell) and proof.nothing:
@@ -44,9 +46,8 @@ def settle(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
                 run.unproven.append(attempt.id)
             run.unknown += 1
         else:
-            conclude(clinic, lease, attempt.due, attempt.body, _as_result(proof), run)
-            if isinstance(proof, Found):
-                _wake(clinic, lease, attempt)
+            result = _as_result(proof)
+            conclude(clinic, lease, attempt.due, attempt.body, attempt.notifier, result, run)
 
 
 def repeats(say: Say, channel: Channel, *, now: datetime) -> bool:
@@ -110,19 +111,35 @@ def _as_result(proof: Proof) -> SendResult:
 
 
 def _leave_or_repeat(clinic: Clinic, lease: Lease, attempt: Open) -> bool:
-    """Return whether the message leaves once more."""
+    """Return whether the message leaves once more, or may by another channel."""
     say, channel = attempt.due.say, attempt.body.channel
     again = repeats(say, channel, now=clinic.now)
+    elsewhere = not again and _goes_elsewhere(clinic, say)
     reason = "unproven_repeated" if again else _why_left(say)
     with clinic.store.write() as connection:
         lease.fence(connection)
         unproven.abandon(connection, attempt.id, reason, now=clinic.now)
         if again:
             unproven.repeat(connection, attempt.message, say, reason)
+        elif elsewhere:
+            said.settle(connection, attempt.message, "planned", now=clinic.now, reason=reason)
         else:
             said.settle(connection, attempt.message, "unproven", now=clinic.now, reason=reason)
         _may_know(clinic, connection, attempt)
     return again
+
+
+def _goes_elsewhere(clinic: Clinic, say: Say) -> bool:
+    """Whether another channel is tried: for the last reminder, which no later one makes up for.
+
+    The gate says whether there is one; without, the message stays unproven.
+    """
+    if say.kind is not MessageKind.REMINDER or clinic.now >= say.useless_after:
+        return False
+    reminders = clinic.settings.reminders
+    rules = reminders.patient if say.role is Role.PATIENT else reminders.doctor
+    leads = [step.before.length for step in (rules.steps if rules else ())]
+    return parse_span(say.step).length <= min(leads, default=timedelta(0))
 
 
 def _why_left(say: Say) -> str:
@@ -148,11 +165,3 @@ def _may_know(clinic: Clinic, connection: Connection, attempt: Open) -> None:
             now=clinic.now,
         )
         wakes.look_again(connection, visit)
-
-
-def _wake(clinic: Clinic, lease: Lease, attempt: Open) -> None:
-    """Let plan look at a visit that may have changed before anybody knew of what was told."""
-    if attempt.due.appointment is not None:
-        with clinic.store.write() as connection:
-            lease.fence(connection)
-            wakes.look_again(connection, attempt.due.appointment)

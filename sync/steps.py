@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ from sync import pull as pulling
 from sync import settle as settling
 from sync.pull import SourceRun
 from sync.report import SourceReport
-from sync.store import progress, quarantine
+from sync.store import high_water, progress, quarantine
 from sync.store.high_water import SENDING
 from sync.store.leases import lease, renewed
+from sync.store.said import Pass
+from sync.store.shards import lease_of
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
 
 _LONGEST_READ = timedelta(hours=1)
+_MOMENT, _MOMENTS = 0.05, 40  # seconds, and how many of them to wait for a lease
 _AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
 
 
@@ -171,20 +175,65 @@ def settle(clinic: Clinic, run: MessageRun) -> None:
     from sync.store import said
 
     with clinic.store.read() as connection:
-        if not said.open_attempts(connection, clinic.store.clinic, now=clinic.now):
-            return
-    with lease(clinic.store, SENDING, clinic.settings.store.lease) as held:
-        if held is not None:  # else they have a living sender
-            settling.settle(clinic, held, run)
+        shards = said.shards_with_open(connection, clinic.store.clinic, now=clinic.now)
+    for shard in shards:
+        with lease(clinic.store, lease_of(shard), clinic.settings.store.lease) as held:
+            if held is not None:  # else they have a living sender
+                settling.settle(clinic, held, shard, run)
 
 
 def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
-    """Send what is due; False when another run is at it."""
-    with lease(clinic.store, SENDING, clinic.settings.store.lease) as held:
+    """Send what is due, beside other senders; False when they are at all of it."""
+    sending = False
+    for which in Pass:
+        shards = _shards(clinic, which)
+        if not shards:
+            continue
+        if not sending and not (sending := _begin_to_send(clinic, run)):
+            return False
+        free = [_send_shard(clinic, shard, which, run) for shard in shards]
+        if which is Pass.ALL and not any(free):
+            return False
+    return True
+
+
+def _shards(clinic: Clinic, which: Pass) -> list[int]:
+    from sync.store import said
+
+    with clinic.store.read() as connection:
+        return said.shards_with_due(connection, clinic.store.clinic, which, now=clinic.now)
+
+
+def _begin_to_send(clinic: Clinic, run: MessageRun) -> bool:
+    """Judge whether it is too much, and note how far the store has come; False: somebody else does."""
+    with _soon(clinic, SENDING) as held:
         if held is None:
             return False
-        send.send(clinic, held, run)
+        send.hold_surplus(clinic, held, run)
+        if not clinic.dry:
+            high_water.note(clinic.settings.data, held.token)
         return True
+
+
+@contextmanager
+def _soon(clinic: Clinic, name: str) -> Iterator[Lease | None]:
+    """Hold a lease that others hold for moments only; None when one is not."""
+    for _ in range(_MOMENTS):
+        with lease(clinic.store, name, clinic.settings.store.lease) as held:
+            if held is not None:
+                yield held
+                return
+        clinic.ending.wait(_MOMENT)
+    yield None
+
+
+def _send_shard(clinic: Clinic, shard: int, which: Pass, run: MessageRun) -> bool:
+    if clinic.ending.is_set():
+        return True
+    with lease(clinic.store, lease_of(shard), clinic.settings.store.lease) as held:
+        if held is not None:
+            send.send(clinic, held, shard, which, run)
+        return held is not None
 
 
 def counts(clinic: Clinic) -> dict[str, Any]:

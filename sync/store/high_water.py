@@ -20,7 +20,7 @@ from clinicrelay import files
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-SENDING = "send"  # the lease under which messages leave
+SENDING = "send"  # the lease that every run takes for a moment before its messages leave
 
 
 def note(data: Path, token: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ from clinicrelay.actions import Facts, MessageKind, Say, Told
 from clinicrelay.contracts import Message, SendResult
 from clinicrelay.model import Channel
 from sync.store import bulk, dialects, seconds
+from sync.store.shards import shard_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -35,10 +37,21 @@ _COLUMNS = (
     "created_at",
     "settled_at",
     "tries",
+    "shard",
 )
 
 _decode_say = msgspec.json.Decoder(Say).decode
 _decode_facts = msgspec.json.Decoder(Facts).decode
+
+
+class _Address(msgspec.Struct):
+    """Whom a message went to; the rest of it is not looked at."""
+
+    to: str
+    channel: str
+
+
+_decode_address = msgspec.json.Decoder(_Address).decode
 
 
 class Owed(NamedTuple):
@@ -54,20 +67,44 @@ class Owed(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A message that reached nobody: why, and the address that a provider refused, if one did."""
+    """A message that reached nobody: why, and the addresses that a provider refused, if one did."""
 
     reason: str
-    refused: str | None = None
+    refused: frozenset[str] = frozenset()
 
 
 class Due(NamedTuple):
-    """A planned message whose time has come."""
+    """A planned message whose time has come; `reason` is why it has not left yet, if it was tried."""
 
     id: int
     dedupe: str
     appointment: int | None
     say: Say
     tries: int
+    reason: str | None = None
+
+
+class Tried(NamedTuple):
+    """An attempt that did not reach the person, or of which nobody will ever know."""
+
+    id: str
+    state: str
+    reason: str
+    notifier: str
+    channel: Channel
+    address: str
+
+
+class Pass(StrEnum):
+    """What is looked for among that which is due: news come before reminders, all else last.
+
+    What was tried goes after what was not: one message that makes a server refuse everything would
+    else be the first of every run, and the last.
+    """
+
+    NEWS = " AND tries = 0 AND kind <> 'reminder'"
+    UNTRIED = " AND tries = 0"
+    ALL = ""
 
 
 def owe(
@@ -104,6 +141,7 @@ def owe(
             at,
             at if thing.say.skip else None,
             0,
+            shard_of(thing.say.recipient),
         )
         for thing in things
     }
@@ -133,7 +171,7 @@ def _reopen(
         for number, dedupe, reason, state in rows:
             if state == "failed" and number not in refused:
                 continue
-            if reopens(wanted[dedupe], Ended(reason, refused.get(number))):
+            if reopens(wanted[dedupe], Ended(reason, refused.get(number, frozenset()))):
                 again.append((number, wanted[dedupe].say))
     if again:
         connection.execute(
@@ -156,39 +194,64 @@ def _reopen(
         )
 
 
-def _refused(connection: Connection, messages: Sequence[int]) -> dict[int, str]:
-    """Return the address to which each message was last tried, where a provider refused it."""
-    if not messages:
-        return {}
-    rows = connection.exec_driver_sql(
-        "SELECT message, state, body FROM attempts "
-        f"WHERE message IN ({dialects.marks(connection, len(messages))}) ORDER BY started_at",
-        tuple(messages),
-    )
-    last = {message: (state, body) for message, state, body in rows}
+def _refused(connection: Connection, messages: Sequence[int]) -> dict[int, frozenset[str]]:
+    """Return the addresses at which each message was refused by a provider."""
     return {
-        message: msgspec.json.decode(body)["to"]
-        for message, (state, body) in last.items()
-        if state == "rejected" and body
+        message: refused
+        for message, attempts in tried(connection, messages).items()
+        if (refused := frozenset(one.address for one in attempts if one.state == "rejected"))
     }
 
 
-def due(connection: Connection, clinic: str, *, now: datetime, limit: int) -> list[Due]:
-    """Return planned messages whose time has come, the oldest first.
-
-    What was tried goes after what was not: one that makes a server refuse everything would else be
-    the first of every run, and the last.
-    """
+def due(
+    connection: Connection, clinic: str, shard: int, which: Pass, *, now: datetime, limit: int
+) -> list[Due]:
+    """Return planned messages of a shard whose time has come, the oldest first."""
     rows = connection.execute(
         text(
-            "SELECT id, dedupe, appointment, say, tries FROM messages "
-            "WHERE clinic = :clinic AND state = 'planned' AND due_at <= :now "
-            "AND (next_try_at IS NULL OR next_try_at <= :now) "
+            "SELECT id, dedupe, appointment, say, tries, reason FROM messages "
+            "WHERE clinic = :clinic AND state = 'planned' AND due_at <= :now AND shard = :shard "
+            f"AND (next_try_at IS NULL OR next_try_at <= :now){which} "
             "ORDER BY tries, CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END, due_at, id LIMIT :limit"
         ),
-        {"clinic": clinic, "now": seconds(now), "limit": limit},
+        {"clinic": clinic, "now": seconds(now), "limit": limit, "shard": shard},
     )
-    return [Due(r.id, r.dedupe, r.appointment, _decode_say(r.say), r.tries) for r in rows]
+    return [Due(r.id, r.dedupe, r.appointment, _decode_say(r.say), r.tries, r.reason) for r in rows]
+
+
+def shards_with_due(
+    connection: Connection, clinic: str, which: Pass, *, now: datetime
+) -> list[int]:
+    """Return the shards in which something is due, the one that waited longest first."""
+    rows = connection.execute(
+        text(
+            "SELECT shard, min(tries) AS least, min(due_at) AS first FROM messages "
+            "WHERE clinic = :clinic AND state = 'planned' AND due_at <= :now "
+            f"AND (next_try_at IS NULL OR next_try_at <= :now){which} "
+            "GROUP BY shard ORDER BY least, first, shard"
+        ),
+        {"clinic": clinic, "now": seconds(now)},
+    )
+    return [int(row.shard) for row in rows]
+
+
+def tried(connection: Connection, messages: Sequence[int]) -> dict[int, list[Tried]]:
+    """Return the attempts at messages that failed, the oldest first."""
+    found: dict[int, list[Tried]] = {}
+    for start in range(0, len(messages), 900):
+        some = tuple(messages[start : start + 900])
+        rows = connection.exec_driver_sql(
+            "SELECT message, id, state, reason, notifier, body FROM attempts "
+            f"WHERE message IN ({dialects.marks(connection, len(some))}) "
+            "AND state IN ('rejected', 'undelivered', 'abandoned') AND body IS NOT NULL "
+            "ORDER BY started_at, id",
+            some,
+        )
+        for message, attempt, state, reason, notifier, body in rows:
+            to = _decode_address(body)
+            one = Tried(attempt, state, reason, notifier, Channel(to.channel), to.to)
+            found.setdefault(message, []).append(one)
+    return found
 
 
 def count_later(connection: Connection, clinic: str, *, now: datetime) -> int:
@@ -237,8 +300,9 @@ def begin_attempt(
     *,
     run: str,
     now: datetime,
+    address: str,
 ) -> None:
-    """Write an attempt down before its first byte leaves."""
+    """Write an attempt down before its first byte leaves; `address` is the opaque id of where to."""
     connection.execute(
         text(
             "UPDATE messages SET state = 'sending', channel = :channel, notifier = :notifier, "
@@ -262,6 +326,9 @@ def begin_attempt(
             "run",
             "begun_at",
             "nothing_since",
+            "delivery",
+            "look_at",
+            "address",
         ),
         [
             (
@@ -277,6 +344,9 @@ def begin_attempt(
                 run,
                 seconds(min(now, datetime.now(UTC))),
                 None,
+                None,
+                None,
+                address,
             )
         ],
         update=(
@@ -287,18 +357,29 @@ def begin_attempt(
             "run",
             "begun_at",
             "nothing_since",
+            "delivery",
+            "look_at",
+            "address",
         ),
     )
 
 
-def end_attempt(connection: Connection, attempt: str, result: SendResult, *, now: datetime) -> None:
-    """Write down what became of an attempt."""
+def end_attempt(
+    connection: Connection,
+    attempt: str,
+    result: SendResult,
+    *,
+    now: datetime,
+    look_at: datetime | None = None,
+) -> None:
+    """Write down what became of an attempt, and when to ask how far it came."""
     connection.execute(
         text(
             "UPDATE attempts SET state = :state, reason = :reason, detail = :detail, "
-            "provider_id = :provider, finished_at = :at WHERE id = :id"
+            "provider_id = :provider, finished_at = :at, look_at = :look WHERE id = :id"
         ),
         {
+            "look": seconds(look_at) if look_at else None,
             "id": attempt,
             "state": result.outcome.value,
             "reason": result.reason,
@@ -322,8 +403,21 @@ class Open(NamedTuple):
     nothing_since: datetime | None
 
 
-def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list[Open]:
-    """Return attempts that were begun and never ended: their sender was killed, or got no answer."""
+def shards_with_open(connection: Connection, clinic: str, *, now: datetime) -> list[int]:
+    """Return the shards in which an attempt has no known end and may be asked about."""
+    rows = connection.execute(
+        text(
+            "SELECT DISTINCT m.shard FROM attempts a JOIN messages m ON m.id = a.message "
+            "WHERE a.clinic = :clinic AND a.state IN ('sending', 'handed_over', 'unknown') "
+            "AND (m.next_try_at IS NULL OR m.next_try_at <= :now) ORDER BY m.shard"
+        ),
+        {"clinic": clinic, "now": seconds(now)},
+    )
+    return [int(row.shard) for row in rows]
+
+
+def open_attempts(connection: Connection, clinic: str, shard: int, *, now: datetime) -> list[Open]:
+    """Return attempts of a shard that were begun and never ended: no answer, or a killed sender."""
     rows = connection.execute(
         text(
             "SELECT a.id, a.message, a.notifier, a.state, a.body, a.nothing_since, "
@@ -331,9 +425,10 @@ def open_attempts(connection: Connection, clinic: str, *, now: datetime) -> list
             "m.dedupe, m.appointment, m.say, m.tries "
             "FROM attempts a JOIN messages m ON m.id = a.message "
             "WHERE a.clinic = :clinic AND a.state IN ('sending', 'handed_over', 'unknown') "
-            "AND (m.next_try_at IS NULL OR m.next_try_at <= :now) ORDER BY a.started_at, a.id"
+            "AND m.shard = :shard AND (m.next_try_at IS NULL OR m.next_try_at <= :now) "
+            "ORDER BY a.started_at, a.id"
         ),
-        {"clinic": clinic, "now": seconds(now)},
+        {"clinic": clinic, "now": seconds(now), "shard": shard},
     )
     return [
         Open(

@@ -348,14 +348,37 @@ class Told(SQLModel, table=True):
     kind: str | None = Field(default=None, max_length=16)
 
 
+class Contact(SQLModel, table=True):
+    """What was learned of an address (known by an opaque id): it wants no messages, or gets none.
+
+    `state` is closed, or open once a person said so.
+    """
+
+    __tablename__ = "contacts"
+    clinic: str = Field(primary_key=True, max_length=64)
+    address: str = Field(primary_key=True, max_length=40)
+    channel: str = Field(max_length=16)
+    state: str = Field(max_length=12)
+    reason: str = Field(max_length=60)
+    notifier: str = Field(max_length=64)
+    recipient: str = Field(max_length=300)
+    attempt: str = Field(max_length=40)
+    learned_at: datetime = Field(sa_column=_instant())
+    note: str | None = Field(default=None, sa_type=Text)
+
+
 class Message(SQLModel, table=True):
-    """The ledger: each thing owed to a person, once, with what became of it and why."""
+    """The ledger: each thing owed to a person, once, with what became of it and why.
+
+    `joined` is the message that says this one too, where one says several.
+    """
 
     __tablename__ = "messages"
     __table_args__ = (
         UniqueConstraint("clinic", "dedupe", name="messages_dedupe"),
         Index("messages_state", "clinic", "state", "due_at"),
         Index("messages_appointment", "appointment"),
+        Index("messages_joined", "joined"),
     )
     id: int | None = Field(default=None, sa_column=_number())
     clinic: str = Field(max_length=64)
@@ -381,6 +404,8 @@ class Message(SQLModel, table=True):
     created_at: datetime = Field(sa_column=_instant())
     settled_at: datetime | None = Field(default=None, sa_column=_maybe())
     held: int | None = Field(default=None, sa_type=BigInteger)
+    shard: int = 0  # see sync.store.shards
+    joined: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Attempt(SQLModel, table=True):
@@ -390,6 +415,8 @@ class Attempt(SQLModel, table=True):
     __table_args__ = (
         Index("attempts_state", "clinic", "state"),
         Index("attempts_provider", "clinic", "provider_id"),
+        Index("attempts_look", "clinic", "look_at"),
+        Index("attempts_address", "clinic", "address", "started_at"),
     )
     id: str = Field(primary_key=True, max_length=40)
     clinic: str = Field(max_length=64)
@@ -397,7 +424,7 @@ class Attempt(SQLModel, table=True):
     notifier: str = Field(max_length=64)
     state: str = Field(
         max_length=12
-    )  # sending | handed_over | accepted | rejected | not_sent | unknown | abandoned
+    )  # sending | handed_over | accepted | rejected | undelivered | not_sent | unknown | abandoned
     reason: str = Field(default="", max_length=60)
     detail: str = Field(default="", sa_type=Text)
     provider_id: str | None = Field(default=None, max_length=255)
@@ -408,6 +435,9 @@ class Attempt(SQLModel, table=True):
     # No provider can have it from before: the earlier of business time and the real clock.
     begun_at: datetime | None = Field(default=None, sa_column=_maybe())
     nothing_since: datetime | None = Field(default=None, sa_column=_maybe())  # looks found nothing
+    delivery: str | None = Field(default=None, max_length=12)  # how far it came, once accepted
+    look_at: datetime | None = Field(default=None, sa_column=_maybe())  # when to ask for that
+    address: str | None = Field(default=None, max_length=40)  # an opaque id, as in contacts
 
 
 class Lease(SQLModel, table=True):

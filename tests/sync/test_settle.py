@@ -301,7 +301,7 @@ class Careful(Mute):
 
 def lose_the_lease(opened: Clinic) -> None:
     with opened.store.write() as connection:
-        connection.exec_driver_sql("UPDATE leases SET token = token + 1 WHERE name = 'send'")
+        connection.exec_driver_sql("UPDATE leases SET token = token + 1")
 
 
 def test_a_sender_that_has_lost_its_lease_hands_nothing_over(ward: Ward) -> None:

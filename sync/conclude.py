@@ -1,0 +1,156 @@
+"""Writes down what became of an attempt, what the person knows from now on, and what was learned."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clinicrelay.contracts import Message, Outcome, SendResult
+from sync.store import contacts, said, wakes
+from sync.store.contacts import Learned
+from sync.ways import LASTING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.breaker import Refused
+    from sync.clinic import Clinic
+    from sync.send import MessageRun
+    from sync.store.leases import Lease
+    from sync.store.said import Due
+    from sync.store.wakes import Woken
+
+_FIRST_RETRY = timedelta(minutes=1)
+_LAST_RETRY = timedelta(minutes=30)
+_FIRST_LOOK = timedelta(minutes=2)
+
+
+def conclude(
+    clinic: Clinic,
+    lease: Lease,
+    due: Due,
+    message: Message,
+    notifier: str,
+    result: SendResult,
+    run: MessageRun,
+    *,
+    seen: Woken | None = None,
+) -> None:
+    """Write down what became of an attempt, in one transaction; `seen` is the visit it was made of.
+
+    A message that was refused is planned again at once: the gate looks for another way, and ends it
+    where there is none.
+    """
+    now = clinic.now
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        asks = result.outcome is Outcome.ACCEPTED and clinic.receipts(notifier)
+        look = now + _FIRST_LOOK if asks else None
+        said.end_attempt(connection, message.id, result, now=now, look_at=look)
+        if result.outcome is Outcome.ACCEPTED:
+            reason = "unproven_repeated" if due.say.repeated else None
+            said.settle(connection, due.id, "sent", now=now, reason=reason)
+            tell(connection, clinic, due, message)
+            _wake(connection, due, seen)
+            run.sent += 1
+            run.by_channel[message.channel.value] += 1
+        elif result.outcome is Outcome.REJECTED:
+            refused = run.breaker.refused.get(notifier) if run.breaker else None
+            _learn(connection, clinic, due, message, notifier, result, refused)
+            said.settle(connection, due.id, "planned", now=now, reason=rejected(result))
+        elif result.outcome is Outcome.NOT_SENT:
+            said.settle(
+                connection,
+                due.id,
+                "planned",
+                now=now,
+                reason=result.reason or "not_sent",
+                next_try_at=now + _wait(result, due),
+            )
+            run.skipped[result.reason or "not_sent"] += 1
+        else:
+            said.settle(
+                connection,
+                due.id,
+                "unknown",
+                now=now,
+                reason=result.reason or "unknown",
+                next_try_at=now + _wait(result, due),
+            )
+            run.unknown += 1
+
+
+def _wake(connection: Connection, due: Due, seen: Woken | None) -> None:
+    """Let plan look at what became of a visit while the message about it was on its way.
+
+    It was decided on without knowing of this message: a cancellation is owed because of it.
+    """
+    if seen is not None:
+        wakes.look_again_unless(connection, seen)
+    elif due.appointment is not None:
+        wakes.look_again(connection, due.appointment)
+
+
+def tell(connection: Connection, clinic: Clinic, due: Due, message: Message) -> None:
+    """Note what a person knows from now on."""
+    if due.appointment is not None:
+        said.tell(
+            connection,
+            clinic.store.clinic,
+            due.appointment,
+            due.say,
+            by=message.id,
+            kind=due.say.kind,
+            channel=message.channel,
+            now=clinic.now,
+        )
+
+
+def rejected(result: SendResult) -> str:
+    """Return the reason that is kept of a refusal: with the provider's own code where it gave one."""
+    why = f"{result.code}: {result.reason}" if result.code else result.reason
+    return f"provider_rejected({why})"
+
+
+def pause(tries: int) -> timedelta:
+    """Return how long to wait before the next try."""
+    doubled: timedelta = _FIRST_RETRY * (1 << min(tries, 10))
+    return min(doubled, _LAST_RETRY)
+
+
+def learned(
+    clinic: Clinic, due: Due, message: Message, notifier: str, reason: str
+) -> Learned | None:
+    """Return what a refusal teaches of an address, if it is so until the address changes."""
+    if reason not in LASTING:
+        return None
+    return Learned(
+        address=clinic.opaque("address", message.channel, message.to),
+        channel=message.channel,
+        reason=reason,
+        notifier=notifier,
+        recipient=due.say.recipient,
+        attempt=message.id,
+        learned_at=clinic.now,
+    )
+
+
+def _learn(
+    connection: Connection,
+    clinic: Clinic,
+    due: Due,
+    message: Message,
+    notifier: str,
+    result: SendResult,
+    refused: Refused | None,
+) -> None:
+    store = clinic.store.clinic
+    if refused is not None and refused.everyone:
+        # It says that of everybody, so it says nothing of their addresses.
+        contacts.doubt(connection, store, notifier, result.reason, refused.people)
+    elif one := learned(clinic, due, message, notifier, result.reason):
+        contacts.learn(connection, store, one)
+
+
+def _wait(result: SendResult, due: Due) -> timedelta:
+    return pause(due.tries) if result.retry_after is None else result.retry_after
