@@ -55,8 +55,14 @@ class Answer(NamedTuple):
     @property
     def retry_after(self) -> timedelta | None:
         """How long it asks to be left alone, where it says so in seconds."""
-        said = self.headers.get("retry-after", "")
-        return timedelta(seconds=min(int(said), 86_400)) if said.isdigit() else None
+        return asked_for(self.headers)
+
+
+def asked_for(headers: Mapping[str, str]) -> timedelta | None:
+    """Return how long a provider asks to be left alone; names are in small letters."""
+    said = headers.get("retry-after", "")
+    known = said.isascii() and said.isdigit() and len(said) < 12
+    return timedelta(seconds=min(int(said), 86_400)) if known else None
 
 
 class NotReached(Exception):
@@ -197,6 +203,22 @@ def standstill(reason: str, detail: str, pause: timedelta, code: str = "") -> Se
     return SendResult(
         Outcome.NOT_SENT, reason, detail=detail, retry_after=pause, pause=pause, code=code
     )
+
+
+class Meaning(NamedTuple):
+    """A stable reason, a sentence for staff, and how long all messages wait (None: only this one)."""
+
+    reason: str
+    says: str
+    pause: timedelta | None = None
+
+
+def refused(who: str, meaning: Meaning, code: str, wait: timedelta | None = None) -> SendResult:
+    """Return what a message is that a provider refused; `wait` is what it asked for, if it did."""
+    detail = f"{who}: {meaning.says} ({code})."
+    if meaning.pause is None:
+        return SendResult(Outcome.REJECTED, meaning.reason, detail=detail, code=code)
+    return standstill(meaning.reason, detail, meaning.pause if wait is None else wait, code)
 
 
 def unencrypted(url: str, what: str) -> Iterator[Finding]:

@@ -7,19 +7,9 @@ not here is only what its HTTP status says, or an undelivered message.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import NamedTuple
 
-from clinicrelay import Outcome, SendResult
-from notifiers._http import BY_HAND, SOON, standstill
-
-
-class Meaning(NamedTuple):
-    """A stable reason, a sentence for staff, and how long all messages wait (None: only this one)."""
-
-    reason: str
-    says: str
-    pause: timedelta | None = None
-
+from clinicrelay import SendResult
+from notifiers._http import BY_HAND, SOON, Meaning, refused
 
 _SENDER = Meaning("sender_refused", "it may not send from the number under `from`", BY_HAND)
 _NO_NUMBER = Meaning("address_refused", "it cannot reach this number")
@@ -77,12 +67,8 @@ UNDELIVERED = {
 def refusal(status: int, code: int | None, retry_after: timedelta | None) -> SendResult:
     """Return what an answer of 4xx means, by its own code, else by its status."""
     meaning = REFUSED.get(code or 0) or _by_status(status)
-    shown = str(code or status)
-    detail = f"Twilio: {meaning.says} ({shown})."
-    if meaning.pause is None:
-        return SendResult(Outcome.REJECTED, meaning.reason, detail=detail, code=shown)
-    wait = retry_after if retry_after is not None and status == 429 else meaning.pause
-    return standstill(meaning.reason, detail, wait, shown)
+    wait = retry_after if status == 429 else None
+    return refused("Twilio", meaning, str(code or status), wait)
 
 
 def _by_status(status: int) -> Meaning:

@@ -150,7 +150,9 @@ REASONS: dict[str, Reason] = {
         "the address has letters that the mail server cannot handle",
         "Enter another address in the source, or use a mail server that knows SMTPUTF8.",
     ),
-    "address_refused": Reason(_M, "the mail server knows no such recipient", _SOURCE),
+    "address_refused": Reason(
+        _M, "the provider or mail server cannot reach this address or number", _SOURCE
+    ),
     "landline": Reason(
         _M,
         "the number is a landline, which gets no SMS",
@@ -202,11 +204,13 @@ REASONS: dict[str, Reason] = {
     "mailbox_full": Reason(_M, "the recipient's mailbox is full", "Reach the person another way."),
     "content_refused": Reason(
         _M,
-        "the mail server refused the text, as spam or by a rule of its own",
-        "Ask whoever runs the mail server which rule it was.",
+        "the provider or mail server refused the text, as spam or by a rule of its own",
+        "Ask whoever runs the service which rule it was.",
     ),
     "too_large": Reason(
-        _M, "the message is larger than the mail server allows", "Shorten the clinic's own texts."
+        _M,
+        "the message is larger than the provider or mail server allows",
+        "Shorten the clinic's own texts.",
     ),
     "unreachable": Reason(
         _M,
@@ -234,7 +238,7 @@ REASONS: dict[str, Reason] = {
     ),
     "certificate_refused": Reason(
         _M,
-        "the mail server's certificate cannot be trusted",
+        "the certificate of the notifier's server cannot be trusted",
         "clinicrelay check --connect",
         "notifiers.NAME.ca",
         ours=True,
@@ -263,14 +267,14 @@ REASONS: dict[str, Reason] = {
     "quota_used_up": Reason(
         _M,
         "the account may send no more for now; it is tried again every hour",
-        "Ask whoever runs the mail server for a higher limit; `rate` keeps to one.",
+        "Ask whoever runs the service for a higher limit; `rate` keeps to one.",
         "notifiers.NAME.rate",
         ours=True,
     ),
     "refuses_everyone": Reason(
         _M,
         "the notifier's server refuses everyone, several people in a row with one and the same answer",
-        "Ask whoever runs the mail server; `clinicrelay why` shows its answer. It is tried again.",
+        "Ask whoever runs the service; `clinicrelay why` shows its answer. It is tried again.",
         "notifiers.NAME",
         ours=True,
     ),

@@ -24,7 +24,7 @@ ROOMS: Mapping[str, tuple[str, type[Section]]] = {
 
 # Promised, and told of as long as they are not there.
 _LATER = {
-    "notifiers": ("twilio_whatsapp", "aws_sms"),
+    "notifiers": ("twilio_whatsapp",),
 }
 
 

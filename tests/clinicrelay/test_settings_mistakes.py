@@ -180,7 +180,6 @@ GOLDEN = [
     ("notifiers: {a: {type: smpt}}", 4, 23, "notifiers.a.type", "'smpt'", "write smtp"),
     ("notifiers: {a: {type: pigeon}}", 4, 23, "notifiers.a.type", "'pigeon'", "types are outbox"),
     ("calendars: {a: {type: paper}}", 4, 23, "calendars.a.type", "'paper'", "types are ics"),
-    ("notifiers: {a: {type: aws_sms}}", 4, 23, "notifiers.a.type", "later version", "are outbox"),
     ("notifiers: {a: {host: x}}", 4, 13, "notifiers.a.type", "'type' is missing", "type: smtp"),
     ("notifiers: {a: {type: smtp}}", 4, 13, "notifiers.a.host", "'host' is missing", "add"),
     (
