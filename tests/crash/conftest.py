@@ -15,11 +15,11 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from google_peer.peer import GooglePeer
@@ -34,6 +34,9 @@ from commands._call import Call
 from commands._frame import clinic
 from sync.runners import once
 from sync.store.tables import metadata
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLER = Path(__file__).parent / "killer"
@@ -86,13 +89,14 @@ class Scene:
     moved: Counter[str] = field(default_factory=Counter)
     logs: dict[int, Path] = field(default_factory=dict)
     runs: int = 0
+    environ: dict[str, str] = field(default_factory=dict)  # what its settings take from there
 
     def sync(self, now: str, *, kill: Point | None = None) -> Ended:
         """Run `clinicrelay sync` in a process of its own; `kill` it there."""
         return self.end(self.start(now, **({"KILLER_AT": kill.at} if kill else {})))
 
-    def start(self, now: str, **killer: str) -> subprocess.Popen[str]:
-        """Start a run, and tell the killer in it what to do."""
+    def start(self, now: str, *words: str, **killer: str) -> subprocess.Popen[str]:
+        """Start `sync`, or another command, and tell the killer in it what to do."""
         self.runs += 1
         log = self.folder / f"killer{self.runs}.log"
         log.unlink(missing_ok=True)  # a copied folder has those of the base
@@ -101,9 +105,11 @@ class Scene:
             "PYTHONPATH": f"{KILLER}{os.pathsep}{ROOT}",
             "STORE_URL": self.store_url,
             "KILLER_LOG": str(log),
+            **self.environ,
             **killer,
         }
-        command = [sys.executable, "-c", "import commands; commands.main()", "sync", "--now", now]
+        program = [sys.executable, "-c", "import commands; commands.main()"]
+        command = [*program, *(words or ["sync"]), "--now", now]
         output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         run = subprocess.Popen(command, cwd=self.folder, env=environment, **output)  # type: ignore[call-overload]
         self.logs[run.pid] = log
@@ -120,10 +126,22 @@ class Scene:
 
     def sync_here(self, now: str) -> int:
         """Run once more, without the half second that a process takes; return the exit code."""
-        call = Call(self.folder / "settings.yaml", now=now)
-        loaded = load(call.settings, environ={"STORE_URL": self.store_url})
-        with clinic(call, loaded) as at_work:
+        with self.opened(now) as at_work:
             return once.sync(at_work).exit
+
+    @contextmanager
+    def opened(self, now: str) -> Iterator[Clinic]:
+        """Open the clinic as a command opens it."""
+        call = Call(self.folder / "settings.yaml", now=now)
+        loaded = load(call.settings, environ={"STORE_URL": self.store_url, **self.environ})
+        with clinic(call, loaded) as at_work:
+            yield at_work
+
+    def told(self, now: str, *words: str) -> Any:
+        """Return what a command says to programs."""
+        run = self.start(now, *words, "--json")
+        said, _ = run.communicate(timeout=60)
+        return json.loads(said)
 
     def let_leases_expire(self) -> None:
         """Let the time pass after which an owner that shows no sign of life is given up."""

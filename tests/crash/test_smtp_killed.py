@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from email import message_from_bytes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,10 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from aiosmtpd.controller import Controller
 
-from clinicrelay.settings import load
-from commands._frame import Call, clinic
-from sync.explain import message_json, stories
-from sync.health import health
+from tests.crash.telling import DONE, FAR_AHEAD, TOMORROW, imported, told, visit
 
 if TYPE_CHECKING:
     from tests.crash.conftest import Scene, Scenes
@@ -30,8 +26,7 @@ pytestmark = pytest.mark.crash
 
 HERE = Path(__file__).parent
 PATHS = f"{HERE / 'smtp_killer'}{os.pathsep}{HERE.parents[1]}"
-IMPORTED, KILLED, AGAIN, LATER = (f"2026-11-23T{t}" for t in ("09:00", "12:05", "12:20", "12:50"))
-DONE = 0
+KILLED, AGAIN, LATER = (f"2026-11-23T{t}" for t in ("12:05", "12:20", "12:50"))
 
 BEFORE_THE_DOT = ("connected", "EHLO", "MAIL", "RCPT", "DATA", "body")
 NOBODY_KNOWS = ("handed over", "dot", "answer")
@@ -81,22 +76,6 @@ def relay() -> Iterator[Relay]:
     made.controller.stop()
 
 
-def visit(start: datetime, **cells: str) -> dict[str, str]:
-    return {
-        "appointment_id": "7",
-        "start": f"{start:%Y-%m-%d %H:%M}",
-        "status": "scheduled",
-        "patient_id": "P7",
-        "patient_name": "Pat Sample",
-        "email": "p7@mail.example",
-        "doctor_id": "acar",
-        **cells,
-    }
-
-
-TOMORROW, FAR_AHEAD = datetime(2026, 11, 24, 12), datetime(2026, 12, 10, 12)
-
-
 @pytest.fixture
 def scene(scenes: Scenes, relay: Relay) -> Scene:
     """A clinic that has read one visit and sends through the relay."""
@@ -113,43 +92,9 @@ def scene(scenes: Scenes, relay: Relay) -> Scene:
     return made
 
 
-def imported(scene: Scene, start: datetime) -> None:
-    for old in (scene.folder / "drops" / "reception").iterdir():
-        old.unlink()
-    scene.drop([visit(start)], 1)
-    assert scene.sync_here(IMPORTED) == DONE
-
-
 def killed(scene: Scene, moment: str) -> None:
     ended = scene.end(scene.start(KILLED, PYTHONPATH=PATHS, SMTP_KILL_AT=moment))
     assert ended.code == -signal.SIGKILL, f"{moment} was not reached: {ended.said}"
-
-
-class Told(NamedTuple):
-    """What `why` and `status` say of the one message."""
-
-    state: str
-    reason: str | None
-    answer: str
-    unknown: int
-    needs: list[str]
-
-
-def told(scene: Scene, now: str) -> Told:
-    loaded = load(scene.folder / "settings.yaml", environ={"STORE_URL": scene.store_url})
-    with clinic(Call(scene.folder / "settings.yaml", now=now), loaded) as at_work:
-        with at_work.store.read() as connection:
-            (number,) = connection.exec_driver_sql("SELECT id FROM appointments").one()
-        (story,) = stories(at_work, [number])
-        (message,) = map(message_json, story.messages)
-        found = health(at_work)
-        return Told(
-            message["state"],
-            message["reason"],
-            story.answer,
-            found.json()["messages"]["unknown"],
-            [need.what for need in found.needs if "arrived" in need.what],
-        )
 
 
 def test_a_reminder_whose_sender_is_killed_before_the_final_dot_arrives_once(
