@@ -23,7 +23,7 @@ from clinicrelay.times import iso, parse_instant
 from sync.explain import stories
 from tests.crash.conftest import visit
 from tests.crash.killing import PATHS, ZONE, Moment, Post, post
-from tests.notifiers.peers import CUT, PROVIDERS, Provider
+from tests.notifiers.peers import CUT, PROVIDERS, Fate, Provider
 
 if TYPE_CHECKING:
     from tests.crash.conftest import Scenes
@@ -53,12 +53,13 @@ class Storm:
     def __post_init__(self) -> None:
         self.clinic.peer.moment = self._moment
         self.clinic.peer.fate = self._fate
+        self.clinic.peer.lag = timedelta(seconds=55)
 
     def _moment(self) -> Moment | None:
         kills = self.chance.random() < 0.15
         return self.chance.choice((Moment.ASKED, Moment.TAKEN)) if kills else None
 
-    def _fate(self) -> Fault | str | None:
+    def _fate(self) -> Fate:
         return self.chance.choice(LOST) if self.chance.random() < 0.05 else None
 
     def blow(self, now: str) -> None:

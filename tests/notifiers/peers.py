@@ -10,13 +10,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from clinicrelay.testing import Asked, Fault, HttpServer, Reply
 from tests.notifiers import test_sendgrid as sendgrid
 from tests.notifiers import test_twilio as twilio
 
 CUT = "half of the answer comes"
+LATE = 1.3  # seconds; settings allow no timeout under one
+# What becomes of a message: a fault, an answer that stands for any, or nothing strange.
+Fate: TypeAlias = Fault | Reply | str | None
 
 
 class Taken(NamedTuple):
@@ -102,7 +105,7 @@ class Peer:
     provider: Provider
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     lag: timedelta = timedelta(0)
-    fate: Callable[[], Fault | str | None] = lambda: None
+    fate: Callable[[], Fate] = lambda: None
     taken: list[Taken] = field(default_factory=list)
     asked: list[tuple[datetime, Asked]] = field(default_factory=list)
 
@@ -142,12 +145,17 @@ class Peer:
         """When each message was tried, by the clinic's clock."""
         return [at for at, asked in self.asked if self.is_message(asked)]
 
-    def _take(self, asked: Asked, fate: Fault | str | None) -> Reply:
-        self.exchange.fault = fate if isinstance(fate, Fault) else None
+    def _take(self, asked: Asked, fate: Fate) -> Reply:
+        if isinstance(fate, Reply):
+            return fate
+        late = fate is Fault.ANSWER_LATE
+        self.exchange.fault = fate if isinstance(fate, Fault) and not late else None
         reply: Reply = self.exchange.answer(asked)
         self.exchange.fault = None
         for id_, to, text, said in list(self.provider.kept(self.exchange))[len(self.taken) :]:
             self.taken.append(Taken(id_, to, text, self.now, said))
+        if late:
+            self.exchange.over.wait(LATE)
         if fate == CUT:
             return replace(reply, drop=True) if reply.body else Reply(reset=True)
         return reply
