@@ -66,12 +66,11 @@ def test_what_its_provider_had_not_taken_arrives_once(
 
 @pytest.mark.parametrize("provider", TELLING, ids=name_of)
 @pytest.mark.parametrize("moment", TAKEN, ids=short)
-@pytest.mark.parametrize("lag", [timedelta(0), timedelta(seconds=55)], ids=["", "listed late"])
-def test_what_its_provider_took_is_not_repeated_and_known_by_its_id(
-    clinic: Post, moment: Moment, lag: timedelta
+def test_what_its_provider_took_is_not_repeated_though_lists_lag_and_is_known_by_its_id(
+    clinic: Post, moment: Moment
 ) -> None:
     imported(clinic.scene, TOMORROW)
-    clinic.peer.lag = lag
+    clinic.peer.lag = timedelta(seconds=55)
     killed(clinic, moment)
     at = clinic.minutes_later(KILLED, 0.5, *LATER)
     (taken,) = clinic.peer.taken

@@ -110,11 +110,11 @@ def test_a_message_whose_answer_is_lost_arrives_once_though_lists_lag(
     line: Line, peers: Callable[..., list[Peer]], provider: Provider, fault: Fate
 ) -> None:
     (peer,) = peers(provider, steps=["1d"])
-    peer.lag = timedelta(seconds=45)
+    peer.lag = timedelta(seconds=90)
     imported(line)
     peer.fate = once_each(fault)
     run(line, [at("12:00")])
-    after(line, 0.5, 1, 2, 4, 8, 15)
+    after(line, 0.5, 1, 1.25, 2, 4, 8, 15)
     assert len(peer.taken) == 1
     assert ledger(line) == [("reminder", "sent", None)]
     ((kept,),) = line.query("SELECT provider_id FROM attempts")
