@@ -88,9 +88,9 @@ class Post:
         """Let one run be killed at a moment of its first message; return how it ended."""
         if moment in WITHIN:
             return self.end(self.start(now, PYTHONPATH=PATHS, NOTIFIER_KILL_AT=WITHIN[moment]))
-        self.peer.moment = lambda: moment
+        before, self.peer.moment = self.peer.moment, lambda: moment
         code = self.end(self.start(now))
-        self.peer.moment = lambda: None
+        self.peer.moment = before
         return code
 
     def minutes_later(self, now: str, *minutes: float) -> str:

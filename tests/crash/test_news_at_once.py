@@ -15,7 +15,7 @@ import pytest
 
 from clinicrelay.times import iso, parse_instant
 from tests.crash.conftest import visit
-from tests.crash.killing import ZONE, Post, post
+from tests.crash.killing import ZONE, Moment, Post, post
 from tests.crash.storm import ENDS, FEW, MINUTE, RUNS, STORES, TILL_SETTLED, Storm
 from tests.notifiers.peers import PROVIDERS, Provider
 
@@ -77,6 +77,7 @@ def test_news_that_three_at_once_tell_come_once_in_order_and_true(clinic: Post) 
     for _ in range(RUNS):
         now += MINUTE
         reception.work()
+        clinic.killed(iso(now), Moment.BEGUN)  # so that the three find all of it planned
         storm.blow(iso(now))
     storm.end()
     at = clinic.minutes_later(iso(now), *TILL_SETTLED)
