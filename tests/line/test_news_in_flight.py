@@ -1,0 +1,99 @@
+"""News that come while a message about the visit is on its way: whoever got it hears of them too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from clinicrelay.testing import Fault
+from sync import planner, steps
+from sync.runners import once
+from sync.send import MessageRun
+from tests.notifiers.peers import PROVIDERS, Fate, Peer, Provider
+
+if TYPE_CHECKING:
+    from tests.line.conftest import Line
+
+TELLING = [one for one in PROVIDERS if one.tells]
+
+
+@pytest.fixture(params=TELLING, ids=lambda provider: provider.name)
+def peer(line: Line, request: pytest.FixtureRequest) -> Iterator[Peer]:
+    """The provider of a clinic that has told patient 2 of a visit, or is about to."""
+    provider: Provider = request.param
+    made = Peer(provider)
+    line.set(
+        calendars={},
+        notifiers={"post": {**provider.options, "base_url": made.door()}},
+        reminders={"patient": {"confirmation": {"channels": [provider.channel]}}},
+    )
+    line.book(1)
+    line.drop()
+    line.sync("2026-11-23 09:00")
+    line.book(2, "2026-12-09 09:00")
+    line.drop()
+    yield made
+    made.close()
+
+
+def cancel(line: Line) -> None:
+    line.cancel(2)
+    line.drop()
+
+
+def both_came(line: Line, peer: Peer) -> None:
+    for _ in range(4):
+        line.sync(timedelta(minutes=2))
+    kinds = line.query("SELECT kind FROM messages WHERE state = 'sent'")
+    assert kinds == [("cancellation",), ("confirmation",)]
+    assert len(peer.taken) == 2
+
+
+@pytest.mark.xfail(strict=True, reason="what was told is not compared with what came meanwhile")
+def test_a_cancellation_that_is_read_while_the_confirmation_is_on_its_way_is_told(
+    line: Line, peer: Peer
+) -> None:
+    def meanwhile() -> Fate:
+        peer.fate = lambda: None
+        cancel(line)
+        line.at_work(once.sync)
+        return None
+
+    peer.fate = meanwhile
+    line.sync()
+    both_came(line, peer)
+
+
+@pytest.mark.xfail(strict=True, reason="plan lets a visit sleep by what it read before")
+def test_a_lost_confirmation_found_while_the_cancellation_is_planned_brings_it(
+    line: Line, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer.fate = lambda: Fault.ANSWER_LOST
+    line.sync()
+    peer.fate = lambda: None
+    cancel(line)
+    line.now += timedelta(minutes=2)
+    line.at_work(lambda at_work: steps.pull(at_work, "reception"))
+    found_after(monkeypatch, lambda: line.at_work(settled))
+    line.at_work(steps.plan)
+    both_came(line, peer)
+
+
+def settled(at_work: Any) -> None:
+    steps.settle(at_work, MessageRun())
+
+
+def found_after(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Let something happen once, between what plan reads and what it writes."""
+    real, left = planner._Known.of, [happens]
+
+    def of(connection: Any, batch: Any) -> Any:
+        found = real(connection, batch)
+        if left:
+            left.pop()()
+        return found
+
+    monkeypatch.setattr(planner._Known, "of", of)
