@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,11 +41,18 @@ WITHIN = {Moment.BEGUN: "begun", Moment.ANSWERED: "answered"}  # a moment within
 
 @dataclass
 class Deadly(Peer):
-    """A provider that kills who hands it a message, when `moment` says so."""
+    """A provider that kills who hands it a message, when `moment` says so.
+
+    While `answers` is not set, whoever hands over the first message waits for its answer.
+    """
 
     moment: Callable[[], Moment | None] = lambda: None
     callers: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
-    kills: list[Moment] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.answers.set()
 
     def answer(self, door: int, asked: Asked) -> Reply:
         moment = self._strike(door) if self.is_message(asked) else None
@@ -54,13 +63,17 @@ class Deadly(Peer):
         if moment is Moment.TAKEN:
             self.callers[door].kill()
             return Reply(reset=True)
+        if self.is_message(asked) and len(self.taken) == 1:
+            self.answers.wait(20)
         return reply
+
+    def close(self) -> None:
+        self.answers.set()
+        super().close()
 
     def _strike(self, door: int) -> Moment | None:
         with self.lock:
-            moment = self.moment() if door in self.callers else None
-            self.kills += [moment] if moment else []
-            return moment
+            return self.moment() if door in self.callers else None
 
 
 @dataclass
@@ -100,6 +113,12 @@ class Post:
             self.peer.now = began + timedelta(minutes=later)
             self.scene.sync_here(iso(self.peer.now))
         return iso(self.peer.now)
+
+    def wait_until_taken(self, count: int) -> None:
+        give_up = time.monotonic() + 20
+        while len(self.peer.taken) < count:
+            assert time.monotonic() < give_up, "the run never came that far"
+            time.sleep(0.02)
 
     def ids_kept(self) -> list[str | None]:
         """Return the provider's ids that the clinic knows its attempts by."""

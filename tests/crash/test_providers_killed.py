@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.crash.killing import Moment, Post, post
-from tests.crash.telling import FAR_AHEAD, TOMORROW, Told, imported, told, visit
+from tests.crash.telling import DONE, FAR_AHEAD, TOMORROW, Told, imported, told, visit
 from tests.notifiers.peers import PROVIDERS, Provider
 
 if TYPE_CHECKING:
@@ -80,6 +81,29 @@ def test_what_its_provider_took_is_not_repeated_though_lists_lag_and_is_known_by
 
 def well(seen: Told) -> None:
     assert (seen.state, seen.reason, seen.unknown, seen.needs) == ("sent", None, 0, [])
+
+
+LEASE = 1.0
+
+
+@pytest.mark.parametrize("base", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("provider", PROVIDERS, ids=name_of)
+def test_a_sender_that_waits_for_a_slow_provider_is_not_overtaken(
+    scenes: Scenes, provider: Provider
+) -> None:
+    store = {"url": "${STORE_URL}", "lease": f"{LEASE:.0f}s"}
+    with post(scenes, provider, store=store) as clinic:
+        imported(clinic.scene, TOMORROW)
+        clinic.peer.answers.clear()
+        first = clinic.start(KILLED)
+        clinic.wait_until_taken(1)
+        time.sleep(1.5 * LEASE)  # the database's clock is what is waited for
+        at = clinic.minutes_later(KILLED, *LATER)
+        assert len(clinic.peer.taken) == 1
+        clinic.peer.answers.set()
+        assert clinic.end(first) == DONE
+        assert len(clinic.peer.taken) == 1
+        well(told(clinic.scene, at))
 
 
 @pytest.mark.parametrize("provider", SILENT, ids=name_of)
