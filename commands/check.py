@@ -232,9 +232,12 @@ def _calendars(
 
 
 def _notifiers(at_work: Clinic, file: Path, *, connect: bool) -> Iterator[Finding]:
+    from sync.languages import unspoken
+
     for name in at_work.settings.notifiers:
         notifier = at_work.notifier(name)
         yield from _placed(f"notifiers.{name}", notifier.advise(), file)
+        yield from _placed(f"notifiers.{name}", unspoken(at_work, name, notifier), file)
         if connect or _is_here(notifier):
             yield from _placed(f"notifiers.{name}", notifier.check(), file)
 

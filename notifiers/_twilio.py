@@ -39,7 +39,7 @@ from notifiers._twilio_codes import refusal, undelivered
 if TYPE_CHECKING:
     from twilio.rest import Client
 
-_API = "https://api.twilio.com"
+API = "https://api.twilio.com"
 _LONGEST_VALIDITY = 36_000  # seconds, Twilio's own default: a reminder may wait ten hours there
 # The list of messages lags behind what was accepted, so two looks apart are wanted before it counts.
 _APART = timedelta(seconds=75)
@@ -68,7 +68,7 @@ class Options(_http.Options):
         examples=["${TWILIO_AUTH_TOKEN}"],
     )
     base_url: BaseUrl = Field(
-        default=_API, description="Another address of the service.", examples=[_API]
+        default=API, description="Another address of the service.", examples=[API]
     )
 
 
@@ -96,8 +96,8 @@ class TwilioNotifier(Notifier):
         """Return the parameters that say who sends what."""
         raise NotImplementedError
 
-    def reads_as(self, message: Message, body: str) -> bool:
-        """Whether a text that Twilio has could be this message's."""
+    def could_be(self, message: Message, there: Any) -> bool | None:
+        """Whether a message that Twilio has could be this one; None: that cannot be seen."""
         raise NotImplementedError
 
     # --- the contract ----------------------------------------------------------------------------
@@ -114,13 +114,15 @@ class TwilioNotifier(Notifier):
     def lookup(self, attempt: Attempt) -> Proof:
         """Look for the attempt in the list of messages to its number."""
         try:
-            sid = self._listed(attempt)
+            sid, unclear = self._listed(attempt)
         except (_http.NotReached, _http.Lost):
             return CannotTell(_http.SOON)
         except _broken():
             return CannotTell(_http.BY_HAND)
         if sid:
             return Found(sid)
+        if unclear:
+            return CannotTell(_APART)
         since = attempt.nothing_since
         if since is not None and attempt.at - since >= _APART:
             return Absent()
@@ -227,20 +229,23 @@ class TwilioNotifier(Notifier):
         fix = fixes.get(result.reason, "Try again in a minute; if it goes on, ask Twilio.")
         return Finding("error", result.reason, result.detail, fix)
 
-    def _listed(self, attempt: Attempt) -> str | None:
-        """Return the id under which Twilio has an attempt, the oldest of those that could be it."""
+    def _listed(self, attempt: Attempt) -> tuple[str | None, bool]:
+        """Return the id under which Twilio has an attempt, the oldest of those that could be it.
+
+        Else whether there is one of which nobody can say.
+        """
         message, since = attempt.message, attempt.begun_at - _CLOCKS_DIFFER
         found = [
-            one.sid
+            (one.sid, self.could_be(message, one))
             for one in self._client.messages.list(
                 to=self.address(message.to), limit=_LOOKED_THROUGH, page_size=_LOOKED_THROUGH
             )
             if one.direction != "inbound"
             and (one.date_created is None or _aware(one.date_created) >= since)
-            and self.reads_as(message, one.body or "")
             and not attempt.is_known(one.sid)
         ]
-        return found[-1] if found else None
+        sure = [sid for sid, it_is in found if it_is]
+        return (sure[-1] if sure else None), any(it_is is None for _, it_is in found)
 
     @cached_property
     def _door(self) -> _http.Door:
@@ -254,12 +259,15 @@ class TwilioNotifier(Notifier):
 
     @cached_property
     def _client(self) -> Client:
+        client = self._login(self._wire)
+        client.api.base_url = self.options.base_url
+        return client
+
+    def _login(self, wire: Any) -> Client:
         from twilio.rest import Client
 
         token = self.options.auth_token.get_secret_value()
-        client = Client(self.options.account_sid, token, http_client=self._wire)
-        client.api.base_url = self.options.base_url
-        return client
+        return Client(self.options.account_sid, token, http_client=wire)
 
 
 def same_text(sent: str, there: str) -> bool:

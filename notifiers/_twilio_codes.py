@@ -15,6 +15,8 @@ _SENDER = Meaning("sender_refused", "it may not send from the number under `from
 _NO_NUMBER = Meaning("address_refused", "it cannot reach this number")
 _LANDLINE = Meaning("landline", "the number is a landline")
 _NOT_THERE = Meaning("not_on_whatsapp", "the number is not on WhatsApp")
+_TEMPLATE = Meaning("template_refused", "WhatsApp does not take the template or its values")
+_ONLY_TEMPLATES = Meaning("template_required", "WhatsApp takes only approved templates now")
 _RATE = Meaning("rate", "it takes no more messages for now", SOON)
 
 REFUSED = {
@@ -47,7 +49,12 @@ REFUSED = {
     21705: _SENDER,
     21910: _SENDER,
     30002: Meaning("account_refused", "the account is suspended", BY_HAND),
+    63003: _NOT_THERE,
     63007: _SENDER,
+    63016: _ONLY_TEMPLATES,
+    63024: _NOT_THERE,
+    63027: _TEMPLATE,
+    63028: _TEMPLATE,
 }
 
 UNDELIVERED = {
@@ -59,8 +66,12 @@ UNDELIVERED = {
     30006: _LANDLINE,
     30007: Meaning("content_refused", "a carrier filtered the text"),
     63003: _NOT_THERE,
-    63016: Meaning("template_required", "WhatsApp takes only templates now"),
+    63013: Meaning("content_refused", "WhatsApp refused the text for its policy"),
+    63016: _ONLY_TEMPLATES,
+    63021: Meaning("content_refused", "WhatsApp refused the text, which may be too long"),
     63024: _NOT_THERE,
+    63027: _TEMPLATE,
+    63028: _TEMPLATE,
 }
 
 

@@ -47,8 +47,8 @@ class TwilioSms(_twilio.TwilioNotifier):
     def content(self, message: Message) -> dict[str, Any]:
         return {**self._from(message), "body": message.text}
 
-    def reads_as(self, message: Message, body: str) -> bool:
-        return _twilio.same_text(message.text, body)
+    def could_be(self, message: Message, there: Any) -> bool:
+        return _twilio.same_text(message.text, there.body or "")
 
     def _from(self, message: Message) -> dict[str, str]:
         sender = message.sender or self.options.sender

@@ -83,12 +83,15 @@ def message_of(
 ) -> Message:
     """Return the message as it is to leave, in the person's language, on the way it goes."""
     from sync.wording import invitation, text_facts
+    from sync.words.templates import name_of
 
     say = due.say
     visits = [] if fresh else _digest_visits(clinic, say)
     patient = person if isinstance(person, Patient) else None
     facts = text_facts(clinic, say, fresh.visit if fresh else None, person, visits)
-    language = patient.language if patient else None
+    template = name_of(say.kind, say.role)
+    wanted = patient.language if patient and patient.language else clinic.words.default
+    language = clinic.notifier(go.notifiers[0]).language(template, wanted)
     words: Rendered = clinic.words.render(say.kind, say.role, go.channel, language, facts)
     attached: tuple[Attachment, ...] = ()
     if (
@@ -105,9 +108,11 @@ def message_of(
         text=words.text,
         html=words.html,
         subject=words.subject,
-        language=words.language,
+        language=words.locale or words.language,
         kind=say.kind.value,
         attachments=attached,
         useless_after=say.useless_after,
         written_at=clinic.now,
+        template=template,
+        values=words.values,
     )

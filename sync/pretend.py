@@ -63,6 +63,9 @@ class PretendedNotifier(Notifier):
     def mailbox(self) -> str | None:
         return self._real.mailbox
 
+    def language(self, template: str, wanted: str) -> str:
+        return self._real.language(template, wanted)
+
     def lookup(self, attempt: Attempt) -> Proof:
         return self._real.lookup(attempt)
 

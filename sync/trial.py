@@ -39,9 +39,9 @@ def message(
     clinic: Clinic, name: str, address: str, *, channel: Channel, language: str | None
 ) -> Tried:
     """Send a made-up patient's reminder of a visit tomorrow to one address."""
-    words = clinic.words.render(
-        MessageKind.REMINDER, Role.PATIENT, channel, language, _facts(clinic)
-    )
+    notifier = clinic.notifier(name)
+    spoken = notifier.language(MessageKind.REMINDER.value, language or clinic.words.default)
+    words = clinic.words.render(MessageKind.REMINDER, Role.PATIENT, channel, spoken, _facts(clinic))
     sample = Message(
         id=clinic.opaque("try", clinic.run),
         channel=channel,
@@ -49,12 +49,14 @@ def message(
         text=words.text,
         html=words.html,
         subject=words.subject,
-        language=words.language,
+        language=words.locale or words.language,
         kind=MessageKind.REMINDER.value,
         useless_after=clinic.now + timedelta(hours=1),
         written_at=clinic.now,
+        template=MessageKind.REMINDER.value,
+        values=words.values,
     )
-    result = clinic.notifier(name).send(sample)
+    result = notifier.send(sample)
     if result.outcome is Outcome.ACCEPTED:
         note_tried(clinic, name)
     return Tried(result.outcome is Outcome.ACCEPTED, (_sent(name, channel, result),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,7 +27,11 @@ class Attachment(msgspec.Struct, frozen=True):
 
 class Message(msgspec.Struct, frozen=True):
     """One message to one recipient, rendered. `id` is the attempt's: deterministic, opaque, and the
-    only thing of ours that leaves the house with it (Message-ID, callback address)."""
+    only thing of ours that leaves the house with it (Message-ID, callback address).
+
+    `template` is the text's name as in the files' names (`reminder`, `doctor_reminder`) and `values`
+    are its pieces by name, in the message's language: for a provider that has texts of its own.
+    """
 
     id: str
     channel: Channel
@@ -41,6 +45,8 @@ class Message(msgspec.Struct, frozen=True):
     attachments: tuple[Attachment, ...] = ()
     useless_after: datetime | None = None
     written_at: datetime | None = None
+    template: str = ""
+    values: Mapping[str, str] = {}
 
 
 class SendResult(msgspec.Struct, frozen=True):
@@ -173,6 +179,15 @@ class Notifier:
     def patience(self) -> timedelta:
         """How long one call of `send` may take at most: till then nobody takes its run for dead."""
         return timedelta(0)
+
+    @classmethod
+    def texts(cls, options: Any) -> Collection[str] | None:
+        """Return the names of the texts that it can send; None: all, as they are written."""
+        return None
+
+    def language(self, template: str, wanted: str) -> str:
+        """Return the language that a text leaves in; a provider may have its own in some only."""
+        return wanted
 
     def send(self, message: Message) -> SendResult:
         raise NotImplementedError

@@ -9,6 +9,7 @@ from typing import Any
 from clinicrelay import plugins
 from clinicrelay.contracts import Calendar, Notifier
 from clinicrelay.model import Channel
+from clinicrelay.settings import texts
 from clinicrelay.settings.folders import inboxes, outboxes
 from clinicrelay.settings.plugged import Plugged
 from clinicrelay.settings.schema import Settings
@@ -27,6 +28,7 @@ def check_all(tree: Tree, settings: Settings, plugged: Plugged) -> None:
         served = _served(plugged)
         _named_notifiers(tree, settings, served)
         _spoken_channels(tree, settings, {c for channels in served.values() for c in channels})
+    _texts_elsewhere(tree, settings, plugged)
 
 
 # --- sources and doctors ---------------------------------------------------------------------
@@ -155,6 +157,24 @@ def _named_notifiers(
                 continue
             fix = _nearest(name, able, "notifier")
             tree.report(tree.mark(where), where, "no_such_notifier", message, fix)
+
+
+def _texts_elsewhere(tree: Tree, settings: Settings, plugged: Plugged) -> None:
+    """Report a text that would leave by a notifier which sends only what its settings name."""
+    for place, plugin in plugged.found.items():
+        notifier = settings.notifiers.get(str(place[1])) if place[0] == "notifiers" else None
+        if notifier is None or notifier.options is None or not issubclass(plugin, Notifier):
+            continue
+        if (has := plugin.texts(notifier.options)) is None:
+            continue
+        name, where = str(place[1]), (*place, "templates")
+        for text in texts.wanted(settings, name, plugin.channels):
+            if text not in has:
+                message = (
+                    f"{name} has no template for {text}, and the settings would send it that way"
+                )
+                fix = f"add {text} here, or give it channels without {plugin.channels[0].value}"
+                tree.report(tree.key_mark(where), where, "no_template", message, fix)
 
 
 def _spoken_channels(tree: Tree, settings: Settings, served: set[Channel]) -> None:

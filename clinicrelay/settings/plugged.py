@@ -23,9 +23,7 @@ ROOMS: Mapping[str, tuple[str, type[Section]]] = {
 }
 
 # Promised, and told of as long as they are not there.
-_LATER = {
-    "notifiers": ("twilio_whatsapp",),
-}
+_LATER: Mapping[str, tuple[str, ...]] = {}
 
 
 @dataclass(slots=True)

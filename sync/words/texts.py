@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import ClinicFacts
-from clinicrelay.model import Channel, Issue
+from clinicrelay.model import Channel, Issue, Modality
 from clinicrelay.sms import plain, segments, to_gsm7
 from sync.words import dates
 from sync.words.facts import TextFacts, greeted, one_line, shortened, variables
@@ -36,7 +36,10 @@ _SUBJECT = re.compile(r"\s*Subject:[ \t]*(?P<subject>[^\n]*)\n(?P<text>.*)", re.
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A text as it leaves; `segments` is what an SMS costs (0 for other channels)."""
+    """A text as it leaves; `segments` is what an SMS costs (0 for other channels).
+
+    `values` are its pieces by name, for a provider that has the words; `locale` is what they follow.
+    """
 
     subject: str | None
     text: str
@@ -44,6 +47,8 @@ class Rendered:
     language: str
     segments: int = 0
     issues: tuple[Issue, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    locale: str = ""
 
 
 class Words:
@@ -105,7 +110,15 @@ class Words:
             return self._mail(filled, text.language, facts, found)
         if channel is Channel.SMS:
             return _sms(filled, text.language, found)
-        return Rendered(None, plain(_tidy(filled)), None, text.language, issues=tuple(found))
+        return Rendered(
+            None,
+            plain(_tidy(filled)),
+            None,
+            text.language,
+            issues=tuple(found),
+            values=_pieces(names),
+            locale=written_as,
+        )
 
     def names(self, kind: MessageKind, channel: Channel, facts: TextFacts) -> dict[str, Any]:
         """Return what a template's names say, in the clinic's language."""
@@ -232,6 +245,15 @@ def _cheap(text: str, language: str) -> str:
 def _when(names: dict[str, Any]) -> str:
     """Say a time where a language has no sentence for it."""
     return f"{names['day']}, {names['time']}" + (f" ({names['city']})" if names["city"] else "")
+
+
+def _pieces(names: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a text is made of, as far as it is words; where to be is one of them."""
+    found = {name: str(value) for name, value in names.items() if isinstance(value, str | int)}
+    remote = names.get("modality") in (Modality.VIDEO.value, Modality.PHONE.value)
+    instead = found.get("visit" if remote else "clinic", "")
+    found["place_or_link"] = found.get("join_url") or found.get("place") or instead
+    return found
 
 
 def _tidy(text: str) -> str:
