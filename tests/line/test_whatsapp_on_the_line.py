@@ -1,4 +1,4 @@
-"""WhatsApp on the whole line: the right template with the right values, and a clear end when it fails."""
+"""WhatsApp on the whole line: the right template, the right values, and a clear end when it fails."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from clinicrelay.testing import Fault
 from clinicrelay.testing.http_server import serving
+from commands.check import _notifiers
 from tests.notifiers.test_twilio import SENDER, SID, TOKEN
 from tests.notifiers.test_twilio_whatsapp import Strict, a_template, hx
 
@@ -106,3 +107,18 @@ def test_a_run_that_lost_an_answer_asks_and_sends_nothing_twice(
     line.sync("2026-12-06 12:50")
     assert len(twilio.forms) == 3
     assert line.query("SELECT DISTINCT state FROM messages WHERE tries > 0") == [("sent",)]
+
+
+def test_a_language_that_patients_speak_and_no_template_has_is_warned_of(
+    clinic: Callable[..., Line],
+) -> None:
+    line = clinic()
+    line.book(4, language="tr-TR")
+    line.book(5, language="de-AT")
+    line.book(6, "2026-11-20 10:00", language="pl")
+    line.after()
+    found = line.at_work(lambda at_work: [*_notifiers(at_work, line.file, connect=False)])
+    (said,) = [one for one in found if one.code == "template_language_missing"]
+    assert (said.severity, said.path) == ("warning", "notifiers.whatsapp.templates.reminder")
+    assert said.line > 1
+    assert "in 'tr', which 2 patients" in said.message
