@@ -292,6 +292,22 @@ def test_the_values_of_the_usual_orders_are_what_texts_are_made_of() -> None:
             assert "Acar" not in " ".join(made.values.values()), role is Role.DOCTOR
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "twilio-whatsapp.md"
+
+
+def test_the_page_shows_the_usual_orders_and_texts_with_as_many_places() -> None:
+    page = PAGE.read_text("utf-8")
+    for text, order in _templates.ORDER.items():
+        (row,) = re.findall(rf"(?m)^\| .*`{text}`.*\|$", page.partition("English:")[0])
+        assert ", ".join(f"`{name}`" for name in order) in row
+    shown = re.findall(r"(?m)^(confirmation|reminder|change|cancellation)  +(.+)$", page)
+    assert len(shown) == 8
+    for text, body in shown:
+        places = [str(n) for n in range(1, len(_templates.ORDER[text]) + 1)]
+        assert re.findall(r"\{\{(\d)\}\}", body) == places
+        assert not re.search(r"^\{\{|\}\}$|\}\}\W?\{\{", body), "WhatsApp refuses such a text"
+
+
 # --- languages -------------------------------------------------------------------------------------
 
 
