@@ -121,11 +121,10 @@ class TwilioNotifier(Notifier):
             return CannotTell(_http.BY_HAND)
         if sid:
             return Found(sid)
-        if unclear:
-            return CannotTell(_APART)
         since = attempt.nothing_since
         if since is not None and attempt.at - since >= _APART:
-            return Absent()
+            # What shows no text now is not going to: which harm is worse is decided elsewhere.
+            return CannotTell() if unclear else Absent()
         return CannotTell(_APART, nothing=True)
 
     def look_back(self, attempts: Sequence[Attempt]) -> Iterator[Receipt]:
