@@ -1,4 +1,8 @@
-"""Days, times and cities as a language writes them (Babel, CLDR)."""
+"""Days, times and cities as a language writes them (Babel, CLDR).
+
+Numbers are written 0 to 9 in every language, Arabic and Hindi among them: they agree with the telephone
+and the link beside them, and all who read those languages read them. Babel's dates know no others.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +35,13 @@ def short_day(instant: datetime, zone: str, language: str, country: str, *, year
     """Return `Di., 1. Dez.` or `Di., 1. Dez. 2026`, for an SMS."""
     from babel.dates import format_skeleton
 
-    skeleton = "yMMMEd" if year else "MMMEd"
     there, locale = local(instant, zone), locale_of(language, country)
+    skeleton = "yMMMEd" if year else "MMMEd"
+    # Arabic has no short months: as such CLDR lists Egypt's even for Syria, where others are in use.
+    if locale.language == "ar":
+        if year:
+            return day(instant, zone, language, country)
+        skeleton = "MMMMEd"
     return _first(plain(format_skeleton(skeleton, there, there.tzinfo, locale=locale)), locale)
 
 
@@ -62,7 +71,23 @@ def city(zone: str, language: str, country: str) -> str:
 
     if zone == "UTC":
         return "UTC"
-    return plain(get_timezone_location(zone, locale=locale_of(language, country), return_city=True))
+    locale = locale_of(language, country)
+    named = get_timezone_location(zone, locale=locale, return_city=True)
+    return _named_before(zone, locale) or plain(named).rpartition("/")[2]
+
+
+def _named_before(zone: str, locale: Locale) -> str:
+    """Return the city of a zone that was renamed: CLDR lists it as Europe/Kiev or Asia/Calcutta.
+
+    Babel 2.18 looks under the new name only, finds nothing, and takes the English one.
+    """
+    from babel.core import get_global
+
+    if zone in locale.time_zones:
+        return ""
+    older = (old for old, new in get_global("zone_aliases").items() if new == zone)
+    found = (locale.time_zones.get(name, {}).get("city", "") for name in older)
+    return plain(next(filter(None, found), ""))
 
 
 def differs(instant: datetime, zone: str, other: str | None) -> bool:

@@ -1,7 +1,9 @@
-"""The HTML of an e-mail, made from its text: paragraphs and, where there is one, the join link."""
+"""What a text looks like: which way it runs, and the HTML of an e-mail, made from its text."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +12,32 @@ if TYPE_CHECKING:
     from sync.words.templates import Templates
 
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "yi", "ps", "sd", "ckb"})
+# Classes of UAX #9: what lies well in such a text without help, and what has a direction of its own.
+_AT_HOME = frozenset({"R", "AL", "NSM", "WS"})
+_STRONG = frozenset({"L", "R", "AL"})
+_LRI, _FSI, _PDI = "\u2066", "\u2068", "\u2069"  # left to right; as its first letter; the end
+_ISOLATE = re.compile(f"([{_LRI}{_FSI}])([^{_LRI}-{_PDI}]*){_PDI}")
+
+
+def runs_right_to_left(language: str) -> bool:
+    """Whether a language is written from right to left."""
+    return language.lower().split("-")[0] in _RIGHT_TO_LEFT
+
+
+def isolated(value: str, language: str) -> str:
+    """Return a value with a fence of two marks around it where its text runs right to left.
+
+    Else the plus of `+4930555010` and the last dot of `J.R.` are shown at the wrong end, and a text
+    that begins with `Riverside Clinic` is laid out as if all of it were English. A value in letters
+    that run the same way needs none: in an SMS the marks are paid for. A link must have none: mail
+    and SMS programs take them for a part of its address.
+    """
+    if not runs_right_to_left(language):
+        return value
+    classes = {unicodedata.bidirectional(letter) for letter in value}
+    if classes <= _AT_HOME:
+        return value
+    return f"{_FSI if classes & _STRONG else _LRI}{value}{_PDI}"
 
 
 def page(templates: Templates, text: str, title: str, language: str, link: str) -> str:
@@ -17,11 +45,10 @@ def page(templates: Templates, text: str, title: str, language: str, link: str) 
 
     Anything else that looks like an address stays text: names come from whoever books.
     """
-    rtl = language.lower().split("-")[0] in _RIGHT_TO_LEFT
     return templates.layout(
         {
             "language": language,
-            "direction": "rtl" if rtl else "ltr",
+            "direction": "rtl" if runs_right_to_left(language) else "ltr",
             "title": title,
             "paragraphs": [_lines(p, link) for p in text.split("\n\n")],
         }
@@ -29,11 +56,26 @@ def page(templates: Templates, text: str, title: str, language: str, link: str) 
 
 
 def _lines(paragraph: str, link: str) -> list[Markup]:
+    from markupsafe import Markup
+
+    anchor = Markup('<a href="{0}" dir="ltr">{0}</a>').format(link)
+    if not link:
+        return [_marked(line) for line in paragraph.split("\n")]
+    return [
+        anchor.join(_marked(piece) for piece in line.split(link)) for line in paragraph.split("\n")
+    ]
+
+
+def _marked(text: str) -> Markup:
+    """Return the text escaped, its fences as markup: mail programs may drop a mark they do not know.
+
+    A `bdi` would say the same; they know the attribute better than the element.
+    """
     from markupsafe import Markup, escape
 
-    anchor = Markup('<a href="{0}">{0}</a>').format(link)
-    if not link:
-        return [escape(line) for line in paragraph.split("\n")]
-    return [
-        anchor.join(escape(piece) for piece in line.split(link)) for line in paragraph.split("\n")
-    ]
+    pieces = _ISOLATE.split(text)  # text, mark, fenced, text, mark, fenced, ..., text
+    made = escape(pieces[0])
+    for mark, fenced, after in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        direction = "ltr" if mark == _LRI else "auto"
+        made += Markup('<span dir="{}">{}</span>{}').format(direction, fenced, after)
+    return made

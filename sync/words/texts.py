@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +16,7 @@ from clinicrelay.model import Channel, Issue, Modality
 from clinicrelay.sms import plain, segments, to_gsm7
 from sync.words import dates
 from sync.words.facts import TextFacts, greeted, one_line, shortened, variables
-from sync.words.page import page
+from sync.words.page import isolated, page
 from sync.words.templates import PARTS, Templates, Text, broken, name_of
 
 MOST_SEGMENTS = 2
@@ -29,7 +30,17 @@ _GSM7_LANGUAGES = frozenset(
 )
 # Turkish is no such language: without their dots and tails words become others, obscene ones among
 # them (ı is not i). They stay as long as the text then costs no more than it may at most.
-_WHILE_IT_FITS = frozenset({"tr"})
+# Nor is Vietnamese, where each mark makes another word. Banks and clinics there have sent SMS without
+# any for decades, and people read them by the sentence: so that is done where it saves a third SMS.
+# Then all marks go, also those on the letters that GSM-7 happens to have: a reader who sees some takes
+# a syllable without one for a word of its own.
+_WHILE_IT_FITS: Mapping[str, dict[int, int]] = {
+    "tr": {},
+    "vi": str.maketrans("àèéìòùÉ", "aeeiouE"),
+}
+# Scripts that GSM-7 lacks: two SMS hold 134 letters of them, not 306. Where that is too few, our texts
+# do without what earlier ones said: each has its `if` for it. A clinic's own are sent as they are.
+_TIGHT = frozenset({"ar", "hi", "ru", "uk", "zh"})
 _TWO_STOPS = re.compile(r"(?<=[^.])\.\.(?=\s|$)", re.MULTILINE)  # `10:30 a.m.` ends a sentence
 _SUBJECT = re.compile(r"\s*Subject:[ \t]*(?P<subject>[^\n]*)\n(?P<text>.*)", re.DOTALL)
 
@@ -104,12 +115,12 @@ class Words:
         same = _primary(text.language) == _primary(wanted)
         written_as = wanted if same else text.language
         names = self._variables(kind, channel, facts, text.language, written_as)
-        filled = self.templates.render(text, names)
         found = list(issues) + ([] if same else [_other_language(text)])
-        if channel is Channel.EMAIL:
-            return self._mail(filled, text.language, facts, found)
         if channel is Channel.SMS:
-            return _sms(filled, text.language, found)
+            return self._sms(text, names, found)
+        filled = self.templates.render(text, names)
+        if channel is Channel.EMAIL:
+            return self._mail(filled, text.language, _link(facts), found)
         return Rendered(
             None,
             plain(_tidy(filled)),
@@ -124,19 +135,33 @@ class Words:
         """Return what a template's names say, in the clinic's language."""
         return self._variables(kind, channel, facts, self.default, self.default)
 
-    def _mail(self, filled: str, language: str, facts: TextFacts, issues: list[Issue]) -> Rendered:
+    def _mail(self, filled: str, language: str, link: str, issues: list[Issue]) -> Rendered:
         parts = _SUBJECT.fullmatch(filled)
         if parts is None:
             issues.append(Issue("no_subject"))
         subject = _tidy(parts["subject"]) if parts else one_line(self.clinic.name)
         body = _tidy(parts["text"] if parts else filled)
-        html = page(self.templates, body, subject, language, facts.link)
+        html = page(self.templates, body, subject, language, link)
         return Rendered(subject, body, html, language, issues=tuple(issues))
+
+    def _sms(self, text: Text, names: dict[str, Any], issues: list[Issue]) -> Rendered:
+        language = _primary(text.language)
+        said = _cheap(self.templates.render(text, names), language)
+        tight = language in _TIGHT and not text.own
+        for shorter in _ever_shorter(names) if tight else ():
+            if segments(said).messages <= MOST_SEGMENTS:
+                break
+            again = _cheap(self.templates.render(text, shorter), language)
+            said = min(said, again, key=lambda one: segments(one).messages)
+        count = segments(said).messages
+        if count > MOST_SEGMENTS:
+            issues.append(Issue("sms_too_long", detail=f"{count} segments"))
+        return Rendered(None, said, None, text.language, count, tuple(issues))
 
     def _variables(
         self, kind: MessageKind, channel: Channel, facts: TextFacts, language: str, locale: str
     ) -> dict[str, Any]:
-        values = _Values(self.clinic, channel, facts, locale)
+        values = _Values(self.clinic, channel, facts, language, locale)
         names = values.of_digest() if kind is MessageKind.DIGEST else values.of_visit()
         if kind is not MessageKind.DIGEST:
             names |= self._parts(names, language)
@@ -159,10 +184,13 @@ class Words:
 class _Values:
     """The values of a template's names for one message."""
 
-    def __init__(self, clinic: ClinicFacts, channel: Channel, facts: TextFacts, locale: str):
+    def __init__(
+        self, clinic: ClinicFacts, channel: Channel, facts: TextFacts, language: str, locale: str
+    ) -> None:
         self.clinic = clinic
         self.facts = facts
         self.short = channel is not Channel.EMAIL
+        self.language = language
         self.locale = (locale, clinic.country)
 
     def of_visit(self) -> dict[str, Any]:
@@ -174,16 +202,16 @@ class _Values:
         return self._clinic() | {
             "day": self._day(start),
             "time": self._time(start),
-            "city": dates.city(facts.timezone, *self.locale) if zone_matters else "",
+            "city": self._line(dates.city(facts.timezone, *self.locale)) if zone_matters else "",
             "modality": facts.modality.value,
             "place": "" if facts.remote else self._fit(facts.place),
-            "join_url": facts.link,
+            "join_url": _link(facts),
             "changes": frozenset(facts.kind_of_change),
             "before_day": self._day(before),
             "before_time": self._time(before),
             "before_place": self._fit(facts.before_place),
-            "first_name": greeted(facts.first_name),
-            "practitioner": one_line(facts.practitioner_name),
+            "first_name": self._line(greeted(facts.first_name)),
+            "practitioner": self._line(facts.practitioner_name),
         }
 
     def of_digest(self) -> dict[str, Any]:
@@ -193,7 +221,7 @@ class _Values:
                 "day": self._day(v.start),
                 "time": self._time(v.start),
                 "modality": v.modality.value,
-                "initials": one_line(v.initials),
+                "initials": self._line(v.initials),
             }
             for v in visits
         ]
@@ -207,15 +235,18 @@ class _Values:
                 for day, of_day in groupby(lines, key=lambda line: line["day"])
             ],
             "first_name": "",
-            "practitioner": one_line(self.facts.practitioner_name),
+            "practitioner": self._line(self.facts.practitioner_name),
         }
 
     def _clinic(self) -> dict[str, Any]:
-        return {"clinic": self._fit(self.clinic.name), "phone": one_line(self.clinic.phone)}
+        return {"clinic": self._fit(self.clinic.name), "phone": self._line(self.clinic.phone)}
 
     def _fit(self, text: str | None) -> str:
         line = one_line(text)
-        return shortened(line, _MOST_LETTERS) if self.short else line
+        return self._line(shortened(line, _MOST_LETTERS) if self.short else line)
+
+    def _line(self, text: str | None) -> str:
+        return isolated(one_line(text), self.language)
 
     def _day(self, instant: Any) -> str:
         zone = self.facts.timezone
@@ -228,18 +259,34 @@ class _Values:
         return dates.clock(instant, self.facts.timezone, *self.locale)
 
 
-def _sms(filled: str, language: str, issues: list[Issue]) -> Rendered:
-    text = _cheap(plain(_tidy(filled)), _primary(language))
-    count = segments(text).messages
-    if count > MOST_SEGMENTS:
-        issues.append(Issue("sms_too_long", detail=f"{count} segments"))
-    return Rendered(None, text, None, language, count, tuple(issues))
-
-
-def _cheap(text: str, language: str) -> str:
+def _cheap(filled: str, language: str) -> str:
+    # One letter with its marks instead of a letter and marks: fewer to pay for, and known to GSM-7.
+    text = unicodedata.normalize("NFC", plain(_tidy(filled)))
     if language in _WHILE_IT_FITS:
-        return text if segments(text).messages <= MOST_SEGMENTS else to_gsm7(text)
+        fits = segments(text).messages <= MOST_SEGMENTS
+        return text if fits else to_gsm7(text.translate(_WHILE_IT_FITS[language]))
     return to_gsm7(text) if language in _GSM7_LANGUAGES else text
+
+
+def _ever_shorter(names: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the names with less and less in them.
+
+    First the sentence whom to call becomes a sign and the number, which needs no words in any
+    language; then the time before a change goes, and at last the number.
+    """
+    phone = names.get("phone")
+    for less in (
+        {"call": f"(\u260e {phone})" if phone else ""},
+        {"before_day": "", "before_time": ""},
+        {"call": ""},
+    ):
+        names = {**names, **{name: said for name, said in less.items() if name in names}}
+        yield names
+
+
+def _link(facts: TextFacts) -> str:
+    """Return the join link, if nothing in it is hidden: a mark could turn round what it shows."""
+    return facts.link if facts.link.isprintable() else ""
 
 
 def _when(names: dict[str, Any]) -> str:

@@ -27,8 +27,10 @@ class _Language(NamedTuple):
     booked_by: str
     join: str
     call: str
+    name: str = "{}"  # what a person or the clinic is called, among words of the language
 
 
+# The marks in the Arabic ones keep what runs from left to right in one piece: `page.isolated`.
 LANGUAGES = {
     "en": _Language(
         "Busy",
@@ -111,6 +113,61 @@ LANGUAGES = {
         "Katılmak için:",
         "Gelemezseniz lütfen arayınız: {}.",
     ),
+    "ru": _Language(
+        "Занято",
+        "Приём",
+        "Видеоприём",
+        "Телефонный приём",
+        "Запись: {}. Изменения здесь не влияют на запись.",
+        "Ссылка для подключения:",
+        "Если Вы не сможете прийти, позвоните нам: {}.",
+    ),
+    "uk": _Language(
+        "Зайнято",
+        "Прийом",
+        "Відеоприйом",
+        "Телефонний прийом",
+        "Запис: {}. Зміни тут не впливають на запис.",
+        "Посилання для підключення:",
+        "Якщо Ви не зможете прийти, зателефонуйте нам: {}.",
+    ),
+    "ar": _Language(
+        "مشغول",
+        "موعد",
+        "موعد عبر الفيديو",
+        "موعد هاتفي",
+        "جهة الحجز: \u2068{}\u2069. التغييرات هنا لا تغير الموعد.",
+        "رابط الدخول:",
+        "إذا تعذر حضوركم، يرجى الاتصال على: \u2066{}\u2069.",
+        "\u2068{}\u2069",
+    ),
+    "zh": _Language(
+        "忙碌",
+        "就诊",
+        "视频问诊",
+        "电话问诊",
+        "由{}安排。在此处修改不会更改预约。",
+        "视频链接",
+        "如您无法赴约，请致电{}。",
+    ),
+    "hi": _Language(
+        "व्यस्त",
+        "अपॉइंटमेंट",
+        "वीडियो अपॉइंटमेंट",
+        "फ़ोन अपॉइंटमेंट",
+        "बुकिंग: {}। यहाँ किए गए बदलावों से अपॉइंटमेंट नहीं बदलता।",
+        "यहाँ जुड़ें:",
+        "यदि आना संभव न हो, तो कृपया {} पर फ़ोन करें।",
+    ),
+    "vi": _Language(
+        "Bận",
+        "Cuộc hẹn",
+        "Cuộc hẹn qua video",
+        "Cuộc hẹn qua điện thoại",
+        "Nơi đặt hẹn: {}. Thay đổi ở đây không làm thay đổi cuộc hẹn.",
+        "Liên kết tham gia:",
+        "Nếu không đến được, vui lòng gọi {}.",
+    ),
 }
 
 
@@ -136,7 +193,8 @@ def invitation_text(visit: Appointment, clinic: ClinicFacts, language: str) -> E
     """
     words = _words(language)
     call = words.call.format(clinic.phone) if clinic.phone else ""
-    return EventText(f"{_kind(visit.modality, words)} - {clinic.name}", call, _location(visit))
+    title = f"{_kind(visit.modality, words)} - {words.name.format(clinic.name)}"
+    return EventText(title, call, _location(visit))
 
 
 def initials(name: str | None) -> str:
@@ -159,9 +217,10 @@ def _words(language: str) -> _Language:
 def _title(detail: str, visit: Appointment, words: _Language) -> str:
     title = _kind(visit.modality, words)
     if detail == "initials":
-        return " ".join((title, *filter(None, (initials(p.name) for p in visit.patients))))
+        known = filter(None, (initials(p.name) for p in visit.patients))
+        return " ".join((title, *map(words.name.format, known)))
     if detail == "full":
-        names = ", ".join(p.name for p in visit.patients if p.name)
+        names = ", ".join(words.name.format(p.name) for p in visit.patients if p.name)
         return f"{title}: {names}" if names else title
     return title
 

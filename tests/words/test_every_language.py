@@ -17,7 +17,7 @@ from clinicrelay.actions import MessageKind, Role
 from clinicrelay.model import Channel, Modality
 from clinicrelay.sms import plain, segments, to_gsm7
 from clinicrelay.testing import CLINIC
-from sync.words import DigestLine, Rendered, TextFacts, Words
+from sync.words import DigestLine, Rendered, TextFacts, Words, dates
 from sync.words.check import check_words
 from sync.words.forbidden import forbidden
 from sync.words.samples import samples
@@ -25,9 +25,12 @@ from sync.words.templates import OURS, TEXTS, languages
 from sync.words.titles import LANGUAGES
 
 EVERY = pytest.mark.parametrize("language", languages())
-NINE = ["de", "en", "es", "fr", "it", "nl", "pl", "pt", "tr"]
-# Left out on purpose: Polish greets by name only with Pan or Pani, and we guess nobody's gender.
-LEFT_OUT = {"pl": {"first_name"}}
+FIFTEEN = ["ar", "de", "en", "es", "fr", "hi", "it", "nl", "pl", "pt", "ru", "tr", "uk", "vi", "zh"]
+# Left out on purpose: Polish greets by name only with Pan or Pani, Vietnamese only with a word for a
+# younger or an older man or woman, and we guess nobody's gender or age. Ukrainian calls people in a case
+# of its own, which no system holds. In Chinese the first name alone is for friends.
+LEFT_OUT = {language: {"first_name"} for language in ("pl", "vi", "uk", "zh")}
+OTHER_SCRIPTS = ("ar", "hi", "ru", "uk", "zh")  # GSM-7 has none of their letters
 
 START = datetime(2026, 9, 30, 8, 30, tzinfo=UTC)  # a Wednesday in September: the longest names
 LINK = "https://meet.example/k7x2"
@@ -45,6 +48,7 @@ NASTY = (
     "\"quoted\" 'twice' `thrice`",
     "one\r\nBcc: evil@evil.example\r\n\r\n<script>alert(1)</script>",
     "\u202ereversed\u202c \u200f",
+    "\u2067\u2066o\u2069\u2069ut\u2069 \u202d\u061cover\u202a\u202b",
     "🦷🏥 ❤️",
     "W" * 200,
     "Subject: evil",
@@ -101,8 +105,13 @@ def names_in(file: Path) -> set[str]:
     )
 
 
-def test_nine_languages_are_spoken() -> None:
-    assert set(NINE) <= set(languages())
+def bare(text: str) -> str:
+    """Return a text without the marks around what runs from left to right in it."""
+    return text.translate(dict.fromkeys((0x2066, 0x2068, 0x2069)))
+
+
+def test_fifteen_languages_are_spoken() -> None:
+    assert languages() == FIFTEEN
 
 
 # --- the same in all -----------------------------------------------------------------------------
@@ -124,11 +133,14 @@ def test_a_text_says_what_the_english_one_says(language: str) -> None:
 @EVERY
 @pytest.mark.parametrize("phone", [CLINIC.phone, None])
 def test_every_turn_of_every_text_is_a_tidy_sentence(language: str, phone: str | None) -> None:
-    odd = re.compile(r"None|undefined|[{}]|\.\.|  | [,.;](?!\w)|\(\s*\)|:\s*$|: :|, \.")
+    odd = re.compile(
+        r"None|undefined|[{}]|\.\.|  | [,.;،।。，：！](?!\w)|[(（]\s*[)）]|[:：]\s*$|: :|, \."
+        r"|[،，] ?[.。]|[。，：！（】](?:[。，：！】]| )|） |।।|।\."
+    )
     for made in everything(language, phone):
         for line in f"{made.subject or ''}\n{made.text}".split("\n"):
-            heading = line.endswith(":") and made.html is not None
-            assert not odd.search(line.removesuffix(":") if heading else line), line
+            heading = line.endswith((":", "：")) and made.html is not None
+            assert not odd.search(line[:-1] if heading else line), line
         assert not made.issues
         assert made.language == language
 
@@ -166,6 +178,12 @@ TOO_CLOSE = {
     "pl": r"\b(Pana?|Panu|Panem|Panią?|Pani|Twoja|Twój|Ci|Cię|\w+(łeś|łaś|łbyś|łabyś))\b",
     "pt": r"\b(tu|teu|tua|te|você|prezad[oa]|senhora?|atendid[oa]|telemóvel|celular)\b",
     "tr": r"\b(sen|seni|sana|senin|randevun|gelemezsen|ara|Bey|Hanım)\b",
+    "ru": r"\b(ты|тебя|тебе|тво[йяёе]\w*|уважаем\w+|дорог(ой|ая)|господин|госпожа|записана?|врач\w*)\b",
+    "uk": r"\b(ти|тебе|тобі|тво[йяєї]\w*|шановн\w+|дорог(ий|а)|пане?|пані|записан(ий|а)|лікар\w*)\b",
+    "ar": r"\b(أنت|لديك|موعدك|حضورك|اتصل|اتصلي|بك|عزيزي|عزيزتي|السيدة?|سيدي|سيدتي|الطبيبة?)\b",
+    "zh": r"你|先生|女士|小姐|亲爱|医生",
+    "hi": r"तुम|तू |तेर|श्री|सकते|सकती|आएँगे|आएँगी|डॉक्टर|करते|करती|भाई|बहन",
+    "vi": r"\b(anh|chị|ông|bà|bạn|em|cô|chú|bác sĩ)\b",
 }
 
 
@@ -212,7 +230,10 @@ def test_no_value_leaves_its_place(language: str, nasty: str) -> None:
             made = ours.render(kind, role, channel, language, facts)
             shown = f"{made.subject or ''}\n{made.text}"
             assert {issue.code for issue in made.issues} <= {"sms_too_long"}
-            assert not [c for c in shown if c in "\r\u202e\u202c\u200f"]
+            assert not set(shown) & set("\r\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2067\u061c")
+            fences = re.sub("[^\u2066\u2068\u2069]", "", shown).replace("\u2066", "\u2068")
+            assert fences == "\u2068\u2069" * (len(fences) // 2)
+            assert not fences or language == "ar"
             assert "\n" not in (made.subject or "")
             assert not re.search(r"(?m)^(Bcc|Subject):", made.text) or nasty == "Subject: evil"
             assert "evil" not in (made.subject or "")
@@ -228,13 +249,17 @@ def test_an_sms_of_ordinary_length_costs_two_at_most(language: str) -> None:
     ours = Words(language, CLINIC, None)
     for (kind, role), facts in ((text, facts) for text in TEXTS for facts in samples(text[0])):
         made = ours.render(kind, role, Channel.SMS, language, facts)
-        assert made.segments == segments(made.text).messages <= 2, made.text
+        most = 3 if facts.link and language in OTHER_SCRIPTS else 2  # the link has 81 letters
+        assert made.segments == segments(made.text).messages <= most, made.text
 
 
 @EVERY
-def test_an_sms_is_written_in_the_cheap_alphabet_save_for_turkish(language: str) -> None:
-    cheap = {segments(made.text).encoding for made in everything(language) if made.segments}
-    assert cheap == ({"GSM-7", "UCS-2"} if language == "tr" else {"GSM-7"})
+def test_an_sms_is_written_in_the_cheap_alphabet_where_it_has_the_letters(language: str) -> None:
+    alphabets = {segments(made.text).encoding for made in everything(language) if made.segments}
+    if language in OTHER_SCRIPTS:
+        assert alphabets == {"UCS-2"}
+    else:
+        assert alphabets == ({"GSM-7", "UCS-2"} if language in ("tr", "vi") else {"GSM-7"})
 
 
 @pytest.mark.parametrize("language", ["de", "en", "es", "fr", "it", "nl"])
@@ -263,9 +288,10 @@ def test_whatsapp_costs_no_sms_and_keeps_its_accents() -> None:
 
 @EVERY
 def test_a_subject_can_be_read_in_a_list_of_mails(language: str) -> None:
+    city = dates.city(FACTS.timezone, language, CLINIC.country)
     for made in everything(language):
         if made.subject:
-            assert len(made.subject) <= (110 if "Berl" in made.subject else 78), made.subject
+            assert len(made.subject) <= (110 if city in made.subject else 78), made.subject
 
 
 @EVERY
@@ -274,7 +300,7 @@ def test_a_patients_mail_has_the_clinic_and_its_telephone(language: str) -> None
     for kind in ("confirmation", "reminder", "change", "cancellation"):
         for facts in turns(MessageKind(kind)):
             made = ours.render(MessageKind(kind), Role.PATIENT, Channel.EMAIL, language, facts)
-            assert made.text.endswith(f"\nQwx\n{CLINIC.phone}")
+            assert bare(made.text).endswith(f"\nQwx\n{CLINIC.phone}")
             assert made.text.count(str(CLINIC.phone)) == 2
 
 

@@ -24,6 +24,8 @@ from sync.words.templates import languages
 from sync.words.titles import event_text, invitation_text
 
 GOLDEN = Path(__file__).parent / "golden"
+# The marks around what runs from left to right in an Arabic text: a reviewer must see them.
+SEEN = str.maketrans({"\u2066": "<ltr ", "\u2068": "<", "\u2069": ">"})
 CLINIC = ClinicFacts(
     id="riverside",
     name="Riverside Clinic",
@@ -91,7 +93,7 @@ NOBODY = (
 
 def golden(language: str) -> str:
     """Return all that people read in one language."""
-    return "\n".join([*_messages(language), _events(language)]) + "\n"
+    return "\n".join([*_messages(language), _events(language)]).translate(SEEN) + "\n"
 
 
 def _messages(language: str) -> Iterator[str]:
@@ -119,7 +121,7 @@ def _shown(made: Rendered) -> str:
     if made.subject is None:
         return made.text
     lines = [line for line in made.text.split("\n") if line]
-    end = lines.index(CLINIC.name)
+    end = next(n for n, line in enumerate(lines) if line.strip("\u2068\u2069") == CLINIC.name)
     return "\n".join([f"[{made.subject}]", *lines[:end]])
 
 

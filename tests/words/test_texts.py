@@ -190,14 +190,15 @@ def test_a_moved_visit_that_became_a_video_visit_names_the_new_way() -> None:
     [
         *(("de-AT", "de"), ("DE", "de"), ("en_US", "en"), ("es-MX", "es"), ("pt_BR", "pt")),
         *(("pt-PT", "pt"), ("fr-CA", "fr"), ("nl-BE", "nl"), ("it-CH", "it"), ("tr", "tr")),
-        *(("zh-Hant-TW", "de"), ("da", "de"), (None, "de")),
+        *(("zh-Hant-TW", "zh"), ("zh-CN", "zh"), ("ar-EG", "ar"), ("uk_UA", "uk"), ("vi", "vi")),
+        *(("ko-KR", "de"), ("da", "de"), (None, "de")),
     ],
 )
 def test_a_language_falls_back_to_the_nearest_there_is(wanted: str | None, used: str) -> None:
     made = words().render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, wanted, FACTS)
     assert made.language == used
     fell_back = [i.detail for i in made.issues if i.code == "language_fallback"]
-    assert fell_back == ([used] if wanted in ("zh-Hant-TW", "da") else [])
+    assert fell_back == ([used] if wanted in ("ko-KR", "da") else [])
 
 
 def test_a_clinic_whose_own_language_is_missing_speaks_english_throughout() -> None:
