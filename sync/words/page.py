@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,25 +41,59 @@ def isolated(value: str, language: str) -> str:
     return f"{_FSI if classes & _STRONG else _LRI}{value}{_PDI}"
 
 
-def page(templates: Templates, text: str, title: str, language: str, link: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Emphasis:
+    """Which lines of a text stand out on its page: when the visit is, a digest's days, who writes."""
+
+    when: str = ""
+    days: frozenset[str] = frozenset()
+    clinic: str = ""
+
+
+def page(
+    templates: Templates, text: str, title: str, language: str, link: str, emphasis: Emphasis
+) -> str:
     """Return a page that needs nothing from outside; only `link` becomes one.
 
     Anything else that looks like an address stays text: names come from whoever books.
     """
+    rtl = runs_right_to_left(language)
+    blocks = text.split("\n\n")
+    styles = [_style(block, emphasis, last=block is blocks[-1]) for block in blocks]
     return templates.layout(
         {
             "language": language,
-            "direction": "rtl" if runs_right_to_left(language) else "ltr",
-            "title": title,
-            "paragraphs": [_lines(p, link) for p in text.split("\n\n")],
+            "direction": "rtl" if rtl else "ltr",
+            "start": "right" if rtl else "left",
+            "title": _bare(title),
+            "paragraphs": [
+                (style, _lines(block, link))
+                for block, style in zip(blocks, styles, strict=True)
+            ],
         }
     )
+
+
+def _style(block: str, emphasis: Emphasis, *, last: bool) -> str:
+    first = block.partition("\n")[0]
+    if emphasis.when and first == emphasis.when:
+        return "facts"
+    if block in emphasis.days:
+        return "heading"
+    return "foot" if last and first == emphasis.clinic else ""
+
+
+def _bare(title: str) -> str:
+    """Return a title without fences: nothing is markup in it, and it is never laid out."""
+    return title.translate(dict.fromkeys(map(ord, f"{_LRI}{_FSI}{_PDI}")))
 
 
 def _lines(paragraph: str, link: str) -> list[Markup]:
     from markupsafe import Markup
 
-    anchor = Markup('<a href="{0}" dir="ltr">{0}</a>').format(link)
+    anchor = Markup(
+        '<a href="{0}" dir="ltr" class="link" style="color:#0f5f5a;text-decoration:underline">{0}</a>'
+    ).format(link)
     if not link:
         return [_marked(line) for line in paragraph.split("\n")]
     return [

@@ -16,7 +16,7 @@ from clinicrelay.model import Channel, Issue, Modality
 from clinicrelay.sms import plain, segments, to_gsm7
 from sync.words import dates
 from sync.words.facts import TextFacts, greeted, one_line, shortened, variables
-from sync.words.page import isolated, page
+from sync.words.page import Emphasis, isolated, page
 from sync.words.templates import PARTS, Templates, Text, broken, name_of
 
 MOST_SEGMENTS = 2
@@ -120,7 +120,7 @@ class Words:
             return self._sms(text, names, found)
         filled = self.templates.render(text, names)
         if channel is Channel.EMAIL:
-            return self._mail(filled, text.language, _link(facts), found)
+            return self._mail(filled, text.language, _link(facts), _emphasis(names), found)
         return Rendered(
             None,
             plain(_tidy(filled)),
@@ -135,13 +135,15 @@ class Words:
         """Return what a template's names say, in the clinic's language."""
         return self._variables(kind, channel, facts, self.default, self.default)
 
-    def _mail(self, filled: str, language: str, link: str, issues: list[Issue]) -> Rendered:
+    def _mail(
+        self, filled: str, language: str, link: str, emphasis: Emphasis, issues: list[Issue]
+    ) -> Rendered:
         parts = _SUBJECT.fullmatch(filled)
         if parts is None:
             issues.append(Issue("no_subject"))
         subject = _tidy(parts["subject"]) if parts else one_line(self.clinic.name)
         body = _tidy(parts["text"] if parts else filled)
-        html = page(self.templates, body, subject, language, link)
+        html = page(self.templates, body, subject, language, link, emphasis)
         return Rendered(subject, body, html, language, issues=tuple(issues))
 
     def _sms(self, text: Text, names: dict[str, Any], issues: list[Issue]) -> Rendered:
@@ -282,6 +284,11 @@ def _ever_shorter(names: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     ):
         names = {**names, **{name: said for name, said in less.items() if name in names}}
         yield names
+
+
+def _emphasis(names: Mapping[str, Any]) -> Emphasis:
+    days = frozenset(_tidy(of_day["day"]) for of_day in names.get("days", ()))
+    return Emphasis(_tidy(names.get("when", "")), days, _tidy(names["clinic"]))
 
 
 def _link(facts: TextFacts) -> str:
