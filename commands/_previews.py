@@ -53,8 +53,17 @@ def _cost_lines(cost: Cost) -> Iterator[str]:
     places = "characters" if cost.encoding == "GSM-7" else "UTF-16 units"
     yield f"{messages}: {cost.encoding}, {cost.used} of {cost.room} {places}."
     if cost.costly:
-        named = ", ".join(f"{c} ({_code(c)})" for c in cost.costly)
-        yield f"UCS-2 because of {named}; without: {cost.without} SMS."
+        yield because(cost)
+
+
+def because(cost: Cost) -> str:
+    """Say in which alphabet an SMS travels and, where that is the dear one, which letters chose it."""
+    if not cost.costly:
+        return cost.encoding
+    if cost.script:  # nobody can write it in other letters, so naming each of them helps nobody
+        return f"{cost.encoding}: {cost.script}."
+    named = ", ".join(f"{c} ({_code(c)})" for c in cost.costly)
+    return f"{cost.encoding} because of {named}; without: {cost.without} SMS."
 
 
 def _code(character: str) -> str:
@@ -93,12 +102,13 @@ def preview_json(one: Preview) -> dict[str, Any]:
         "subject": words.subject,
         "text": words.text,
         "html": words.html,
-        "sms": _cost_json(one.cost) if one.cost else None,
+        "sms": cost_json(one.cost) if one.cost else None,
         "issues": [{"code": issue.code, "detail": issue.detail} for issue in words.issues],
     }
 
 
-def _cost_json(cost: Cost) -> dict[str, Any]:
+def cost_json(cost: Cost) -> dict[str, Any]:
+    """Return what an SMS costs, and why."""
     return {
         "encoding": cost.encoding,
         "messages": cost.messages,
@@ -106,4 +116,5 @@ def _cost_json(cost: Cost) -> dict[str, Any]:
         "room": cost.room,
         "costly": [{"character": c, "code": _code(c)} for c in cost.costly],
         "without": cost.without,
+        "script": cost.script or None,
     }

@@ -13,6 +13,7 @@ from clinicrelay.contracts import Finding
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
 from commands import _reaches
 from commands._call import Call, shared
+from commands._costs import costs_json, show_costs, sms_texts
 from commands._ending import DONE, SETTINGS, finding_json, finding_text, gravest
 from commands._explain import as_json as values_as_json
 from commands._explain import show_values, values
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from clinicrelay.settings.origins import Told
     from mappings.compile import Mapper
     from sync.clinic import Clinic
+    from sync.previews import Preview
     from sync.sampling import Sample
 
 
@@ -75,6 +77,7 @@ class Checked(NamedTuple):
     samples: dict[str, Sample] = {}
     reached: dict[str, list[_reaches.Reached]] = {}
     values: list[Told] | None = None
+    sms: list[Preview] = []
 
 
 def _tell_all(call: Call, checked: dict[str, Checked]) -> int:
@@ -86,6 +89,8 @@ def _tell_all(call: Call, checked: dict[str, Checked]) -> int:
         told[name] = {"ok": not wrong, "findings": [finding_json(f) for f in one.findings], **more}
         if one.samples:
             told[name]["samples"] = {source: found.visits for source, found in one.samples.items()}
+        if one.sms:
+            told[name]["sms"] = costs_json(one.sms)
         if one.reached:
             told[name]["calendars"] = {n: _reaches.as_json(r) for n, r in one.reached.items()}
         if not call.as_json and (one.findings or not call.quiet):
@@ -96,6 +101,7 @@ def _tell_all(call: Call, checked: dict[str, Checked]) -> int:
                 show_samples(call, source, found)
             for calendar, reached in one.reached.items():
                 _reaches.show_reached(call, calendar, reached)
+            show_costs(call, one.sms, every=one.values is not None)
             print("\n".join(_lines(one.findings, wrong)))
     if call.as_json:
         print_json(told if len(told) > 1 else next(iter(told.values())))
@@ -125,13 +131,15 @@ def _looked_at(call: Call, loaded: Loaded, *, connect: bool, secrets: bool) -> C
         at_work.dry = False  # the real plugins are to be asked: a check changes nothing anyway
         at_work.watched = False  # and waits for no file to settle
         found += _mappings(at_work, loaded.opaque, loaded.file)
-        found += () if "templates" in loaded.opaque else _texts(at_work, loaded.file)
+        told = "templates" not in loaded.opaque
+        found += _texts(at_work, loaded.file) if told else ()
+        costs = sms_texts(at_work.words, at_work.zone, call.moment(at_work.zone)) if told else []
         if secrets:
             found += _sources(at_work, samples, loaded.file, connect=connect)
             found += _calendars(at_work, reached, loaded.file, connect=connect)
             found += _notifiers(at_work, loaded.file, connect=connect)
         first = headline(at_work) if secrets else f"Settings: {loaded.file}"
-    return Checked(first, found, samples, reached)
+    return Checked(first, found, samples, reached, sms=costs)
 
 
 def _storeless(loaded: Loaded) -> Loaded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,6 +38,7 @@ class Cost:
 
     `costly` are the characters that GSM-7 does not have: one of them makes all of the text UCS-2,
     which has less than half the room. `without` is how many messages it would be without them.
+    `script` is the one that the text is written in, if GSM-7 cannot write it at all.
     """
 
     encoding: str
@@ -45,6 +47,7 @@ class Cost:
     room: int
     costly: tuple[str, ...] = ()
     without: int = 0
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,25 @@ def cost_of(text: str) -> Cost:
     without = "".join("?" if c in costly else c for c in text)
     alone, shared = (160, 153) if encoding == _GSM7 else (70, 67)
     room = alone if messages <= 1 else shared * messages
-    return Cost(encoding, messages, sms.length(text), room, costly, sms.segments(without).messages)
+    fewer = sms.segments(without).messages
+    return Cost(encoding, messages, sms.length(text), room, costly, fewer, _script(text, costly))
+
+
+def _script(text: str, costly: tuple[str, ...]) -> str:
+    """Name the script that a text is written in where GSM-7 lacks it; a name or a letter is no text.
+
+    Names, links and the clinic's are often in Latin letters, so a quarter of all letters is enough.
+    """
+    letters = [c for c in text if c.isalpha()]
+    foreign = [c for c in letters if c in costly and not _is_latin(c)]
+    if not foreign or len(foreign) * 4 < len(letters):
+        return ""
+    named = unicodedata.name(foreign[0], "").partition(" ")[0].capitalize()
+    return "Chinese" if named == "Cjk" else named
+
+
+def _is_latin(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith("LATIN")
 
 
 def made_up(kind: MessageKind, clinic: ClinicFacts, *, zone: str, now: datetime) -> TextFacts:

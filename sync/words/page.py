@@ -67,8 +67,7 @@ def page(
             "start": "right" if rtl else "left",
             "title": _bare(title),
             "paragraphs": [
-                (style, _lines(block, link))
-                for block, style in zip(blocks, styles, strict=True)
+                (style, _lines(block, link)) for block, style in zip(blocks, styles, strict=True)
             ],
         }
     )

@@ -129,3 +129,41 @@ def test_a_folder_that_is_gone_stops_no_message(desk: Any, folder: Path, row: An
     folder.rmdir()
     book(desk, row)
     assert len(mails(desk)) == 1
+
+
+def test_what_an_sms_costs_is_told_with_the_characters_that_cost(desk: Any, folder: Path) -> None:
+    (folder / "reminder.sms.en.j2").write_text("{{ clinic }}: \u03b1 {{ when }} " + "x" * 60)
+    (folder / "reminder.sms.ru.j2").write_text("{{ clinic }}: ждём Вас на приём {{ when }}")
+    ran = desk.run("check")
+    assert ran.code == 0
+    line = "reminder.sms in en: 2 SMS each time, UCS-2 because of \u03b1 (U+03B1); without: 1 SMS."
+    assert line in ran.out.splitlines()
+    assert "reminder.sms in ru" not in ran.out  # it has no cheaper letters
+
+    explained = desk.run("check", "--explain").out.splitlines()
+    rows = [line.split("  ") for line in explained if line.startswith("reminder  ")]
+    assert [[cell.strip() for cell in row if cell.strip()] for row in rows] == [
+        ["reminder", "en", "2", "UCS-2 because of \u03b1 (U+03B1); without: 1 SMS."],
+        ["reminder", "ru", "1", "UCS-2: Cyrillic."],
+    ]
+
+    told = json.loads(desk.run("check", "--json").out)["sms"]
+    (english,) = [one for one in told if (one["text"], one["language"]) == ("reminder", "en")]
+    assert (english["encoding"], english["messages"], english["without"]) == ("UCS-2", 2, 1)
+    assert english["costly"] == [{"character": "\u03b1", "code": "U+03B1"}]
+    assert {one["text"] for one in told} == {
+        "confirmation", "reminder", "change", "cancellation", "digest", "doctor_reminder",
+    }  # fmt: skip
+
+
+def test_cheap_texts_cost_no_line(desk: Any) -> None:
+    assert " SMS" not in desk.run("check").out
+
+
+def test_a_script_is_named_in_one_word(desk: Any) -> None:
+    for language, script in (("ar", "Arabic"), ("hi", "Devanagari"), ("zh", "Chinese")):
+        ran = desk.run(
+            "messages", "preview", "reminder", "--language", language, "--channel", "sms"
+        )
+        assert f"UCS-2: {script}." in ran.out
+        assert "U+" not in ran.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -315,3 +316,76 @@ def test_importing_the_words_loads_neither_templates_nor_locales() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "clinics", "used"),
+    [
+        ("es-MX", "de", "es"),
+        ("pt-BR", "de", "pt"),
+        ("pt_BR", "de", "pt"),
+        ("zh-Hant-TW", "de", "zh"),  # simplified words rather than German ones
+        ("sr-Latn-RS", "uk-UA", "uk"),
+        ("sr-Latn-RS", "da", "en"),
+    ],
+)
+def test_a_region_falls_back_to_its_language_then_the_clinics_then_english(
+    wanted: str, clinics: str, used: str
+) -> None:
+    for channel in (Channel.SMS, Channel.EMAIL):
+        ours = words(language=clinics)
+        made = ours.render(MessageKind.REMINDER, Role.PATIENT, channel, wanted, FACTS)
+        assert made.language == used
+
+
+def test_a_mail_is_laid_out_for_light_dark_and_readers() -> None:
+    html = mail().html or ""
+    assert html.count("<table") == html.count('<table role="presentation"') == 2
+    assert "prefers-color-scheme: dark" in html
+    assert 'lang="en" dir="ltr"' in html
+    light = dict(re.findall(r'class="(\w+)"[^>]*?[";](?:background|color):(#\w{6})', html))
+    light |= dict(re.findall(r'class="(text|foot)"[^>]*;color:(#\w{6})', html))
+    dark = dict(re.findall(r"\.(\w+) \{ (?:background|color): (#\w{6})", html))
+    for colours in (light, dark):
+        for written in ("text", "foot"):
+            assert _contrast(colours[written], colours["card"]) >= 4.5, written
+
+
+def test_a_link_can_be_read_in_both_schemes() -> None:
+    video = replace(FACTS, modality=Modality.VIDEO, join_url="https://meet.example/k7x2")
+    html = mail(video).html or ""
+    assert 'class="link" style="color:#0f5f5a' in html
+    assert ".link { color: #7fd6ce" in html
+    assert _contrast("#0f5f5a", "#ffffff") >= 4.5
+    assert _contrast("#7fd6ce", "#1f2529") >= 4.5
+
+
+def _contrast(one: str, other: str) -> float:
+    """The ratio of WCAG 2.2."""
+    darker, lighter = sorted(map(_luminance, (one, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("modality", [Modality.VIDEO, Modality.PHONE])
+@pytest.mark.parametrize("kind", ["confirmation", "reminder", "change", "cancellation"])
+@pytest.mark.parametrize("language", ["en", "de", "ar", "zh"])
+def test_a_remote_visit_has_its_link_only_near_and_never_a_street(
+    modality: Modality, kind: str, language: str
+) -> None:
+    link = "https://meet.example/k7x2"
+    for ahead, near in ((timedelta(hours=20), True), (timedelta(days=21), False)):
+        facts = replace(
+            FACTS, at=FACTS.start - ahead, modality=modality, join_url=link, place="Elm Street 5"
+        )
+        for channel in (Channel.SMS, Channel.EMAIL):
+            made = words().render(MessageKind(kind), Role.PATIENT, channel, language, facts)
+            page = f"{made.subject or ''}\n{made.text}\n{made.html or ''}"
+            assert "Elm Street" not in page
+            due = near and modality is Modality.VIDEO and kind != "cancellation"
+            assert (link in page) is due
