@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 
@@ -215,7 +216,9 @@ def test_check_finds_nothing_wrong_with_our_own(language: str) -> None:
 def test_no_value_leaves_its_place(language: str, nasty: str) -> None:
     ours = Words(language, replace(CLINIC, name=nasty), None)
     for (kind, role), channels in TEXTS.items():
-        for channel, modality in product((*channels, Channel.WHATSAPP), Modality):
+        for channel, modality, link in product(
+            (*channels, Channel.WHATSAPP), Modality, (nasty, f"https://a.example/{nasty}")
+        ):
             facts = replace(
                 FACTS,
                 modality=modality,
@@ -223,7 +226,7 @@ def test_no_value_leaves_its_place(language: str, nasty: str) -> None:
                 before_place=nasty,
                 practitioner_name=nasty,
                 first_name=nasty,
-                join_url=nasty,
+                join_url=link,
                 kind_of_change=frozenset({"place"}),
                 visits=(DigestLine(START, modality, nasty),),
             )
@@ -237,8 +240,26 @@ def test_no_value_leaves_its_place(language: str, nasty: str) -> None:
             assert "\n" not in (made.subject or "")
             assert not re.search(r"(?m)^(Bcc|Subject):", made.text) or nasty == "Subject: evil"
             assert "evil" not in (made.subject or "")
-            assert "<script" not in (made.html or "")
+            assert _elements(made.html or "") <= PAGE
+            assert not set((made.html or "").partition("</title>")[2]) & set("\u2066\u2068\u2069")
+            if kind is not MessageKind.DIGEST:
+                assert "10:30" in made.text, "whatever a name holds, it is said when the visit is"
             assert "49" not in shown.replace(CLINIC.phone or "", "")
+
+
+PAGE = {
+    *("html", "head", "meta", "title", "style", "body", "table", "tr", "td", "p"),
+    *("strong", "br", "a", "span"),
+}
+
+
+def _elements(page: str) -> set[str]:
+    """Return the elements that a mail program finds in a page."""
+    found: set[str] = set()
+    reader = HTMLParser()
+    reader.handle_starttag = lambda tag, attrs: found.add(tag)  # type: ignore[method-assign]
+    reader.feed(page)
+    return found
 
 
 # --- how long it is ------------------------------------------------------------------------------
