@@ -11,6 +11,8 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from clinicrelay import times
 from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Kind
@@ -195,7 +197,7 @@ def _remindable(visit: Seen, now: datetime) -> bool:
     )
 
 
-class _Person(NamedTuple):
+class _Person(msgspec.Struct, frozen=True):
     """One person of one visit, with what decides whether they are reminded."""
 
     recipient: str

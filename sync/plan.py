@@ -8,11 +8,11 @@ Everything is pure: no clock, no store, no settings beyond those passed in.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from clinicrelay import times
@@ -41,8 +41,7 @@ _UNDER_WAY = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """One visit as it is kept, with what every person was last told about it.
 
     `told` maps a recipient (`patient/KEY`, `doctor/KEY`) to what they were last told. For a visit
@@ -55,7 +54,7 @@ class Seen:
 
     appointment: Appointment
     first_seen: datetime
-    told: Mapping[str, Told] = field(default_factory=dict)
+    told: Mapping[str, Told] = {}
     version: int = 1
     gone: bool = False
     gone_reason: str | None = None
@@ -63,7 +62,7 @@ class Seen:
     moved_at: datetime | None = None
     replaced_by: str | None = None
     replaces: str | None = None
-    live_since: Mapping[Role, datetime] = field(default_factory=dict)
+    live_since: Mapping[Role, datetime] = {}
 
 
 def recipients(appointment: Appointment, role: Role) -> dict[str, str]:
@@ -99,8 +98,7 @@ def owed(seen: Seen, reminders: Reminders, *, now: datetime) -> list[Say]:
     return [*_owed_to_those_who_come(case), *_owed_to_those_who_left(case)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(msgspec.Struct, frozen=True):
     seen: Seen
     rules: PatientReminders
     facts: Facts

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay import times
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
@@ -195,9 +195,11 @@ def seen(
 
 def _carry_over(patients: Sequence[Patient], past: Sequence[Past], told: dict[str, Told]) -> None:
     """Let whose record was merged into another know, under its key, what they were told before."""
+    if not past or not told:
+        return
     new = [one for one in patients if f"patient/{one.key}" not in told]
     here = {one.key for one in patients}
-    for before in reversed(past) if new and told else ():
+    for before in reversed(past) if new else ():
         for left in wakes.visit_of(before.content).patients:
             known = told.get(f"patient/{left.key}")
             for one in new if known and left.key not in here else ():
@@ -212,6 +214,8 @@ def _key(visit: Woken | None) -> str | None:
 
 def _moved_at(visit: Woken, past: Sequence[Past]) -> datetime | None:
     """Return from when the present time was there to be told of: moved, back, or booked at last."""
+    if not past:
+        return None
     later = [*(p.content for p in past[1:]), visit.content]
     for before, content in zip(reversed(past), reversed(later), strict=False):
         whats = set(before.what.split(","))
@@ -239,8 +243,7 @@ def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
     return silently | {who: told for who, told in by_message.items() if told.at >= at}
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(NamedTuple):
     owed: Sequence[Owed]
     wanted: Sequence[Wanted]
     sleep: tuple[int | None, int, int]

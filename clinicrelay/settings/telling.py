@@ -113,6 +113,10 @@ class Step(Section):
         examples=[["sms"]],
     )
 
+    def __hash__(self) -> int:
+        """Plan looks steps up for every visit: pydantic's own would go through all fields each time."""
+        return hash(self.before.text)
+
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /

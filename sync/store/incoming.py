@@ -304,13 +304,12 @@ def open_holds(
     connection: Connection, clinic: str, source: str | None = None
 ) -> list[dict[str, Any]]:
     """Return the open holds of a clinic, oldest first."""
-    rows = connection.execute(
-        text(
-            "SELECT id, source, guard, visits, known, since, summary FROM held "
-            "WHERE clinic = :clinic AND state = 'open'"
-            + (" AND source = :source" if source else "")
-            + " ORDER BY id"
-        ),
-        {"clinic": clinic, "source": source},
+    names = ("id", "source", "guard", "visits", "known", "since", "summary")
+    rows = dialects.fetch(
+        connection,
+        f"SELECT {', '.join(names)} FROM held WHERE clinic = ? AND state = 'open'"
+        + (" AND source = ?" if source else "")
+        + " ORDER BY id",
+        (clinic, source) if source else (clinic,),
     )
-    return [dict(row._mapping) for row in rows]
+    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -46,19 +46,14 @@ class Lease:
 
         Raises LeaseLost when it is no longer ours, so that the transaction is rolled back.
         """
-        renewed = connection.execute(
-            text(
-                "UPDATE leases SET until = :until "
-                "WHERE clinic = :clinic AND name = :name AND token = :token"
-            ),
-            {
-                "until": _clock(connection) + max(self.length, patience).total_seconds(),
-                "clinic": self.clinic,
-                "name": self.name,
-                "token": self.token,
-            },
+        # One statement, the clock in it: this is in every transaction of every message.
+        now = dialects.MOMENT[connection.dialect.name]
+        renewed = dialects.run(
+            connection,
+            f"UPDATE leases SET until = {now} + ? WHERE clinic = ? AND name = ? AND token = ?",
+            (max(self.length, patience).total_seconds(), self.clinic, self.name, self.token),
         )
-        if renewed.rowcount != 1:
+        if renewed != 1:
             raise LeaseLost(f"another run has taken over ({self.name})")
 
 
@@ -125,40 +120,47 @@ def _held(connection: Connection) -> list[tuple[str, str, str]]:
 
 def _take(connection: Connection, clinic: str, name: str, length: timedelta) -> Lease | None:
     now = _clock(connection)
-    at = {"clinic": clinic, "name": name}
-    row = connection.execute(
-        text("SELECT owner, token, until FROM leases WHERE clinic = :clinic AND name = :name"), at
-    ).fetchone()
-    if row is not None and row.until > now and not _is_dead(row.owner):
+    row = next(
+        iter(
+            dialects.fetch(
+                connection,
+                "SELECT owner, token, until FROM leases WHERE clinic = ? AND name = ?",
+                (clinic, name),
+            )
+        ),
+        None,
+    )
+    if row is not None and row[2] > now and not _is_dead(row[0]):
         return None
-    token = row.token + 1 if row is not None else 1
-    values = {**at, "owner": _owner(), "token": token, "until": now + length.total_seconds()}
+    until = now + length.total_seconds()
     if row is None:
+        token = 1
+        values = {"clinic": clinic, "name": name, "owner": _owner(), "token": 1, "until": until}
         taken = dialects.insert_once(connection, "leases", values)
     else:
-        renewed = connection.execute(
-            text(
-                "UPDATE leases SET owner = :owner, token = :token, until = :until "
-                "WHERE clinic = :clinic AND name = :name AND token = :seen"
-            ),
-            {**values, "seen": row.token},
+        token = row[1] + 1
+        renewed = dialects.run(
+            connection,
+            "UPDATE leases SET owner = ?, token = ?, until = ? "
+            "WHERE clinic = ? AND name = ? AND token = ?",
+            (_owner(), token, until, clinic, name, row[1]),
         )
-        taken = renewed.rowcount == 1
+        taken = renewed == 1
     return Lease(clinic, name, token, length) if taken else None
 
 
 def _release(connection: Connection, held: Lease) -> None:
-    connection.execute(
-        text(
-            "UPDATE leases SET until = 0 WHERE clinic = :clinic AND name = :name AND token = :token"
-        ),
-        {"clinic": held.clinic, "name": held.name, "token": held.token},
+    dialects.run(
+        connection,
+        "UPDATE leases SET until = 0 WHERE clinic = ? AND name = ? AND token = ?",
+        (held.clinic, held.name, held.token),
     )
 
 
 def _clock(connection: Connection) -> float:
     """The database's clock: workers' own may differ, and would steal from one another."""
-    return float(connection.exec_driver_sql(dialects.CLOCK[connection.dialect.name]).scalar_one())
+    ((now,),) = dialects.fetch(connection, dialects.CLOCK[connection.dialect.name])
+    return float(now)
 
 
 def _owner() -> str:

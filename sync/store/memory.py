@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 def recall(connection: Connection, clinic: str, owner: str) -> dict[str, Any]:
     """Return everything a plugin instance (`connectors/NAME`) remembers."""
-    rows = connection.execute(
-        text("SELECT name, value FROM memory WHERE clinic = :clinic AND owner = :owner"),
-        {"clinic": clinic, "owner": owner},
+    rows = dialects.fetch(
+        connection,
+        "SELECT name, value FROM memory WHERE clinic = ? AND owner = ?",
+        (clinic, owner),
     )
-    return {row.name: json.loads(row.value) for row in rows}
+    return {name: json.loads(value) for name, value in rows}
 
 
 def remember(

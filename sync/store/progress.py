@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
-from sync.store import seconds
+from sync.store import dialects, seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -126,11 +126,10 @@ def report_before(connection: Connection, clinic: str, run: str) -> dict[str, An
 
 def policy(connection: Connection, clinic: str) -> str:
     """Return the fingerprint of the settings that plan last decided by."""
-    return str(
-        connection.execute(
-            text("SELECT policy FROM clinics WHERE clinic = :clinic"), {"clinic": clinic}
-        ).scalar_one()
+    ((found,),) = dialects.fetch(
+        connection, "SELECT policy FROM clinics WHERE clinic = ?", (clinic,)
     )
+    return str(found)
 
 
 def set_policy(

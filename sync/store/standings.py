@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
 
-from sync.store import bulk, seconds
+from sync.store import bulk, dialects, seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,12 +33,10 @@ class PauseRow(NamedTuple):
 
 def live(connection: Connection, clinic: str) -> list[LiveRow]:
     """Return the parts that are live."""
-    rows = connection.execute(
-        text(
-            "SELECT part, doctor, since_at, place FROM live WHERE clinic = :clinic "
-            "ORDER BY part, doctor"
-        ),
-        {"clinic": clinic},
+    rows = dialects.fetch(
+        connection,
+        "SELECT part, doctor, since_at, place FROM live WHERE clinic = ? ORDER BY part, doctor",
+        (clinic,),
     )
     return [LiveRow(*row) for row in rows]
 
@@ -79,12 +77,10 @@ def move_here(connection: Connection, clinic: str, place: str) -> None:
 
 def pauses(connection: Connection, clinic: str) -> list[PauseRow]:
     """Return the pauses, those too that have run out."""
-    rows = connection.execute(
-        text(
-            "SELECT scope, reason, until_at, since_at FROM pauses WHERE clinic = :clinic "
-            "ORDER BY scope"
-        ),
-        {"clinic": clinic},
+    rows = dialects.fetch(
+        connection,
+        "SELECT scope, reason, until_at, since_at FROM pauses WHERE clinic = ? ORDER BY scope",
+        (clinic,),
     )
     return [PauseRow(*row) for row in rows]
 

@@ -69,11 +69,12 @@ def shares(connection: Connection, clinic: str, *, now: datetime) -> Iterator[Sh
         "WHERE e.calendar = :calendar AND e.clinic = :clinic "
         "AND e.state NOT IN ('remove', 'removed') AND a.start_at > :now"
     )
-    there = connection.execute(
-        text("SELECT DISTINCT calendar FROM unlinked WHERE clinic = :clinic ORDER BY calendar"),
-        {"clinic": clinic},
+    there = dialects.fetch(
+        connection,
+        "SELECT DISTINCT calendar FROM unlinked WHERE clinic = ? ORDER BY calendar",
+        (clinic,),
     )
-    for calendar in there.scalars().all():
+    for (calendar,) in there:
         row = connection.execute(
             counted, {"calendar": calendar, "clinic": clinic, "now": seconds(now)}
         ).one()

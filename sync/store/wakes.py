@@ -55,13 +55,12 @@ def visit_of(content: str) -> Appointment:
 
 def woken(connection: Connection, clinic: str, *, now: datetime, limit: int) -> list[Woken]:
     """Return visits that changed or whose next step has come, the longest waiting first."""
-    rows = connection.execute(
-        text(
-            _SELECT + "WHERE clinic = :clinic AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit"
-        ),
-        {"clinic": clinic, "now": seconds(now), "limit": limit},
+    rows = dialects.fetch(
+        connection,
+        _SELECT + "WHERE clinic = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
+        (clinic, seconds(now), limit),
     )
-    return [*map(Woken._make, rows.fetchall())]
+    return [*map(Woken._make, rows)]
 
 
 def by_ids(connection: Connection, ids: Sequence[int]) -> dict[int, Woken]:
@@ -118,9 +117,8 @@ def sleep(connection: Connection, rows: Iterable[tuple[int | None, int, int]]) -
     """
     todo = list(rows)
     if todo:
-        mark = dialects.marks(connection, 1)
-        connection.exec_driver_sql(
-            f"UPDATE appointments SET wake_at = {mark} WHERE id = {mark} AND version = {mark}", todo
+        dialects.run_many(
+            connection, "UPDATE appointments SET wake_at = ? WHERE id = ? AND version = ?", todo
         )
 
 
