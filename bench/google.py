@@ -15,15 +15,15 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from bench.clinic import drop
+from bench.spent import Spent, spending
 from bench.table import Line, show, write
 from commands import GARBAGE
 
@@ -46,23 +46,6 @@ calendars:
   google: {{type: google, credentials: "${{file:key.json}}", base_url: "{url}", quota: {quota}}}
 """
 FREE = "{per_user: 60000000/m, per_project: 60000000/m}"
-
-
-class Spent(NamedTuple):
-    """CPU and wall-clock seconds."""
-
-    cpu: float
-    wall: float
-
-
-@contextmanager
-def spending() -> Iterator[list[Spent]]:
-    """Measure what this process spends in the block."""
-    gc.collect()
-    found: list[Spent] = []
-    cpu, wall = time.process_time(), time.perf_counter()
-    yield found
-    found.append(Spent(time.process_time() - cpu, time.perf_counter() - wall))
 
 
 @contextmanager
