@@ -15,7 +15,7 @@ import msgspec
 
 from clinicrelay import times
 from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
-from clinicrelay.model import Kind
+from clinicrelay.model import Appointment, Kind
 from sync.plan import Seen, matters, recipients
 
 if TYPE_CHECKING:
@@ -156,13 +156,33 @@ def next_moment(
     start = visit.appointment.start
     if start is None or not _remindable(visit, now):
         return None
-    zones = set(recipients(visit.appointment, role).values())
-    slots = (
-        slot
+    moments = _moments(visit.appointment, start, tuple(steps), role, quiet)
+    return min((at for at in moments if now < at <= start), default=None)
+
+
+def has_come(
+    visit: Seen, steps: Sequence[Step], role: Role, *, now: datetime, quiet: QuietHours | None
+) -> bool:
+    """Whether the hour of any reminder has come, whether or not it will be said."""
+    start = visit.appointment.start
+    if start is None or not _remindable(visit, now):
+        return False
+    return any(at <= now for at in _moments(visit.appointment, start, tuple(steps), role, quiet))
+
+
+def _moments(
+    visit: Appointment,
+    start: datetime,
+    steps: tuple[Step, ...],
+    role: Role,
+    quiet: QuietHours | None,
+) -> list[datetime]:
+    zones = set(recipients(visit, role).values())
+    return [
+        slot.at
         for zone in zones
-        for slot in _slots_before(start, tuple(steps), quiet, zone, visit.appointment.timezone)
-    )
-    return min((slot.at for slot in slots if now < slot.at <= start), default=None)
+        for slot in _slots_before(start, steps, quiet, zone, visit.timezone)
+    ]
 
 
 def next_step(

@@ -24,6 +24,7 @@ from sync.due import (
     digest_due,
     digest_say,
     due_reminders,
+    has_come,
     next_moment,
     reminder_horizon,
 )
@@ -268,9 +269,8 @@ class _Planner:
 
     def plan(self, woken: Woken) -> _Plan:
         visit = woken.visit
-        if self._is_news_to_nobody(woken, visit):
-            one, says = None, []
-        else:
+        one, says = Seen(visit, _instant(woken.first_seen_at)), list[Say]()
+        if not (self._is_as_imported(woken) and self._is_early(one)):
             one = seen(woken, self.known, self._live_since(visit))
             says = self._says(one)
         return _Plan(
@@ -282,14 +282,20 @@ class _Planner:
     def _live_since(self, visit: Appointment) -> Mapping[Role, datetime]:
         return outward.live_since(self.clinic, self.standing, visit)
 
-    def _is_news_to_nobody(self, woken: Woken, visit: Appointment) -> bool:
-        """Whether a visit came with an import, is as it was then, and has no reminder due soon."""
+    def _is_as_imported(self, woken: Woken) -> bool:
+        """Whether a visit came with an import and is as it was then, so that it is news to nobody."""
         return (
             woken.baseline == woken.version == 1
             and woken.gone_at is None
             and woken.replaced_by is None
             and woken.id not in self.known.told
-            and not self._is_near(visit)
+        )
+
+    def _is_early(self, one: Seen) -> bool:
+        """Whether the hour of no reminder has come."""
+        now, quiet = self.clinic.now, self.clinic.settings.quiet_hours
+        return not self._is_near(one.appointment) or not any(
+            has_come(one, some, role, now=now, quiet=quiet) for role, some in self.steps
         )
 
     def _says(self, one: Seen) -> list[Say]:
@@ -306,8 +312,8 @@ class _Planner:
         """Whether a reminder of a visit could be due."""
         return visit.start is not None and visit.start - self.horizon <= self.clinic.now
 
-    def _owed(self, woken: Woken, say: Say, one: Seen | None) -> Owed:
-        told = one.told.get(say.recipient) if one else None
+    def _owed(self, woken: Woken, say: Say, one: Seen) -> Owed:
+        told = one.told.get(say.recipient)
         key = dedupe_key(woken.source, woken.source_key, say, told)
         # With only its hour come, a visit has the same missing contact as before: told once.
         anew = woken.wake_at in (wakes.CHANGED, wakes.OWED)
@@ -355,14 +361,12 @@ class _Planner:
         calendars_of = self.clinic.calendars_of
         return all(calendar not in calendars_of(visit.source, one) for one in left)
 
-    def _next_look(self, visit: Appointment, one: Seen | None) -> int | None:
+    def _next_look(self, visit: Appointment, one: Seen) -> int | None:
         start, now = visit.start, self.clinic.now
         if start is None or start <= now or not self.steps:
             return None
         if not self._is_near(visit):
             return int((start - self.horizon).timestamp())
-        if one is None:
-            return None
         quiet = self.clinic.settings.quiet_hours
         moments = [next_moment(one, some, role, now=now, quiet=quiet) for role, some in self.steps]
         coming = [moment for moment in moments if moment is not None]

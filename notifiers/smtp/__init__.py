@@ -140,7 +140,9 @@ class Smtp(Notifier):
 
     def _letter(self, message: Message) -> Letter:
         sender = _mail.mailbox(message.sender) if message.sender else self._sender
-        mail = _mail.compose(
+        from notifiers._written import written
+
+        content = written(
             message,
             sender=sender,
             domain=sender.domain,
@@ -148,7 +150,8 @@ class Smtp(Notifier):
             answers_to=self._answers_to,
         )
         recipient = _mail.travelling(message.to)
-        return Letter(message.id, sender.address, recipient, mail.as_bytes(), mail["Message-ID"])
+        number = f"<{_mail.opaque(message.id)}@{sender.domain}>"
+        return Letter(message.id, sender.address, recipient, content, number)
 
     @cached_property
     def _sender(self) -> _mail.Mailbox:
