@@ -41,6 +41,8 @@ bench: .venv/bench
 	@$(IN) -m bench.fhir
 	@$(IN) -m bench.sql
 	@$(IN) -m bench.google
+	@$(IN) -m bench.messages
+	@$(IN) -m bench.planning
 
 generate: .venv/checks
 	@for page in $(GENERATORS); do $(IN) -m $$page || exit 1; done

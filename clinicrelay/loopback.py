@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ _MAIL_PORTS = frozenset({25, 465, 587})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+@lru_cache(maxsize=64)  # asked for each message
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine by its name alone: 127.0.0.0/8, ::1 or localhost.
 
@@ -30,6 +32,7 @@ def stays_here(host: str, port: int) -> bool:
     return is_loopback(host) and port not in _MAIL_PORTS
 
 
+@lru_cache(maxsize=64)
 def url_stays_here(url: str) -> bool:
     """Whether what is sent to an address such as `http://127.0.0.1:8085/v1` ends on this machine."""
     try:

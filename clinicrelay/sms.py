@@ -40,7 +40,9 @@ def segments(text: str) -> Segments:
 
     A character that takes two places is never cut in half (3GPP TS 23.038 and 23.040).
     """
-    if all(c in _BASIC or c in _EXTENDED for c in text):
+    if not foreign(text):
+        if len(text) + sum(map(text.count, _EXTENDED)) <= 160:
+            return Segments("GSM-7", 1 if text else 0)
         return Segments("GSM-7", _pack([2 if c in _EXTENDED else 1 for c in text], 160, 153))
     return Segments("UCS-2", _pack([2 if ord(c) > 0xFFFF else 1 for c in text], 70, 67))
 
@@ -82,7 +84,8 @@ def to_gsm7(text: str) -> str:
     Accents that the alphabet lacks are dropped (`Świętokrzyska` becomes `Swietokrzyska`); other
     scripts and emoji stay, as no likeness exists.
     """
-    return "".join(_letter(c) for c in plain(text))
+    simple = plain(text)
+    return "".join(_letter(c) for c in simple) if foreign(simple) else simple
 
 
 def _letter(character: str) -> str:

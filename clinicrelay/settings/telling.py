@@ -74,12 +74,9 @@ class Channels(Section):
 
     def named(self, channel: Channel) -> tuple[str, ...] | None:
         """Return the notifiers that settings name for a channel; None where they name none."""
-        names: dict[Channel, tuple[str, ...] | None] = {
-            Channel.EMAIL: self.email,
-            Channel.SMS: self.sms,
-            Channel.WHATSAPP: self.whatsapp,
-        }
-        return names[channel]
+        if channel is Channel.EMAIL:
+            return self.email
+        return self.sms if channel is Channel.SMS else self.whatsapp
 
 
 def default_latest(before: Span) -> timedelta:

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import text
 
 from clinicrelay.actions import Say
-from sync.store import seconds
+from sync.store import dialects, seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def hand_over(connection: Connection, attempt: str) -> None:
     """Note that the provider may have an attempt from now on."""
-    connection.execute(
-        text("UPDATE attempts SET state = 'handed_over' WHERE id = :id"), {"id": attempt}
-    )
+    dialects.run(connection, "UPDATE attempts SET state = 'handed_over' WHERE id = ?", (attempt,))
 
 
 def found_nothing(connection: Connection, attempt: str, *, now: datetime) -> None:
