@@ -120,6 +120,41 @@ def test_how_long_a_lease_lasts_is_kept_to_the_second(store: Store) -> None:
     assert 50 < until - float(clock) <= 60
 
 
+def test_a_fence_moves_the_end_by_the_clock_of_the_database(store: Store) -> None:
+    def until() -> float:
+        with store.read() as connection:
+            clock = dialects.fetch(connection, dialects.CLOCK[connection.dialect.name])
+            ends = dialects.fetch(connection, "SELECT until FROM leases WHERE name = ?", ("a",))
+            return float(ends[0][0]) - float(clock[0][0])
+
+    with lease(store, "a", timedelta(seconds=60)) as held:
+        assert held is not None
+        with store.write() as connection:
+            held.fence(connection, timedelta(seconds=600))
+        assert 590 < until() <= 600
+        with store.write() as connection:
+            held.fence(connection)
+        assert 50 < until() <= 60
+
+
+def test_what_goes_past_sqlalchemy_says_what_it_met_and_is_undone_with_the_rest(
+    store: Store,
+) -> None:
+    odd = "100 % 'ü' \\?"
+    rows = [("riverside", "x", f"{n}", odd) for n in range(3)]
+    update = "UPDATE memory SET value = ? WHERE owner = ?"
+    with store.write() as connection:
+        bulk.write(connection, "memory", ("clinic", "owner", "name", "value"), rows)
+        assert dialects.run(connection, update, (odd, "x")) == 3  # met, though none is different
+        assert dialects.run(connection, update, (odd, "nobody")) == 0
+    with pytest.raises(ZeroDivisionError), store.write() as connection:
+        dialects.run_many(connection, update, [("a", "x"), ("b", "x")])
+        _ = 1 / 0
+    with store.read() as connection:
+        there = dialects.fetch(connection, "SELECT value FROM memory WHERE owner = ?", ("x",))
+    assert [tuple(row) for row in there] == [(odd,)] * 3
+
+
 def test_only_one_column_needs_its_table_before_it() -> None:
     names = {c.name for t in metadata.tables.values() for c in t.columns} | set(metadata.tables)
     reserved = RESERVED_WORDS_MARIADB | RESERVED_WORDS_MYSQL

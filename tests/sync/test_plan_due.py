@@ -18,6 +18,7 @@ from sync.due import (
     digest_say,
     digest_useful_until,
     due_reminders,
+    has_come,
     next_moment,
     next_step,
     outside_quiet,
@@ -377,6 +378,25 @@ def test_the_next_moment_is_that_of_the_first_reminder_to_come(role, ahead):
         coming = coming_reminders(one, STEPS, role, until=until, **asked)
         first = coming[0].due_at if coming else None
         assert next_moment(one, STEPS, role, **asked) == first
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("ahead", [days(4), days(3), days(2), hours(1), minutes(1), -minutes(1)])
+@pytest.mark.parametrize("zone", [None, "Pacific/Kiritimati"])
+def test_where_no_hour_has_come_there_is_nothing_to_say_or_to_explain(role, ahead, zone):
+    person = Patient("p1", timezone=zone)
+    for status in (Status.BOOKED, Status.PENDING):
+        one = seen(visit(patients=(person,), status=status), first_seen=START - days(9))
+        asked = {"now": START - ahead, "quiet": NIGHT}
+        said = due_reminders(one, STEPS, role, **asked)
+        assert has_come(one, STEPS, role, **asked) == bool(said)
+
+
+def test_steps_that_are_equal_are_found_as_one():
+    again = tuple(Step(before=b) for b in ("3d", "1d", "1h"))
+    assert again == STEPS
+    assert hash(again) == hash(STEPS)
+    assert Step(before="1d", latest="2h") != Step(before="1d")
 
 
 # --- a week of minutes -------------------------------------------------------------------------
