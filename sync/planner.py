@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
 
 _AT_ONCE = 4000
+_DIGEST = "sync/digest"
 _NEW_TIME = {What.RESCHEDULED, What.REINSTATED}
 
 
@@ -54,6 +55,19 @@ def plan(clinic: Clinic, lease: Lease) -> int:
         unlinking.judge(clinic, lease)
     _owe_digests(clinic, lease)
     return looked_at
+
+
+def waits(clinic: Clinic) -> bool:
+    """Whether `plan` would find anything to do; asked without a lease, so nothing is written."""
+    with clinic.store.read() as connection:
+        known = progress.policy(connection, clinic.store.clinic)
+        woken = wakes.woken(connection, clinic.store.clinic, now=clinic.now, limit=1)
+    return (
+        known != clinic.policy
+        or bool(woken)
+        or unlinking.waits(clinic)
+        or _digest_day(clinic)[0] is not None
+    )
 
 
 def _heed_new_settings(clinic: Clinic, lease: Lease) -> None:
@@ -376,14 +390,8 @@ class _Planner:
 def _owe_digests(clinic: Clinic, lease: Lease) -> None:
     """Owe each doctor the digest of a day, once its hour has come."""
     doctor = clinic.settings.reminders.doctor
-    if doctor is None or doctor.digest is None:
-        return
-    owner = "sync/digest"
-    with clinic.store.read() as connection:
-        remembered = memory.recall(connection, clinic.store.clinic, owner)
-    last = date.fromisoformat(remembered["day"]) if "day" in remembered else None
-    day = digest_due(clinic.now, doctor.digest, clinic.zone, last)
-    if day is None:
+    day, remembered = _digest_day(clinic)
+    if day is None or doctor is None or doctor.digest is None:
         return
     first = times.first_instant(day, clinic.zone)
     end = times.first_instant(day + timedelta(days=1), clinic.zone)
@@ -408,8 +416,19 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
             reopens=partial(_reopens, clinic, {}),
         )
         memory.remember(
-            connection, clinic.store.clinic, owner, remembered, {"day": day.isoformat()}
+            connection, clinic.store.clinic, _DIGEST, remembered, {"day": day.isoformat()}
         )
+
+
+def _digest_day(clinic: Clinic) -> tuple[date | None, dict[str, Any]]:
+    """Return the day whose digest is to be owed now, and what is remembered of those before."""
+    doctor = clinic.settings.reminders.doctor
+    if doctor is None or doctor.digest is None:
+        return None, {}
+    with clinic.store.read() as connection:
+        remembered = memory.recall(connection, clinic.store.clinic, _DIGEST)
+    last = date.fromisoformat(remembered["day"]) if "day" in remembered else None
+    return digest_due(clinic.now, doctor.digest, clinic.zone, last), remembered
 
 
 def _by_practitioner(visits: Iterable[Woken]) -> dict[str, list[datetime]]:

@@ -161,6 +161,8 @@ def broken(clinic: Clinic, name: str, error: Exception) -> SourceReport:
 
 def plan(clinic: Clinic) -> int | None:
     """Decide about every visit that woke; None when another run is at it."""
+    if not planner.waits(clinic):
+        return 0
     with lease(clinic.store, "plan", clinic.settings.store.lease) as held:
         return None if held is None else planner.plan(clinic, held)
 

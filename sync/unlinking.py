@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from sync.store.unlinked import Share
 
 
+def waits(clinic: Clinic) -> bool:
+    """Whether there is anything to judge."""
+    store = clinic.store.clinic
+    with clinic.store.read() as connection:
+        return unlinked.any_known(connection, store) or any(
+            one["guard"] == UNLINKED for one in incoming.open_holds(connection, store)
+        )
+
+
 def judge(clinic: Clinic, lease: Lease) -> None:
     """Let events go that a calendar is to show no longer, or hold them where they are too many."""
     store = clinic.store.clinic

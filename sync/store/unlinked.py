@@ -52,6 +52,12 @@ def note(
         )
 
 
+def any_known(connection: Connection, clinic: str) -> bool:
+    """Return whether any event is known to be linked to its calendar no longer."""
+    found = dialects.fetch(connection, "SELECT 1 FROM unlinked WHERE clinic = ? LIMIT 1", (clinic,))
+    return bool(found)
+
+
 class Share(NamedTuple):
     """How many of the events of visits to come that a calendar shows are linked to it no longer."""
 

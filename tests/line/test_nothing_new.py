@@ -136,3 +136,17 @@ def test_an_import_that_could_not_be_read_at_first_tells_nobody_either(line: Lin
     assert line.after() == []
     line.book(9, "2026-12-08 10:00")
     assert line.after() == [("confirmation", "p9@mail.example")]
+
+
+def test_where_nothing_is_due_plan_looks_and_writes_nothing(settled: Line) -> None:
+    settled.at_work(steps.plan)
+
+    def lease() -> list[tuple[object, ...]]:
+        return settled.query("SELECT token, until FROM leases WHERE name = 'plan'")
+
+    before = lease()
+    assert settled.at_work(steps.plan) == 0
+    assert lease() == before
+    settled.now = parse_instant("2026-12-06 09:00", ZONE)
+    assert settled.at_work(steps.plan)
+    assert lease() != before
