@@ -37,6 +37,12 @@ def appointments(
     everything: Annotated[
         bool, typer.Option("--all", help="Also those that vanished from their source.")
     ] = False,
+    uncovered: Annotated[
+        bool,
+        typer.Option(
+            "--uncovered", help="Only those of tomorrow of which nobody is told, for no reason."
+        ),
+    ] = False,
 ) -> int:
     """List the visits that are kept, cancelled ones too."""
     _check_status(status)
@@ -44,7 +50,10 @@ def appointments(
     def listed(at_work: Clinic) -> Answer:
         zone = at_work.zone
         first, end = instant_of(since, zone, "--from"), instant_of(to, zone, "--to", whole_day=True)
+        if uncovered:
+            first, end = _tomorrow(at_work, first, end)
         found = _found(at_work, first, end, source=source, status=status, gone=everything)
+        found = _uncovered(at_work, found) if uncovered else found
         return Answer(_json(found), _lines(call, at_work, found))
 
     return each(call, listed)
@@ -59,6 +68,24 @@ def _found(
         yield from looking.appointments(
             connection, at_work.store.clinic, first=first, end=end, **wanted
         )
+
+
+def _tomorrow(
+    at_work: Clinic, first: datetime | None, end: datetime | None
+) -> tuple[datetime, datetime]:
+    from sync.coverage import next_day
+
+    begins, ends = next_day(at_work)
+    return max(first or begins, begins), min(end or ends, ends)
+
+
+def _uncovered(at_work: Clinic, found: Iterable[Listed]) -> Iterator[Listed]:
+    from clinicrelay.model import decode
+    from sync.coverage import tomorrow
+
+    with at_work.store.read() as connection:
+        names = set(tomorrow(at_work, connection).open)
+    return (one for one in found if f"{one.source}/{decode(one.content).key}" in names)
 
 
 def _check_status(status: str | None) -> None:

@@ -48,17 +48,42 @@ def _lines(at_work: Clinic, found: Health) -> Iterator[str]:
         counts = f"pending {calendar.pending}   blocked {calendar.blocked}"
         yield f"{name:<12}{calendar.state:<9}{counts}"
         yield from _by_doctors(calendar)
-    said = found.messages
-    yield (
-        f"{'messages':<21}sent in 24 h {said['sent_24h']}   due {said['due']}   "
-        f"unknown {said['unknown']}   failed {said['failed']}"
-    )
-    day = found.tomorrow
-    yield (
-        f"{'tomorrow':<21}{day.visits} visits   reminded or to be {day.covered}   "
-        f"not, for a reason {day.explained}"
-    )
+    yield from _notifiers(at_work, found)
+    yield _messages(found)
+    yield _tomorrow(found)
     yield from _verdict(found)
+
+
+def _notifiers(at_work: Clinic, found: Health) -> Iterator[str]:
+    from commands._shown import when
+
+    """Tell of the notifiers that send nothing now; the others are told by what they sent."""
+    for name, one in found.notifiers.items():
+        if one.state == "ok":
+            continue
+        since = f"since {when(at_work, one.since)}" if one.since else ""
+        until = f"until {when(at_work, one.until)}" if one.until else ""
+        parts = [one.reason or "", since, until if one.state == "paused" else ""]
+        yield f"{name:<12}{one.state:<9}{'   '.join(filter(None, parts))}".rstrip()
+
+
+def _messages(found: Health) -> str:
+    said = found.messages
+    counts = {"sent in 24 h": "sent_24h", "due": "due", "unknown": "unknown", "failed": "failed"}
+    told = [f"{what} {said[name]}" for what, name in counts.items()]
+    told += [f"never to be known {n}"] if (n := said.get("unproven", 0)) else []
+    return f"{'messages':<21}{'   '.join(told)}"
+
+
+def _tomorrow(found: Health) -> str:
+    day = found.tomorrow
+    told = [
+        f"{day.visits} visits",
+        f"reminded or to be {day.covered}",
+        f"not, for a reason {day.explained}",
+    ]
+    told += [f"nobody sees to {n}"] if (n := day.visits - day.covered - day.explained) else []
+    return f"{'tomorrow':<21}{'   '.join(told)}"
 
 
 def _by_doctors(calendar: CalendarHealth) -> Iterator[str]:

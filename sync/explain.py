@@ -1,49 +1,35 @@
 """Tells the life of a visit: every version, decision, message and event, what comes next, and why.
 
 A projection of the store: nothing here decides anything. What comes next is asked of the same
-functions that will decide it (`sync.due`, `sync.gate`).
+functions that will decide it (`sync.due`, `sync.outlook`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import Role
-from clinicrelay.model import Appointment, Patient
+from clinicrelay.model import Appointment
 from clinicrelay.times import iso, local
-from sync import outward, planner
+from sync import planner
 from sync.answers import Case, answer
 from sync.chronicle import Life, Line, chronicle
-from sync.compose import addresses_of
 from sync.due import coming_reminders
-from sync.gate import Drop, Go, gate
 from sync.health import source_state
+from sync.outlook import Next, outlook
 from sync.reasons import setting_of
-from sync.standing import Leave, Rehearse
 from sync.store import looking, progress, wakes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from clinicrelay.actions import Say
     from sync.clinic import Clinic
     from sync.plan import Seen
     from sync.standing import Pause
     from sync.store.wakes import Woken
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """The coming reminder of a patient, why it will not be sent, if so, or what pause it waits for."""
-
-    step: str
-    at: datetime
-    channel: str | None = None
-    reason: str | None = None
-    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,35 +193,7 @@ def _next(clinic: Clinic, seen: Seen) -> Next | None:
     )
     mine = [say for say in coming if say.recipient == f"patient/{patient.key}"]
     first = next((say for say in mine if say.skip is None), mine[0] if mine else None)
-    return _foreseen(clinic, seen, patient, first) if first is not None else None
-
-
-def _foreseen(clinic: Clinic, seen: Seen, patient: Patient, say: Say) -> Next:
-    if say.skip:
-        return Next(say.step, say.due_at, reason=say.skip)
-    standing = clinic.standing()
-    resumed = replace(standing, pauses=())
-    verdict = gate(
-        say,
-        fresh=seen.appointment,
-        gone=seen.gone,
-        told=seen.told.get(say.recipient),
-        person=patient,
-        addresses=addresses_of(patient),
-        options=outward.options(clinic, resumed, say, seen.appointment),
-        now=say.due_at,
-    )
-    if isinstance(verdict, Drop):
-        return Next(say.step, say.due_at, reason=verdict.reason)
-    if not isinstance(verdict, Go):
-        return Next(say.step, verdict.until)
-    if pause := standing.paused("patients", verdict.notifiers[0], say.due_at):
-        return Next(say.step, say.due_at, verdict.channel.value, pause=pause)
-    leaving = outward.message(clinic, resumed, say, seen.appointment, verdict)
-    if isinstance(leaving, Leave):
-        return Next(say.step, say.due_at, verdict.channel.value)
-    why = "rehearsal" if isinstance(leaving, Rehearse) else leaving.reason
-    return Next(say.step, say.due_at, verdict.channel.value, why)
+    return outlook(clinic, clinic.standing(), seen, patient, first) if first is not None else None
 
 
 # --- as JSON -------------------------------------------------------------------------------------

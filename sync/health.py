@@ -14,12 +14,12 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clinicrelay import times
 from clinicrelay.times import iso
 from sync import calendar_health
 from sync.breaker import Barred, barred
 from sync.calendar_health import CalendarHealth
-from sync.reasons import in_words, reason
+from sync.coverage import Coverage, tomorrow
+from sync.reasons import in_words
 from sync.report import Need
 from sync.standing import Standing
 from sync.store import counting, dialects, incoming, progress, troubles
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _AT_LEAST = timedelta(minutes=30)
 _ROOM = 20 << 20  # bytes; what a run writes down before it is kept takes as much
 _RHYTHM_UNKNOWN = timedelta(hours=24)
+_NAMED = 3  # visits of tomorrow of which nobody is told
 _RED_SOURCES = {
     "failed": "could not be read",
     "stale": "was not read completely for too long",
@@ -61,12 +62,24 @@ class SourceHealth:
     reconciled: str | None = None
 
 
-class Coverage(NamedTuple):
-    """Booked visits of a day: those whose patients were or will be reminded, or for a reason not."""
+class NotifierHealth(NamedTuple):
+    """One notifier: ok, paused by a person, or barred, as it could send nothing when last tried.
 
-    visits: int = 0
-    covered: int = 0
-    explained: int = 0
+    `reason` is the person's own words, or a reason code; `until` is when it goes on or is tried.
+    """
+
+    state: str = "ok"
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "reason": self.reason or None,
+            "since": iso(self.since) if self.since else None,
+            "until": iso(self.until) if self.until else None,
+        }
 
 
 @dataclass(slots=True)
@@ -83,6 +96,20 @@ class Health:
     barred: Mapping[str, Barred] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
     unwritten: list[Need] = field(default_factory=list)
+    senders: tuple[str, ...] = ()
+
+    @property
+    def notifiers(self) -> dict[str, NotifierHealth]:
+        """How each notifier stands: a pause outweighs what its server says."""
+        return {name: self._notifier(name) for name in self.senders}
+
+    def _notifier(self, name: str) -> NotifierHealth:
+        pauses = (p for p in self.standing.in_force(self.now) if p.scope in ("", name))
+        if pause := next(pauses, None):
+            return NotifierHealth("paused", pause.reason, pause.since, pause.until)
+        if stuck := self.barred.get(name):
+            return NotifierHealth("barred", stuck.reason, stuck.since, stuck.until)
+        return NotifierHealth()
 
     @property
     def needs(self) -> list[Need]:
@@ -113,7 +140,8 @@ class Health:
             "sources": {name: _source_json(one) for name, one in self.sources.items()},
             "calendars": {name: one.json() for name, one in self.calendars.items()},
             "messages": _messages_json(self.messages),
-            "coverage": {"tomorrow": self.tomorrow._asdict()},
+            "notifiers": {name: one.json() for name, one in self.notifiers.items()},
+            "coverage": {"tomorrow": self.tomorrow.json()},
         }
 
 
@@ -128,11 +156,12 @@ def health(clinic: Clinic) -> Health:
             _look_at_sources(clinic, connection, holds),
             calendar_health.look(clinic, connection),
             counting.messages_by_state(connection, name, now=now),
-            _look_at_tomorrow(clinic, connection),
+            tomorrow(clinic, connection),
             holds,
             barred(connection, name),
             standing,
             [*_unwritten(clinic)],
+            tuple(clinic.settings.notifiers),
         )
 
 
@@ -235,39 +264,6 @@ def _source_json(one: SourceHealth) -> dict[str, Any]:
     }
 
 
-# --- tomorrow ------------------------------------------------------------------------------------
-
-
-def _look_at_tomorrow(clinic: Clinic, connection: Connection) -> Coverage:
-    day = times.day_of(clinic.now, clinic.zone) + timedelta(days=1)
-    first = times.first_instant(day, clinic.zone)
-    end = times.first_instant(day + timedelta(days=1), clinic.zone)
-    visits = counting.booked(connection, clinic.store.clinic, first=first, end=end)
-    said: dict[int, list[tuple[str, str | None]]] = {}
-    about = counting.said_about(connection, clinic.store.clinic, first=first, end=end)
-    for visit, state, why in about:
-        said.setdefault(visit, []).append((state, why))
-    rules = clinic.settings.reminders.patient
-    silent = rules is None or not rules.steps
-    verdicts = [_covered(visit, said.get(visit.id, []), silent=silent) for visit in visits]
-    return Coverage(len(visits), verdicts.count("covered"), verdicts.count("explained"))
-
-
-def _covered(visit: counting.Coming, said: list[tuple[str, str | None]], *, silent: bool) -> str:
-    """Return whether a patient was or will be reminded (covered), or why not (explained)."""
-    states = {state for state, _ in said}
-    if states & {"sent", "planned", "sending", "unproven"}:
-        return "covered"
-    if silent:
-        return "explained"  # the settings ask for no reminder
-    if visit.wake_at is not None and visit.wake_at < visit.start_at:
-        return "covered" if visit.reachable else "explained"
-    skips = [why for state, why in said if state == "skipped" and why]
-    if skips and not any(reason(why).ours for why in skips):
-        return "explained"
-    return "open"
-
-
 # --- what asks for a person ----------------------------------------------------------------------
 
 
@@ -317,9 +313,10 @@ def _messages(health: Health) -> Iterator[Need]:
         yield Need(f"{failed} messages failed in the last 24 h", "clinicrelay why APPOINTMENT")
     day = health.tomorrow
     if uncovered := day.visits - day.covered - day.explained:
+        named = ", ".join(day.open[:_NAMED]) + (" …" if len(day.open) > _NAMED else "")
         yield Need(
-            f"{uncovered} of {day.visits} visits tomorrow: nobody is reminded",
-            "clinicrelay check --connect",
+            f"{uncovered} of {day.visits} visits tomorrow: nobody is reminded ({named})",
+            "clinicrelay appointments --uncovered",
         )
 
 

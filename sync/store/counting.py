@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from sqlalchemy import text
 
+from clinicrelay.actions import Say
 from sync.store import seconds
 
 if TYPE_CHECKING:
@@ -67,47 +69,34 @@ def messages_by_state(connection: Connection, clinic: str, *, now: datetime) -> 
     }
 
 
-class Coming(NamedTuple):
-    """A booked visit of a stretch of time, and what is known of reminding its patient.
+class Entry(NamedTuple):
+    """A message of the ledger, as it stands; `again` is when it is tried next, where it waits."""
 
-    `wake_at` is when plan looks at it next; `reachable` whether the source has any address.
-    """
-
-    id: int
-    start_at: int
-    wake_at: int | None
-    reachable: bool
+    state: str
+    reason: str | None
+    again: datetime | None
+    say: Say
 
 
-def booked(connection: Connection, clinic: str, *, first: datetime, end: datetime) -> list[Coming]:
-    """Return the booked visits, with a patient, of a stretch of time."""
-    rows = connection.execute(
-        text(
-            "SELECT a.id, a.start_at, a.wake_at, p.phone IS NOT NULL OR p.email IS NOT NULL "
-            "FROM appointments a LEFT JOIN people p ON p.clinic = a.clinic "
-            "AND p.source = a.source AND p.source_key = a.patient "
-            "WHERE a.clinic = :clinic AND a.start_at >= :first AND a.start_at < :end "
-            "AND a.gone_at IS NULL AND a.status = 'booked' AND a.patient IS NOT NULL"
-        ),
-        {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
-    ).fetchall()
-    return [Coming(row[0], row[1], row[2], bool(row[3])) for row in rows]
+_decode_say = msgspec.json.Decoder(Say).decode
 
 
 def said_about(
     connection: Connection, clinic: str, *, first: datetime, end: datetime
-) -> Iterator[tuple[int, str, str | None]]:
-    """Yield (visit, state, reason) of patients' messages about visits of a stretch of time."""
+) -> Iterator[tuple[int, Entry]]:
+    """Yield (visit, message) of patients' messages about visits of a stretch of time."""
     rows = connection.execute(
         text(
-            "SELECT m.appointment, m.state, m.reason FROM appointments a "
+            "SELECT m.appointment, m.state, m.reason, m.next_try_at, m.say FROM appointments a "
             "JOIN messages m ON m.appointment = a.id "
             "WHERE a.clinic = :clinic AND a.start_at >= :first AND a.start_at < :end "
             "AND m.role = 'patient' AND m.kind <> 'cancellation'"
         ),
         {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
-    ).fetchall()
-    yield from rows
+    )
+    for row in rows:
+        again = None if row.next_try_at is None else datetime.fromtimestamp(row.next_try_at, UTC)
+        yield row.appointment, Entry(row.state, row.reason, again, _decode_say(row.say))
 
 
 def complete_reads(connection: Connection, clinic: str) -> Iterator[tuple[int, str]]:

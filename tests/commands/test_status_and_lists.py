@@ -86,6 +86,7 @@ def test_a_clinic_in_order_is_green_with_exactly_the_promised_keys(desk: Any, ro
             }
         },
         "messages": {"due": 0, "sent_24h": 0, "unknown": 0, "failed": 0},
+        "notifiers": {"outbox": {"state": "ok", "reason": None, "since": None, "until": None}},
         "coverage": {"tomorrow": {"visits": 1, "covered": 1, "explained": 0}},
     }
     assert "GREEN" in desk.run("status").out
@@ -160,7 +161,34 @@ def test_without_a_notifier_tomorrow_is_red_although_nothing_failed(desk: Any, r
     ran = desk.run("status", now="2026-11-23T15:00:00Z")
 
     assert ran.code == 3
-    assert "1 of 1 visits tomorrow: nobody is reminded" in ran.out
+    assert "1 of 1 visits tomorrow: nobody is reminded (reception/1)" in ran.out
+    assert "clinicrelay appointments --uncovered" in ran.out
+    assert canaries_in(ran.out) == []
+
+
+def test_the_uncovered_visits_of_tomorrow_can_be_listed(desk: Any, row: Row) -> None:
+    tomorrow = {"date": "2026-11-24", "time": "15:00"}
+    desk.change("confirmation: {channels: [email]}, steps: [3d, 1d, 1h]", "steps: [1d]")
+    desk.write(desk.settings.read_text() + "channels: {order: [sms]}\n")
+    desk.sync(row(1, **tomorrow), row(2), row(3, **tomorrow, phone=""))
+    assert told(desk.run("appointments", "--uncovered", "--json")) == []
+
+    desk.change("{order: [sms]}", "{order: [sms], sms: []}")
+
+    listed = told(desk.run("appointments", "--uncovered", "--json"))
+    assert [one["key"] for one in listed] == ["1", "3"]
+    assert desk.run("status").code == 3
+
+
+def test_status_names_a_notifier_that_is_paused(desk: Any, row: Row) -> None:
+    desk.sync(row(1))
+    desk.run("pause", "outbox", "--reason", "wrong texts", now=None)
+
+    ran = desk.run("status")
+
+    line = next(line for line in ran.out.splitlines() if line.startswith("outbox"))
+    assert line.split()[:4] == ["outbox", "paused", "wrong", "texts"]
+    assert told(desk.run("status", "--json"))["notifiers"]["outbox"]["state"] == "paused"
 
 
 # --- appointments --------------------------------------------------------------------------------

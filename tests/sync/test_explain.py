@@ -13,7 +13,7 @@ from clinicrelay.actions import Told, facts_of
 from clinicrelay.model import Appointment, Kind, Patient, Practitioner, Status
 from sync.answers import Case, answer
 from sync.chronicle import difference
-from sync.explain import Next
+from sync.outlook import Next
 from sync.reasons import REASONS
 from sync.standing import ELSEWHERE, Pause
 

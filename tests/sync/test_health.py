@@ -10,9 +10,10 @@ import pytest
 
 from sync.breaker import Barred
 from sync.calendar_health import CalendarHealth
-from sync.health import Coverage, Health, SourceHealth, _covered
+from sync.coverage import Coverage
+from sync.health import Health, SourceHealth
 from sync.push import Blocked
-from sync.store.counting import Coming
+from sync.standing import Pause, Standing
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 QUIET = {"due": 0, "sent_24h": 12, "unknown": 0, "failed": 0}
@@ -101,32 +102,23 @@ def test_what_nobody_can_find_out_is_told_as_unknown() -> None:
     assert told == {**QUIET, "unknown": 5}
 
 
-def coming(*, wake_in: timedelta | None, reachable: bool = True) -> Coming:
-    start = int((NOW + timedelta(days=1)).timestamp())
-    wake = int((NOW + wake_in).timestamp()) if wake_in is not None else None
-    return Coming(1, start, wake, reachable)
+def test_a_notifier_is_told_as_paused_or_barred_and_else_as_ok() -> None:
+    stopped = Standing(pauses=(Pause("sms", "wrong texts", None, NOW),))
+    found = clinic(senders=("post", "sms", "spare"), barred={"post": AWAY}, standing=stopped)
+
+    told = found.json()["notifiers"]
+
+    assert {name: (one["state"], one["reason"]) for name, one in told.items()} == {
+        "post": ("barred", "unreachable"),
+        "sms": ("paused", "wrong texts"),
+        "spare": ("ok", None),
+    }
 
 
-LATER, NEVER = timedelta(hours=3), None
+def test_the_first_visits_of_which_nobody_is_told_are_named() -> None:
+    many = tuple(f"ehr/{n}" for n in range(1, 6))
 
+    (need,) = clinic(tomorrow=Coverage(9, 4, 0, many)).needs
 
-@pytest.mark.parametrize(
-    ("visit", "said", "silent", "verdict"),
-    [
-        (coming(wake_in=NEVER), [("sent", None)], False, "covered"),
-        (coming(wake_in=NEVER), [("skipped", "told_recently"), ("sent", None)], False, "covered"),
-        (coming(wake_in=NEVER), [("planned", "quiet_hours_deferred")], False, "covered"),
-        (coming(wake_in=LATER), [], False, "covered"),
-        (coming(wake_in=LATER, reachable=False), [], False, "explained"),
-        (coming(wake_in=NEVER), [("skipped", "no_contact")], False, "explained"),
-        (coming(wake_in=NEVER), [], True, "explained"),
-        (coming(wake_in=NEVER), [], False, "open"),
-        (coming(wake_in=NEVER), [("skipped", "channel_off")], False, "open"),
-        (coming(wake_in=NEVER), [("failed", "provider_rejected(30005)")], False, "open"),
-        (coming(wake_in=NEVER), [("held", "awaiting_approval")], False, "open"),
-    ],
-)
-def test_a_visit_of_tomorrow_is_covered_explained_or_open(
-    visit: Coming, said: list[tuple[str, str | None]], silent: bool, verdict: str
-) -> None:
-    assert _covered(visit, said, silent=silent) == verdict
+    assert "5 of 9 visits tomorrow: nobody is reminded (ehr/1, ehr/2, ehr/3 …)" in need.what
+    assert need.command == "clinicrelay appointments --uncovered"

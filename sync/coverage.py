@@ -1,0 +1,203 @@
+"""Tomorrow's visits: whose patient is told in time, for what reason not, and to which nobody sees.
+
+A notifier that is switched off raises no error: nothing fails, and nobody is reminded. So it is not
+errors that are counted here but visits, and what is still to come is judged as the gate would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from clinicrelay import times
+from clinicrelay.actions import MessageKind, Role, facts_of
+from clinicrelay.model import Kind
+from sync import planner
+from sync.breaker import Barred, barred
+from sync.due import coming_reminders, due_reminders
+from sync.outlook import Next, outlook
+from sync.reasons import base, reason
+from sync.store import counting, wakes
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from clinicrelay.actions import Facts, Say
+    from clinicrelay.model import Patient
+    from clinicrelay.settings.schema import Step
+    from sync.clinic import Clinic
+    from sync.plan import Seen
+    from sync.standing import Standing
+    from sync.store.counting import Entry
+
+_REHEARSAL = "rehearsal"  # a person has yet to end it: `live patients`
+
+
+class Coverage(NamedTuple):
+    """Booked visits of a day: those whose patients are told in time, or for a reason not.
+
+    `open` names the others (`source/key`): there nobody is told, and nobody decided so.
+    """
+
+    visits: int = 0
+    covered: int = 0
+    explained: int = 0
+    open: tuple[str, ...] = ()
+
+    def json(self) -> dict[str, int]:
+        return {"visits": self.visits, "covered": self.covered, "explained": self.explained}
+
+
+class Heard(NamedTuple):
+    """What one patient of one visit was told and will be, all of it about the present time.
+
+    `news` says that a confirmation or a change told it. `silenced` are the reasons for which
+    something was not said, or will not be; `failed` that something was tried in vain, or is held.
+    """
+
+    reminded: bool = False
+    coming: bool = False
+    news: bool = False
+    silenced: tuple[str, ...] = ()
+    failed: bool = False
+
+
+def verdict(heard: Heard, *, reminders: bool) -> str:
+    """Return covered, explained or open; `reminders`: whether the settings ask for any.
+
+    Who was told of the time long ago still counts as open where a reminder is asked for and
+    something has to be mended before it can leave.
+    """
+    if heard.reminded or heard.coming:
+        return "covered"
+    ours = any(reason(why).ours and base(why) != _REHEARSAL for why in heard.silenced)
+    if ours or heard.failed:
+        return "open"
+    if heard.news:
+        return "covered"
+    return "explained" if heard.silenced or not reminders else "open"
+
+
+def next_day(clinic: Clinic) -> tuple[datetime, datetime]:
+    """Return when the clinic's next day begins and ends."""
+    day = times.day_of(clinic.now, clinic.zone) + timedelta(days=1)
+    first, end = (times.first_instant(day + timedelta(days=n), clinic.zone) for n in (0, 1))
+    return first, end
+
+
+def tomorrow(clinic: Clinic, connection: Connection) -> Coverage:
+    """Look at the visits of the clinic's next day, found by an index."""
+    first, end = next_day(clinic)
+    store = clinic.store.clinic
+    visits = [
+        woken
+        for woken in wakes.of_day(connection, store, first=first, end=end)
+        if woken.visit.status.reminds
+        and woken.visit.kind is Kind.VISIT
+        and woken.visit.patients
+        and woken.replaced_by is None
+    ]
+    said: dict[int, list[Entry]] = {}
+    for visit, entry in counting.said_about(connection, store, first=first, end=end):
+        said.setdefault(visit, []).append(entry)
+    looking = _Looking(clinic, clinic.standing(), barred(connection, store))
+    seen = planner.look(clinic, connection, visits)
+    found = {
+        f"{one.source}/{one.source_key}": looking.at(seen[one.id], said.get(one.id, ()))
+        for one in visits
+    }
+    verdicts = [*found.values()]
+    return Coverage(
+        len(visits),
+        verdicts.count("covered"),
+        verdicts.count("explained"),
+        tuple(name for name, what in found.items() if what == "open"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """What is the same for all visits of a day."""
+
+    clinic: Clinic
+    standing: Standing
+    barred: Mapping[str, Barred]
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        rules = self.clinic.settings.reminders.patient
+        return rules.steps if rules else ()
+
+    def at(self, seen: Seen, said: Sequence[Entry]) -> str:
+        """Return how a visit stands: as its patient does of whom it is worst."""
+        each = {
+            verdict(self._heard(seen, patient, said), reminders=bool(self.steps))
+            for patient in seen.appointment.patients
+        }
+        return next(one for one in ("open", "covered", "explained") if one in each)
+
+    def _heard(self, seen: Seen, patient: Patient, said: Sequence[Entry]) -> Heard:
+        who, facts = f"patient/{patient.key}", facts_of(seen.appointment)
+        mine = [e for e in said if e.say.recipient == who and e.say.facts.start == facts.start]
+        waiting = [(e.say, e.again) for e in mine if e.state == "planned"]
+        ahead = [(say, None) for say in self._ahead(seen, who, mine)]
+        nexts = [
+            (say, outlook(self.clinic, self.standing, seen, patient, say, at=self._at(say, again)))
+            for say, again in (*waiting, *ahead)
+        ]
+        why_not = [self._why_not(one, say.useless_after) for say, one in nexts]
+        return Heard(
+            reminded=any(
+                (e.state == "sent" and e.say.kind is MessageKind.REMINDER)
+                or e.state in ("sending", "unknown")
+                for e in mine
+            ),
+            coming=None in why_not,
+            news=_is_news(seen, who, facts),
+            silenced=(
+                *(why for why in why_not if why),
+                *(e.reason for e in mine if e.state in ("skipped", "unproven") and e.reason),
+            ),
+            failed=any(e.state in ("failed", "held") for e in mine),
+        )
+
+    def _ahead(self, seen: Seen, who: str, mine: Sequence[Entry]) -> Iterator[Say]:
+        """Yield what is to fall due for a patient, and what did since plan last looked."""
+        start, now, quiet = (
+            seen.appointment.start,
+            self.clinic.now,
+            self.clinic.settings.quiet_hours,
+        )
+        assert start is not None
+        decided = {entry.say.step for entry in mine}
+        due = due_reminders(seen, self.steps, Role.PATIENT, now=now, quiet=quiet)
+        later = coming_reminders(seen, self.steps, Role.PATIENT, now=now, until=start, quiet=quiet)
+        for say in (*due, *later):
+            if say.recipient == who and say.step not in decided:
+                yield say
+
+    def _at(self, say: Say, again: datetime | None) -> datetime:
+        return max(say.due_at, again or self.clinic.now, self.clinic.now)
+
+    def _why_not(self, one: Next, useless_after: datetime) -> str | None:
+        """Return why a message will not leave in time; None: it will."""
+        if one.reason is not None:
+            return one.reason
+        if one.pause is not None:
+            ends = one.pause.until
+            return None if ends is not None and ends < useless_after else "paused"
+        stuck = [self.barred[name].reason for name in one.notifiers if self._is_stuck(name)]
+        return stuck[0] if stuck and len(stuck) == len(one.notifiers) else None
+
+    def _is_stuck(self, name: str) -> bool:
+        return name in self.barred and self.barred[name].needs_person
+
+
+def _is_news(seen: Seen, who: str, facts: Facts) -> bool:
+    """Whether a message told a patient of the present time; an import, or perhaps, is none."""
+    told = seen.told.get(who)
+    if told is None or told.by is None or told.kind is None:
+        return False
+    return told.facts.on and told.facts.start == facts.start

@@ -1,0 +1,83 @@
+"""What will become of a reminder that is still to come, judged as the gate would judge it then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from clinicrelay.model import Channel, Patient
+from sync import outward
+from sync.gate import Drop, Go, gate
+from sync.standing import PART_OF, Leave, Rehearse
+
+if TYPE_CHECKING:
+    from clinicrelay.actions import Say
+    from sync.clinic import Clinic
+    from sync.plan import Seen
+    from sync.standing import Pause, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A coming reminder of a patient, why it will not be sent, if so, or what pause it waits for.
+
+    `notifiers` are those that could send it, in their order.
+    """
+
+    step: str
+    at: datetime
+    channel: str | None = None
+    reason: str | None = None
+    pause: Pause | None = None
+    notifiers: tuple[str, ...] = ()
+    setting: str = ""
+
+
+def outlook(
+    clinic: Clinic,
+    standing: Standing,
+    seen: Seen,
+    patient: Patient,
+    say: Say,
+    *,
+    at: datetime | None = None,
+) -> Next:
+    """Say what will become of a message once its time has come, or at another time if one is given."""
+    then = at or say.due_at
+    if say.skip:
+        return Next(say.step, then, reason=say.skip, setting=say.setting)
+    resumed = replace(standing, pauses=())
+    verdict = gate(
+        say,
+        fresh=seen.appointment,
+        gone=seen.gone,
+        told=seen.told.get(say.recipient),
+        person=patient,
+        addresses={
+            Channel.EMAIL: patient.email,
+            Channel.SMS: patient.phone,
+            Channel.WHATSAPP: patient.phone,
+        },
+        options=outward.options(clinic, resumed, say, seen.appointment),
+        now=then,
+    )
+    if isinstance(verdict, Drop):
+        return Next(say.step, then, reason=verdict.reason, setting=verdict.setting)
+    if not isinstance(verdict, Go):
+        return Next(say.step, verdict.until)
+    return _on_its_way(clinic, standing, seen, say, verdict, then)
+
+
+def _on_its_way(
+    clinic: Clinic, standing: Standing, seen: Seen, say: Say, go: Go, then: datetime
+) -> Next:
+    part, ready = PART_OF[say.role], Next(say.step, then, go.channel.value)
+    ready = replace(ready, notifiers=go.notifiers)
+    if pause := standing.paused(part, go.notifiers[0], then):
+        return replace(ready, pause=pause)
+    leaving = outward.message(clinic, replace(standing, pauses=()), say, seen.appointment, go)
+    if isinstance(leaving, Leave):
+        return ready
+    why = "rehearsal" if isinstance(leaving, Rehearse) else leaving.reason
+    return replace(ready, reason=why)
