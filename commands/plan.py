@@ -77,6 +77,12 @@ def _lines(at_work: Clinic, forecast: Forecast) -> Iterator[str]:
         yield "  " + _message(at_work, message)
     if len(forecast.messages) > _SHOWN:
         yield f"  … and {len(forecast.messages) - _SHOWN} more (--json lists all)"
+    if forecast.unsaid:
+        yield from _section("not said", Counter(one["reason"] for one in forecast.unsaid))
+    for one in forecast.unsaid[:_SHOWN]:
+        yield "  " + _silence(at_work, one)
+    if len(forecast.unsaid) > _SHOWN:
+        yield f"  … and {len(forecast.unsaid) - _SHOWN} more (--json lists all)"
     if forecast.set_aside:
         yield from _section("set aside", Counter(_why_aside(one) for one in forecast.set_aside))
     for aside in forecast.set_aside[:_SHOWN]:
@@ -98,6 +104,17 @@ def _message(at_work: Clinic, message: dict[str, Any]) -> str:
     from commands._shown import when
 
     at = when(at_work, datetime.fromisoformat(message["at"]))
-    step = f" {message['step']}" if message["step"] else ""
     about = message["appointment"] or "the day"
-    return f"{at}  {message['kind']}{step} to {message['to']} by {message['channel']}  {about}"
+    return f"{at}  {_what(message)} to {message['to']} by {message['channel']}  {about}"
+
+
+def _silence(at_work: Clinic, one: dict[str, Any]) -> str:
+    from commands._shown import when
+    from sync.reasons import in_words
+
+    at, about = when(at_work, datetime.fromisoformat(one["at"])), one["appointment"] or "the day"
+    return f"{at}  {_what(one)} to {one['to']}  {about}  {one['reason']}: {in_words(one['reason'])}"
+
+
+def _what(message: dict[str, Any]) -> str:
+    return f"{message['kind']} {message['step'] or ''}".rstrip()

@@ -14,24 +14,31 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay import times
 from clinicrelay.times import iso
 from sync import steps
+from sync.gate import LOOK_AGAIN
 from sync.pretend import PretendedCalendar
+from sync.reasons import setting_of
 from sync.report import RunReport
 from sync.store import looking_ahead, quarantine
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
 
-_STRIDE = timedelta(minutes=1)
+_STRIDE = timedelta(minutes=1)  # what has to wait a moment is looked at no oftener
+_LOOK_BACK = timedelta(days=400)  # no reminder is due longer before it is decided about
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What would change, be written and be said; `report` is what the run itself would say."""
+    """What would change, be written and be said; `report` is what the run itself would say.
+
+    `unsaid` is what will not be said in that time, each with its reason.
+    """
 
     report: RunReport
     changes: list[dict[str, Any]]
     calendars: list[dict[str, Any]]
     messages: list[dict[str, Any]]
+    unsaid: list[dict[str, Any]]
     held: list[dict[str, Any]]
     set_aside: list[dict[str, Any]]
 
@@ -41,6 +48,7 @@ class Forecast:
             "changes": self.changes,
             "calendars": self.calendars,
             "messages": self.messages,
+            "unsaid": self.unsaid,
             "held": self.held,
             "set_aside": self.set_aside,
         }
@@ -48,7 +56,8 @@ class Forecast:
 
 def foresee(clinic: Clinic, *, until: datetime) -> Forecast:
     """Run the line on a dry clinic, now and at every moment up to `until`."""
-    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
+    now = clinic.now
+    report = RunReport(clinic.run, now, clinic.standing().mode(now))
     for name in clinic.settings.sources:
         report.sources[name] = steps.pull(clinic, name)
     steps.settle(clinic, report.messages)
@@ -61,7 +70,7 @@ def foresee(clinic: Clinic, *, until: datetime) -> Forecast:
         steps.settle(clinic, report.messages)
         steps.plan(clinic)
         steps.deliver_messages(clinic, report.messages)
-    return _forecast(clinic, report)
+    return _forecast(clinic, report, now)
 
 
 def _moments(clinic: Clinic, until: datetime) -> Iterator[datetime]:
@@ -69,11 +78,18 @@ def _moments(clinic: Clinic, until: datetime) -> Iterator[datetime]:
     while True:
         with clinic.store.read() as connection:
             found = looking_ahead.next_moment(connection, clinic.store.clinic, after=clinic.now)
-        digest = _next_digest(clinic)
-        coming = [moment for moment in (found, digest) if moment is not None]
+        possible = (found, _next_digest(clinic), _end_of_a_pause(clinic))
+        coming = [moment for moment in possible if moment is not None]
         if not coming or min(coming) > until:
             return
         yield max(min(coming), clinic.now + _STRIDE)
+
+
+def _end_of_a_pause(clinic: Clinic) -> datetime | None:
+    """Return when a pause ends, or what it kept back asks again at the latest."""
+    ends = [pause.until for pause in clinic.standing().pauses if pause.until is not None]
+    moments = [*ends, *(end + LOOK_AGAIN for end in ends)]
+    return min((moment for moment in moments if moment > clinic.now), default=None)
 
 
 def _next_digest(clinic: Clinic) -> datetime | None:
@@ -87,10 +103,13 @@ def _next_digest(clinic: Clinic) -> datetime | None:
     return next((hour for hour in hours if hour > clinic.now), None)
 
 
-def _forecast(clinic: Clinic, report: RunReport) -> Forecast:
+def _forecast(clinic: Clinic, report: RunReport, since: datetime) -> Forecast:
     with clinic.store.read() as connection:
         changes = looking_ahead.changes_of(connection, clinic.store.clinic, clinic.run)
         messages = looking_ahead.sent_by(connection, clinic.store.clinic, clinic.run)
+        unsaid = looking_ahead.unsaid_since(
+            connection, clinic.store.clinic, since, look_back=_LOOK_BACK
+        )
         refs = looking_ahead.refs(connection, clinic.store.clinic)
         aside = quarantine.listed(connection, clinic.store.clinic, clinic.run)
     held = [hold for one in report.sources.values() for hold in one.held] + report.messages.holds
@@ -99,6 +118,7 @@ def _forecast(clinic: Clinic, report: RunReport) -> Forecast:
         changes,
         _event_writes(clinic, refs),
         messages,
+        [{**one, "setting": setting_of(one["reason"], one["setting"]) or None} for one in unsaid],
         held,
         [
             {"source": one["source"], "place": one["place"], "field": one["field"],
