@@ -79,8 +79,8 @@ def _lines(at_work: Clinic, forecast: Forecast) -> Iterator[str]:
         yield f"  … and {len(forecast.messages) - _SHOWN} more (--json lists all)"
     if forecast.unsaid:
         yield from _section("not said", Counter(one["reason"] for one in forecast.unsaid))
-    for one in forecast.unsaid[:_SHOWN]:
-        yield "  " + _silence(at_work, one)
+    for silent in forecast.unsaid[:_SHOWN]:
+        yield "  " + _silence(at_work, silent)
     if len(forecast.unsaid) > _SHOWN:
         yield f"  … and {len(forecast.unsaid) - _SHOWN} more (--json lists all)"
     if forecast.set_aside:

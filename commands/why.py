@@ -104,14 +104,21 @@ def _state(state: str) -> str:
 def _json(told: Sequence[Story], answer: str) -> dict[str, Any]:
     """Return the promised JSON: the nearest visit; all of them under `appointments` where several."""
     if not told:
-        return {"appointment": None, "history": [], "events": [], "messages": [], "answer": answer}
+        return {
+            "appointment": None,
+            "history": [],
+            "events": [],
+            "messages": [],
+            "next": None,
+            "answer": answer,
+        }
     first = _story_json(told[0])
     return first if len(told) == 1 else {**first, "appointments": [_story_json(s) for s in told]}
 
 
 def _story_json(story: Story) -> dict[str, Any]:
     from commands._visits import visit_json
-    from sync.explain import event_json, line_json, message_json
+    from sync.explain import event_json, line_json, message_json, next_json
 
     gone = story.woken.gone_at is not None
     return {
@@ -119,6 +126,7 @@ def _story_json(story: Story) -> dict[str, Any]:
         "history": [line_json(line) for line in story.history],
         "events": [event_json(event) for event in story.events],
         "messages": [message_json(message) for message in story.messages],
+        "next": next_json(story.next),
         "answer": story.answer,
     }
 

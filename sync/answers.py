@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sync.standing import Pause
 
 _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
+_IN_ITS_PLACE = ("superseded_by_reschedule", "superseded_by_later_step", "already_sent")
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
@@ -276,7 +277,7 @@ def _heard(case: Case) -> str | None:
 def _why_silent(case: Case) -> str | None:
     """Say why the latest message was not sent, where nothing was sent after it."""
     message = case.last("skipped")
-    if message is None or _sent_after(case, message):
+    if message is None or _sent_after(case, message) or _said_otherwise(case, message):
         return None
     setting = setting_of(message["reason"], message["setting"])
     by = f" ({setting})" if setting else ""
@@ -341,6 +342,13 @@ def _sent_after(case: Case, message: Mapping[str, Any]) -> bool:
     return any(
         m["state"] == "sent" and m["settled_at"] > (message["settled_at"] or message["created_at"])
         for m in case.messages
+    )
+
+
+def _said_otherwise(case: Case, message: Mapping[str, Any]) -> bool:
+    """Whether what took a message's place was sent in the same moment: nobody missed anything."""
+    return message["reason"] in _IN_ITS_PLACE and any(
+        m["state"] == "sent" and m["settled_at"] == message["settled_at"] for m in case.messages
     )
 
 

@@ -210,6 +210,20 @@ def line_json(line: Line) -> dict[str, Any]:
     }
 
 
+def next_json(coming: Next | None) -> dict[str, Any] | None:
+    """Return the coming reminder as `why --json` tells it: when and how, or why it will not leave."""
+    if coming is None:
+        return None
+    why = "paused" if coming.pause else coming.reason
+    return {
+        "step": coming.step,
+        "at": iso(coming.at),
+        "channel": coming.channel,
+        "reason": why,
+        "setting": setting_of(why, coming.setting) or None,
+    }
+
+
 def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return a message as `why --json` tells it: the recipient by key, never an address or a text."""
     return {

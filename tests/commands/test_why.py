@@ -85,10 +85,17 @@ def test_a_confirmation_is_told_with_its_way_and_setting(lived: Any) -> None:
 def test_the_promised_json_has_exactly_its_keys(lived: Any) -> None:
     found = told(lived, "10")
 
-    assert set(found) == {"appointment", "history", "events", "messages", "answer"}
+    assert set(found) == {"appointment", "history", "events", "messages", "next", "answer"}
     (event,) = found["events"]
     assert event["state"] == "synced"
     assert event["calendar"] == "files:acar"
+    assert found["next"] == {
+        "step": "3d",
+        "at": "2026-11-28T08:30:00Z",
+        "channel": "sms",
+        "reason": None,
+        "setting": None,
+    }
 
 
 def test_a_message_and_an_event_lead_back_to_their_visit(lived: Any) -> None:
@@ -197,7 +204,7 @@ def test_nothing_found_keeps_the_shape_of_the_json(desk: Any) -> None:
     assert ran.code == 3
     found = json.loads(ran.out)
     assert found["appointment"] is None
-    assert set(found) == {"appointment", "history", "events", "messages", "answer"}
+    assert set(found) == {"appointment", "history", "events", "messages", "next", "answer"}
 
 
 def test_a_pipe_gets_the_life_of_a_visit_and_no_name(lived: Any) -> None:
