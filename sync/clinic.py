@@ -51,6 +51,7 @@ class Clinic:
     tell: Callable[[str], None] = lambda text: None
     hand_over: Callable[[str], None] = lambda attempt: None  # set by send, under its lease
     ending: Event = field(default_factory=Event)  # set when the run is told to end
+    altered: dict[Any, Any] = field(default_factory=dict)  # what `sync.digest` has looked up
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     @property

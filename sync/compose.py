@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay.actions import MessageKind, Role, Say, Told
 from clinicrelay.contracts import Attachment, Message
 from clinicrelay.model import Appointment, Channel, Patient, Practitioner
-from sync.store import wakes
+from sync import digest
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -34,7 +33,7 @@ def person_of(clinic: Clinic, say: Say, fresh: Fresh | None) -> Patient | Practi
     if say.role is Role.PATIENT:
         patients = fresh.visit.patients if fresh else ()
         return next((p for p in patients if p.key == key), None)
-    visits = [fresh.visit] if fresh else [w.visit for w in _digest_visits(clinic, say)]
+    visits = [fresh.visit] if fresh else digest.known_from(clinic, say)
     return next(
         (
             clinic.as_named(visit.source, p)
@@ -55,24 +54,6 @@ def addresses_of(person: Patient | Practitioner | None) -> dict[Channel, str | N
     }
 
 
-def _digest_visits(clinic: Clinic, say: Say) -> list[Woken]:
-    """Return the visits that a doctor's digest is about."""
-    assert say.facts.start is not None
-    with clinic.store.read() as connection:
-        visits = wakes.of_day(
-            connection,
-            clinic.store.clinic,
-            first=say.facts.start,
-            end=say.facts.start + timedelta(days=1),
-        )
-    key = say.facts.practitioner
-    return [
-        w
-        for w in visits
-        if w.visit.status.on_calendar and any(p.key == key for p in w.visit.practitioners)
-    ]
-
-
 def message_of(
     clinic: Clinic,
     due: Due,
@@ -86,9 +67,10 @@ def message_of(
     from sync.words.templates import name_of
 
     say = due.say
-    visits = [] if fresh else _digest_visits(clinic, say)
+    visits = [] if fresh else digest.visits_of(clinic, say)
+    news = [] if fresh else digest.news_of(clinic, say)
     patient = person if isinstance(person, Patient) else None
-    facts = text_facts(clinic, say, fresh.visit if fresh else None, person, visits)
+    facts = text_facts(clinic, say, fresh.visit if fresh else None, person, visits, news)
     template = name_of(say.kind, say.role)
     wanted = patient.language if patient and patient.language else clinic.words.default
     language = clinic.notifier(go.notifiers[0]).language(template, wanted)

@@ -7,17 +7,16 @@ hour of the next look; after a kill the same visits wake again and the same keys
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clinicrelay import times
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
 from clinicrelay.model import Appointment, Patient
-from sync import gate, outward, unlinking
+from sync import digest, gate, outward, unlinking
 from sync.changes import same_person
 from sync.compose import Fresh, person_of
 from sync.due import (
@@ -393,20 +392,13 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
     day, remembered = _digest_day(clinic)
     if day is None or doctor is None or doctor.digest is None:
         return
-    first = times.first_instant(day, clinic.zone)
-    end = times.first_instant(day + timedelta(days=1), clinic.zone)
+    since = digest.moment(remembered.get("at"))
+    with clinic.store.read() as connection:
+        starts = digest.starts_by_doctor(clinic, connection, day, doctor.digest, since)
     with clinic.store.write() as connection:
         lease.fence(connection)
-        visits = wakes.of_day(connection, clinic.store.clinic, first=first, end=end)
-        owed = [
-            Owed(
-                dedupe_key("digest", day.isoformat(), say, None),
-                None,
-                say,
-            )
-            for key, starts in _by_practitioner(visits).items()
-            for say in [digest_say(key, day, starts, doctor.digest, clinic.zone)]
-        ]
+        says = (digest_say(k, day, some, doctor.digest, clinic.zone) for k, some in starts.items())
+        owed = [Owed(dedupe_key("digest", day.isoformat(), say, None), None, say) for say in says]
         said.owe(
             connection,
             clinic.store.clinic,
@@ -416,7 +408,11 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
             reopens=partial(_reopens, clinic, {}),
         )
         memory.remember(
-            connection, clinic.store.clinic, _DIGEST, remembered, {"day": day.isoformat()}
+            connection,
+            clinic.store.clinic,
+            _DIGEST,
+            remembered,
+            {"day": day.isoformat(), "at": int(clinic.now.timestamp())},
         )
 
 
@@ -429,17 +425,6 @@ def _digest_day(clinic: Clinic) -> tuple[date | None, dict[str, Any]]:
         remembered = memory.recall(connection, clinic.store.clinic, _DIGEST)
     last = date.fromisoformat(remembered["day"]) if "day" in remembered else None
     return digest_due(clinic.now, doctor.digest, clinic.zone, last), remembered
-
-
-def _by_practitioner(visits: Iterable[Woken]) -> dict[str, list[datetime]]:
-    """Return the starts of each practitioner's visits that will take place."""
-    found: dict[str, list[datetime]] = {}
-    for woken in visits:
-        visit = woken.visit
-        for who in visit.practitioners:
-            if visit.start is not None and visit.status.on_calendar:
-                found.setdefault(who.key, []).append(visit.start)
-    return found
 
 
 def told_of(connection: Any, visits: Sequence[Woken]) -> dict[int, Mapping[str, Told]]:

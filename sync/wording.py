@@ -11,11 +11,12 @@ from clinicrelay.actions import MessageKind, Role, Say
 from clinicrelay.contracts import Attachment, EventWrite
 from clinicrelay.model import Appointment, Patient, Practitioner
 from sync.store.wakes import Woken
-from sync.words.facts import DigestLine, TextFacts
+from sync.words.facts import DigestChange, DigestLine, TextFacts
 from sync.words.titles import initials
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
+    from sync.digest import News
     from sync.gate import Go
     from sync.words import Rendered
 
@@ -26,8 +27,9 @@ def text_facts(
     visit: Appointment | None,
     person: Patient | Practitioner | None,
     visits: Sequence[Woken],
+    news: Sequence[News] = (),
 ) -> TextFacts:
-    """Return all that a text may be made of; `visits` are those of a digest's day."""
+    """Return all that a text may be made of; `visits` and `news` are those of a digest."""
     start = say.facts.start
     if say.kind is MessageKind.CANCELLATION and say.before is not None:
         start = say.before.start  # the time that the person has in mind
@@ -49,6 +51,7 @@ def text_facts(
         before_start=say.before.start if say.before else None,
         before_place=say.before.place if say.before else None,
         visits=tuple(_digest_line(woken.visit) for woken in visits),
+        changed=tuple(DigestChange(one.what, _digest_line(one.visit), one.before) for one in news),
     )
 
 

@@ -206,13 +206,20 @@ class PatientReminders(Section):
 
 
 class Digest(Section):
-    """A doctor's list of the coming day."""
+    """A doctor's list of the coming day, and of what changed since the last list."""
 
     at: ClockTime = Field(
         description="When the list is sent, on the clinic's clock.", examples=["18:00"]
     )
     channels: tuple[Channel, ...] = Field(
         default=(Channel.EMAIL,), description="Channels of the list.", examples=[["email"]]
+    )
+    empty: Literal["skip", "send"] = Field(
+        default="skip",
+        description="What happens on a day without visits: `skip` sends nothing, unless something "
+        "changed since the last list; `send` says that there are none, to doctors who have visits "
+        "in the two weeks after.",
+        examples=["send"],
     )
 
 

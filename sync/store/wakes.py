@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHANGED, OWED = 0, 1
 UNLESS_CHANGED = f"CASE WHEN wake_at = {CHANGED} THEN {CHANGED} ELSE {OWED} END"
 
-_SELECT = (
+SELECT = (
     "SELECT id, source, source_key, content, version, baseline, gone_at, gone_reason, "
     "first_seen_at, replaces, replaced_by, wake_at FROM appointments "
 )
@@ -57,7 +57,7 @@ def woken(connection: Connection, clinic: str, *, now: datetime, limit: int) -> 
     """Return visits that changed or whose next step has come, the longest waiting first."""
     rows = dialects.fetch(
         connection,
-        _SELECT + "WHERE clinic = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
+        SELECT + "WHERE clinic = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?",
         (clinic, seconds(now), limit),
     )
     return [*map(Woken._make, rows)]
@@ -69,7 +69,7 @@ def by_ids(connection: Connection, ids: Sequence[int]) -> dict[int, Woken]:
     for start in range(0, len(ids), 900):
         some = tuple(ids[start : start + 900])
         rows = connection.exec_driver_sql(
-            _SELECT + f"WHERE id IN ({dialects.marks(connection, len(some))})", some
+            SELECT + f"WHERE id IN ({dialects.marks(connection, len(some))})", some
         )
         found.update((row[0], Woken(*row)) for row in rows)
     return found
@@ -78,7 +78,7 @@ def by_ids(connection: Connection, ids: Sequence[int]) -> dict[int, Woken]:
 def coming(connection: Connection, clinic: str, *, now: datetime) -> Iterator[Woken]:
     """Yield the visits that are still to begin."""
     rows = connection.execute(
-        text(_SELECT + "WHERE clinic = :clinic AND start_at > :now"),
+        text(SELECT + "WHERE clinic = :clinic AND start_at > :now"),
         {"clinic": clinic, "now": seconds(now)},
     )
     for row in rows:
@@ -153,7 +153,7 @@ def of_day(connection: Connection, clinic: str, *, first: datetime, end: datetim
     """Return the visits that begin in a stretch of time and will take place, in their order."""
     rows = connection.execute(
         text(
-            _SELECT + "WHERE clinic = :clinic AND start_at >= :first AND start_at < :end "
+            SELECT + "WHERE clinic = :clinic AND start_at >= :first AND start_at < :end "
             "AND gone_at IS NULL AND status NOT IN ('cancelled', 'entered_in_error') "
             "ORDER BY start_at, id"
         ),

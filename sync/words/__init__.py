@@ -3,7 +3,7 @@
 `Words.render` makes one message. Jinja2 and Babel are imported by the first text that needs them.
 """
 
-from sync.words.facts import DigestLine, TextFacts
+from sync.words.facts import DigestChange, DigestLine, TextFacts
 from sync.words.texts import Rendered, Words
 
-__all__ = ["DigestLine", "Rendered", "TextFacts", "Words"]
+__all__ = ["DigestChange", "DigestLine", "Rendered", "TextFacts", "Words"]

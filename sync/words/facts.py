@@ -42,6 +42,10 @@ DIGEST_NAMES = {
     "last": "the time of the last visit",
     "days": "a list to go over with `for`: each has a `.day` and `.visits`, and each of those "
     "`.time`, `.initials`, `.modality` and `.day`",
+    "changed": "a list of what changed since the last digest, the first 20: each has `.what` "
+    "(`booked`, `moved`, `cancelled` or `reassigned`), `.day`, `.time`, `.initials`, `.modality`, and "
+    "where it moved `.before_day` and `.before_time`",
+    "changed_count": "how many changes there are, those too that are not listed",
 }
 # Who is meant and who is visited stand in no text that shows on a locked telephone.
 EMAIL_NAMES = {
@@ -57,6 +61,15 @@ class DigestLine:
     start: datetime
     modality: Modality = Modality.IN_PERSON
     initials: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DigestChange:
+    """A visit that changed since the last digest: booked, moved, cancelled or reassigned."""
+
+    what: str
+    line: DigestLine
+    before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +94,7 @@ class TextFacts:
     before_start: datetime | None = None
     before_place: str | None = None
     visits: tuple[DigestLine, ...] = ()
+    changed: tuple[DigestChange, ...] = ()
 
     @property
     def remote(self) -> bool:

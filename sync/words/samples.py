@@ -8,7 +8,7 @@ from typing import Any
 
 from clinicrelay.actions import MessageKind
 from clinicrelay.model import Modality
-from sync.words.facts import DigestLine, TextFacts
+from sync.words.facts import DigestChange, DigestLine, TextFacts
 
 _START = datetime(2026, 9, 30, 8, 30, tzinfo=UTC)  # a Wednesday in September: the longest names
 _CHANGES = (
@@ -27,6 +27,10 @@ def samples(kind: MessageKind) -> Iterator[TextFacts]:
         line = DigestLine(_START, Modality.VIDEO, "J.R.")
         for visits in ((), (line,), (line,) * 20):
             yield _sample(visits=visits)
+        kinds = ("booked", "moved", "cancelled", "reassigned")
+        news = tuple(DigestChange(what, line, _START - timedelta(days=1)) for what in kinds)
+        yield _sample(visits=(), changed=news)
+        yield _sample(visits=(line,) * 20, changed=news * 10)
         return
     for changes in _CHANGES if kind is MessageKind.CHANGE else ((),):
         for facts in (

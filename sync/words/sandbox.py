@@ -14,9 +14,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 # None of them makes a text much longer than it was.
 FILTERS = ("capitalize", "default", "first", "last", "length", "lower", "replace", "trim", "upper")
-_LISTS = frozenset({"days", "visits", "changes", "paragraphs", "lines"})
+_LISTS = frozenset({"days", "visits", "changes", "changed", "paragraphs", "lines"})
 _ATTRIBUTES = frozenset(
     {"day", "visits", "time", "initials", "modality", "first", "last", "index", "length"}
+    | {"what", "before_day", "before_time"}
 )
 _NODES = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Tuple),

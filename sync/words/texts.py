@@ -15,11 +15,12 @@ from clinicrelay.contracts import ClinicFacts
 from clinicrelay.model import Channel, Issue, Modality
 from clinicrelay.sms import plain, segments, to_gsm7
 from sync.words import dates
-from sync.words.facts import TextFacts, greeted, one_line, shortened, variables
+from sync.words.facts import DigestChange, TextFacts, greeted, one_line, shortened, variables
 from sync.words.page import Emphasis, isolated, page
 from sync.words.templates import PARTS, Templates, Text, broken, name_of
 
 MOST_SEGMENTS = 2
+_MOST_CHANGES = 20  # of a digest's list of changes; the others are counted
 _MOST_LETTERS = 40  # of a name or a place in an SMS
 
 # Languages whose SMS are written in GSM-7: an accent there would double the price (70 letters to a
@@ -236,8 +237,22 @@ class _Values:
                 {"day": day, "visits": list(of_day)}
                 for day, of_day in groupby(lines, key=lambda line: line["day"])
             ],
+            "changed": [self._change(one) for one in self.facts.changed[:_MOST_CHANGES]],
+            "changed_count": len(self.facts.changed),
             "first_name": "",
             "practitioner": self._line(self.facts.practitioner_name),
+        }
+
+    def _change(self, one: DigestChange) -> dict[str, str]:
+        before = one.before or one.line.start
+        return {
+            "what": one.what,
+            "day": self._day(one.line.start),
+            "time": self._time(one.line.start),
+            "initials": self._line(one.line.initials),
+            "modality": one.line.modality.value,
+            "before_day": self._day(before),
+            "before_time": self._time(before),
         }
 
     def _clinic(self) -> dict[str, Any]:
