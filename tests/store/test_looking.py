@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from clinicrelay.model import Appointment, Patient, Status
-from sync.store import Store, counting, looking, open_store, visits
+from sync.store import Store, counting, digests, looking, open_store, visits, wakes
 
 
 def visit(key: str, start: datetime | None, **changes: object) -> Appointment:
@@ -65,13 +65,20 @@ def test_people_are_found_by_phone_mail_and_name(store: Store) -> None:
 def test_counts_are_of_this_clinic_and_these_days(store: Store, now: datetime) -> None:
     with store.read() as connection:
         end = now + timedelta(hours=36)
-        coming = counting.booked(connection, "riverside", first=now, end=end)
+        coming = wakes.of_day(connection, "riverside", first=now, end=end)
+        later, long = now + timedelta(seconds=1), now - timedelta(seconds=1)
+        changed = digests.changed(connection, "riverside", since=long, now=now)
+        none = digests.changed(connection, "riverside", since=later, now=now)
+        sent = digests.last_sent(connection, "riverside", ["a" * 32, "b" * 32])
         said = list(counting.said_about(connection, "riverside", first=now, end=end))
         by_state = counting.messages_by_state(connection, "riverside", now=now)
         kept = counting.kept(connection, "riverside", "ehr")
         reads = list(counting.complete_reads(connection, "riverside"))
 
-    assert [one.reachable for one in coming] == [True]
+    assert [one.source_key for one in coming] == ["a"]
+    assert sorted(one.source_key for one in changed) == ["a", "b", "c"]
+    assert none == []
+    assert sent is None
     assert said == reads == []
     assert set(by_state.values()) == {0}
     assert kept == 3
