@@ -135,10 +135,17 @@ def idle(at: Callable[[datetime], Clinic]) -> float:
 def take_as_sent(store: Store, now: datetime) -> int:
     """Note everything that is due as sent, and told."""
     from sync.store import bulk, dialects, said, seconds
+    from sync.store.shards import SHARDS
 
     at = seconds(now)
     with store.write() as connection:
-        due = said.due(connection, store.clinic, now=now, limit=1_000_000)
+        due = [
+            one
+            for shard in range(SHARDS)
+            for one in said.due(
+                connection, store.clinic, shard, said.Pass.ALL, now=now, limit=1_000_000
+            )
+        ]
         dialects.run_many(
             connection,
             "UPDATE messages SET state = 'sent', settled_at = ? WHERE id = ?",
