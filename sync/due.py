@@ -16,7 +16,7 @@ import msgspec
 from clinicrelay import times
 from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Kind
-from sync.plan import Seen, matters, recipients
+from sync.plan import UNDER_WAY, Seen, matters, recipients
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import Digest, QuietHours, Step
@@ -115,14 +115,16 @@ def due_reminders(
 
     Of several steps that have passed only the nearest is due, so a clinic that was offline for
     three days does not send the 3d, 1d and 1h reminder in one breath. Steps that will never be
-    said come with `skip`; the ledger's key keeps each decision once.
+    said come with `skip`, also those of a visit that has begun since the last look; the ledger's
+    key keeps each decision once.
     """
-    if not _remindable(visit, now):
+    if not _stands(visit, now):
         return []
+    decide = _missed if _has_begun(visit, now) else _due_for
     return [
         say
         for person in _people(visit, role)
-        for say in _due_for(person, _slots(person, steps, quiet), now)
+        for say in decide(person, _slots(person, steps, quiet), now)
     ]
 
 
@@ -163,11 +165,16 @@ def next_moment(
 def has_come(
     visit: Seen, steps: Sequence[Step], role: Role, *, now: datetime, quiet: QuietHours | None
 ) -> bool:
-    """Whether the hour of any reminder has come, whether or not it will be said."""
+    """Whether the hour of any reminder has come, whether or not it will be said.
+
+    Of a visit that has begun: since it was first seen.
+    """
     start = visit.appointment.start
-    if start is None or not _remindable(visit, now):
+    if start is None or start <= visit.first_seen or not _stands(visit, now):
         return False
-    return any(at <= now for at in _moments(visit.appointment, start, tuple(steps), role, quiet))
+    moments = _moments(visit.appointment, start, tuple(steps), role, quiet)
+    since = visit.first_seen if start <= now else None
+    return any(at <= now and (since is None or since < at) for at in moments)
 
 
 def _moments(
@@ -206,14 +213,24 @@ def next_step(
 
 
 def _remindable(visit: Seen, now: datetime) -> bool:
+    return _stands(visit, now) and not _has_begun(visit, now)
+
+
+def _has_begun(visit: Seen, now: datetime) -> bool:
+    start = visit.appointment.start
+    return start is not None and start <= now
+
+
+def _stands(visit: Seen, now: datetime) -> bool:
+    """Whether a visit is to take place, or took place, as far as anybody knows."""
     appointment = visit.appointment
+    status = appointment.status
     return (
         appointment.kind is Kind.VISIT
-        and appointment.status.reminds
+        and (status.reminds or (status in UNDER_WAY and _has_begun(visit, now)))
         and not visit.gone
         and visit.replaced_by is None
         and appointment.start is not None
-        and appointment.start > now
     )
 
 
@@ -307,6 +324,14 @@ def _due_for(person: _Person, slots: Sequence[_Slot], now: datetime) -> Iterator
     for slot in still_good:
         skip = None if slot is nearest else "superseded_by_later_step"
         yield person.say(slot, skip or ("deceased" if person.deceased else None))
+
+
+def _missed(person: _Person, slots: Sequence[_Slot], now: datetime) -> Iterator[Say]:
+    """Explain the steps of a visit that came and began while nobody looked."""
+    for slot in slots:
+        if person.known_since < slot.at and not _said_since(person, slot):
+            why = "deceased" if person.deceased else "past_visit"
+            yield person.say(slot, _known_already(person, slot) or why)
 
 
 def _nearness(slot: _Slot) -> tuple[datetime, timedelta]:

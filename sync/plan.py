@@ -36,7 +36,7 @@ CONFIRMATION_KEEPS = timedelta(hours=24)
 MINOR_MOVE = timedelta(minutes=5)
 
 # The patient has been there, or the day has passed: messages would only puzzle.
-_UNDER_WAY = frozenset(
+UNDER_WAY = frozenset(
     {Status.ARRIVED, Status.CHECKED_IN, Status.IN_PROGRESS, Status.FULFILLED, Status.NO_SHOW}
 )
 
@@ -92,7 +92,7 @@ def owed(seen: Seen, reminders: Reminders, *, now: datetime) -> list[Say]:
     counts as told. Once a Say without `skip` was sent and its facts count as told, nothing is owed.
     """
     rules, visit = reminders.patient, seen.appointment
-    if rules is None or visit.kind is Kind.BLOCK or visit.status in _UNDER_WAY:
+    if rules is None or visit.kind is Kind.BLOCK or visit.status in UNDER_WAY:
         return []
     case = _Case(seen, rules, facts_of(visit, gone=seen.gone), now)
     return [*_owed_to_those_who_come(case), *_owed_to_those_who_left(case)]

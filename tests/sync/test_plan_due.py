@@ -202,9 +202,37 @@ def test_past_its_cut_off_a_step_is_not_said():
     }
 
 
+AFTERWARDS = (Status.BOOKED, Status.ARRIVED, Status.FULFILLED, Status.NO_SHOW)
+
+
 @pytest.mark.parametrize("since", [timedelta(0), minutes(1), days(3)])
-def test_nothing_is_said_once_the_visit_has_begun(since):
-    assert due(seen(), START + since) == []
+@pytest.mark.parametrize("status", AFTERWARDS)
+def test_once_the_visit_has_begun_what_nobody_decided_about_is_explained_and_not_said(
+    since, status
+):
+    missed = due(seen(visit(status=status)), START + since)
+    assert decisions(missed) == dict.fromkeys(("3d", "1d", "1h"), "past_visit")
+
+
+def test_of_a_visit_that_has_begun_only_steps_are_explained_that_were_promised_and_not_said():
+    reminded = told(START - hours(24), MessageKind.REMINDER)
+    assert decisions(due(seen(told=reminded), START)) == {"1h": "past_visit"}
+    assert decisions(due(seen(first_seen=START - hours(2)), START)) == {"1h": "past_visit"}
+    assert due(seen(first_seen=START), START) == []
+    assert due(seen(first_seen=START + days(1)), START + days(1)) == []
+    moved_when_it_was_over = seen(moved_at=START + hours(1))
+    assert due(moved_when_it_was_over, START + hours(1)) == []
+
+
+@pytest.mark.parametrize(
+    "of",
+    [seen(visit(status=s)) for s in Status if s not in (*AFTERWARDS, Status.CHECKED_IN)]
+    + [seen(gone=True), seen(replaced_by="2"), seen(visit(kind=Kind.BLOCK))],
+)
+def test_a_visit_that_did_not_take_place_missed_no_reminder(of):
+    expected = {"1h": "past_visit"} if of.appointment.status is Status.IN_PROGRESS else {}
+    later = msgspec.structs.replace(of, first_seen=START - hours(2))
+    assert decisions(due(later, START + minutes(5))) == expected
 
 
 def test_a_late_booking_gets_no_step_that_was_past_already():
