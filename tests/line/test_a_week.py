@@ -53,6 +53,7 @@ def test_a_week_is_said_to_the_quarter_hour_and_explained_to_the_last_visit(
     entries = typed(passed.line, capsys, "messages", "list")
     told = Counter(map(entry, entries))
 
+    visits_begin_when_the_clinics_clock_says_so(passed)
     assert differences(passed.expected(), told) == []
     what_left_is_what_the_ledger_calls_sent(passed, told)
     nobody_was_woken_but_for_a_visit_that_is_off(passed)
@@ -83,6 +84,11 @@ def entry(one: dict[str, Any]) -> Entry:
 def differences(expected: Counter[Entry], found: Counter[Entry]) -> list[str]:
     lacking = [f"lacks {one}" for one in (expected - found).elements()]
     return sorted([*lacking, *(f"has {one}" for one in (found - expected).elements())])
+
+
+def visits_begin_when_the_clinics_clock_says_so(passed: Passing) -> None:
+    kept = {one["key"]: one["start"] for one in passed.line.visits().values()}
+    assert kept == {key: iso(state.start) for key, state in passed.read.items()}
 
 
 def what_left_is_what_the_ledger_calls_sent(passed: Passing, told: Counter[Entry]) -> None:
