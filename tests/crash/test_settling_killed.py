@@ -40,7 +40,7 @@ def before(clinic: Post) -> None:
 def settling(clinic: Post, **killer: str) -> tuple[int, list[Point]]:
     """Let a run find the confirmation; return how it ended, and its commits about that."""
     ended = clinic.scene.end(clinic.start(SETTLED, "send", **killer))
-    ours = ("sync/settle.py", "sync/send.py")
+    ours = ("sync/settle.py", "sync/send.py", "sync/conclude.py")
     return ended.code, [
         point
         for point in ended.points
@@ -48,9 +48,6 @@ def settling(clinic: Post, **killer: str) -> tuple[int, list[Point]]:
     ]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what was told and that it is to be looked at are two commits"
-)
 @pytest.mark.parametrize("base", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("provider", TELLING, ids=lambda provider: provider.name)
 def test_a_run_that_finds_a_confirmation_killed_at_any_commit_still_brings_the_cancellation(

@@ -52,7 +52,6 @@ def both_came(line: Line, peer: Peer) -> None:
     assert len(peer.taken) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="what was told is not compared with what came meanwhile")
 def test_a_cancellation_that_is_read_while_the_confirmation_is_on_its_way_is_told(
     line: Line, peer: Peer
 ) -> None:
@@ -67,7 +66,6 @@ def test_a_cancellation_that_is_read_while_the_confirmation_is_on_its_way_is_tol
     both_came(line, peer)
 
 
-@pytest.mark.xfail(strict=True, reason="plan lets a visit sleep by what it read before")
 def test_a_lost_confirmation_found_while_the_cancellation_is_planned_brings_it(
     line: Line, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +97,6 @@ def found_after(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) ->
     monkeypatch.setattr(planner._Known, "of", of)
 
 
-@pytest.mark.xfail(strict=True, reason="the gate judges by what was read before the first of many")
 def test_a_reminder_that_waits_behind_a_slow_one_does_not_leave_once_its_visit_is_cancelled(
     line: Line, peer: Peer
 ) -> None:

@@ -226,7 +226,7 @@ def test_a_wrong_key_is_tried_a_few_times_an_hour_said_once_and_costs_no_message
     run(line, [at("12:00") + n * 2 * MINUTE for n in range(30)])
     assert 1 <= len(peer.messages) <= 5
     needs = line.at_work(lambda at_work: health(at_work).needs)
-    assert [provider.name in need.what for need in needs] == [True]
+    assert sum(provider.name in need.what for need in needs) == 1
     peer.fate = lambda: None
     run(line, [at("13:05"), at("13:20")])
     assert len(set(to(peer.taken))) == len(peer.taken) == 6
