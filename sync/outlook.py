@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from clinicrelay.model import Channel, Patient
-from sync import outward
+from clinicrelay.model import Patient
+from sync import outward, ways
+from sync.compose import addresses_of
 from sync.gate import Drop, Go, gate
 from sync.standing import PART_OF, Leave, Rehearse
+from sync.store.said import Due
 
 if TYPE_CHECKING:
     from clinicrelay.actions import Say
     from sync.clinic import Clinic
+    from sync.gate import GateOptions
     from sync.plan import Seen
     from sync.standing import Pause, Standing
 
@@ -54,12 +57,10 @@ def outlook(
         gone=seen.gone,
         told=seen.told.get(say.recipient),
         person=patient,
-        addresses={
-            Channel.EMAIL: patient.email,
-            Channel.SMS: patient.phone,
-            Channel.WHATSAPP: patient.phone,
-        },
-        options=outward.options(clinic, resumed, say, seen.appointment),
+        addresses=addresses_of(patient),
+        options=_ways_left(
+            clinic, patient, say, outward.options(clinic, resumed, say, seen.appointment)
+        ),
         now=then,
     )
     if isinstance(verdict, Drop):
@@ -67,6 +68,13 @@ def outlook(
     if not isinstance(verdict, Go):
         return Next(say.step, verdict.until)
     return _on_its_way(clinic, standing, seen, say, verdict, then)
+
+
+def _ways_left(clinic: Clinic, patient: Patient, say: Say, options: GateOptions) -> GateOptions:
+    """Leave out what was learned to be of no use to this person."""
+    addresses, due = addresses_of(patient), Due(0, "", None, say, 0)
+    with clinic.store.read() as connection:
+        return ways.known(connection, clinic, [due], [addresses]).left(due, addresses, options)
 
 
 def _on_its_way(

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from clinicrelay.actions import Told
-from clinicrelay.contracts import Attempt, Found, Message
+from clinicrelay.contracts import Attempt, Found, Message, Outcome
 from clinicrelay.model import Channel, Patient, Practitioner
 from sync import breaker, outward, planner, ways
 from sync.breaker import Barred, Breaker
@@ -222,6 +224,11 @@ def _working(case: _Case, go: Go, run: MessageRun) -> Verdict:
     return ways.working(case.due, go, run.breaker.barred, case.ask, now=case.clinic.now)
 
 
+def _has_others(case: _Case, go: Go) -> bool:
+    """Whether it may leave another way at once: by the channel's next notifier, or the next channel."""
+    return len(go.notifiers) > 1 or case.clinic.now >= ways.patience_ends(case.due.say)
+
+
 def _rehearse(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
     """Write a message where a person can read it, and count the recipient as told.
 
@@ -317,5 +324,7 @@ def _send_one(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
     result = notifier.send(message)
     before = run.breaker or Breaker()
     run.breaker = breaker.note(clinic, lease, before, name, due.say.recipient, result)
+    if result.outcome is Outcome.NOT_SENT and result.pause and _has_others(case, go):
+        result = structs.replace(result, retry_after=timedelta(0))  # another way, at once
     seen = case.fresh.woken if case.fresh else None
     conclude(clinic, lease, due, message, name, result, run, seen=seen)
