@@ -134,7 +134,7 @@ def _way(message: Mapping[str, Any]) -> str:
     parts = [f"{_WORDS.get(message['channel'], message['channel'])} by {message['notifier']}"]
     if message["attempts"]:
         last = message["attempts"][-1]
-        parts += [last["state"], *([last["reason"]] if last["reason"] else [])]
+        parts += [last["delivery"] or last["state"], *([last["reason"]] if last["reason"] else [])]
     return ", ".join(parts)
 
 

@@ -243,6 +243,7 @@ def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
                 "id": attempt["id"],
                 "notifier": attempt["notifier"],
                 "state": attempt["state"],
+                "delivery": attempt["delivery"],
                 "reason": attempt["reason"] or None,
                 "detail": attempt["detail"] or None,
                 "provider_id": attempt["provider_id"],

@@ -174,11 +174,6 @@ REASONS: dict[str, Reason] = {
     "undelivered": Reason(
         _M, "it was accepted and did not arrive", "Reach the person another way."
     ),
-    "no_receipt": Reason(
-        _M,
-        "the provider took it, and did not say in time that it left",
-        "Nothing: another channel is used where one is open.",
-    ),
     "not_on_whatsapp": Reason(
         _M, "the number is not on WhatsApp", "Nothing: other channels are used where allowed."
     ),

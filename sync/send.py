@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
 
 _AT_ONCE = 100
-NO_RECEIPT = "no_receipt"
 
 
 @dataclass(slots=True)
@@ -294,8 +293,6 @@ def _give_up(clinic: Clinic, lease: Lease, due: Due, verdict: Drop, run: Message
 def ended(due: Due, verdict: Drop) -> tuple[str, str]:
     """Return the state and the reason with which a message ends that has no way left."""
     reason = due.reason or ""
-    if base(reason) == NO_RECEIPT:
-        return "sent", reason
     if base(reason).startswith("unproven"):
         return "unproven", reason
     if base(reason) in ("provider_rejected", "undelivered"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
-from sync import absence, keep, planner, push, send
+from sync import absence, keep, planner, push, receipts, send
 from sync import pull as pulling
 from sync import settle as settling
 from sync.pull import SourceRun
@@ -182,6 +182,18 @@ def settle(clinic: Clinic, run: MessageRun) -> None:
         with lease(clinic.store, lease_of(shard), clinic.settings.store.lease) as held:
             if held is not None:  # else they have a living sender
                 settling.settle(clinic, held, shard, run)
+
+
+def look_back(clinic: Clinic, run: MessageRun) -> None:
+    """Ask how far accepted messages came; before `plan`, which goes by what was told."""
+    from sync.store import receipts as kept
+
+    with clinic.store.read() as connection:
+        if not kept.to_ask(connection, clinic.store.clinic, now=clinic.now, limit=1):
+            return
+    with lease(clinic.store, "receipts", clinic.settings.store.lease) as held:
+        if held is not None:
+            receipts.look_back(clinic, held, run)
 
 
 def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:

@@ -45,6 +45,7 @@ def send(clinic: Clinic) -> RunReport:
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, "send")
     steps.settle(clinic, report.messages)
+    steps.look_back(clinic, report.messages)
     if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
         report.busy = True
     _finished(clinic, report)
@@ -64,6 +65,7 @@ def _deliver(clinic: Clinic, report: RunReport) -> None:
     if clinic.ending.is_set():
         return  # the next run does
     steps.settle(clinic, report.messages)
+    steps.look_back(clinic, report.messages)
     steps.plan(clinic)
     steps.deliver_messages(clinic, report.messages)  # first: calendars may take their time
     for name, run in steps.deliver_events(clinic).items():

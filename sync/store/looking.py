@@ -200,7 +200,7 @@ def attempts_of(connection: Connection, messages: Sequence[int]) -> dict[int, li
     for some in _slices(messages):
         rows = connection.exec_driver_sql(
             "SELECT id, message, notifier, state, reason, detail, provider_id, started_at, "
-            "finished_at FROM attempts "
+            "finished_at, delivery FROM attempts "
             f"WHERE message IN ({dialects.marks(connection, len(some))}) ORDER BY started_at, id",
             some,
         )

@@ -40,7 +40,7 @@ _COLUMNS = (
     "shard",
 )
 
-_decode_say = msgspec.json.Decoder(Say).decode
+say_of = msgspec.json.Decoder(Say).decode
 _decode_facts = msgspec.json.Decoder(Facts).decode
 
 
@@ -216,7 +216,7 @@ def due(
         ),
         {"clinic": clinic, "now": seconds(now), "limit": limit, "shard": shard},
     )
-    return [Due(r.id, r.dedupe, r.appointment, _decode_say(r.say), r.tries, r.reason) for r in rows]
+    return [Due(r.id, r.dedupe, r.appointment, say_of(r.say), r.tries, r.reason) for r in rows]
 
 
 def shards_with_due(
@@ -437,7 +437,7 @@ def open_attempts(connection: Connection, clinic: str, shard: int, *, now: datet
             row.notifier,
             row.state,
             msgspec.json.decode(row.body, type=Message),
-            Due(row.message, row.dedupe, row.appointment, _decode_say(row.say), row.tries),
+            Due(row.message, row.dedupe, row.appointment, say_of(row.say), row.tries),
             datetime.fromtimestamp(row.begun_at, UTC),
             datetime.fromtimestamp(row.nothing_since, UTC) if row.nothing_since else None,
         )
