@@ -209,7 +209,7 @@ def gate(
     way = _way(say, fresh, person, addresses, options)
     if isinstance(way, Drop):
         return way
-    return _after_the_night(say, person, options, now) or way
+    return _after_the_night(say, _zone(fresh, person, options), options, now) or way
 
 
 # --- is it still true --------------------------------------------------------------------------
@@ -382,10 +382,9 @@ def _refused(channel: Channel, options: GateOptions) -> str | None:
 
 
 def _after_the_night(
-    say: Say, person: Patient | Practitioner | None, options: GateOptions, now: datetime
+    say: Say, zone: str, options: GateOptions, now: datetime
 ) -> Wait | Drop | None:
     """Hold a message until quiet hours end, if it is then of use; None lets it go."""
-    zone = (person.timezone if isinstance(person, Patient) else None) or options.zone
     night = quiet_period(now, options.quiet, zone)
     if night is None or _wakes(say, options, zone, now):
         return None
@@ -394,6 +393,14 @@ def _after_the_night(
         return Wait(morning, "quiet_hours_deferred")
     # Nobody is to stand in front of a closed door for the sake of the night's rest.
     return None if say.kind in _CLOSED_DOOR else Drop("cut_off_passed", "quiet_hours")
+
+
+def _zone(
+    fresh: Appointment | None, person: Patient | Practitioner | None, options: GateOptions
+) -> str:
+    """Return in which zone a person's night falls: their own, else where the visit is."""
+    own = person.timezone if isinstance(person, Patient) else None
+    return own or (fresh.timezone if fresh is not None else options.zone)
 
 
 def _wakes(say: Say, options: GateOptions, zone: str, now: datetime) -> bool:

@@ -197,7 +197,6 @@ def test_nobody_is_disturbed_at_night_where_they_are(house: Callable[..., Line])
     }
 
 
-@pytest.mark.xfail(strict=True, reason="the gate asks for the night at the clinic's main site")
 def test_at_a_branch_in_another_zone_it_is_the_branchs_night(house: Callable[..., Line]) -> None:
     line = clinic(house, "Europe/Berlin")
     line.book(1, "2026-11-26 16:30")

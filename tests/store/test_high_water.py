@@ -16,15 +16,6 @@ def test_each_run_that_sends_leaves_its_note(tmp_path: Path) -> None:
         assert high_water.noted(tmp_path) == token
 
 
-def test_within_a_run_the_note_is_looked_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    high_water.note(tmp_path, 4)
-    monkeypatch.setattr(high_water, "noted", lambda _: pytest.fail("looked at again"))
-    for _ in range(3):
-        high_water.note(tmp_path, 4)
-
-
 def test_a_folder_that_cannot_be_written_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
