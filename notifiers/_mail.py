@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay import Attachment, Message
+from clinicrelay.contracts import ClinicFacts
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
@@ -55,6 +57,13 @@ def mailbox(text: str) -> Mailbox:
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
     return Mailbox(travelling(written["address"]), name)
+
+
+def answers_to(clinic: ClinicFacts) -> Mailbox | None:
+    """Return the clinic's own mailbox; one that cannot be written is no reason to send nothing."""
+    with suppress(BadAddress):
+        return Mailbox(travelling(clinic.email or ""), clinic.name)
+    return None
 
 
 def travelling(address: str) -> str:

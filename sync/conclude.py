@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay.contracts import Message, Outcome, SendResult
-from sync.store import contacts, said, wakes
+from sync.store import attempts, contacts, said, wakes
 from sync.store.contacts import Learned
 from sync.ways import LASTING
 
@@ -46,7 +46,7 @@ def conclude(
         lease.fence(connection)
         asks = result.outcome is Outcome.ACCEPTED and clinic.receipts(notifier)
         look = now + _FIRST_LOOK if asks else None
-        said.end_attempt(connection, message.id, result, now=now, look_at=look)
+        attempts.end(connection, message.id, result, now=now, look_at=look)
         if result.outcome is Outcome.ACCEPTED:
             reason = "unproven_repeated" if due.say.repeated else None
             said.settle(connection, due.id, "sent", now=now, reason=reason)

@@ -27,7 +27,7 @@ from sync.gate import Drop, Go, Verdict, Wait, gate
 from sync.guard import Hold, messages_allowed
 from sync.reasons import base
 from sync.standing import PART_OF, Answer, Leave, NotNamed, Rehearse, Standing, Stopped
-from sync.store import flood, incoming, said, unproven, wakes
+from sync.store import attempts, flood, incoming, said, unproven, wakes
 from sync.store.said import Due, Pass
 from sync.ways import Ways
 
@@ -308,7 +308,7 @@ def _send_one(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
     clinic.hand_over = lambda attempt: _hand_over(clinic, lease, attempt, patience=patience)
     with clinic.store.write() as connection:
         lease.fence(connection, patience)
-        said.begin_attempt(
+        attempts.begin(
             connection,
             clinic.store.clinic,
             due,
@@ -316,7 +316,6 @@ def _send_one(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
             name,
             run=clinic.run,
             now=clinic.now,
-            address=clinic.opaque("address", message.channel, message.to),
         )
     result = notifier.send(message)
     before = run.breaker or Breaker()

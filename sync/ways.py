@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from clinicrelay.model import Channel
 from sync.gate import Go, Wait
-from sync.store import contacts, said
+from sync.store import attempts, contacts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sync.breaker import Barred
     from sync.clinic import Clinic
     from sync.gate import GateOptions, Verdict
-    from sync.store.said import Due, Tried
+    from sync.store.attempts import Tried
+    from sync.store.said import Due
 
 Addresses = Mapping[Channel, str | None]
 
@@ -97,7 +98,7 @@ def known(
     return Ways(
         clinic.opaque,
         contacts.closed(connection, clinic.store.clinic, ids),
-        said.tried(connection, [due.id for due in batch if due.tries]),
+        attempts.tried(connection, [due.id for due in batch if due.tries]),
     )
 
 

@@ -22,9 +22,6 @@ ROOMS: Mapping[str, tuple[str, type[Section]]] = {
     "notifiers": ("notifiers", NotifierSettings),
 }
 
-# Promised, and told of as long as they are not there.
-_LATER: Mapping[str, tuple[str, ...]] = {}
-
 
 @dataclass(slots=True)
 class Plugged:
@@ -72,11 +69,6 @@ def _find(tree: Tree, where: Where, kind: Any) -> plugins.Plugin | None:
     try:
         return plugins.find(room, kind)
     except plugins.NoSuchPlugin as error:
-        if kind in _LATER.get(str(where[0]), ()):
-            message = f"`type: {kind}` comes with a later version"
-            fix = f"the types of this one are {', '.join(plugins.names(room))}"
-            tree.report(tree.mark(at), at, "not_yet", message, fix)
-            return None
         offered = error.suggestion or ", ".join(plugins.names(room))
         fix = f"write {offered}" if error.suggestion else f"the types are {offered}"
         tree.report(tree.mark(at), at, "unknown_type", str(error), fix)

@@ -198,10 +198,7 @@ class Sendgrid(Notifier):
 
     @cached_property
     def _answers_to(self) -> _mail.Mailbox | None:
-        clinic = self.kit.clinic
-        with suppress(_mail.BadAddress):  # no reason to send nothing at all
-            return _mail.Mailbox(_mail.travelling(clinic.email or ""), clinic.name)
-        return None
+        return _mail.answers_to(self.kit.clinic)
 
 
 class _NotTold(Exception):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -159,10 +158,7 @@ class Smtp(Notifier):
 
     @cached_property
     def _answers_to(self) -> _mail.Mailbox | None:
-        clinic = self.kit.clinic
-        with suppress(_mail.BadAddress):  # no reason to send nothing at all
-            return _mail.Mailbox(_mail.travelling(clinic.email or ""), clinic.name)
-        return None
+        return _mail.answers_to(self.kit.clinic)
 
 
 def _at_another_port(options: SmtpOptions) -> Iterator[Finding]:

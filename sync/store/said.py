@@ -1,4 +1,4 @@
-"""What people are owed and were told: the ledger, its attempts, and the told-state."""
+"""What people are owed and were told: the ledger, its open attempts, and the told-state."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import msgspec
 from sqlalchemy import text
 
 from clinicrelay.actions import Facts, MessageKind, Say, Told
-from clinicrelay.contracts import Message, SendResult
+from clinicrelay.contracts import Message
 from clinicrelay.model import Channel
-from sync.store import bulk, dialects, seconds
+from sync.store import attempts, bulk, dialects, seconds
 from sync.store.shards import shard_of
 
 if TYPE_CHECKING:
@@ -44,16 +44,6 @@ say_of = msgspec.json.Decoder(Say).decode
 _decode_facts = msgspec.json.Decoder(Facts).decode
 
 
-class _Address(msgspec.Struct):
-    """Whom a message went to; the rest of it is not looked at."""
-
-    to: str
-    channel: str
-
-
-_decode_address = msgspec.json.Decoder(_Address).decode
-
-
 class Owed(NamedTuple):
     """Something to be said (or explained as unsaid), with the key that makes it unique.
 
@@ -82,17 +72,6 @@ class Due(NamedTuple):
     say: Say
     tries: int
     reason: str | None = None
-
-
-class Tried(NamedTuple):
-    """An attempt that did not reach the person, or of which nobody will ever know."""
-
-    id: str
-    state: str
-    reason: str
-    notifier: str
-    channel: Channel
-    address: str
 
 
 class Pass(StrEnum):
@@ -198,8 +177,8 @@ def _refused(connection: Connection, messages: Sequence[int]) -> dict[int, froze
     """Return the addresses at which each message was refused by a provider."""
     return {
         message: refused
-        for message, attempts in tried(connection, messages).items()
-        if (refused := frozenset(one.address for one in attempts if one.state == "rejected"))
+        for message, some in attempts.tried(connection, messages).items()
+        if (refused := frozenset(one.address for one in some if one.state == "rejected"))
     }
 
 
@@ -235,25 +214,6 @@ def shards_with_due(
     return [int(row.shard) for row in rows]
 
 
-def tried(connection: Connection, messages: Sequence[int]) -> dict[int, list[Tried]]:
-    """Return the attempts at messages that failed, the oldest first."""
-    found: dict[int, list[Tried]] = {}
-    for start in range(0, len(messages), 900):
-        some = tuple(messages[start : start + 900])
-        rows = connection.exec_driver_sql(
-            "SELECT message, id, state, reason, notifier, body FROM attempts "
-            f"WHERE message IN ({dialects.marks(connection, len(some))}) "
-            "AND state IN ('rejected', 'undelivered', 'abandoned') AND body IS NOT NULL "
-            "ORDER BY started_at, id",
-            some,
-        )
-        for message, attempt, state, reason, notifier, body in rows:
-            to = _decode_address(body)
-            one = Tried(attempt, state, reason, notifier, Channel(to.channel), to.to)
-            found.setdefault(message, []).append(one)
-    return found
-
-
 def count_later(connection: Connection, clinic: str, *, now: datetime) -> int:
     """Return how many planned messages wait for a later hour."""
     counted = text(
@@ -287,105 +247,6 @@ def settle(
             "again": seconds(next_try_at) if next_try_at else None,
             "setting": setting,
             "at": None if state == "planned" else seconds(now),
-        },
-    )
-
-
-def begin_attempt(
-    connection: Connection,
-    clinic: str,
-    due: Due,
-    message: Message,
-    notifier: str,
-    *,
-    run: str,
-    now: datetime,
-    address: str,
-) -> None:
-    """Write an attempt down before its first byte leaves; `address` is the opaque id of where to."""
-    connection.execute(
-        text(
-            "UPDATE messages SET state = 'sending', channel = :channel, notifier = :notifier, "
-            "tries = tries + 1 WHERE id = :id"
-        ),
-        {"id": due.id, "channel": message.channel.value, "notifier": notifier},
-    )
-    bulk.write(
-        connection,
-        "attempts",
-        (
-            "id",
-            "clinic",
-            "message",
-            "notifier",
-            "state",
-            "reason",
-            "detail",
-            "body",
-            "started_at",
-            "run",
-            "begun_at",
-            "nothing_since",
-            "delivery",
-            "look_at",
-            "address",
-        ),
-        [
-            (
-                message.id,
-                clinic,
-                due.id,
-                notifier,
-                "sending",
-                "",
-                "",
-                msgspec.json.encode(message).decode(),
-                seconds(now),
-                run,
-                seconds(min(now, datetime.now(UTC))),
-                None,
-                None,
-                None,
-                address,
-            )
-        ],
-        update=(
-            "state",
-            "notifier",
-            "body",
-            "started_at",
-            "run",
-            "begun_at",
-            "nothing_since",
-            "delivery",
-            "look_at",
-            "address",
-        ),
-    )
-
-
-def end_attempt(
-    connection: Connection,
-    attempt: str,
-    result: SendResult,
-    *,
-    now: datetime,
-    look_at: datetime | None = None,
-) -> None:
-    """Write down what became of an attempt, and when to ask how far it came."""
-    connection.execute(
-        text(
-            "UPDATE attempts SET state = :state, reason = :reason, detail = :detail, "
-            "provider_id = :provider, finished_at = :at, look_at = :look WHERE id = :id"
-        ),
-        {
-            "look": seconds(look_at) if look_at else None,
-            "id": attempt,
-            "state": result.outcome.value,
-            "reason": result.reason,
-            "detail": result.detail,
-            "provider": result.provider_id,
-            "at": seconds(now),
         },
     )
 

@@ -368,17 +368,13 @@ class Contact(SQLModel, table=True):
 
 
 class Message(SQLModel, table=True):
-    """The ledger: each thing owed to a person, once, with what became of it and why.
-
-    `joined` is the message that says this one too, where one says several.
-    """
+    """The ledger: each thing owed to a person, once, with what became of it and why."""
 
     __tablename__ = "messages"
     __table_args__ = (
         UniqueConstraint("clinic", "dedupe", name="messages_dedupe"),
         Index("messages_state", "clinic", "state", "due_at"),
         Index("messages_appointment", "appointment"),
-        Index("messages_joined", "joined"),
     )
     id: int | None = Field(default=None, sa_column=_number())
     clinic: str = Field(max_length=64)
@@ -405,7 +401,6 @@ class Message(SQLModel, table=True):
     settled_at: datetime | None = Field(default=None, sa_column=_maybe())
     held: int | None = Field(default=None, sa_type=BigInteger)
     shard: int = 0  # see sync.store.shards
-    joined: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Attempt(SQLModel, table=True):
@@ -416,7 +411,6 @@ class Attempt(SQLModel, table=True):
         Index("attempts_state", "clinic", "state"),
         Index("attempts_provider", "clinic", "provider_id"),
         Index("attempts_look", "clinic", "look_at"),
-        Index("attempts_address", "clinic", "address", "started_at"),
     )
     id: str = Field(primary_key=True, max_length=40)
     clinic: str = Field(max_length=64)
@@ -437,7 +431,6 @@ class Attempt(SQLModel, table=True):
     nothing_since: datetime | None = Field(default=None, sa_column=_maybe())  # looks found nothing
     delivery: str | None = Field(default=None, max_length=12)  # how far it came, once accepted
     look_at: datetime | None = Field(default=None, sa_column=_maybe())  # when to ask for that
-    address: str | None = Field(default=None, max_length=40)  # an opaque id, as in contacts
 
 
 class Lease(SQLModel, table=True):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from clinicrelay import Finding
-from clinicrelay.settings import plugged
 
 Mistakes = Callable[..., list[Finding]]
 
@@ -293,17 +292,6 @@ def test_a_mistake_is_told_with_its_place_and_its_remedy(
     assert message in found.message
     assert fix in found.fix
     assert found.file.endswith("settings.yaml")
-
-
-def test_a_type_that_is_promised_is_told_apart_from_one_that_never_will_be(
-    mistakes: Mistakes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plugged, "_LATER", {"notifiers": ("pigeon",)})
-    (found,) = mistakes("notifiers: {a: {type: pigeon}}")
-
-    assert (found.code, found.path) == ("not_yet", "notifiers.a.type")
-    assert "later version" in found.message
-    assert "outbox" in found.fix
 
 
 def test_all_mistakes_are_told_at_once_and_in_the_order_of_the_file(mistakes: Mistakes) -> None:

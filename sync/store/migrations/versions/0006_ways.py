@@ -33,16 +33,10 @@ def upgrade() -> None:
     )
     op.add_column("attempts", sa.Column("delivery", sa.String(length=12), nullable=True))
     op.add_column("attempts", sa.Column("look_at", sa.BigInteger(), nullable=True))
-    op.add_column("attempts", sa.Column("address", sa.String(length=40), nullable=True))
     op.create_index("attempts_look", "attempts", ["clinic", "look_at"], unique=False)
-    op.create_index(
-        "attempts_address", "attempts", ["clinic", "address", "started_at"], unique=False
-    )
     op.add_column(
         "messages", sa.Column("shard", sa.Integer(), nullable=False, server_default=sa.text("0"))
     )
-    op.add_column("messages", sa.Column("joined", sa.BigInteger(), nullable=True))
-    op.create_index("messages_joined", "messages", ["joined"], unique=False)
     _share_out()
 
 

@@ -1,0 +1,154 @@
+"""Attempts: each is written down before its first byte leaves, and what became of it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from sqlalchemy import text
+
+from clinicrelay.contracts import Message, SendResult
+from clinicrelay.model import Channel
+from sync.store import bulk, dialects, seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.store.said import Due
+
+
+class _Address(msgspec.Struct):
+    """Whom a message went to; the rest of it is not looked at."""
+
+    to: str
+    channel: str
+
+
+_decode_address = msgspec.json.Decoder(_Address).decode
+
+
+class Tried(NamedTuple):
+    """An attempt that did not reach the person, or of which nobody will ever know."""
+
+    id: str
+    state: str
+    reason: str
+    notifier: str
+    channel: Channel
+    address: str
+
+
+def begin(
+    connection: Connection,
+    clinic: str,
+    due: Due,
+    message: Message,
+    notifier: str,
+    *,
+    run: str,
+    now: datetime,
+) -> None:
+    """Write an attempt down before its first byte leaves."""
+    connection.execute(
+        text(
+            "UPDATE messages SET state = 'sending', channel = :channel, notifier = :notifier, "
+            "tries = tries + 1 WHERE id = :id"
+        ),
+        {"id": due.id, "channel": message.channel.value, "notifier": notifier},
+    )
+    bulk.write(
+        connection,
+        "attempts",
+        (
+            "id",
+            "clinic",
+            "message",
+            "notifier",
+            "state",
+            "reason",
+            "detail",
+            "body",
+            "started_at",
+            "run",
+            "begun_at",
+            "nothing_since",
+            "delivery",
+            "look_at",
+        ),
+        [
+            (
+                message.id,
+                clinic,
+                due.id,
+                notifier,
+                "sending",
+                "",
+                "",
+                msgspec.json.encode(message).decode(),
+                seconds(now),
+                run,
+                seconds(min(now, datetime.now(UTC))),
+                None,
+                None,
+                None,
+            )
+        ],
+        update=(
+            "state",
+            "notifier",
+            "body",
+            "started_at",
+            "run",
+            "begun_at",
+            "nothing_since",
+            "delivery",
+            "look_at",
+        ),
+    )
+
+
+def end(
+    connection: Connection,
+    attempt: str,
+    result: SendResult,
+    *,
+    now: datetime,
+    look_at: datetime | None = None,
+) -> None:
+    """Write down what became of an attempt, and when to ask how far it came."""
+    connection.execute(
+        text(
+            "UPDATE attempts SET state = :state, reason = :reason, detail = :detail, "
+            "provider_id = :provider, finished_at = :at, look_at = :look WHERE id = :id"
+        ),
+        {
+            "look": seconds(look_at) if look_at else None,
+            "id": attempt,
+            "state": result.outcome.value,
+            "reason": result.reason,
+            "detail": result.detail,
+            "provider": result.provider_id,
+            "at": seconds(now),
+        },
+    )
+
+
+def tried(connection: Connection, messages: Sequence[int]) -> dict[int, list[Tried]]:
+    """Return the attempts at messages that failed, the oldest first."""
+    found: dict[int, list[Tried]] = {}
+    for start in range(0, len(messages), 900):
+        some = tuple(messages[start : start + 900])
+        rows = connection.exec_driver_sql(
+            "SELECT message, id, state, reason, notifier, body FROM attempts "
+            f"WHERE message IN ({dialects.marks(connection, len(some))}) "
+            "AND state IN ('rejected', 'undelivered', 'abandoned') AND body IS NOT NULL "
+            "ORDER BY started_at, id",
+            some,
+        )
+        for message, attempt, state, reason, notifier, body in rows:
+            to = _decode_address(body)
+            one = Tried(attempt, state, reason, notifier, Channel(to.channel), to.to)
+            found.setdefault(message, []).append(one)
+    return found
