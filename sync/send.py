@@ -155,7 +155,7 @@ def _one(clinic: Clinic, lease: Lease, due: Due, known: _Known, run: MessageRun)
     elif isinstance(verdict, Go) and isinstance(leaving, Rehearse):
         _rehearse(case, lease, verdict, run)
     else:
-        _put_off(clinic, lease, due, _why_not(verdict, leaving), run)
+        _put_off(case, lease, _why_not(verdict, leaving), run)
 
 
 def _why_not(verdict: Verdict, leaving: Answer | None) -> Drop | Wait:
@@ -252,9 +252,10 @@ def _rehearse(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
     run.skipped["rehearsal"] += 1
 
 
-def _put_off(clinic: Clinic, lease: Lease, due: Due, verdict: Drop | Wait, run: MessageRun) -> None:
+def _put_off(case: _Case, lease: Lease, verdict: Drop | Wait, run: MessageRun) -> None:
+    clinic, due = case.clinic, case.due
     if isinstance(verdict, Drop) and verdict.no_way and due.tries:
-        _give_up(clinic, lease, due, verdict, run)
+        _give_up(case, lease, verdict, run)
         return
     with clinic.store.write() as connection:
         lease.fence(connection)
@@ -279,15 +280,17 @@ def _put_off(clinic: Clinic, lease: Lease, due: Due, verdict: Drop | Wait, run: 
     run.skipped[verdict.reason] += 1
 
 
-def _give_up(clinic: Clinic, lease: Lease, due: Due, verdict: Drop, run: MessageRun) -> None:
+def _give_up(case: _Case, lease: Lease, verdict: Drop, run: MessageRun) -> None:
     """End a message that was tried and has no way left, by what the tries came to."""
+    clinic, due = case.clinic, case.due
+    state, reason = ended(due, verdict)
     with clinic.store.write() as connection:
         lease.fence(connection)
-        state, reason = ended(due, verdict)
         said.settle(connection, due.id, state, now=clinic.now, reason=reason)
     if state == "unproven":
-        return  # told as such when it was found out
-    run.failed += state == "failed"
+        run.unproven += [one.id for one in case.ways.tried.get(due.id, ())][-1:]
+    else:
+        run.failed += 1
 
 
 def ended(due: Due, verdict: Drop) -> tuple[str, str]:

@@ -126,7 +126,7 @@ def _leave_or_repeat(clinic: Clinic, lease: Lease, attempt: Open) -> bool:
         else:
             said.settle(connection, attempt.message, "unproven", now=clinic.now, reason=reason)
         _may_know(clinic, connection, attempt)
-    return again
+    return again or elsewhere
 
 
 def _goes_elsewhere(clinic: Clinic, say: Say) -> bool:

@@ -172,8 +172,9 @@ def test_only_the_last_reminder_takes_another_channel_where_nobody_can_say_wheth
     assert desk.ways() == [("one", "sms")]
     assert [row[:3] for row in ledger(line)] == [("1d", "unproven", "unproven_not_repeated")]
     run(line, "2026-11-25 11:01")
-    run(line, "2026-11-25 11:10")
+    report = run(line, "2026-11-25 11:10")
     assert desk.ways() == [("one", "sms"), ("mail", "email")]
+    assert not report.needs  # the mail tells what nobody knows of the SMS
     assert ("1h", "sent", None, "email", "mail") in ledger(line)
 
 
@@ -182,7 +183,8 @@ def test_a_last_reminder_without_another_channel_stays_unproven(line: Line, desk
     run(line, "2026-11-24 12:01")
     desk.answer = lambda name, message: SendResult(Outcome.UNKNOWN, "answer_lost")
     run(line, "2026-11-25 11:01")
-    run(line, "2026-11-25 11:10")
+    report = run(line, "2026-11-25 11:10")
+    assert [need.what for need in report.needs if "nobody can find out" in need.what]
     assert ("1h", "unproven", "unproven_not_repeated", "sms", "one") in ledger(line)
 
 
