@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,14 +21,10 @@ from clinicrelay.settings.values import Section, SomeTime
 
 if TYPE_CHECKING:
     from clinicrelay.http.opening import Line
-    from notifiers._straight import Request, Straight
 
 CONNECT = timedelta(seconds=5)
 SOON = timedelta(minutes=1)
 BY_HAND = timedelta(minutes=15)
-_LATE = "no answer came in time"
-_CUT_OFF = "the connection ended before a whole answer came"
-_NO_ADDRESS = "the address is none that can be called"
 _LARGEST = 4 << 20  # bytes of an answer; a page of a thousand messages has one or two
 
 
@@ -85,7 +80,6 @@ class Door:
         self._url = base_url
         self._options = options
         self._line: Line | None = None
-        self._direct: Straight | None = None
 
     @property
     def outside(self) -> bool:
@@ -110,10 +104,6 @@ class Door:
         auth: tuple[str, str] | None = None,
     ) -> Answer:
         """Make one request, redirects not followed. Raises NotReached or Lost."""
-        if self._goes_straight:
-            from notifiers._straight import Request
-
-            return self._call_straight(Request(method, url, headers, params, content, form, auth))
         import httpx
 
         from clinicrelay.errors import ClinicrelayError
@@ -141,68 +131,28 @@ class Door:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise NotReached(_why(error)) from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise NotReached(_NO_ADDRESS) from error
+            raise NotReached("the address is none that can be called") from error
         except (httpx.HTTPError, ClinicrelayError) as error:
             self.close()
             raise Lost(_lost(error)) from None
         return Answer(response.status_code, response.headers, body)
 
     def close(self) -> None:
-        """Let go of the connections."""
-        straight, self._direct = self._direct, None
-        if straight is not None:
-            straight.close()
+        """Let go of the connection."""
         line, self._line = self._line, None
         if line is not None:
             line.close()
-
-    @cached_property
-    def _goes_straight(self) -> bool:
-        """Whether nothing stands between; a proxy is left to httpx, which knows them all."""
-        from notifiers._straight import leads_to
-
-        return self._options.proxy is None and leads_to(self._url)
-
-    def _call_straight(self, request: Request) -> Answer:
-        from notifiers._straight import Broken, Unreachable
-
-        try:
-            return Answer(*self._straight().exchange(request))
-        except Unreachable as why:
-            raise NotReached(_why_not_straight(why.__cause__)) from None
-        except Broken as why:
-            late = isinstance(why.__cause__, TimeoutError)
-            raise Lost(_LATE if late else _CUT_OFF) from None
-
-    def _straight(self) -> Straight:
-        """Raises NotReached where the certificates cannot be used."""
-        if self._direct is None:
-            from clinicrelay.http.errors import Unwelcome
-            from clinicrelay.http.trust import trusted_by
-            from notifiers._straight import Straight
-
-            encrypted = self._url.lower().startswith("https:")
-            try:
-                tls = trusted_by(self._as_http(), self._url) if encrypted else None
-            except Unwelcome as error:
-                raise NotReached(str(error)) from None
-            seconds = self._options.timeout.total_seconds()
-            connect = min(CONNECT.total_seconds(), seconds)
-            self._direct = Straight(tls, connect=connect, seconds=seconds, largest=_LARGEST)
-        return self._direct
-
-    def _as_http(self) -> HttpOptions:
-        own = self._options
-        return HttpOptions.model_construct(
-            base_url=self._url, tls=own.tls, proxy=own.proxy, timeout=own.timeout
-        )
 
     def _opened(self) -> Line:
         if self._line is None:
             from clinicrelay.http.opening import open_line
 
-            self._line = open_line(self._as_http(), {})
-            self._line.timeout = _limits(self._options.timeout)
+            own = self._options
+            options = HttpOptions.model_construct(
+                base_url=self._url, tls=own.tls, proxy=own.proxy, timeout=own.timeout
+            )
+            self._line = open_line(options, {})
+            self._line.timeout = _limits(own.timeout)
         return self._line
 
 
@@ -216,20 +166,10 @@ def _limits(timeout: timedelta) -> Any:
 def _why(error: Exception) -> str:
     import httpx
 
+    if isinstance(error, httpx.ConnectTimeout):
+        return "no connection came about in time"
     if isinstance(error, httpx.ProxyError):
         return "the proxy did not let the request out"
-    return _no_connection(error, in_time=not isinstance(error, httpx.ConnectTimeout))
-
-
-def _why_not_straight(error: BaseException | None) -> str:
-    if error is None:
-        return _NO_ADDRESS
-    return _no_connection(error, in_time=not isinstance(error, TimeoutError))
-
-
-def _no_connection(error: BaseException, *, in_time: bool) -> str:
-    if not in_time:
-        return "no connection came about in time"
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return "its certificate cannot be trusted"
     return "no connection could be made"
@@ -238,7 +178,9 @@ def _no_connection(error: BaseException, *, in_time: bool) -> str:
 def _lost(error: Exception) -> str:
     import httpx
 
-    return _LATE if isinstance(error, httpx.TimeoutException) else _CUT_OFF
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer came in time"
+    return "the connection ended before a whole answer came"
 
 
 def not_reached(who: str, why: NotReached) -> SendResult:

@@ -119,7 +119,10 @@ def compose(
     from email.policy import SMTP, SMTPUTF8
     from email.utils import format_datetime
 
-    recipient = recipient_of(message)
+    try:
+        recipient = travelling(message.to)
+    except BadAddress as error:
+        raise BadAddress("the recipient is not one plain e-mail address") from error
     policy = SMTP if recipient.isascii() else SMTPUTF8
     mail = EmailMessage(policy=policy.clone(cte_type="7bit"))
     mail["From"] = _shown(sender)
@@ -137,14 +140,6 @@ def compose(
     # Last, as parts that are added take the Content- headers there are with them.
     mail["Content-Language"] = one_line(message.language)
     return mail
-
-
-def recipient_of(message: Message) -> str:
-    """Return whom a mail is for, as mail servers take it. Raises BadAddress."""
-    try:
-        return travelling(message.to)
-    except BadAddress as error:
-        raise BadAddress("the recipient is not one plain e-mail address") from error
 
 
 def one_line(text: str) -> str:
@@ -175,13 +170,13 @@ def unsubscribe(box: Mailbox) -> str:
 
 def _fill(mail: EmailMessage, message: Message) -> None:
     """Order of RFC 2046 section 5.1.4: the plainest first, so that every reader shows its best."""
-    mail.set_content(writable(message.text))
+    mail.set_content(_writable(message.text))
     if message.html is not None:
-        mail.add_alternative(writable(message.html), subtype="html")
+        mail.add_alternative(_writable(message.html), subtype="html")
     invitations = [a for a in message.attachments if media_type(a)[0] == "text/calendar"]
     for invitation in invitations[:1]:
         mail.add_alternative(
-            writable(invitation.content), subtype="calendar", params=media_type(invitation)[1]
+            _writable(invitation.content), subtype="calendar", params=media_type(invitation)[1]
         )
     for attachment in message.attachments:
         _attach(mail, attachment)
@@ -192,7 +187,7 @@ def _attach(mail: EmailMessage, attachment: Attachment) -> None:
     kind, parameters = media_type(attachment)
     maintype, _, subtype = ("application/ics" if kind == "text/calendar" else kind).partition("/")
     mail.add_attachment(
-        writable(attachment.content).encode(),
+        _writable(attachment.content).encode(),
         maintype=maintype,
         subtype=subtype,
         filename=one_line(attachment.name),
@@ -216,6 +211,5 @@ def _name_borders(mail: EmailMessage, name: str) -> None:
         part.set_boundary(f"=_{name}_{number}")
 
 
-def writable(text: str) -> str:
-    """Return a text without halves of characters, which cannot be written."""
+def _writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()

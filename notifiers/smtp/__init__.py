@@ -139,9 +139,7 @@ class Smtp(Notifier):
 
     def _letter(self, message: Message) -> Letter:
         sender = _mail.mailbox(message.sender) if message.sender else self._sender
-        from notifiers._written import written
-
-        content = written(
+        mail = _mail.compose(
             message,
             sender=sender,
             domain=sender.domain,
@@ -149,8 +147,7 @@ class Smtp(Notifier):
             answers_to=self._answers_to,
         )
         recipient = _mail.travelling(message.to)
-        number = f"<{_mail.opaque(message.id)}@{sender.domain}>"
-        return Letter(message.id, sender.address, recipient, content, number)
+        return Letter(message.id, sender.address, recipient, mail.as_bytes(), mail["Message-ID"])
 
     @cached_property
     def _sender(self) -> _mail.Mailbox:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from sqlalchemy import text
 
 from clinicrelay.contracts import Message, SendResult
 from clinicrelay.model import Channel
@@ -51,12 +50,11 @@ def begin(
     now: datetime,
 ) -> None:
     """Write an attempt down before its first byte leaves."""
-    connection.execute(
-        text(
-            "UPDATE messages SET state = 'sending', channel = :channel, notifier = :notifier, "
-            "tries = tries + 1 WHERE id = :id"
-        ),
-        {"id": due.id, "channel": message.channel.value, "notifier": notifier},
+    dialects.run(
+        connection,
+        "UPDATE messages SET state = 'sending', channel = ?, notifier = ?, tries = tries + 1 "
+        "WHERE id = ?",
+        (message.channel.value, notifier, due.id),
     )
     bulk.write(
         connection,
@@ -118,20 +116,19 @@ def end(
     look_at: datetime | None = None,
 ) -> None:
     """Write down what became of an attempt, and when to ask how far it came."""
-    connection.execute(
-        text(
-            "UPDATE attempts SET state = :state, reason = :reason, detail = :detail, "
-            "provider_id = :provider, finished_at = :at, look_at = :look WHERE id = :id"
+    dialects.run(
+        connection,
+        "UPDATE attempts SET state = ?, reason = ?, detail = ?, provider_id = ?, finished_at = ?, "
+        "look_at = ? WHERE id = ?",
+        (
+            result.outcome.value,
+            result.reason,
+            result.detail,
+            result.provider_id,
+            seconds(now),
+            seconds(look_at) if look_at else None,
+            attempt,
         ),
-        {
-            "look": seconds(look_at) if look_at else None,
-            "id": attempt,
-            "state": result.outcome.value,
-            "reason": result.reason,
-            "detail": result.detail,
-            "provider": result.provider_id,
-            "at": seconds(now),
-        },
     )
 
 

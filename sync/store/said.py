@@ -234,20 +234,19 @@ def settle(
     setting: str = "",
 ) -> None:
     """Note what became of a message and which setting decided, or when it is tried again."""
-    connection.execute(
-        text(
-            "UPDATE messages SET state = :state, reason = :reason, next_try_at = :again, "
-            "settled_at = :at, setting = CASE WHEN :setting = '' THEN setting ELSE :setting END "
-            "WHERE id = :id"
+    dialects.run(
+        connection,
+        "UPDATE messages SET state = ?, reason = ?, next_try_at = ?, settled_at = ?, "
+        "setting = CASE WHEN ? = '' THEN setting ELSE ? END WHERE id = ?",
+        (
+            state,
+            reason,
+            seconds(next_try_at) if next_try_at else None,
+            None if state == "planned" else seconds(now),
+            setting,
+            setting,
+            message,
         ),
-        {
-            "id": message,
-            "state": state,
-            "reason": reason,
-            "again": seconds(next_try_at) if next_try_at else None,
-            "setting": setting,
-            "at": None if state == "planned" else seconds(now),
-        },
     )
 
 

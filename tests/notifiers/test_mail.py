@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from clinicrelay import Channel, Message
 from notifiers import _mail
-from notifiers._written import written
 
 AT = datetime(2026, 11, 20, 9, 3, tzinfo=UTC)
 HEADERS = {
@@ -55,21 +54,6 @@ def read(content: bytes) -> EmailMessage:
     found = email.message_from_string(content.decode(), policy=email.policy.default)
     assert isinstance(found, EmailMessage)
     return found
-
-
-@settings(deadline=None)
-@given(words, words, words, words, st.sampled_from(["jo@p.example", "a.b-c@p.example"]), locals_)
-@example("s" * 200, "x" * 2000, "é\r\n.\r\nFrom x", "診" * 90, "j" * 60 + "@pat.example", "cr1")
-def test_a_mail_that_is_put_together_is_the_one_that_python_makes(
-    subject: str, text: str, html: str, name: str, to: str, number: str
-) -> None:
-    message = Message(number, Channel.EMAIL, to, text, "de", subject=subject, html=html)
-    boxes = {
-        "sender": _mail.Mailbox("noreply@riverside.example", name),
-        "answers_to": _mail.Mailbox("frontdesk@riverside.example", name),
-    }
-    made = _mail.compose(message, domain="x.example", date=AT, **boxes).as_bytes()
-    assert written(message, domain="x.example", date=AT, **boxes) == made
 
 
 @settings(deadline=None)
