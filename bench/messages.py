@@ -100,7 +100,9 @@ def smtp(there: str, messages: int) -> Spent:
 
     host, _, port = there.partition(":")
     words = said("email")
-    mail = Message("cr0", Channel.EMAIL, address(0), words.text, words.html, words.subject)
+    mail = Message(
+        "cr0", Channel.EMAIL, address(0), words.text, "de", subject=words.subject, html=words.html
+    )
     sender = _mail.Mailbox(FROM)
     content = _mail.compose(mail, sender=sender, domain=sender.domain, date=DUE).as_bytes()
     with spending() as spent, smtplib.SMTP(host, int(port)) as client:
@@ -241,11 +243,11 @@ def by_the_clock(notifier: Any) -> tuple[list[float], list[float]]:
 
     def clocked(work: Callable[[Any], Any], into: list[float]) -> Callable[[Any], Any]:
         def call(given: Any) -> Any:
-            before = time.thread_time()
+            before = time.process_time()  # with the threads that it has beside it
             try:
                 return work(given)
             finally:
-                into.append(time.thread_time() - before)
+                into.append(time.process_time() - before)
 
         return call
 

@@ -34,11 +34,13 @@ class MessageKind(StrEnum):
     CHANGE = "change"
     CANCELLATION = "cancellation"
     DIGEST = "digest"
+    ALERT = "alert"
 
 
 class Role(StrEnum):
     PATIENT = "patient"
     DOCTOR = "doctor"
+    STAFF = "staff"
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,6 +55,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     place: str | None = None
     join_url: str | None = None
     practitioner: str | None = None
+    call_in: str | None = None
 
     @property
     def hash(self) -> str:
@@ -71,6 +74,7 @@ def facts_of(visit: Appointment, *, gone: bool = False) -> Facts:
         place=(place.name or place.address or place.key) if place else None,
         join_url=visit.join_url,
         practitioner=doctor.key if doctor else None,
+        call_in=visit.call_in,
     )
 
 
@@ -87,9 +91,10 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
 class Say(msgspec.Struct, frozen=True):
     """Somebody is owed a message: what about, from when, until when, and which setting says so.
 
-    `recipient` is `patient/KEY` or `doctor/KEY`. `skip` carries the reason code when the decision is
-    that nothing will be said; it is kept all the same, so that it can be explained. `repeated` says
-    that it may have arrived before, which nobody can prove.
+    `recipient` is `patient/KEY`, `doctor/KEY` or `staff/ADDRESS`. `skip` carries the reason code
+    when the decision is that nothing will be said; it is kept all the same, so that it can be
+    explained. `repeated` says that it may have arrived before, which nobody can prove. `about` is
+    the number of an alert's episode (see `sync.alerts`).
     """
 
     kind: MessageKind
@@ -105,6 +110,7 @@ class Say(msgspec.Struct, frozen=True):
     invite: bool = False
     urgent: bool = False
     repeated: bool = False
+    about: int | None = None
 
 
 class PutEvent(msgspec.Struct, frozen=True):

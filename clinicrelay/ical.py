@@ -93,12 +93,14 @@ def invite(
     organizer: Person,
     attendee: Person,
     method: Method = Method.REQUEST,
+    url: str = "",
 ) -> str:
     """Return the invitation to one visit, or with CANCEL its withdrawal.
 
     `uid` is the visit's for ever and `event.sequence` only grows, else calendar programs add a
     second event or ignore the change. No alarm, as we remind; no answer is asked for, as nobody
-    would hear it. Raises ValueError without a start, or for an address that is none.
+    would hear it. `url` is where to join it. Raises ValueError without a start, or for an address that
+    is none.
     """
     cancelled = method is Method.CANCEL
     people = (
@@ -108,7 +110,9 @@ def invite(
     body = vevent(event, uid)
     if cancelled:
         body = re.sub(r"\r\nSTATUS:\w+\r\n", "\r\nSTATUS:CANCELLED\r\n", body)
-    body = f"{body.removesuffix(EVENT_CLOSING)}{people}{EVENT_CLOSING}"
+    # A URI is no text (RFC 5545 section 3.3.13): nothing in it is escaped, so nothing may end it.
+    link = f"{_fold(f'URL:{url}')}\r\n" if url.isprintable() and url else ""
+    body = f"{body.removesuffix(EVENT_CLOSING)}{link}{people}{EVENT_CLOSING}"
     return f"{OPENING}CALSCALE:GREGORIAN\r\nMETHOD:{method}\r\n{body}{CLOSING}"
 
 

@@ -8,7 +8,7 @@ that gives them a wall-clock reading travels beside them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 import msgspec
@@ -98,8 +98,22 @@ class ContactPoint(msgspec.Struct, frozen=True):
     address: str
 
 
+class Guardian(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who is addressed in a minor's place; named only where there is a way to reach them."""
+
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    language: str | None = None
+
+
 class Patient(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who is to come. `phone` is E.164, `language` a BCP 47 tag, `timezone` an IANA name."""
+    """Who is to come. `phone` is E.164, `language` a BCP 47 tag, `timezone` an IANA name.
+
+    `opted_in` and `opted_out` are the channels that the source says they agreed to or refused; `test`
+    marks a record that stands for nobody. `birth_date` is kept only beside a `guardian`, as nothing
+    else asks for it.
+    """
 
     key: str
     name: str | None = None
@@ -109,6 +123,11 @@ class Patient(msgspec.Struct, frozen=True, omit_defaults=True):
     preferred_channel: str | None = None
     timezone: str | None = None
     deceased: bool = False
+    opted_in: tuple[Channel, ...] = ()
+    opted_out: tuple[Channel, ...] = ()
+    test: bool = False
+    guardian: Guardian | None = None
+    birth_date: date | None = None
 
 
 class Practitioner(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -134,6 +153,7 @@ class Appointment(msgspec.Struct, frozen=True, omit_defaults=True):
     """One visit as its source tells it, in our words.
 
     `start` is None for a visit that is not scheduled yet: it is kept, and goes nowhere.
+    `call_in` is the number to dial for a phone visit; without one the clinic calls.
     `end_inferred` says that the end was computed from a duration or a default.
     """
 
@@ -155,6 +175,7 @@ class Appointment(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: str | None = None
     status_raw: str | None = None
     issues: tuple[Issue, ...] = ()
+    call_in: str | None = None
 
     @property
     def primary(self) -> Practitioner | None:

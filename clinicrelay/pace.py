@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from clinicrelay.settings.values import Rate
 
+LONGEST = timedelta(seconds=5)  # of waiting for a turn; other runs are kept away meanwhile
 _NEXT_RUN = timedelta(minutes=1)
 
 

@@ -25,6 +25,7 @@ def visit_json(visit: Appointment, *, version: int = 1, gone: bool = False) -> d
         "modality": visit.modality.value,
         "join_url": visit.join_url,
         "join_url_practitioner": visit.join_url_practitioner,
+        "call_in": visit.call_in,
         "patients": [_patient(who) for who in visit.patients],
         "practitioners": [_practitioner(who) for who in visit.practitioners],
         "location": {"key": place.key, "name": place.name} if place else None,
@@ -36,13 +37,18 @@ def visit_json(visit: Appointment, *, version: int = 1, gone: bool = False) -> d
 
 
 def _patient(who: Patient) -> Mapping[str, Any]:
-    return {
+    told = {
         "key": who.key,
         "name": who.name,
         "phone": who.phone,
         "email": who.email,
         "language": who.language,
     }
+    if who.guardian is None:
+        return told
+    one = who.guardian
+    guardian = {"name": one.name, "phone": one.phone, "email": one.email, "language": one.language}
+    return {**told, "guardian": guardian}
 
 
 def _practitioner(who: Practitioner) -> Mapping[str, Any]:

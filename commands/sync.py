@@ -76,6 +76,9 @@ def check_names(at_work: Clinic, names: list[str]) -> None:
 
 def write_log(log: Log, at_work: Clinic, report: RunReport) -> None:
     """Log what a run did; a run that did nothing leaves no line (the store knows of it)."""
+    for name, step in report.alerts.items():
+        write = log.error if step == "opened" else log.info
+        write(f"alert.{step}", run=report.run, clinic=at_work.store.clinic, reason=name)
     if not report.changed and report.exit == 0:
         return
     for name, one in report.sources.items():

@@ -26,7 +26,10 @@ def add(program: typer.Typer) -> None:
 def try_(
     call: Call,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A notifier or calendar, by its name in settings.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="A notifier or calendar, by its name in settings; or `alerts`."
+        ),
     ],
     to: Annotated[
         str | None, typer.Option("--to", help="Your own phone or e-mail, for a notifier.")
@@ -40,19 +43,38 @@ def try_(
 ) -> int:
     """Send a made-up patient's reminder to yourself, or put an event and take it out again.
 
+    `try alerts` sends an alert to all who are told when something is wrong.
+
     Works in rehearsal as well: it reaches whom you name, and touches no visit.
     """
 
     def tried(at_work: Clinic) -> Answer:
-        _refuse_under_another_clock(at_work, name)
+        from sync import trial
+        from sync.checklist import ALERTS
+
+        _refuse_under_another_clock(at_work, _sender(at_work, name))
         if name in at_work.settings.notifiers:
             return _answer(name, _message(at_work, name, to, language))
         if name in at_work.settings.calendars:
             return _answer(name, _event(at_work, name, doctor))
-        there = ", ".join([*at_work.settings.notifiers, *at_work.settings.calendars]) or "none"
+        if name == ALERTS and at_work.settings.monitoring.alerts:
+            return _answer(name, trial.alerts(at_work))
+        there = ", ".join(_plugins(at_work)) or "none"
         raise typer.BadParameter(f"there is no {name!r}; there are: {there}", param_hint="NAME")
 
     return only(call, tried, writes=True)
+
+
+def _sender(at_work: Clinic, name: str) -> str:
+    """Return the plugin that is tried: for alerts, the notifier that takes them."""
+    from sync.checklist import ALERTS
+
+    alerts = at_work.settings.monitoring.alerts
+    return alerts.via if alerts and name == ALERTS and name not in _plugins(at_work) else name
+
+
+def _plugins(at_work: Clinic) -> list[str]:
+    return [*at_work.settings.notifiers, *at_work.settings.calendars]
 
 
 def _answer(name: str, tried: Tried) -> Answer:

@@ -27,6 +27,9 @@ Translate: TypeAlias = Callable[[str, list[Issue]], str | None]
 LIMITS = {"notes": 2000}
 LIMIT = 255
 
+_MORE_THAN_A_NUMBER = re.compile(r"[,;#*]|[^\W\d_]")
+_LONGEST_CALL_IN = 40
+
 # What may be quoted of an unknown code: never a sentence, an address or a number to call.
 _CODE = re.compile(r"[^\W\d][\w -]{0,19}|\d{1,4}")
 
@@ -250,12 +253,27 @@ def _completed(field: Field, read: Read, default: Any) -> Read:
 
 
 def _typed(field: Field, text: Text, context: Context) -> Read:
-    if field.table is not None:
+    if field.type == "bool" and field.table is not None:
+        text = _reworded(field, text)
+    elif field.table is not None:
         return _looked_up(field, text)
+    if field.name == "call_in":
+        return _call_in(field, text, context.country)
     if field.type == "phone":
         return _phone(field, text, context.country)
     convert = _converter(field, context)
     return _converted(field, text, convert) if convert else _limited(field, text)
+
+
+def _reworded(field: Field, text: Text) -> Text:
+    """Return the text as yes or no where the table knows its word; other words stand for themselves."""
+    look_up = _table(field)
+
+    def read(source: Source) -> str | None:
+        value = text(source)
+        return None if value is None else look_up(value) or value
+
+    return read
 
 
 def _converter(field: Field, context: Context) -> Callable[[str], Any] | None:
@@ -303,6 +321,26 @@ def _phone(field: Field, text: Text, country: str) -> Read:
         number, issue = read_phone(value, country)
         if issue:
             issues.append(Issue(issue, field.name))
+        return number
+
+    return read
+
+
+def _call_in(field: Field, text: Text, country: str) -> Read:
+    """Read a number that people dial: in E.164, or as it is written where more belongs to it (a PIN)."""
+    issue = Issue("invalid_phone", field.name)
+
+    def read(source: Source, issues: list[Issue]) -> Any:
+        value = text(source)
+        if value is None:
+            return None
+        if _MORE_THAN_A_NUMBER.search(value):
+            good = len(value) <= _LONGEST_CALL_IN and len(re.findall(r"\d", value)) > 4
+            number = one_line(value) if good else None
+        else:
+            number = read_phone(value, country).number
+        if number is None:
+            issues.append(issue)
         return number
 
     return read

@@ -190,6 +190,8 @@ class Grammar:
         table = self._mapping((*steps, "table"), options["table"])
         for word, target in table.items():
             self._word((*steps, "table", str(word)), name, target)
+            if FIELDS[name] == "bool":
+                self._try((*steps, "table", str(word)), read_bool, as_text(target) or "")
         return own | {as_text(word) or "": str(target) for word, target in table.items()}
 
     def _unknown(self, steps: Steps, name: str, options: Mapping[str, Any]) -> str:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, TypeAlias
 
 from clinicrelay.errors import BadRecord
-from clinicrelay.model import Issue, Patient, Place, Practitioner
+from clinicrelay.model import Channel, Guardian, Issue, Patient, Place, Practitioner
 from clinicrelay.paths import fold
 from clinicrelay.times import zone_of
+from mappings.births import read_birth
 from mappings.fields import Read, Source
 
 Readers: TypeAlias = dict[str, Read]
 Part: TypeAlias = Callable[[Source, list[Issue]], Any]
+Some: TypeAlias = Callable[[Source, list[Issue]], dict[str, Any]]  # fields of a patient, by name
 
 _WORD = re.compile(r"[^\W_]+")
 _CONTACTS = ("patient.phone", "patient.email", "patient.language")
-_EXTRAS = ("patient.preferred_channel", "patient.timezone", "patient.deceased")
+_EXTRAS = ("preferred_channel", "timezone", "deceased", "test")
+_GUARDIAN = ("name", "phone", "email", "language")
 
 
 def derived(*parts: object) -> str:
@@ -71,10 +74,11 @@ def _patient_key(
     return derived(fold(name or ""), birth or phone or email)
 
 
-def _extras(readers: Readers) -> Callable[[Source, list[Issue]], dict[str, Any]] | None:
+def _extras(readers: Readers) -> Some | None:
     """Read what most sources do not have; their readers are not even asked where it is absent."""
-    present = [(f.partition(".")[2], readers[f]) for f in _EXTRAS if f in readers]
-    if not present:
+    present = [(n, readers[f"patient.{n}"]) for n in _EXTRAS if f"patient.{n}" in readers]
+    more = [part for part in (_consent(readers), _guardian(readers)) if part]
+    if not (present or more):
         return None
 
     def read(source: Source, issues: list[Issue]) -> dict[str, Any]:
@@ -82,9 +86,52 @@ def _extras(readers: Readers) -> Callable[[Source, list[Issue]], dict[str, Any]]
         if found.get("timezone") and not _is_zone(found["timezone"]):
             found["timezone"] = None
             issues.append(Issue("unknown_timezone", "patient.timezone"))
+        for part in more:
+            found |= part(source, issues)
         return {name: value for name, value in found.items() if value is not None}
 
     return read
+
+
+def _consent(readers: Readers) -> Some | None:
+    """Return what reads the channels agreed to and refused; an empty cell is neither."""
+    readers_of = {channel: readers.get(f"patient.consent.{channel}") for channel in Channel}
+    present = [(channel, reader) for channel, reader in readers_of.items() if reader]
+    if not present:
+        return None
+
+    def read(source: Source, issues: list[Issue]) -> dict[str, Any]:
+        said = [(channel, reader(source, issues)) for channel, reader in present]
+        return {
+            "opted_in": tuple(channel for channel, agreed in said if agreed is True),
+            "opted_out": tuple(channel for channel, agreed in said if agreed is False),
+        }
+
+    return read
+
+
+def _guardian(readers: Readers) -> Some | None:
+    """Return what reads the guardian, and beside one who can be reached the birth date."""
+    if not {"patient.guardian.phone", "patient.guardian.email"} & readers.keys():
+        return None
+    parts = [_reader(readers, f"patient.guardian.{part}") for part in _GUARDIAN]
+    birth = _reader(readers, "patient.birth_date")
+
+    def read(source: Source, issues: list[Issue]) -> dict[str, Any]:
+        guardian = Guardian(*(part(source, issues) for part in parts))
+        if not (guardian.phone or guardian.email):
+            return {}
+        return {"guardian": guardian, "birth_date": _born(birth(source, issues), issues)}
+
+    return read
+
+
+def _born(text: str | None, issues: list[Issue]) -> date | None:
+    try:
+        return read_birth(text) if text else None
+    except ValueError:
+        issues.append(Issue("invalid_date", "patient.birth_date"))
+        return None
 
 
 @lru_cache(maxsize=512)

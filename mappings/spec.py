@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from clinicrelay.model import Kind, Modality, Status
+from clinicrelay.model import Channel, Kind, Modality, Status
 
 FLAGS: dict[str, Status] = {
     "deleted": Status.ENTERED_IN_ERROR,
@@ -31,6 +31,7 @@ FIELDS: dict[str, str] = {
     "modality": "text",
     "join_url": "text",
     "join_url_practitioner": "text",
+    "call_in": "phone",
     "service": "text",
     "notes": "text",
     "patient.key": "text",
@@ -42,6 +43,12 @@ FIELDS: dict[str, str] = {
     "patient.preferred_channel": "text",
     "patient.timezone": "text",
     "patient.deceased": "bool",
+    "patient.test": "bool",
+    "patient.guardian.name": "text",
+    "patient.guardian.phone": "phone",
+    "patient.guardian.email": "email",
+    "patient.guardian.language": "language",
+    **{f"patient.consent.{channel}": "bool" for channel in Channel},
     "practitioner.key": "text",
     "practitioner.name": "text",
     "practitioner.email": "email",

@@ -57,7 +57,7 @@ _NO_START = Issue("no_start", "start")
 _END_INFERRED = Issue("end_inferred", "end")
 
 # Notes would belong to them, but are the one text that may be long and of many lines.
-_FRESH = frozenset({"key", "patient", "service", "join_url", "join_url_practitioner"})
+_FRESH = frozenset({"key", "patient", "service", "join_url", "join_url_practitioner", "call_in"})
 
 # Which of two claims about a visit wins, from a flag or a word alike (7.2).
 _RANK = {
@@ -127,8 +127,9 @@ def compile_visit(
         resolve,
     )
     patient_of, key_of = patient_part(readers), key_part(readers)
-    link_of, link_for_doctor_of, service_of, notes_of = (
-        readers.get(name) for name in ("join_url", "join_url_practitioner", "service", "notes")
+    link_of, link_for_doctor_of, number_of, service_of, notes_of = (
+        readers.get(name)
+        for name in ("join_url", "join_url_practitioner", "call_in", "service", "notes")
     )
     name = context.source
 
@@ -148,6 +149,7 @@ def compile_visit(
         else:
             doctors = doctors_of(source, issues)
             doctor = doctors[0] if doctors else None
+        number = number_of(texts, issues) if number_of else None
         key = key or derived_visit_key(patient, doctor, start)
         # By position: so many keywords take four times as long.
         return Appointment(
@@ -169,6 +171,7 @@ def compile_visit(
             notes_of(source, issues) if notes_of else None,
             raw,
             tuple(issues),
+            number,
         )
 
     return make

@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cache, lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay import Attachment, Message
 from clinicrelay.contracts import ClinicFacts
@@ -19,6 +20,7 @@ from clinicrelay.contracts import ClinicFacts
 if TYPE_CHECKING:
     from email.headerregistry import Address
     from email.message import EmailMessage
+    from email.policy import EmailPolicy
 
 # Unquoted local parts only (RFC 5321 section 4.1.2, RFC 6531): no comment, route or second address.
 _LOCAL = re.compile(r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f-\xa0]{1,64}")
@@ -116,19 +118,18 @@ def compose(
     non-ASCII local part makes the headers UTF-8 (RFC 6532). Raises BadAddress.
     """
     from email.message import EmailMessage
-    from email.policy import SMTP, SMTPUTF8
     from email.utils import format_datetime
 
     try:
         recipient = travelling(message.to)
     except BadAddress as error:
         raise BadAddress("the recipient is not one plain e-mail address") from error
-    policy = SMTP if recipient.isascii() else SMTPUTF8
-    mail = EmailMessage(policy=policy.clone(cte_type="7bit"))
-    mail["From"] = _shown(sender)
+    utf8 = not recipient.isascii()
+    mail = EmailMessage(policy=_policy(utf8=utf8))
+    mail["From"] = _of_clinic("From", sender, utf8=utf8)
     mail["To"] = _shown(Mailbox(recipient))
     if answers_to is not None and answers_to.address != sender.address:
-        mail["Reply-To"] = _shown(answers_to)
+        mail["Reply-To"] = _of_clinic("Reply-To", answers_to, utf8=utf8)
     mail["Subject"] = one_line(message.subject or "")
     mail["Date"] = format_datetime(date)
     mail["Message-ID"] = f"<{opaque(message.id)}@{domain}>"
@@ -142,6 +143,15 @@ def compose(
     return mail
 
 
+@cache
+def _policy(*, utf8: bool) -> EmailPolicy[EmailMessage]:
+    from email.policy import SMTP, SMTPUTF8
+
+    from notifiers._mail_headers import Headers
+
+    return (SMTPUTF8 if utf8 else SMTP).clone(cte_type="7bit", header_factory=Headers())
+
+
 def one_line(text: str) -> str:
     """Return the text without line ends and control characters, which could begin a new header.
 
@@ -149,6 +159,12 @@ def one_line(text: str) -> str:
     (seen in 3.11 with `=?utf-8?q?=0D=0ABcc:_x?=`): the beginning of such a word is taken apart.
     """
     return _UNSAFE.sub(" ", text).replace("=?", "= ?").strip()
+
+
+@lru_cache(maxsize=16)
+def _of_clinic(header: str, box: Mailbox, *, utf8: bool) -> Any:
+    """Return a header that many mails share: to read it takes Python as long as all the others."""
+    return _policy(utf8=utf8).header_factory(header, _shown(box))
 
 
 def _shown(box: Mailbox) -> Address:

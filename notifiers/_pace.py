@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from clinicrelay import Kit, Outcome, SendResult
-
-LONGEST = timedelta(seconds=5)  # of waiting; other runs are kept away meanwhile
+from clinicrelay.pace import LONGEST
 
 
 def turn(kit: Kit) -> SendResult | None:

@@ -33,6 +33,7 @@ from clinicrelay import (
 )
 from clinicrelay.contracts import Proof
 from clinicrelay.http.options import BaseUrl
+from clinicrelay.pace import LONGEST
 from notifiers import _http, _pace
 from notifiers._twilio_codes import refusal, undelivered
 
@@ -44,6 +45,7 @@ _LONGEST_VALIDITY = 36_000  # seconds, Twilio's own default: a reminder may wait
 # The list of messages lags behind what was accepted, so two looks apart are wanted before it counts.
 _APART = timedelta(seconds=75)
 _CLOCKS_DIFFER = timedelta(minutes=1)
+_CALLBACK_REFUSED = "21609"  # https://www.twilio.com/docs/api/errors/21609: a host it cannot reach
 _LOOKED_THROUGH = 200  # messages to one number, the newest first
 _ON_ITS_WAY = {"accepted", "scheduled", "queued", "sending"}
 _DELIVERIES = {
@@ -77,6 +79,7 @@ class TwilioNotifier(Notifier):
 
     receipts = True
     options: Options
+    _called_back = True  # until Twilio refuses the callback address
 
     @property
     def outside(self) -> bool:
@@ -84,7 +87,8 @@ class TwilioNotifier(Notifier):
 
     @property
     def patience(self) -> timedelta:
-        return _pace.LONGEST + self._door.patience
+        calls = 2 if self.kit.callback_url and self._called_back else 1
+        return LONGEST + calls * self._door.patience
 
     # --- what differs by channel -----------------------------------------------------------------
 
@@ -107,9 +111,10 @@ class TwilioNotifier(Notifier):
         if not phones.is_e164(message.to):
             detail = "The recipient is not a number such as +4930123456."
             return SendResult(Outcome.REJECTED, "address_invalid", detail=detail)
+        client = self._client  # its library takes a while, and the turn is not to pass meanwhile
         if (later := _pace.turn(self.kit)) is not None:
             return later
-        return self._create(message)
+        return self._create(client, message)
 
     def lookup(self, attempt: Attempt) -> Proof:
         """Look for the attempt in the list of messages to its number."""
@@ -184,10 +189,18 @@ class TwilioNotifier(Notifier):
 
     # --- the call --------------------------------------------------------------------------------
 
-    def _create(self, message: Message) -> SendResult:
+    def _create(self, client: Client, message: Message) -> SendResult:
+        result = self._created(client, message)
+        if result.code == _CALLBACK_REFUSED and self._called_back:
+            # That it would not call us back is no reason for the message not to leave.
+            self._called_back = False
+            result = self._created(client, message)
+        return result
+
+    def _created(self, client: Client, message: Message) -> SendResult:
         self._wire.answer = None  # what another request was answered says nothing of this one
         try:
-            created = self._client.messages.create(
+            created = client.messages.create(
                 to=self.address(message.to), **self.content(message), **self._limits(message)
             )
         except _http.NotReached as why:
@@ -206,7 +219,7 @@ class TwilioNotifier(Notifier):
         if message.useless_after is not None:
             left = message.useless_after - (message.written_at or self.kit.now)
             found["validity_period"] = max(1, min(int(left.total_seconds()), _LONGEST_VALIDITY))
-        if self.kit.callback_url:
+        if self.kit.callback_url and self._called_back:
             found["status_callback"] = f"{self.kit.callback_url}/{quote(message.id, safe='')}"
         return found
 

@@ -59,6 +59,7 @@ class Case:
     waiting: Mapping[str, Any] | None = None
     aside: Sequence[Mapping[str, Any]] = ()
     next: Outlook | None = None
+    guardian: bool = False  # addressed in the patient's place
     silent: bool = False  # the settings ask for no reminders
     on_gone: bool = False
     pause: Pause | None = None
@@ -279,6 +280,8 @@ def _why_silent(case: Case) -> str | None:
     message = case.last("skipped")
     if message is None or _sent_after(case, message) or _said_otherwise(case, message):
         return None
+    if message["together"]:
+        return f"The {_name(message)} left with that of another visit ({message['together']})."
     setting = setting_of(message["reason"], message["setting"])
     by = f" ({setting})" if setting else ""
     return f"The {_name(message)} was not sent: {in_words(message['reason'])}{by}."
@@ -294,6 +297,8 @@ def _next(case: Case) -> str | None:
         way = _WORDS.get(case.next.channel or "", "")
         return f"The {name} leaves {at}{f' by {way}' if way else ''}."
     todo = reason(case.next.reason).to_do
+    if case.next.reason == "source_stale":
+        return f"The next reminder ({case.next.step}) waits{_until_read(case)}."
     return f"The {name}, {at}, will not be sent: {in_words(case.next.reason)}. {todo}"
 
 
@@ -313,11 +318,18 @@ def _waiting_for_its_time(case: Case) -> str | None:
         return None
     if case.pause is not None and message["reason"] == "paused":
         return _waiting_for_the_end_of(case.pause, message, case)
+    if message["reason"] == "source_stale":
+        useless = case.when(message["useless_after"])
+        return f"The {_name(message)} waits{_until_read(case)}, and is of use until {useless}."
     at = max(filter(None, (message["due_at"], message.get("next_try_at"))))
     if at <= case.now or message["reason"] == "paused":
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
     why = f": {in_words(message['reason'])}" if message["reason"] else ""
     return f"The {_name(message)} leaves {case.when(at)}{why}."
+
+
+def _until_read(case: Case) -> str:
+    return f" until {case.visit.source} is read again, which was silent for too long"
 
 
 def _waiting_for_the_end_of(pause: Pause, message: Mapping[str, Any], case: Case) -> str:
@@ -366,6 +378,8 @@ def _by(message: Mapping[str, Any]) -> str:
 
 
 def _caveats(case: Case) -> Iterator[str]:
+    if case.guardian and case.ahead:
+        yield "The guardian whom the source names is addressed in the patient's place."
     if case.source_state in ("failed", "stale", "partial"):
         since = case.when(case.last_complete) if case.last_complete else "never"
         yield (

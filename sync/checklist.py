@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
 
 TRIED = "commands/try"  # who remembers which plugins were tried
+ALERTS = "alerts"  # what is tried under this name: whether alerts arrive
 BACKUP_KEEPS = timedelta(days=7)
 
 
@@ -34,7 +35,7 @@ def checklist(clinic: Clinic, part: str) -> list[Point]:
     if part == "calendars":
         return [*points, *_calendars(clinic), _backup(clinic)]
     senders = _senders(clinic, ROLE_OF[part])
-    points += _sending(clinic, senders)
+    points += [*_sending(clinic, senders), _alerts(clinic)]
     if part == "patients":
         points.append(_consent(clinic))
     return [*points, _recipients(clinic), _backup(clinic)]
@@ -105,6 +106,13 @@ def _sending(clinic: Clinic, senders: dict[str, bool]) -> Iterator[Point]:
     for name, outside in senders.items():
         if outside:
             yield _tried(clinic, tried, name, f"clinicrelay try {name} --to YOUR-OWN")
+
+
+def _alerts(clinic: Clinic) -> Point:
+    if clinic.settings.monitoring.alerts is None:
+        to_do = "monitoring: {alerts: {to: [YOUR-OWN], via: NOTIFIER}}"
+        return Point(False, "nobody is told when something goes wrong", to_do)
+    return _tried(clinic, _remembered(clinic, TRIED), ALERTS, "clinicrelay try alerts")
 
 
 def _tried(clinic: Clinic, tried: dict[str, Any], name: str, command: str) -> Point:

@@ -130,7 +130,7 @@ def _message(message: Mapping[str, Any]) -> Line:
 
 def _way(message: Mapping[str, Any]) -> str:
     if not message["channel"]:
-        return ""
+        return f"with {message['together']}" if message["together"] else ""
     parts = [f"{_WORDS.get(message['channel'], message['channel'])} by {message['notifier']}"]
     if message["attempts"]:
         last = message["attempts"][-1]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay import plugins
 from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Pace, Unpaced, Window
 from clinicrelay.errors import Refused, SettingsError
-from clinicrelay.model import Channel, Practitioner
-from clinicrelay.pace import Counted
-from sync.pacing import pace_of
+from clinicrelay.model import Appointment, Channel, Patient, Practitioner
+from sync.guardians import as_reached
+from sync.pacing import pace_of, pace_of_notifier
 from sync.pretend import PretendedCalendar, PretendedNotifier
 from sync.sliding import Sliding
 from sync.standing import Live, Pause, Standing
@@ -26,9 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from clinicrelay.settings.schema import Doctor, Settings
     from mappings.compile import Mapper
+    from sync.gate import GateOptions
+    from sync.store.standings import LiveRow, PauseRow
     from sync.words import Words
+
+_MOST_IDS = 4096  # remembered; those of one message are asked for several times
 
 
 @dataclass(slots=False)
@@ -52,7 +58,11 @@ class Clinic:
     hand_over: Callable[[str], None] = lambda attempt: None  # set by send, under its lease
     ending: Event = field(default_factory=Event)  # set when the run is told to end
     altered: dict[Any, Any] = field(default_factory=dict)  # what `sync.digest` has looked up
+    overdue: frozenset[str] | None = None  # what `sync.freshness` has looked up
+    rules: dict[Any, GateOptions] = field(default_factory=dict)  # what `sync.outward` has
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _opaque: dict[str, str] = field(default_factory=dict, repr=False)
+    _stood: tuple[list[LiveRow], list[PauseRow], Standing] | None = None
 
     @property
     def zone(self) -> str:
@@ -156,8 +166,17 @@ class Clinic:
     def standing(self) -> Standing:
         """Return what is live and what is paused, as it stands at this moment."""
         with self.store.read() as connection:
-            live = standings.live(connection, self.store.clinic)
-            pauses = standings.pauses(connection, self.store.clinic)
+            return self.standing_in(connection)
+
+    def standing_in(self, connection: Connection) -> Standing:
+        """Return the same as a transaction sees it: the very same object while nothing changes."""
+        live = standings.live(connection, self.store.clinic)
+        pauses = standings.pauses(connection, self.store.clinic)
+        if self._stood is None or self._stood[:2] != (live, pauses):
+            self._stood = live, pauses, self._standing_of(live, pauses)
+        return self._stood[2]
+
+    def _standing_of(self, live: list[LiveRow], pauses: list[PauseRow]) -> Standing:
         return Standing(
             tuple(Live(one.part, one.doctor, _instant(one.since)) for one in live),
             tuple(
@@ -225,11 +244,21 @@ class Clinic:
             phone=doctor.phone or practitioner.phone,
         )
 
+    def as_reached(self, patient: Patient, visit: Appointment) -> Patient:
+        """Return a patient with the addresses of whoever is addressed for them (`sync.guardians`)."""
+        rules = self.settings.reminders.patient
+        return as_reached(patient, visit, rules.guardian_until if rules else 0)
+
     def opaque(self, *parts: object) -> str:
         """Return an id that means nothing to others and is always the same for the same parts."""
-        message = "|".join(map(str, parts)).encode()
-        digest = hmac.digest(self.store.instance_key, message, "sha256")[:20]
-        return "cr" + base64.b32hexencode(digest).decode().lower()
+        message = "|".join(map(str, parts))
+        known = self._opaque.get(message)
+        if known is None:
+            if len(self._opaque) >= _MOST_IDS:
+                self._opaque.clear()
+            digest = hmac.digest(self.store.instance_key, message.encode(), "sha256")[:20]
+            known = self._opaque[message] = "cr" + base64.b32hexencode(digest).decode().lower()
+        return known
 
     @cached_property
     def policy(self) -> str:
@@ -256,8 +285,15 @@ class Clinic:
     def _plugin(self, room: str, name: str, entry: Any) -> Any:
         if (room, name) not in self._plugins:
             kind: Any = plugins.find(room, entry.type)
-            pace = self._calendar_pace(kind, name, entry) if room == "calendars" else _pace(entry)
-            plugin = kind(entry.options, self._kit(room, name, self.settings.data, pace=pace))
+            pace = (
+                self._calendar_pace(kind, name, entry)
+                if room == "calendars"
+                else pace_of_notifier(entry.rate, name, self.store)
+            )
+            told = self.settings.callbacks.of(self.settings.clinic.id, name)
+            called = told if room == "notifiers" else None
+            kit = self._kit(room, name, self.settings.data, pace=pace, callback_url=called)
+            plugin = kind(entry.options, kit)
             if self.dry:
                 plugin = (
                     PretendedCalendar(plugin) if room == "calendars" else PretendedNotifier(plugin)
@@ -289,8 +325,3 @@ class Clinic:
 
 def _instant(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _pace(entry: Any) -> Pace:
-    rate = getattr(entry, "rate", None)
-    return Counted(rate) if rate else Unpaced()

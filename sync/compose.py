@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clinicrelay.actions import MessageKind, Role, Say, Told
 from clinicrelay.contracts import Attachment, Message
 from clinicrelay.model import Appointment, Channel, Patient, Practitioner
-from sync import digest
+from sync import alerts, digest
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.gate import Go
     from sync.store.said import Due
     from sync.store.wakes import Woken
+    from sync.together import Other
     from sync.words import Rendered
 
 
@@ -29,10 +31,13 @@ class Fresh:
 
 def person_of(clinic: Clinic, say: Say, fresh: Fresh | None) -> Patient | Practitioner | None:
     """Return whom a message is for, the way settings name and reach them; None: nobody any more."""
+    if say.role is Role.STAFF:
+        return alerts.person(clinic, say)
     key = say.recipient.partition("/")[2]
     if say.role is Role.PATIENT:
         patients = fresh.visit.patients if fresh else ()
-        return next((p for p in patients if p.key == key), None)
+        found = next((p for p in patients if p.key == key), None)
+        return clinic.as_reached(found, fresh.visit) if found and fresh else None
     visits = [fresh.visit] if fresh else digest.known_from(clinic, say)
     return next(
         (
@@ -61,16 +66,26 @@ def message_of(
     person: Patient | Practitioner | None,
     go: Go,
     attempt: str,
+    *,
+    shared: Collection[str] = (),
+    others: Sequence[Other] = (),
 ) -> Message:
-    """Return the message as it is to leave, in the person's language, on the way it goes."""
+    """Return the message as it is to leave, in the person's language, on the way it goes.
+
+    `shared` are the telephone numbers that several patients have, `others` the visits told beside
+    the message's own.
+    """
     from sync.wording import invitation, text_facts
     from sync.words.templates import name_of
 
     say = due.say
+    if say.role is Role.STAFF:
+        return alerts.message(clinic, due, go, attempt)
     visits = [] if fresh else digest.visits_of(clinic, say)
     news = [] if fresh else digest.news_of(clinic, say)
     patient = person if isinstance(person, Patient) else None
-    facts = text_facts(clinic, say, fresh.visit if fresh else None, person, visits, news)
+    visit, named = fresh.visit if fresh else None, _names_whom(clinic, patient, shared)
+    facts = text_facts(clinic, say, visit, person, visits, news, named, others)
     template = name_of(say.kind, say.role)
     wanted = patient.language if patient and patient.language else clinic.words.default
     language = clinic.notifier(go.notifiers[0]).language(template, wanted)
@@ -98,3 +113,12 @@ def message_of(
         template=template,
         values=words.values,
     )
+
+
+def _names_whom(clinic: Clinic, patient: Patient | None, shared: Collection[str]) -> bool:
+    """Whether an SMS to a patient says by first name whom it is for."""
+    rules = clinic.settings.reminders.patient
+    if patient is None or rules is None or rules.name_in_sms == "never":
+        return False
+    others_read_it = patient.guardian is not None or patient.phone in shared
+    return rules.name_in_sms == "always" or others_read_it

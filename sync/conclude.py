@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from clinicrelay.actions import MessageKind
 from clinicrelay.contracts import Message, Outcome, SendResult
-from sync.store import attempts, contacts, said, wakes
+from sync.store import attempts, contacts, said, together, wakes
 from sync.store.contacts import Learned
 from sync.ways import LASTING
 
@@ -19,65 +21,84 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
     from sync.store.said import Due
     from sync.store.wakes import Woken
+    from sync.together import Other
 
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(minutes=30)
 _FIRST_LOOK = timedelta(minutes=2)
 
 
-def conclude(
-    clinic: Clinic,
-    lease: Lease,
-    due: Due,
-    message: Message,
-    notifier: str,
-    result: SendResult,
-    run: MessageRun,
-    *,
-    seen: Woken | None = None,
-) -> None:
-    """Write down what became of an attempt, in one transaction; `seen` is the visit it was made of.
+class Conclusion(NamedTuple):
+    """An attempt and its result; `seen` is the visit that it was made of.
+
+    `alone` says that it told of no other visit.
+    """
+
+    due: Due
+    message: Message
+    notifier: str
+    result: SendResult
+    seen: Woken | None = None
+    alone: bool = False
+
+
+def conclude(clinic: Clinic, lease: Lease, end: Conclusion, run: MessageRun) -> None:
+    """Write down what became of an attempt, in a transaction of its own."""
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        write(connection, clinic, end, run)
+    count(end, run)
+
+
+def write(connection: Connection, clinic: Clinic, end: Conclusion, run: MessageRun) -> None:
+    """Write down what became of an attempt; the transaction may hold other matters too.
 
     A message that was refused is planned again at once: the gate looks for another way, and ends it
     where there is none.
     """
     now = clinic.now
-    with clinic.store.write() as connection:
-        lease.fence(connection)
-        asks = result.outcome is Outcome.ACCEPTED and clinic.receipts(notifier)
-        look = now + _FIRST_LOOK if asks else None
-        attempts.end(connection, message.id, result, now=now, look_at=look)
-        if result.outcome is Outcome.ACCEPTED:
-            reason = "unproven_repeated" if due.say.repeated else None
-            said.settle(connection, due.id, "sent", now=now, reason=reason)
-            tell(connection, clinic, due, message)
-            _wake(connection, due, seen)
-            run.sent += 1
-            run.by_channel[message.channel.value] += 1
-        elif result.outcome is Outcome.REJECTED:
-            refused = run.breaker.refused.get(notifier) if run.breaker else None
-            _learn(connection, clinic, due, message, notifier, result, refused)
-            said.settle(connection, due.id, "planned", now=now, reason=rejected(result))
-        elif result.outcome is Outcome.NOT_SENT:
-            said.settle(
-                connection,
-                due.id,
-                "planned",
-                now=now,
-                reason=result.reason or "not_sent",
-                next_try_at=now + _wait(result, due),
-            )
-            run.skipped[result.reason or "not_sent"] += 1
-        else:
-            said.settle(
-                connection,
-                due.id,
-                "unknown",
-                now=now,
-                reason=result.reason or "unknown",
-                next_try_at=now + _wait(result, due),
-            )
-            run.unknown += 1
+    due, message, notifier, result, seen, _ = end
+    asks = result.outcome is Outcome.ACCEPTED and clinic.receipts(notifier)
+    look = now + _FIRST_LOOK if asks else None
+    attempts.end(connection, message.id, result, now=now, look_at=look)
+    if result.outcome is Outcome.ACCEPTED:
+        reason = "unproven_repeated" if due.say.repeated else None
+        said.settle(connection, due.id, "sent", now=now, reason=reason)
+        tell(connection, clinic, due, message, alone=end.alone)
+        _wake(connection, due, seen)
+    elif result.outcome is Outcome.REJECTED:
+        refused = run.breaker.refused.get(notifier) if run.breaker else None
+        _learn(connection, clinic, due, message, notifier, result, refused)
+        _part(connection, end)
+        said.settle(connection, due.id, "planned", now=now, reason=rejected(result))
+    else:
+        unsent = result.outcome is Outcome.NOT_SENT
+        if unsent:
+            _part(connection, end)
+        said.settle(
+            connection,
+            due.id,
+            "planned" if unsent else "unknown",
+            now=now,
+            reason=_why(result),
+            next_try_at=now + _wait(result, due),
+        )
+
+
+def count(end: Conclusion, run: MessageRun) -> None:
+    """Count what was written down."""
+    result = end.result
+    if result.outcome is Outcome.ACCEPTED:
+        run.sent += 1
+        run.by_channel[end.message.channel.value] += 1
+    elif result.outcome is Outcome.NOT_SENT:
+        run.skipped[_why(result)] += 1
+    elif result.outcome is not Outcome.REJECTED:
+        run.unknown += 1
+
+
+def _why(result: SendResult) -> str:
+    return result.reason or ("not_sent" if result.outcome is Outcome.NOT_SENT else "unknown")
 
 
 def _wake(connection: Connection, due: Due, seen: Woken | None) -> None:
@@ -91,19 +112,40 @@ def _wake(connection: Connection, due: Due, seen: Woken | None) -> None:
         wakes.look_again(connection, due.appointment)
 
 
-def tell(connection: Connection, clinic: Clinic, due: Due, message: Message) -> None:
-    """Note what a person knows from now on."""
-    if due.appointment is not None:
+def join(connection: Connection, clinic: Clinic, due: Due, others: Sequence[Other]) -> None:
+    """Let the reminders of other visits leave within a message."""
+    if others:
+        owed = [one.owed for one in others]
+        store = clinic.store.clinic
+        together.join(connection, store, due.id, owed, run=clinic.run, now=clinic.now)
+
+
+def _part(connection: Connection, end: Conclusion) -> None:
+    """Let what was to leave within a message wait for its next try, or leave by itself."""
+    if end.due.say.kind is MessageKind.REMINDER and not end.alone:
+        together.part(connection, end.due.id)
+
+
+def tell(
+    connection: Connection, clinic: Clinic, due: Due, message: Message, *, alone: bool = False
+) -> None:
+    """Note what a person knows from now on, also of the other visits that the message told of."""
+    told = [] if due.appointment is None else [(due.appointment, due.say)]
+    if due.say.kind is MessageKind.REMINDER and not alone:
+        told += together.within(connection, due.id)
+    for appointment, say in told:
         said.tell(
             connection,
             clinic.store.clinic,
-            due.appointment,
-            due.say,
+            appointment,
+            say,
             by=message.id,
-            kind=due.say.kind,
+            kind=say.kind,
             channel=message.channel,
             now=clinic.now,
         )
+        if appointment != due.appointment:
+            wakes.look_again(connection, appointment)
 
 
 def rejected(result: SendResult) -> str:

@@ -20,6 +20,7 @@ from sync.due import coming_reminders, due_reminders
 from sync.outlook import Next, outlook
 from sync.reasons import base, reason
 from sync.store import counting, wakes
+from sync.store.together import TOLD_TOGETHER
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -152,6 +153,7 @@ class _Looking:
             reminded=any(
                 (e.state == "sent" and e.say.kind is MessageKind.REMINDER)
                 or e.state in ("sending", "unknown")
+                or e.reason == TOLD_TOGETHER
                 for e in mine
             ),
             coming=None in why_not,

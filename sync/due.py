@@ -6,7 +6,7 @@ passes each to `due_reminders`. One function, `when`, says the effective time of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +16,7 @@ import msgspec
 from clinicrelay import times
 from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Kind
-from sync.plan import UNDER_WAY, Seen, matters, recipients
+from sync.plan import UNDER_WAY, Seen, hears_nothing, matters, recipients
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import Digest, QuietHours, Step
@@ -102,8 +102,9 @@ def reminder_horizon(steps: Iterable[Step]) -> timedelta:
 class _Slot(NamedTuple):
     """One step of one visit for one person: when it is due and until when it is useful."""
 
-    number: int
-    step: Step
+    step: str
+    setting: str
+    lead: timedelta
     at: datetime
     until: datetime
 
@@ -123,8 +124,8 @@ def due_reminders(
     decide = _missed if _has_begun(visit, now) else _due_for
     return [
         say
-        for person in _people(visit, role)
-        for say in decide(person, _slots(person, steps, quiet), now)
+        for person, slots in _people(visit, steps, role, quiet)
+        for say in decide(person, slots, now)
     ]
 
 
@@ -143,53 +144,51 @@ def coming_reminders(
     return sorted(
         (
             person.say(slot, _known_already(person, slot))
-            for person in _people(visit, role)
-            for slot in _nearest_of_each_moment(_slots(person, steps, quiet))
+            for person, slots in _people(visit, steps, role, quiet)
+            for slot in _nearest_of_each_moment(slots)
             if now < slot.at <= until
         ),
         key=lambda say: say.due_at,
     )
 
 
-def next_moment(
-    visit: Seen, steps: Sequence[Step], role: Role, *, now: datetime, quiet: QuietHours | None
-) -> datetime | None:
-    """Return when the first of the coming reminders falls due, whether or not it will be said."""
-    start = visit.appointment.start
-    if start is None or not _remindable(visit, now):
-        return None
-    moments = _moments(visit.appointment, start, tuple(steps), role, quiet)
-    return min((at for at in moments if now < at <= start), default=None)
+class Moments(NamedTuple):
+    """The hours of a visit's reminders, whether or not they will be said: has any come, the next."""
+
+    come: bool
+    coming: datetime | None
 
 
-def has_come(
-    visit: Seen, steps: Sequence[Step], role: Role, *, now: datetime, quiet: QuietHours | None
-) -> bool:
-    """Whether the hour of any reminder has come, whether or not it will be said.
-
-    Of a visit that has begun: since it was first seen.
-    """
-    start = visit.appointment.start
-    if start is None or start <= visit.first_seen or not _stands(visit, now):
-        return False
-    moments = _moments(visit.appointment, start, tuple(steps), role, quiet)
-    since = visit.first_seen if start <= now else None
-    return any(at <= now and (since is None or since < at) for at in moments)
-
-
-def _moments(
-    visit: Appointment,
-    start: datetime,
-    steps: tuple[Step, ...],
-    role: Role,
+def moments(
+    visit: Seen,
+    steps: Iterable[tuple[Role, Sequence[Step]]],
+    *,
+    now: datetime,
     quiet: QuietHours | None,
-) -> list[datetime]:
-    zones = set(recipients(visit, role).values())
-    return [
-        slot.at
-        for zone in zones
-        for slot in _slots_before(start, steps, quiet, zone, visit.timezone)
-    ]
+) -> Moments:
+    """Return whether the hour of any reminder has come, and when the first of the others does.
+
+    Of a visit that has begun none is to come, and those have come that did since it was first seen.
+    """
+    appointment, start = visit.appointment, visit.appointment.start
+    if start is None or not _stands(visit, now):
+        return Moments(come=False, coming=None)
+    come, coming, begun = False, None, start <= now
+    for role, some in steps:
+        for zone in _zones(appointment, role):
+            for slot in _slots(role, tuple(some), start, quiet, zone, appointment.timezone):
+                if slot.at <= now:
+                    come = come or not begun or visit.first_seen < slot.at
+                elif coming is None or slot.at < coming:
+                    coming = slot.at
+    return Moments(come, coming)
+
+
+def _zones(visit: Appointment, role: Role) -> Collection[str]:
+    """Return in which zones the nights of a visit's people fall."""
+    if role is Role.PATIENT:
+        return {p.timezone or visit.timezone for p in visit.patients}
+    return {visit.timezone} if visit.practitioners else ()
 
 
 def next_step(
@@ -239,14 +238,11 @@ class _Person(msgspec.Struct, frozen=True):
 
     recipient: str
     role: Role
-    zone: str
-    visit_zone: str
     facts: Facts
-    start: datetime
     known_since: datetime
     live_since: datetime | None
     told: Told | None
-    deceased: bool
+    silent: str | None
 
     def say(self, slot: _Slot, skip: str | None) -> Say:
         return Say(
@@ -256,31 +252,40 @@ class _Person(msgspec.Struct, frozen=True):
             facts=self.facts,
             due_at=slot.at,
             useless_after=slot.until,
-            setting=f"reminders.{self.role}.steps[{slot.number}]",
-            step=slot.step.name,
+            setting=slot.setting,
+            step=slot.step,
             skip=skip,
         )
 
 
-def _people(visit: Seen, role: Role) -> Iterator[_Person]:
-    appointment = visit.appointment
-    facts = facts_of(appointment)
-    dead = {f"patient/{p.key}" for p in appointment.patients if p.deceased}
+def _people(
+    visit: Seen, steps: Sequence[Step], role: Role, quiet: QuietHours | None
+) -> Iterator[tuple[_Person, tuple[_Slot, ...]]]:
+    """Yield the people of a visit that stands, and when its steps fall due for each."""
+    appointment, live_since = visit.appointment, visit.live_since.get(role)
     assert appointment.start is not None
+    facts, silent = facts_of(appointment), _silent(appointment, role)
     for recipient, zone in recipients(appointment, role).items():
         told = visit.told.get(recipient)
-        yield _Person(
+        person = _Person(
             recipient=recipient,
             role=role,
-            zone=zone,
-            visit_zone=appointment.timezone,
             facts=facts,
-            start=appointment.start,
             known_since=_known_since(visit, told),
-            live_since=visit.live_since.get(role),
+            live_since=live_since,
             told=told,
-            deceased=recipient in dead,
+            silent=silent.get(recipient),
         )
+        yield (
+            person,
+            _slots(role, tuple(steps), appointment.start, quiet, zone, appointment.timezone),
+        )
+
+
+def _silent(visit: Appointment, role: Role) -> dict[str, str]:
+    """Return who hears nothing whatever the settings say, and why."""
+    patients = visit.patients if role is Role.PATIENT else ()
+    return {f"patient/{p.key}": why for p in patients if (why := hears_nothing(p))}
 
 
 def _known_since(visit: Seen, told: Told | None) -> datetime:
@@ -289,14 +294,11 @@ def _known_since(visit: Seen, told: Told | None) -> datetime:
     return max(visit.first_seen, visit.moved_at or visit.first_seen, counted)
 
 
-def _slots(person: _Person, steps: Sequence[Step], quiet: QuietHours | None) -> tuple[_Slot, ...]:
-    return _slots_before(person.start, tuple(steps), quiet, person.zone, person.visit_zone)
-
-
 @lru_cache(maxsize=4096)  # the visits of a clinic begin at few times
-def _slots_before(
-    start: datetime,
+def _slots(
+    role: Role,
     steps: tuple[Step, ...],
+    start: datetime,
     quiet: QuietHours | None,
     recipient_zone: str,
     visit_zone: str,
@@ -305,7 +307,13 @@ def _slots_before(
         return when(step, start, quiet=quiet, recipient_zone=recipient_zone, visit_zone=visit_zone)
 
     return tuple(
-        _Slot(number, step, due(step), useless_after(step, start))
+        _Slot(
+            step.name,
+            f"reminders.{role}.steps[{number}]",
+            step.before.length,
+            due(step),
+            useless_after(step, start),
+        )
         for number, step in enumerate(steps)
     )
 
@@ -323,19 +331,19 @@ def _due_for(person: _Person, slots: Sequence[_Slot], now: datetime) -> Iterator
     nearest = max(still_good, key=_nearness, default=None)
     for slot in still_good:
         skip = None if slot is nearest else "superseded_by_later_step"
-        yield person.say(slot, skip or ("deceased" if person.deceased else None))
+        yield person.say(slot, skip or person.silent)
 
 
 def _missed(person: _Person, slots: Sequence[_Slot], now: datetime) -> Iterator[Say]:
     """Explain the steps of a visit that came and began while nobody looked."""
     for slot in slots:
         if person.known_since < slot.at and not _said_since(person, slot):
-            why = "deceased" if person.deceased else "past_visit"
+            why = person.silent or "past_visit"
             yield person.say(slot, _known_already(person, slot) or why)
 
 
 def _nearness(slot: _Slot) -> tuple[datetime, timedelta]:
-    return slot.at, -slot.step.before.length
+    return slot.at, -slot.lead
 
 
 def _nearest_of_each_moment(slots: Iterable[_Slot]) -> Iterable[_Slot]:
@@ -347,7 +355,7 @@ def _said_since(person: _Person, slot: _Slot) -> bool:
     told = person.told
     if told is None or told.by is None or told.kind is not MessageKind.REMINDER:
         return False
-    return told.at >= max(slot.at, person.known_since)
+    return told.at >= slot.at and told.at >= person.known_since
 
 
 def _known_already(person: _Person, slot: _Slot) -> str | None:
@@ -359,7 +367,7 @@ def _known_already(person: _Person, slot: _Slot) -> str | None:
     told = person.told
     if told is None or told.by is None or told.kind not in _NEWS or not told.facts.on:
         return None
-    fresh = told.at > slot.at - min_gap(slot.step.before.length)
+    fresh = told.at > slot.at - min_gap(slot.lead)
     return "told_recently" if fresh and not matters(told.facts, person.facts) else None
 
 

@@ -18,10 +18,10 @@ from sync import planner
 from sync.answers import Case, answer
 from sync.chronicle import Life, Line, chronicle
 from sync.due import coming_reminders
-from sync.health import source_state
+from sync.freshness import source_state
 from sync.outlook import Next, outlook
 from sync.reasons import setting_of
-from sync.store import looking, progress, wakes
+from sync.store import looking, progress, together, wakes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -123,8 +123,11 @@ def _life(
 def _messages(connection: Connection, visit: int) -> list[dict[str, Any]]:
     """Return the ledger of a visit with its attempts, instants as such."""
     rows = looking.messages_of(connection, visit)
-    attempts = looking.attempts_of(connection, [row["id"] for row in rows])
+    numbers = [row["id"] for row in rows]
+    attempts = looking.attempts_of(connection, numbers)
+    leads = together.leads(connection, numbers)
     for row in rows:
+        row["together"] = leads.get(row["id"])
         _to_instants(row, "due_at", "useless_after", "next_try_at", "created_at", "settled_at")
         row["attempts"] = attempts.get(row["id"], [])
         for attempt in row["attempts"]:
@@ -158,6 +161,8 @@ def _case(
         waiting=life.waiting,
         aside=life.aside,
         next=coming,
+        guardian=bool(visit.patients)
+        and clinic.as_reached(visit.patients[0], visit).guardian is not None,
         silent=rules is None or not rules.steps,
         on_gone=rules is not None and rules.on_gone,
         pause=_pause(clinic),

@@ -7,23 +7,27 @@ else, so no way into the data has to remember to stop a reminder.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from clinicrelay import times
 from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
-from clinicrelay.model import Appointment, Channel, Patient, Practitioner, Status
+from clinicrelay.model import Appointment, Channel, Issue, Patient, Practitioner, Status
+from sync.caps import CAPPED
 from sync.due import min_gap, quiet_period
-from sync.plan import URGENT, recipients
+from sync.plan import URGENT, hears_nothing, recipients
 from sync.standing import named_by
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import QuietHours, Settings
 
 LOOK_AGAIN = timedelta(minutes=5)
+CAP_REACHED = "cap_reached"
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
+_OF_NO_VISIT = (MessageKind.DIGEST, MessageKind.ALERT)
+_IN_ITS_HOUR = (MessageKind.REMINDER, MessageKind.DIGEST)
 _CLOSED_DOOR = (MessageKind.CHANGE, MessageKind.CANCELLATION)
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
@@ -42,6 +46,7 @@ _MOVED_ON = frozenset(
 )
 # When no channel is open, the reason that tells a person most about what to mend comes first.
 _TELLING = (
+    CAP_REACHED,
     "only_recipients",
     "opted_out",
     "landline",
@@ -103,10 +108,11 @@ def reopens(kind: MessageKind, reason: str) -> bool:
 class GateOptions:
     """What settings and standing orders say about one message.
 
-    `senders` are the notifiers by channel in the order of fallback, `zone` is the clinic's.
-    `opted_in` and `opted_out` are the recorded choices of this person, `closed` says why a channel
-    is of no use for this message to them (see `sync.ways`). `paused` holds everything, `stale` (the
-    source was not read for too long) holds reminders. A doctor needs no consent.
+    `senders` are the notifiers by channel in the order of fallback, `zone` is the clinic's. `closed`
+    says why a channel is of no use for this message to this person (see `sync.ways`), `full` until
+    when they get no more reminders and confirmations on it (see `sync.caps`). `paused` holds
+    everything, `stale` (the source that was silent for too long) what is to be said in its hour:
+    reminders and digests. `waited` is why the message has not left before. A doctor needs no consent.
     """
 
     order: tuple[str, ...]
@@ -116,11 +122,11 @@ class GateOptions:
     zone: str
     quiet: QuietHours | None = None
     only_recipients: tuple[str, ...] | None = None
-    opted_in: Collection[Channel] = ()
-    opted_out: Collection[Channel] = ()
     closed: Mapping[Channel, str] = field(default_factory=dict)
+    full: Mapping[Channel, datetime] = field(default_factory=dict)
     paused: bool = False
-    stale: bool = False
+    stale: str = ""
+    waited: str | None = None
 
 
 def options_for(
@@ -128,10 +134,8 @@ def options_for(
     settings: Settings,
     senders: Mapping[Channel, tuple[str, ...]],
     *,
-    opted_in: Collection[Channel] = (),
-    opted_out: Collection[Channel] = (),
     paused: bool = False,
-    stale: bool = False,
+    stale: str = "",
 ) -> GateOptions:
     """Return what the settings say about a message.
 
@@ -150,8 +154,6 @@ def options_for(
         zone=settings.clinic.timezone,
         quiet=settings.quiet_hours,
         only_recipients=settings.safety.only_recipients,
-        opted_in=opted_in,
-        opted_out=opted_out,
         paused=paused,
         stale=stale,
     )
@@ -192,22 +194,23 @@ def gate(
     """Decide about one message on current data; `fresh` is the visit as it stands this moment.
 
     `told` is what the person was last told by any other message: pass None where it was this very
-    one, on its way over a second channel. A digest is about a day, so its `fresh` is None.
+    one, on its way over a second channel. A digest is about a day and an alert
+    about no visit at all, so their `fresh` is None.
     """
     drop = (
-        (None if say.kind is MessageKind.DIGEST else _untrue(say, fresh, gone=gone))
+        (None if say.kind in _OF_NO_VISIT else _untrue(say, fresh, gone=gone))
         or _said_already(say, told)
-        or _too_late(say, now)
+        or _too_late(say, options, now)
         or _not_to_be_reached(person)
     )
     if drop is not None:
         return drop
     if options.paused:
         return Wait(now + LOOK_AGAIN, "paused")
-    if options.stale and say.kind is MessageKind.REMINDER:
+    if options.stale and say.kind in _IN_ITS_HOUR:
         return Wait(now + LOOK_AGAIN, "source_stale")
     way = _way(say, fresh, person, addresses, options)
-    if isinstance(way, Drop):
+    if not isinstance(way, Go):
         return way
     return _after_the_night(say, _zone(fresh, person, options), options, now) or way
 
@@ -264,11 +267,14 @@ def _reminded_already(say: Say, told: Told) -> Drop | None:
     return None
 
 
-def _too_late(say: Say, now: datetime) -> Drop | None:
+def _too_late(say: Say, options: GateOptions, now: datetime) -> Drop | None:
     start = _expected(say)
-    if start is not None and now >= start and say.kind is not MessageKind.DIGEST:
-        return Drop("past_visit", say.setting)
-    return Drop("cut_off_passed", say.setting) if now >= say.useless_after else None
+    past = start is not None and now >= start and say.kind is not MessageKind.DIGEST
+    if not past and now < say.useless_after:
+        return None
+    if say.kind in _IN_ITS_HOUR and (options.stale or options.waited == "source_stale"):
+        return Drop("source_stale", f"sources.{options.stale}.stale_after" if options.stale else "")
+    return Drop("past_visit" if past else "cut_off_passed", say.setting)
 
 
 def _expected(say: Say) -> datetime | None:
@@ -282,10 +288,12 @@ def _expected(say: Say) -> datetime | None:
 def _not_to_be_reached(person: Patient | Practitioner | None) -> Drop | None:
     if not isinstance(person, Patient):
         return None
-    if person.deceased:
-        return Drop("deceased")
+    if silent := hears_nothing(person):
+        return Drop(silent)
     # The source's word for a patient who wants no messages: a no on every channel.
-    return Drop("opted_out") if person.preferred_channel == "none" else None
+    if person.preferred_channel == "none":
+        return Drop("opted_out", "patient.preferred_channel")
+    return None
 
 
 # --- which way to the person ------------------------------------------------------------------
@@ -304,12 +312,15 @@ def _way(
     person: Patient | Practitioner | None,
     addresses: Mapping[Channel, str | None],
     options: GateOptions,
-) -> Go | Drop:
-    """Return the first open channel, else the most telling of the reasons why none is."""
+) -> Verdict:
+    """Return the first open channel, else the most telling of the reasons why none is.
+
+    Where it is only that they got enough for now, it waits as long as that is of use.
+    """
     closed: list[_Closed] = []
     for channel in _wanted(options.order, person):
         address = addresses.get(channel)
-        why = _closed(channel, address, say, fresh, options)
+        why = _closed(channel, address, say, fresh, person, options)
         if why is None and address is not None:
             return Go(channel, address, options.senders[channel])
         if why is not None:
@@ -317,6 +328,11 @@ def _way(
     if not closed:
         return Drop("channel_off", options.order_setting, no_way=True)
     reason, setting = min(closed, key=_told_first)
+    if reason == CAP_REACHED:
+        full = (options.full.get(channel) for channel in _wanted(options.order, person))
+        until = min(end for end in full if end is not None)
+        if until < say.useless_after:
+            return Wait(until, reason)
     return Drop("channel_off" if reason == "no_notifier" else reason, setting, no_way=True)
 
 
@@ -336,23 +352,29 @@ def _closed(
     address: str | None,
     say: Say,
     fresh: Appointment | None,
+    person: Patient | Practitioner | None,
     options: GateOptions,
 ) -> _Closed | None:
     if not options.senders.get(channel):
         return _Closed("no_notifier", f"channels.{channel}")
-    if unusable := _unusable(channel, address, say.role, fresh) or options.closed.get(channel):
+    if unusable := _unusable(channel, address, person, fresh) or options.closed.get(channel):
         return _Closed(unusable, options.order_setting)
-    if say.role is Role.PATIENT and (refused := _refused(channel, options)):
-        return _Closed(refused, f"channels.consent.{channel}")
+    if isinstance(person, Patient) and (refused := _refused(channel, person, options)):
+        return refused
     if not named_by(options.only_recipients, address or ""):
         return _Closed("only_recipients", "safety.only_recipients")
+    if channel in options.full and say.kind in CAPPED:
+        return _Closed(CAP_REACHED, "safety.caps")
     return None
 
 
 def _unusable(
-    channel: Channel, address: str | None, role: Role, fresh: Appointment | None
+    channel: Channel,
+    address: str | None,
+    person: Patient | Practitioner | None,
+    fresh: Appointment | None,
 ) -> str | None:
-    issues = _contact_issues(fresh, role)
+    issues = _contact_issues(fresh, person)
     if not address:
         wanted = "invalid_email" if channel is Channel.EMAIL else "invalid_phone"
         return "invalid_contact" if wanted in issues else "no_contact"
@@ -361,20 +383,29 @@ def _unusable(
     return None
 
 
-def _contact_issues(fresh: Appointment | None, role: Role) -> set[str]:
-    whose = "patient" if role is Role.PATIENT else "practitioner"
+def _contact_issues(fresh: Appointment | None, person: Patient | Practitioner | None) -> set[str]:
+    """Return what is odd about the contact data that are used: a guardian's are not the patient's."""
     issues = fresh.issues if fresh is not None else ()
-    return {issue.code for issue in issues if (issue.field or whose).startswith(whose)}
+    if not isinstance(person, Patient):
+        return {issue.code for issue in issues if _of(issue, "practitioner")}
+    guardians = person.guardian is not None
+    ours = (one for one in issues if _of(one, "patient"))
+    return {one.code for one in ours if not one.field or _of(one, "patient.guardian") is guardians}
 
 
-def _refused(channel: Channel, options: GateOptions) -> str | None:
-    consent = options.consent.get(channel, "recorded")
-    if channel in options.opted_out:
-        return "opted_out"
+def _of(issue: Issue, whose: str) -> bool:
+    return (issue.field or whose).startswith(whose)
+
+
+def _refused(channel: Channel, person: Patient, options: GateOptions) -> _Closed | None:
+    """Return why a patient's consent leaves a channel closed: a no of theirs holds in every mode."""
+    if channel in person.opted_out:
+        return _Closed("opted_out", f"patient.consent.{channel}")
+    consent, setting = options.consent.get(channel, "recorded"), f"channels.consent.{channel}"
     if consent == "off":
-        return "channel_off"
-    if consent == "recorded" and channel not in options.opted_in:
-        return "not_opted_in"
+        return _Closed("channel_off", setting)
+    if consent == "recorded" and channel not in person.opted_in:
+        return _Closed("not_opted_in", setting)
     return None
 
 

@@ -6,12 +6,9 @@ is named with the command that helps.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.times import iso
@@ -19,22 +16,21 @@ from sync import calendar_health
 from sync.breaker import Barred, barred
 from sync.calendar_health import CalendarHealth
 from sync.coverage import Coverage, tomorrow
+from sync.freshness import rhythms, state_of
 from sync.reasons import in_words
 from sync.report import Need
 from sync.standing import Standing
-from sync.store import counting, dialects, incoming, progress, troubles
+from sync.store import alerts, counting, dialects, incoming, progress, troubles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.clinic import Clinic
-    from sync.store.progress import Progress
 
 _AT_LEAST = timedelta(minutes=30)
 _ROOM = 20 << 20  # bytes; what a run writes down before it is kept takes as much
-_RHYTHM_UNKNOWN = timedelta(hours=24)
 _NAMED = 3  # visits of tomorrow of which nobody is told
-_RED_SOURCES = {
+RED_SOURCES = {
     "failed": "could not be read",
     "stale": "was not read completely for too long",
     "partial": "was not read to its end",
@@ -160,7 +156,7 @@ def health(clinic: Clinic) -> Health:
             holds,
             barred(connection, name),
             standing,
-            [*_unwritten(clinic)],
+            [*_unwritten(clinic), *_untold(clinic, connection)],
             tuple(clinic.settings.notifiers),
         )
 
@@ -177,6 +173,14 @@ def _unwritten(clinic: Clinic) -> Iterator[Need]:
         yield Need(f"nothing can be kept: {found.message}", found.fix)
 
 
+def _untold(clinic: Clinic, connection: Connection) -> Iterator[Need]:
+    """Yield why alerts reached nobody: those who would mend it do not know of it."""
+    for why, number in alerts.unsent(connection, clinic.store.clinic, now=clinic.now):
+        count = "1 alert has" if number == 1 else f"{number} alerts have"
+        what = f"{count} reached nobody: {in_words(why)}"
+        yield Need(what, "clinicrelay try alerts")
+
+
 # --- sources -------------------------------------------------------------------------------------
 
 
@@ -184,14 +188,14 @@ def _look_at_sources(
     clinic: Clinic, connection: Connection, holds: list[dict[str, Any]]
 ) -> dict[str, SourceHealth]:
     aside = counting.set_aside_by_source(connection, clinic.store.clinic)
-    rhythms = _rhythms(connection, clinic.store.clinic)
+    usual = rhythms(connection, clinic.store.clinic)
     found = {}
     for name in clinic.settings.sources:
         known = progress.progress(connection, clinic.store.clinic, name)
         held = sum(hold["source"] == name for hold in holds)
         cursor = known.cursor or {}
         found[name] = SourceHealth(
-            "held" if held else _state(clinic, name, known, rhythms.get(name)),
+            "held" if held else state_of(clinic, name, known, usual.get(name)),
             _instant(known.last_complete_at),
             cursor.get("watermark"),
             counting.kept(connection, clinic.store.clinic, name),
@@ -203,51 +207,6 @@ def _look_at_sources(
             cursor.get("reconciled"),
         )
     return found
-
-
-def stale_after(clinic: Clinic, name: str, rhythm: timedelta | None) -> timedelta:
-    """Return after how long without a complete read a source is stale.
-
-    Unless settings say so it is three times the rhythm in which it was read whole, at least 30
-    minutes; a day while its rhythm is not known.
-    """
-    source = clinic.settings.sources[name]
-    if "stale_after" in source.model_fields_set:
-        return source.stale_after
-    return max(_AT_LEAST, 3 * rhythm) if rhythm else _RHYTHM_UNKNOWN
-
-
-def source_state(clinic: Clinic, connection: Connection, name: str) -> str:
-    """Return how one source stands: ok, new, partial, failed, held or stale."""
-    known = progress.progress(connection, clinic.store.clinic, name)
-    if name not in clinic.settings.sources or known.state == "held":
-        return known.state
-    return _state(clinic, name, known, _rhythms(connection, clinic.store.clinic).get(name))
-
-
-def _state(clinic: Clinic, name: str, known: Progress, rhythm: timedelta | None) -> str:
-    if known.state == "failed":
-        return "failed"
-    last = _instant(known.last_complete_at)
-    if last is None:
-        return "partial" if known.state == "partial" else "new"
-    if clinic.now - last > stale_after(clinic, name, rhythm):
-        return "stale"
-    return "ok" if known.state == "held" else known.state
-
-
-def _rhythms(connection: Connection, clinic: str) -> dict[str, timedelta]:
-    """Return how far apart the complete reads of each source usually were."""
-    moments: dict[str, list[int]] = {}
-    for at, report in counting.complete_reads(connection, clinic):
-        for name, one in json.loads(report).get("sources", {}).items():
-            if one.get("complete"):
-                moments.setdefault(name, []).append(at)
-    return {
-        name: timedelta(seconds=median(gaps))
-        for name, found in moments.items()
-        if (gaps := [abs(b - a) for a, b in pairwise(found) if a != b])
-    }
 
 
 def _source_json(one: SourceHealth) -> dict[str, Any]:
@@ -284,10 +243,10 @@ def _held(health: Health) -> Iterator[Need]:
 
 def _sources(health: Health) -> Iterator[Need]:
     for name, one in health.sources.items():
-        if one.state in _RED_SOURCES:
+        if one.state in RED_SOURCES:
             why = f": {one.error}" if one.error else ""
             command = "clinicrelay sync" if one.state == "new" else "clinicrelay check --connect"
-            yield Need(f"{name} {_RED_SOURCES[one.state]}{why}", command)
+            yield Need(f"{name} {RED_SOURCES[one.state]}{why}", command)
         if one.set_aside:
             yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
 

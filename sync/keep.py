@@ -217,7 +217,7 @@ def _note_progress(
     if whole and not held:
         values["last_complete_at"] = source.now
     if page.correction:
-        values = {"last_read_at": source.now, **({"state": "held"} if held else {})}
+        values = {"state": "held"} if held else {}
     elif held:
         # Where the read began, and not where its last page was: the whole of it is judged again.
         values["cursor"] = reading.began
@@ -234,7 +234,8 @@ def _note_progress(
     read_some = reading.records > reading.set_aside and not page.unfinished
     if reading.importing and (page.complete or read_some):
         values["imported_at"] = source.now
-    progress.note(connection, source.clinic, source.name, **values)
+    if values:
+        progress.note(connection, source.clinic, source.name, **values)
 
 
 def _names_all(source: SourceRun, page: Page) -> bool:

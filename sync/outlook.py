@@ -50,6 +50,7 @@ def outlook(
     then = at or say.due_at
     if say.skip:
         return Next(say.step, then, reason=say.skip, setting=say.setting)
+    patient = clinic.as_reached(patient, seen.appointment)
     resumed = replace(standing, pauses=())
     verdict = gate(
         say,
@@ -59,22 +60,28 @@ def outlook(
         person=patient,
         addresses=addresses_of(patient),
         options=_ways_left(
-            clinic, patient, say, outward.options(clinic, resumed, say, seen.appointment)
+            clinic, patient, say, outward.options(clinic, resumed, say, seen.appointment), then
         ),
         now=then,
     )
     if isinstance(verdict, Drop):
         return Next(say.step, then, reason=verdict.reason, setting=verdict.setting)
     if not isinstance(verdict, Go):
-        return Next(say.step, verdict.until)
+        why = (
+            verdict.reason if verdict.reason == "source_stale" else None
+        )  # nobody knows until when
+        return Next(say.step, verdict.until, reason=why)
     return _on_its_way(clinic, standing, seen, say, verdict, then)
 
 
-def _ways_left(clinic: Clinic, patient: Patient, say: Say, options: GateOptions) -> GateOptions:
+def _ways_left(
+    clinic: Clinic, patient: Patient, say: Say, options: GateOptions, then: datetime
+) -> GateOptions:
     """Leave out what was learned to be of no use to this person."""
     addresses, due = addresses_of(patient), Due(0, "", None, say, 0)
     with clinic.store.read() as connection:
-        return ways.known(connection, clinic, [due], [addresses]).left(due, addresses, options)
+        known = ways.known(connection, clinic, [due], [addresses])
+    return known.left(due, addresses, options, now=then)
 
 
 def _on_its_way(

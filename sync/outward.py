@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from clinicrelay.actions import Role
+from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import Finding
 from clinicrelay.model import Appointment
+from sync import alerts, digest
+from sync.freshness import overdue
 from sync.gate import GateOptions, options_for
-from sync.standing import PART_OF, Answer, Leaving, Standing, may_leave
+from sync.standing import PART_OF, Answer, Leave, Leaving, Rehearse, Standing, may_leave
 
 if TYPE_CHECKING:
     from clinicrelay.actions import Say
@@ -34,13 +36,34 @@ def options(clinic: Clinic, standing: Standing, say: Say, visit: Appointment | N
 
     In rehearsal `only_recipients` closes no channel: who is not named is rehearsed.
     """
-    part, settings = PART_OF[say.role], clinic.settings
-    found = options_for(
-        say, settings, clinic.senders, paused=standing.paused(part, "", clinic.now) is not None
-    )
+    if say.role is Role.STAFF:
+        return alerts.options(clinic, say, stopped=standing.elsewhere is not None)
+    part = PART_OF[say.role]
+    found = _rules(clinic, say, paused=standing.paused(part, "", clinic.now) is not None)
+    if silent := _silent_source(clinic, say, visit):
+        found = replace(found, stale=silent)
     if standing.since(part, doctors_of(clinic, visit)) is None:
-        return replace(found, only_recipients=None)
+        return replace(found, only_recipients=None) if found.only_recipients is not None else found
     return found
+
+
+def _silent_source(clinic: Clinic, say: Say, visit: Appointment | None) -> str:
+    """Return which source of a message was silent for too long, if one was."""
+    silent = overdue(clinic)
+    if not silent:
+        return ""
+    if say.kind is MessageKind.DIGEST:
+        sources = {woken.source for woken in digest.visits_of(clinic, say)} or silent
+        return min(sources & silent, default="")
+    return visit.source if visit is not None and visit.source in silent else ""
+
+
+def _rules(clinic: Clinic, say: Say, *, paused: bool) -> GateOptions:
+    """Return what is the same for all messages of a kind and step, whoever they are for."""
+    alike = say.kind, say.role, say.step, say.setting, paused
+    if alike not in clinic.rules:
+        clinic.rules[alike] = options_for(say, clinic.settings, clinic.senders, paused=paused)
+    return clinic.rules[alike]
 
 
 def message(
@@ -48,6 +71,8 @@ def message(
 ) -> Answer:
     """Decide about a message that passed the gate, on its way to the first notifier that can."""
     name = go.notifiers[0]
+    if say.role is Role.STAFF:
+        return _alert(clinic, name)
     thing = Leaving(
         part=PART_OF[say.role],
         plugin=name,
@@ -60,6 +85,17 @@ def message(
         standing=standing,
     )
     return may_leave(thing, now=clinic.now)
+
+
+def _alert(clinic: Clinic, notifier: str) -> Answer:
+    """An alert leaves in rehearsal and during a pause as well, but not under a clock set by hand."""
+    outside = clinic.rehearsed and clinic.notifier(notifier).outside
+    return Rehearse() if outside else Leave()
+
+
+def rehearsed_by(say: Say) -> str:
+    """Return what lets a message leave that was only rehearsed."""
+    return "leave out --now" if say.role is Role.STAFF else f"clinicrelay live {PART_OF[say.role]}"
 
 
 def events(clinic: Clinic, standing: Standing, plugin: Calendar) -> Answer:

@@ -1,5 +1,7 @@
 """How fast a source may be asked: by the second within a run, by the hour across all of them.
 
+And how fast a notifier may send: several send at once, so that is counted together, always.
+
 A limit for a minute, an hour or a day is counted by the clock, as the makers of these systems count
 (DrChrono allows 500 requests from one full hour to the next), and written down: cron starts us anew
 every few minutes, and a limit that forgets is none.
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from clinicrelay.contracts import Pace, Unpaced
 from clinicrelay.pace import Counted
+from sync.metered import Metered
 from sync.store import memory
 
 if TYPE_CHECKING:
@@ -32,6 +35,15 @@ def pace_of(source: Source, name: str, store: Store) -> Pace:
         if rate
     ]
     return Several(paces) if len(paces) > 1 else paces[0] if paces else Unpaced()
+
+
+def pace_of_notifier(rate: Rate | None, name: str, store: Store) -> Pace:
+    """Return the pace that settings allow for one notifier, whoever sends by it."""
+    if rate is None:
+        return Unpaced()
+    if rate.period is None:
+        return Counted(rate)
+    return Metered(store, f"pace/notifiers/{name}", rate)
 
 
 def _pace(rate: Rate, owner: str, store: Store) -> Pace:

@@ -26,7 +26,7 @@ from clinicrelay.actions import (
     Told,
     facts_of,
 )
-from clinicrelay.model import Appointment, Kind, Status
+from clinicrelay.model import Appointment, Kind, Patient, Status
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import PatientReminders, Reminders
@@ -94,8 +94,12 @@ def owed(seen: Seen, reminders: Reminders, *, now: datetime) -> list[Say]:
     rules, visit = reminders.patient, seen.appointment
     if rules is None or visit.kind is Kind.BLOCK or visit.status in UNDER_WAY:
         return []
-    case = _Case(seen, rules, facts_of(visit, gone=seen.gone), now)
-    return [*_owed_to_those_who_come(case), *_owed_to_those_who_left(case)]
+    facts, told = facts_of(visit, gone=seen.gone), seen.told
+    here = {f"patient/{p.key}": p for p in visit.patients}
+    if here.keys() == told.keys() and all(one.facts == facts for one in told.values()):
+        return []  # as it is for nearly every visit: all were told the truth, and nobody else
+    case = _Case(seen, rules, facts, now)
+    return [*_owed_to_those_who_come(case, here), *_owed_to_those_who_left(case, here)]
 
 
 class _Case(msgspec.Struct, frozen=True):
@@ -132,12 +136,12 @@ class _Case(msgspec.Struct, frozen=True):
         )
 
 
-def _owed_to_those_who_come(case: _Case) -> Iterator[Say]:
-    people = {f"patient/{p.key}": p for p in case.seen.appointment.patients}
-    for recipient, patient in people.items():
+def _owed_to_those_who_come(case: _Case, here: Mapping[str, Patient]) -> Iterator[Say]:
+    for recipient, patient in here.items():
         say = _owed_to(recipient, case)
         if say is not None:
-            yield replace(say, skip="deceased") if patient.deceased else say
+            silent = hears_nothing(patient)
+            yield replace(say, skip=silent) if silent else say
 
 
 def _owed_to(recipient: str, case: _Case) -> Say | None:
@@ -234,6 +238,13 @@ def _soonest(believed: Facts, start: datetime, now: datetime) -> datetime:
     return start
 
 
+def hears_nothing(patient: Patient) -> str | None:
+    """Return why a patient is told nothing whatever the settings say, if so."""
+    if patient.deceased:
+        return "deceased"
+    return "test_patient" if patient.test else None
+
+
 def matters(told: Facts, true: Facts) -> bool:
     """Return whether a difference is worth a message of its own.
 
@@ -247,6 +258,7 @@ def matters(told: Facts, true: Facts) -> bool:
         or told.modality != true.modality
         or true.place not in (None, told.place)
         or true.join_url not in (None, told.join_url)
+        or true.call_in not in (None, told.call_in)
         or (told.practitioner is not None and true.practitioner not in (None, told.practitioner))
     )
 
@@ -257,13 +269,12 @@ def _moved(told: datetime | None, true: datetime | None) -> bool:
     return abs(true - told) >= MINOR_MOVE
 
 
-def _owed_to_those_who_left(case: _Case) -> Iterator[Say]:
+def _owed_to_those_who_left(case: _Case, here: Mapping[str, Patient]) -> Iterator[Say]:
     """Explain the silence towards people who were told and are no longer named.
 
     A merged record looks exactly like this, and a cancellation to somebody whose visit stands is
     worse than none.
     """
-    here = recipients(case.seen.appointment, Role.PATIENT)
     for recipient, told in case.seen.told.items():
         if recipient in here or not recipient.startswith("patient/") or not told.facts.on:
             continue

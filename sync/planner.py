@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,15 +20,15 @@ from sync import digest, gate, outward, unlinking
 from sync.changes import same_person
 from sync.compose import Fresh, person_of
 from sync.due import (
+    Moments,
     digest_due,
     digest_say,
     due_reminders,
-    has_come,
-    next_moment,
+    moments,
     reminder_horizon,
 )
-from sync.plan import Seen, baseline, dedupe_key, event_actions, owed
-from sync.store import events, memory, progress, said, unlinked, wakes
+from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, recipients
+from sync.store import events, memory, progress, said, seconds, unlinked, wakes
 from sync.store.events import Shown, Wanted
 from sync.store.said import Ended, Owed
 from sync.store.wakes import Past, Woken
@@ -99,7 +99,7 @@ def first_look(clinic: Clinic) -> Callable[[int | None], int]:
     about a visit until its first reminder comes near.
     """
     planner = _Planner(clinic, _Known({}, {}, (), {}, {}))
-    soon = (clinic.now + planner.horizon).timestamp()
+    soon = planner.soon.timestamp()
     before = int(planner.horizon.total_seconds())
 
     def look(start: int | None) -> int:
@@ -186,14 +186,16 @@ def seen(
     visit: Woken, known: _Known, live_since: Mapping[Role, datetime] = MappingProxyType({})
 ) -> Seen:
     """Return a visit as the pure decisions take it."""
-    past = known.past.get(visit.id, ())
+    appointment, past = visit.visit, known.past.get(visit.id, ())
     other = known.replaced.get(visit.replaces or 0)
-    told = dict(_told(visit, known))
+    told = _told(visit, known)
     if not told and other is not None:
-        told = dict(_told(other, known))
-    _carry_over(visit.visit.patients, past, told)
+        told = _told(other, known)
+    if told and past:
+        told = dict(told)
+        _carry_over(appointment.patients, past, told)
     return Seen(
-        appointment=visit.visit,
+        appointment=appointment,
         first_seen=_instant(visit.first_seen_at),
         told=told,
         version=visit.version,
@@ -209,8 +211,6 @@ def seen(
 
 def _carry_over(patients: Sequence[Patient], past: Sequence[Past], told: dict[str, Told]) -> None:
     """Let whose record was merged into another know, under its key, what they were told before."""
-    if not past or not told:
-        return
     new = [one for one in patients if f"patient/{one.key}" not in told]
     here = {one.key for one in patients}
     for before in reversed(past) if new else ():
@@ -247,14 +247,16 @@ def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
     by_message = known.told.get(visit.id, {})
     if visit.baseline is None:
         return by_message
-    past = known.past.get(visit.id, ())
-    then = {p.version: p for p in past}
+    then = {past.version: past for past in known.past.get(visit.id, ())}
     before = then.get(visit.baseline - 1)
     at = _instant(before.replaced_at if before else visit.first_seen_at)
-    content = then[visit.baseline].content if visit.baseline in then else visit.content
+    since = {who: told for who, told in by_message.items() if told.at >= at}
+    was = then.get(visit.baseline)
+    appointment = wakes.visit_of(was.content) if was else visit.visit
+    if since.keys() >= recipients(appointment, Role.PATIENT).keys():
+        return since
     gone = visit.gone_at is not None and visit.baseline == visit.version
-    silently = baseline(wakes.visit_of(content), gone=gone, now=at)
-    return silently | {who: told for who, told in by_message.items() if told.at >= at}
+    return baseline(appointment, gone=gone, now=at) | since
 
 
 class _Plan(NamedTuple):
@@ -278,22 +280,25 @@ class _Planner:
         ]
         self.standing = clinic.standing()
         self.horizon = reminder_horizon(step for _, steps in self.steps for step in steps)
+        self.soon = clinic.now + self.horizon
         self.oldest = _oldest(clinic)
 
     def plan(self, woken: Woken) -> _Plan:
         visit = woken.visit
-        one, says = Seen(visit, _instant(woken.first_seen_at)), list[Say]()
-        if not (self._is_as_imported(woken) and self._is_early(one)):
-            one = seen(woken, self.known, self._live_since(visit))
-            says = self._says(one)
+        live = outward.live_since(self.clinic, self.standing, visit)
+        if imported := self._is_as_imported(woken):
+            one = Seen(visit, _instant(woken.first_seen_at), live_since=live)
+        else:
+            one = seen(woken, self.known, live)
+        come, coming = self._moments(one)
+        says = [] if imported else owed(one, self.reminders, now=self.clinic.now)
+        if come:
+            says += self._reminders(one)
         return _Plan(
             [self._owed(woken, say, one) for say in says],
             self._wanted(woken, visit),
-            (self._next_look(visit, one), woken.id, woken.version),
+            (seconds(coming) if coming else None, woken.id, woken.version),
         )
-
-    def _live_since(self, visit: Appointment) -> Mapping[Role, datetime]:
-        return outward.live_since(self.clinic, self.standing, visit)
 
     def _is_as_imported(self, woken: Woken) -> bool:
         """Whether a visit came with an import and is as it was then, so that it is news to nobody."""
@@ -304,26 +309,21 @@ class _Planner:
             and woken.id not in self.known.told
         )
 
-    def _is_early(self, one: Seen) -> bool:
-        """Whether the hour of no reminder has come."""
+    def _moments(self, one: Seen) -> Moments:
+        """Return whether a reminder's hour has come, and when to look again: only near the visit."""
+        start = one.appointment.start
+        if start is not None and start > self.soon:
+            return Moments(come=False, coming=start - self.horizon if self.steps else None)
         now, quiet = self.clinic.now, self.clinic.settings.quiet_hours
-        return not self._is_near(one.appointment) or not any(
-            has_come(one, some, role, now=now, quiet=quiet) for role, some in self.steps
-        )
+        return moments(one, self.steps, now=now, quiet=quiet)
 
-    def _says(self, one: Seen) -> list[Say]:
+    def _reminders(self, one: Seen) -> list[Say]:
         now, quiet = self.clinic.now, self.clinic.settings.quiet_hours
-        steps = self.steps if self._is_near(one.appointment) else ()
-        due = [
+        return [
             say
-            for role, some in steps
+            for role, some in self.steps
             for say in due_reminders(one, some, role, now=now, quiet=quiet)
         ]
-        return [*owed(one, self.reminders, now=now), *due]
-
-    def _is_near(self, visit: Appointment) -> bool:
-        """Whether a reminder of a visit could be due."""
-        return visit.start is not None and visit.start - self.horizon <= self.clinic.now
 
     def _owed(self, woken: Woken, say: Say, one: Seen) -> Owed:
         told = one.told.get(say.recipient)
@@ -373,17 +373,6 @@ class _Planner:
         )
         calendars_of = self.clinic.calendars_of
         return all(calendar not in calendars_of(visit.source, one) for one in left)
-
-    def _next_look(self, visit: Appointment, one: Seen) -> int | None:
-        start, now = visit.start, self.clinic.now
-        if start is None or start <= now or not self.steps:
-            return None
-        if not self._is_near(visit):
-            return int((start - self.horizon).timestamp())
-        quiet = self.clinic.settings.quiet_hours
-        moments = [next_moment(one, some, role, now=now, quiet=quiet) for role, some in self.steps]
-        coming = [moment for moment in moments if moment is not None]
-        return int(min(coming).timestamp()) if coming else None
 
 
 def _owe_digests(clinic: Clinic, lease: Lease) -> None:
@@ -441,5 +430,6 @@ def look(clinic: Clinic, connection: Any, visits: Sequence[Woken]) -> dict[int, 
     }
 
 
-def _instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+@lru_cache(maxsize=1024)  # what came with one import was first seen at one moment
+def _instant(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)

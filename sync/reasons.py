@@ -30,8 +30,7 @@ REASONS: dict[str, Reason] = {
     "opted_out": Reason(
         _M,
         "the person has opted out of this channel",
-        "Respect it, or record a new consent in the source.",
-        "channels.consent",
+        "Respect it; if they change their mind, record the consent in the source.",
     ),
     "not_opted_in": Reason(
         _M,
@@ -47,12 +46,21 @@ REASONS: dict[str, Reason] = {
         ours=True,
     ),
     "deceased": Reason(_M, "the source says that the patient has died", _NOTHING),
+    "test_patient": Reason(
+        _M, "the source says that this is a test patient, who stands for nobody", _NOTHING
+    ),
     "only_recipients": Reason(
         _M,
         "the address is not among those that messages are restricted to",
         "Delete safety.only_recipients once the trial is over.",
         "safety.only_recipients",
         ours=True,
+    ),
+    "cap_reached": Reason(
+        _M,
+        "the person got as many confirmations and reminders as one may, on a day or in a week",
+        "If it is too few for your patients, raise safety.caps.",
+        "safety.caps",
     ),
     # --- it is no longer true ----------------------------------------------------------------
     "cancelled": Reason(_M, "the visit was cancelled before it was due", _NOTHING),
@@ -89,6 +97,11 @@ REASONS: dict[str, Reason] = {
         "the person was told about this visit shortly before",
         _NOTHING,
     ),
+    "told_together": Reason(
+        _M,
+        "the reminder of another visit of that person on that day told of this one too",
+        _NOTHING,
+    ),
     "superseded_by_later_step": Reason(
         _M,
         "a reminder nearer to the visit is due as well",
@@ -108,6 +121,19 @@ REASONS: dict[str, Reason] = {
     "outside_policy": Reason(
         _M, "the settings say that this is not told", "Switch it on if wanted.", "reminders.patient"
     ),
+    "alert_over": Reason(
+        _M, "what it was to tell was over before it could leave", _NOTHING, "monitoring.alerts"
+    ),
+    "alert_no_way": Reason(
+        _M,
+        "there is no other notifier of its channel to tell that this one is out of use",
+        "Add another notifier for e-mail; `clinicrelay status` says what is wrong.",
+        "monitoring.alerts",
+        ours=True,
+    ),
+    "alert_not_told": Reason(
+        _M, "nobody was told that it had begun, so nobody is told that it is over", _NOTHING
+    ),
     # --- it waits ----------------------------------------------------------------------------
     "quiet_hours_deferred": Reason(
         _M, "it waits for the end of quiet hours", "Nothing: it leaves by itself.", "quiet_hours"
@@ -117,8 +143,8 @@ REASONS: dict[str, Reason] = {
     ),
     "source_stale": Reason(
         _M,
-        "the source was not read for too long; not given yet: reminders go on, status is red",
-        "Mend the source: clinicrelay status",
+        "its source was silent for too long: reminders and digests wait until it is read again",
+        "Mend the source: clinicrelay check --connect",
         "sources.NAME.stale_after",
         ours=True,
     ),
@@ -173,6 +199,11 @@ REASONS: dict[str, Reason] = {
     ),
     "undelivered": Reason(
         _M, "it was accepted and did not arrive", "Reach the person another way."
+    ),
+    "no_receipt": Reason(
+        _M,
+        "it was accepted, and in time nobody could say that it arrived: it takes another channel",
+        _NOTHING,
     ),
     "not_on_whatsapp": Reason(
         _M, "the number is not on WhatsApp", "Nothing: other channels are used where allowed."

@@ -84,6 +84,7 @@ class RunReport:
     due_later: int = 0
     open_holds: int = 0
     busy: bool = False
+    alerts: dict[str, str] = field(default_factory=dict)  # opened or resolved, by name
 
     @property
     def exit(self) -> int:

@@ -9,31 +9,35 @@ refuses comes round again and takes the next way that is left to the person (`sy
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from clinicrelay.actions import Told
+from clinicrelay.actions import Role, Told
 from clinicrelay.contracts import Attempt, Found, Message, Outcome
 from clinicrelay.model import Channel, Patient, Practitioner
-from sync import breaker, outward, planner, ways
+from sync import alerts, breaker, outward, planner, together, ways
 from sync.breaker import Barred, Breaker
 from sync.compose import Fresh, addresses_of, message_of, person_of
-from sync.conclude import conclude, tell
+from sync.conclude import Conclusion, count, join, tell, write
 from sync.gate import Drop, Go, Verdict, Wait, gate
 from sync.guard import Hold, messages_allowed
 from sync.reasons import base
-from sync.standing import PART_OF, Answer, Leave, NotNamed, Rehearse, Standing, Stopped
+from sync.standing import Answer, Leave, NotNamed, Rehearse, Standing, Stopped
 from sync.store import attempts, flood, incoming, said, unproven, wakes
 from sync.store.said import Due, Pass
 from sync.ways import Ways
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sync.clinic import Clinic
     from sync.store.leases import Lease
+    from sync.together import Other
 
 _AT_ONCE = 100
 
@@ -57,16 +61,15 @@ class MessageRun:
 
 def send(clinic: Clinic, lease: Lease, shard: int, which: Pass, run: MessageRun) -> None:
     """Send what is due in a shard, oldest first."""
-    while batch := _due(clinic, shard, which):
-        known = _look_up(clinic, batch)
-        told: set[int | None] = set()
-        for due in batch:
+    sender = _Sender(clinic, lease, run)
+    try:
+        while batch := _due(clinic, shard, which):
+            sender.send(batch)
+            run.broken_texts |= clinic.words.passed_over
             if clinic.ending.is_set():
                 return
-            fresh = due.appointment not in told and _stands(clinic, due, known)
-            _one(clinic, lease, due, known if fresh else _look_up(clinic, [due]), run)
-            told.add(due.appointment)
-        run.broken_texts |= clinic.words.passed_over
+    finally:
+        sender.conclude()
 
 
 def hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
@@ -107,11 +110,12 @@ def _hand_over(clinic: Clinic, lease: Lease, attempt: str, *, patience: timedelt
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a batch: the visits as they stand, their people, and the ways to them."""
+    """What is known of a batch: the visits as they stand, their people, the ways to them, their days."""
 
     visits: Mapping[int, Fresh]
     people: Mapping[int, Patient | Practitioner | None]
     ways: Ways
+    days: Mapping[together.Person, Sequence[int]]
 
 
 def _look_up(clinic: Clinic, batch: Sequence[Due]) -> _Known:
@@ -121,41 +125,11 @@ def _look_up(clinic: Clinic, batch: Sequence[Due]) -> _Known:
         told = planner.told_of(connection, list(found.values()))
     visits = {n: Fresh(one, one.visit, dict(told.get(n, {}))) for n, one in found.items()}
     people = {due.id: person_of(clinic, due.say, visits.get(due.appointment or 0)) for due in batch}
+    addresses = [addresses_of(people[due.id]) for due in batch]
     with clinic.store.read() as connection:
-        known = ways.known(connection, clinic, batch, map(addresses_of, people.values()))
-    return _Known(visits, people, known)
-
-
-def _stands(clinic: Clinic, due: Due, known: _Known) -> bool:
-    """Whether a visit is as it was looked up: the messages before this one may have taken a while."""
-    fresh = known.visits.get(due.appointment or 0)
-    if fresh is None:
-        return due.appointment is None
-    with clinic.store.read() as connection:
-        return wakes.stands(connection, fresh.woken)
-
-
-def _one(clinic: Clinic, lease: Lease, due: Due, known: _Known, run: MessageRun) -> None:
-    case = _Case(
-        clinic,
-        clinic.standing(),  # a pause holds from the next message on
-        due,
-        known.visits.get(due.appointment or 0),
-        known.people[due.id],
-        known.ways,
-    )
-    verdict = case.ask()
-    leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
-    if isinstance(verdict, Go) and isinstance(leaving, Leave):
-        verdict = _working(case, verdict, run)
-        # By another notifier it may be another question whether it may leave.
-        leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
-    if isinstance(verdict, Go) and isinstance(leaving, Leave):
-        _send_one(case, lease, verdict, run)
-    elif isinstance(verdict, Go) and isinstance(leaving, Rehearse):
-        _rehearse(case, lease, verdict, run)
-    else:
-        _put_off(case, lease, _why_not(verdict, leaving), run)
+        known = ways.known(connection, clinic, batch, addresses)
+        days = together.days(connection, clinic, batch, visits)
+    return _Known(visits, people, known, days)
 
 
 def _why_not(verdict: Verdict, leaving: Answer | None) -> Drop | Wait:
@@ -177,14 +151,21 @@ class _Case:
     fresh: Fresh | None
     person: Patient | Practitioner | None
     ways: Ways
+    days: Mapping[together.Person, Sequence[int]]
 
     def ask(self, closed: Mapping[Channel, str] | None = None) -> Verdict:
         """Ask the gate, with further channels closed."""
+        if self.due.say.role is Role.STAFF and (no := alerts.still(self.clinic, self.due.say)):
+            return no
         say, visit = self.due.say, self.fresh.visit if self.fresh else None
         addresses = addresses_of(self.person)
         options = self.ways.left(
-            self.due, addresses, outward.options(self.clinic, self.standing, say, visit)
+            self.due,
+            addresses,
+            outward.options(self.clinic, self.standing, say, visit),
+            now=self.clinic.now,
         )
+        options = replace(options, waited=self.due.reason)
         if closed:
             options = replace(options, closed={**options.closed, **closed})
         return gate(
@@ -203,9 +184,43 @@ class _Case:
         visit = self.fresh.visit if self.fresh else None
         return outward.message(self.clinic, self.standing, self.due.say, visit, go)
 
-    def message(self, go: Go) -> Message:
-        attempt = self.ways.attempt(self.due, go)
-        return message_of(self.clinic, self.due, self.fresh, self.person, go, attempt)
+    def stands(self, connection: Connection) -> bool:
+        """Whether all is as it was looked up: the messages before this one may have taken a while."""
+        if self.clinic.standing_in(connection) != self.standing:  # a pause holds from now on
+            return False
+        return self.fresh is None or wakes.stands(connection, self.fresh.woken)
+
+    @property
+    def shares_a_day(self) -> bool:
+        """Whether the person has other visits on the day that the message is about."""
+        return together.day_of(self.clinic, self.due, self.fresh) in self.days
+
+    def others(self, go: Go, *, rehearsed: bool = False) -> Sequence[Other]:
+        """Return the person's other visits of that day that the message can tell of."""
+        if self.fresh is None or not isinstance(self.person, Patient):
+            return ()
+        return together.others(
+            self.clinic,
+            self.standing,
+            self.due,
+            go,
+            self.person,
+            self.fresh,
+            self.days,
+            rehearsed=rehearsed,
+        )
+
+    def message(self, go: Go, others: Sequence[Other]) -> Message:
+        return message_of(
+            self.clinic,
+            self.due,
+            self.fresh,
+            self.person,
+            go,
+            self.ways.attempt(self.due, go),
+            shared=self.ways.shared,
+            others=others,
+        )
 
     def _told_by_another(self) -> Told | None:
         """Return what was last told, but for what an earlier attempt at this message may have told."""
@@ -228,102 +243,195 @@ def _has_others(case: _Case, go: Go) -> bool:
     return len(go.notifiers) > 1 or case.clinic.now >= ways.patience_ends(case.due.say)
 
 
-def _rehearse(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
-    """Write a message where a person can read it, and count the recipient as told.
-
-    So a rehearsal goes on as the real thing would: a move of what was confirmed is told as a move.
-    """
-    clinic, due, message = case.clinic, case.due, case.message(go)
-    known = clinic.rehearsal.lookup(Attempt(message, clinic.now, clinic.now))
-    if not isinstance(known, Found):  # from before a kill
-        clinic.rehearsal.send(message)
-    with clinic.store.write() as connection:
-        lease.fence(connection)
-        tell(connection, clinic, due, message)
-        said.settle(
-            connection,
-            due.id,
-            "skipped",
-            now=clinic.now,
-            reason="rehearsal",
-            setting=f"clinicrelay live {PART_OF[due.say.role]}",
-        )
-    run.rehearsed += 1
-    run.skipped["rehearsal"] += 1
-
-
-def _put_off(case: _Case, lease: Lease, verdict: Drop | Wait, run: MessageRun) -> None:
-    clinic, due = case.clinic, case.due
-    if isinstance(verdict, Drop) and verdict.no_way and due.tries:
-        _give_up(case, lease, verdict, run)
-        return
-    with clinic.store.write() as connection:
-        lease.fence(connection)
-        if isinstance(verdict, Wait):
-            said.settle(
-                connection,
-                due.id,
-                "planned",
-                now=clinic.now,
-                reason=verdict.reason,
-                next_try_at=max(verdict.until, clinic.now + timedelta(seconds=1)),
-            )
-        else:
-            said.settle(
-                connection,
-                due.id,
-                "skipped",
-                now=clinic.now,
-                reason=verdict.reason,
-                setting=verdict.setting,
-            )
-    run.skipped[verdict.reason] += 1
-
-
-def _give_up(case: _Case, lease: Lease, verdict: Drop, run: MessageRun) -> None:
-    """End a message that was tried and has no way left, by what the tries came to."""
-    clinic, due = case.clinic, case.due
-    state, reason = ended(due, verdict)
-    with clinic.store.write() as connection:
-        lease.fence(connection)
-        said.settle(connection, due.id, state, now=clinic.now, reason=reason)
-    if state == "unproven":
-        run.unproven += [one.id for one in case.ways.tried.get(due.id, ())][-1:]
-    else:
-        run.failed += 1
-
-
 def ended(due: Due, verdict: Drop) -> tuple[str, str]:
     """Return the state and the reason with which a message ends that has no way left."""
     reason = due.reason or ""
     if base(reason).startswith("unproven"):
         return "unproven", reason
-    if base(reason) in ("provider_rejected", "undelivered"):
+    if base(reason) in ("provider_rejected", "undelivered", "no_receipt"):
         return "failed", reason
     return "failed", f"provider_rejected({verdict.reason})"
 
 
-def _send_one(case: _Case, lease: Lease, go: Go, run: MessageRun) -> None:
-    clinic, due, message = case.clinic, case.due, case.message(go)
-    name = go.notifiers[0]
-    notifier = clinic.notifier(name)
-    patience = notifier.patience
-    clinic.hand_over = lambda attempt: _hand_over(clinic, lease, attempt, patience=patience)
-    with clinic.store.write() as connection:
-        lease.fence(connection, patience)
-        attempts.begin(
-            connection,
-            clinic.store.clinic,
+class _Sender:
+    """Sends one message after the other.
+
+    What an attempt came to is written in the transaction that begins the next one, so a message
+    costs one; it is there before the next one's provider is called, and whatever happens.
+    """
+
+    def __init__(self, clinic: Clinic, lease: Lease, run: MessageRun) -> None:
+        self._clinic = clinic
+        self._lease = lease
+        self._run = run
+        self._standing = clinic.standing()
+        self._end: Conclusion | None = None  # of the attempt before, not yet written down
+        self._joined: set[str] = set()  # of this batch: what left within another message
+
+    def send(self, batch: Sequence[Due]) -> None:
+        """Send a batch, unless the run is told to end. Nothing of it is left to be concluded."""
+        known = _look_up(self._clinic, batch)
+        told: set[int | None] = set()
+        self._joined.clear()
+        for due in batch:
+            if self._clinic.ending.is_set():
+                break
+            if due.dedupe in self._joined:
+                continue
+            done = due.appointment not in told and self._one(due, known)
+            while not done:  # it is not as it was looked up
+                self.conclude()
+                self._standing = self._clinic.standing()
+                done = self._one(due, _look_up(self._clinic, [due]))
+            told.add(due.appointment)
+        self.conclude()
+
+    def conclude(self) -> None:
+        """Write down what the attempt before came to."""
+        if self._end is not None:
+            with self._writing():
+                pass
+
+    @contextmanager
+    def _writing(self, patience: timedelta = timedelta(0)) -> Iterator[Connection]:
+        """Open a transaction that begins with what the attempt before came to."""
+        clinic, run, end = self._clinic, self._run, self._end
+        with clinic.store.write() as connection:
+            self._lease.fence(connection, patience)
+            if end is not None:
+                write(connection, clinic, end, run)
+            yield connection
+        if end is not None:
+            count(end, run)
+            self._end = None
+
+    def _one(self, due: Due, known: _Known) -> bool:
+        """Decide about a message, and do it; False: it was decided by what holds no longer."""
+        case = _Case(
+            self._clinic,
+            self._standing,
             due,
-            message,
-            name,
-            run=clinic.run,
-            now=clinic.now,
+            known.visits.get(due.appointment or 0),
+            known.people[due.id],
+            known.ways,
+            known.days,
         )
-    result = notifier.send(message)
-    before = run.breaker or Breaker()
-    run.breaker = breaker.note(clinic, lease, before, name, due.say.recipient, result)
-    if result.outcome is Outcome.NOT_SENT and result.pause and _has_others(case, go):
-        result = structs.replace(result, retry_after=timedelta(0))  # another way, at once
-    seen = case.fresh.woken if case.fresh else None
-    conclude(clinic, lease, due, message, name, result, run, seen=seen)
+        verdict = case.ask()
+        leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
+        if isinstance(verdict, Go) and isinstance(leaving, Leave):
+            first, verdict = verdict, _working(case, verdict, self._run)
+            # By another notifier it may be another question whether it may leave.
+            if verdict != first:
+                leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
+        if isinstance(verdict, Go) and isinstance(leaving, Leave):
+            return self._try(case, verdict)
+        if isinstance(verdict, Go) and isinstance(leaving, Rehearse):
+            return self._rehearse(case, verdict)
+        return self._put_off(case, _why_not(verdict, leaving))
+
+    def _try(self, case: _Case, go: Go) -> bool:
+        clinic, lease, run = self._clinic, self._lease, self._run
+        due, others, name = case.due, self._others(case, go), go.notifiers[0]
+        message, notifier = case.message(go, others), clinic.notifier(name)
+        contact = ways.contact(clinic.opaque, due.say, go.channel, go.address)
+        patience = notifier.patience
+        with self._writing(patience) as connection:
+            stands = case.stands(connection)
+            if stands:
+                join(connection, clinic, due, others)
+                attempts.begin(
+                    connection,
+                    clinic.store.clinic,
+                    due,
+                    message,
+                    name,
+                    contact=contact,
+                    run=clinic.run,
+                    now=clinic.now,
+                )
+        if not stands:
+            return False
+        self._joined.update(one.owed.dedupe for one in others)
+        case.ways.note(due.say, contact, clinic.now)
+        clinic.hand_over = lambda attempt: _hand_over(clinic, lease, attempt, patience=patience)
+        result = notifier.send(message)
+        before = run.breaker or Breaker()
+        run.breaker = breaker.note(clinic, lease, before, name, due.say.recipient, result)
+        if result.outcome is Outcome.NOT_SENT and result.pause and _has_others(case, go):
+            result = structs.replace(result, retry_after=timedelta(0))  # another way, at once
+        seen = case.fresh.woken if case.fresh else None
+        self._end = Conclusion(due, message, name, result, seen, alone=not others)
+        return True
+
+    def _others(self, case: _Case, go: Go, *, rehearsed: bool = False) -> Sequence[Other]:
+        """Return what else of the person's day the message can tell of, by all that is written down."""
+        if not case.shares_a_day:
+            return ()
+        self.conclude()
+        return case.others(go, rehearsed=rehearsed)
+
+    def _rehearse(self, case: _Case, go: Go) -> bool:
+        """Write a message where a person can read it, and count the recipient as told.
+
+        So a rehearsal goes on as the real thing would: a move of what was confirmed is told as a
+        move.
+        """
+        clinic, due, others = self._clinic, case.due, self._others(case, go, rehearsed=True)
+        message = case.message(go, others)
+        self.conclude()
+        with clinic.store.read() as connection:
+            if not case.stands(connection):
+                return False
+        known = clinic.rehearsal.lookup(Attempt(message, clinic.now, clinic.now))
+        if not isinstance(known, Found):  # from before a kill
+            clinic.rehearsal.send(message)
+        with self._writing() as connection:
+            join(connection, clinic, due, others)
+            tell(connection, clinic, due, message)
+            said.settle(
+                connection,
+                due.id,
+                "skipped",
+                now=clinic.now,
+                reason="rehearsal",
+                setting=outward.rehearsed_by(due.say),
+            )
+        self._joined.update(one.owed.dedupe for one in others)
+        self._run.rehearsed += 1
+        self._run.skipped["rehearsal"] += 1
+        return True
+
+    def _put_off(self, case: _Case, verdict: Drop | Wait) -> bool:
+        clinic, due, run = self._clinic, case.due, self._run
+        given_up = isinstance(verdict, Drop) and verdict.no_way and due.tries > 0
+        with self._writing() as connection:
+            if not case.stands(connection):
+                return False
+            if isinstance(verdict, Wait):
+                said.settle(
+                    connection,
+                    due.id,
+                    "planned",
+                    now=clinic.now,
+                    reason=verdict.reason,
+                    next_try_at=max(verdict.until, clinic.now + timedelta(seconds=1)),
+                )
+            elif given_up:
+                state, reason = ended(due, verdict)
+                said.settle(connection, due.id, state, now=clinic.now, reason=reason)
+            else:
+                said.settle(
+                    connection,
+                    due.id,
+                    "skipped",
+                    now=clinic.now,
+                    reason=verdict.reason,
+                    setting=verdict.setting,
+                )
+        if not given_up:
+            run.skipped[verdict.reason] += 1
+        elif state == "unproven":
+            run.unproven += [one.id for one in case.ways.tried.get(due.id, ())][-1:]
+        else:
+            run.failed += 1
+        return True

@@ -16,8 +16,8 @@ from clinicrelay.contracts import Absent, Attempt, CannotTell, Found, Outcome, P
 from clinicrelay.model import Channel
 from clinicrelay.times import parse_span
 from sync import planner
-from sync.conclude import conclude
-from sync.store import said, unproven, wakes
+from sync.conclude import Conclusion, conclude
+from sync.store import said, together, unproven, wakes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,8 +46,8 @@ def settle(clinic: Clinic, lease: Lease, shard: int, run: MessageRun) -> None:
                 run.unproven.append(attempt.id)
             run.unknown += 1
         else:
-            result = _as_result(proof)
-            conclude(clinic, lease, attempt.due, attempt.body, attempt.notifier, result, run)
+            end = Conclusion(attempt.due, attempt.body, attempt.notifier, _as_result(proof))
+            conclude(clinic, lease, end, run)
 
 
 def repeats(say: Say, channel: Channel, *, now: datetime) -> bool:
@@ -60,7 +60,7 @@ def repeats(say: Say, channel: Channel, *, now: datetime) -> bool:
         return False
     if say.kind is MessageKind.CONFIRMATION:
         return channel is Channel.EMAIL
-    return say.kind in (MessageKind.CHANGE, MessageKind.CANCELLATION)
+    return say.kind in (MessageKind.CHANGE, MessageKind.CANCELLATION, MessageKind.ALERT)
 
 
 # --- what can be found out ------------------------------------------------------------------------
@@ -119,13 +119,19 @@ def _leave_or_repeat(clinic: Clinic, lease: Lease, attempt: Open) -> bool:
     with clinic.store.write() as connection:
         lease.fence(connection)
         unproven.abandon(connection, attempt.id, reason, now=clinic.now)
+        beside = together.within(connection, attempt.message)
         if again:
             unproven.repeat(connection, attempt.message, say, reason)
         elif elsewhere:
+            together.part(connection, attempt.message)
             said.settle(connection, attempt.message, "planned", now=clinic.now, reason=reason)
         else:
+            together.share(connection, attempt.message, "unproven", reason)
             said.settle(connection, attempt.message, "unproven", now=clinic.now, reason=reason)
-        _may_know(clinic, connection, attempt)
+        if attempt.due.appointment is not None:
+            beside.append((attempt.due.appointment, say))
+        for visit, its in beside:
+            _may_know(clinic, connection, attempt, visit, its)
     return again or elsewhere
 
 
@@ -146,11 +152,8 @@ def _why_left(say: Say) -> str:
     return "unproven_twice" if say.repeated else "unproven_not_repeated"
 
 
-def _may_know(clinic: Clinic, connection: Connection, attempt: Open) -> None:
+def _may_know(clinic: Clinic, connection: Connection, attempt: Open, visit: int, say: Say) -> None:
     """Measure later news by what the person may have read: a cancellation must reach them too."""
-    say, visit = attempt.due.say, attempt.due.appointment
-    if visit is None:
-        return
     woken = wakes.by_ids(connection, [visit])
     told = planner.told_of(connection, list(woken.values())).get(visit, {}).get(say.recipient)
     if told is None or told.facts.hash != say.facts.hash:

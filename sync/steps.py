@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
-from sync import absence, keep, planner, push, receipts, send
+from sync import absence, keep, planner, push, receipts, second_look, send
 from sync import pull as pulling
 from sync import settle as settling
 from sync.pull import SourceRun
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
 
 _LONGEST_READ = timedelta(hours=1)
+_LONGEST_LOOK = timedelta(minutes=10)
 _MOMENT, _MOMENTS = 0.05, 40  # seconds, and how many of them to wait for a lease
 _AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
 
@@ -199,7 +200,11 @@ def look_back(clinic: Clinic, run: MessageRun) -> None:
 def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
     """Send what is due, beside other senders; False when they are at all of it."""
     sending = False
+    if not clinic.dry:  # in a plan time goes on, and nothing is read
+        clinic.overdue = None
     for which in Pass:
+        if which is Pass.UNTRIED:  # news wait for no source
+            _look_again(clinic, run)
         shards = _shards(clinic, which)
         if not shards:
             continue
@@ -209,6 +214,33 @@ def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
         if which is Pass.ALL and not any(free):
             return False
     return True
+
+
+def _look_again(clinic: Clinic, run: MessageRun) -> None:
+    """Ask about the visits of due reminders once more; what they have become is planned at once."""
+    if clinic.dry or not (doubtful := second_look.doubtful(clinic)):
+        return
+    for name, keys in doubtful.items():
+        with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
+            if held is None or clinic.ending.is_set():
+                continue  # it is being read
+            with renewed(clinic.store, held, at_most=_LONGEST_LOOK):
+                run.holds += _ask_source(clinic, name, held, keys)
+    plan(clinic)
+
+
+def _ask_source(clinic: Clinic, name: str, held: Lease, keys: list[str]) -> list[dict[str, Any]]:
+    try:
+        source = _source(clinic, name, held)
+    except (Refused, SettingsError):
+        return []  # the next read meets the same, and tells it
+    try:
+        if failure := second_look.look(clinic, source, keys):
+            # Nobody waits for it again before it was read: that takes as long as its timeouts.
+            _failed(clinic, name, str(failure), _AGAIN)
+    finally:
+        source.connector.close()
+    return source.holds
 
 
 def _shards(clinic: Clinic, which: Pass) -> list[int]:
@@ -248,6 +280,25 @@ def _send_shard(clinic: Clinic, shard: int, which: Pass, run: MessageRun) -> boo
         if held is not None:
             send.send(clinic, held, shard, which, run)
         return held is not None
+
+
+def alert(clinic: Clinic, run: MessageRun) -> dict[str, str]:
+    """Tell the clinic's own people what began to need them since the last look, and what is over.
+
+    Returns what was to be told (opened or resolved), by the name of what it is about.
+    """
+    if clinic.settings.monitoring.alerts is None or clinic.dry or clinic.ending.is_set():
+        return {}
+    from sync import alerts
+    from sync.conditions import conditions
+
+    if not alerts.look(clinic, conditions(clinic)):
+        return {}
+    with lease(clinic.store, "alerts", clinic.settings.store.lease) as held:
+        told = alerts.note(clinic, held, conditions(clinic)) if held is not None else []
+    if told:
+        deliver_messages(clinic, run)
+    return {step.after.name: str(step.tells) for step in told if step.after}
 
 
 def counts(clinic: Clinic) -> dict[str, Any]:

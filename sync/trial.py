@@ -15,7 +15,8 @@ from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import EventResult, EventWrite, Message, Outcome, SendResult
 from clinicrelay.errors import TryLater
 from clinicrelay.model import Channel, Practitioner
-from sync.checklist import note_tried
+from clinicrelay.settings.monitoring import channel_of
+from sync.checklist import ALERTS, note_tried
 
 if TYPE_CHECKING:
     from clinicrelay.contracts import Calendar
@@ -60,6 +61,33 @@ def message(
     if result.outcome is Outcome.ACCEPTED:
         note_tried(clinic, name)
     return Tried(result.outcome is Outcome.ACCEPTED, (_sent(name, channel, result),))
+
+
+def alerts(clinic: Clinic) -> Tried:
+    """Send an alert that says it is only tried to everybody who is told of what is wrong."""
+    told = clinic.settings.monitoring.alerts
+    assert told is not None
+    results = []
+    for address in told.to:
+        channel = channel_of(address)
+        text = f"{clinic.settings.clinic.name}: this is how alerts of clinicrelay arrive."
+        sample = Message(
+            id=clinic.opaque("try", clinic.run, address),
+            channel=channel,
+            to=address,
+            text=text if channel is Channel.SMS else f"{text}\n\nNothing is wrong: somebody tried.",
+            subject=text if channel is Channel.EMAIL else None,
+            language="en",
+            kind=MessageKind.ALERT.value,
+            useless_after=clinic.now + timedelta(hours=1),
+            written_at=clinic.now,
+            template=MessageKind.ALERT.value,
+        )
+        results.append((channel, clinic.notifier(told.via).send(sample)))
+    ok = all(result.outcome is Outcome.ACCEPTED for _, result in results)
+    if ok:
+        note_tried(clinic, ALERTS)
+    return Tried(ok, tuple(_sent(told.via, channel, result) for channel, result in results))
 
 
 def _facts(clinic: Clinic) -> TextFacts:

@@ -7,12 +7,15 @@ or of the text leaves the channel's other notifiers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from clinicrelay.actions import Role
 from clinicrelay.model import Channel
+from sync import caps
+from sync.caps import CAPPED, full_until
 from sync.gate import Go, Wait
 from sync.store import attempts, contacts
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from clinicrelay.actions import Say
+    from clinicrelay.settings.upkeep import Caps
     from sync.breaker import Barred
     from sync.clinic import Clinic
     from sync.gate import GateOptions, Verdict
@@ -43,15 +47,23 @@ class Ways:
     """What is known of the ways to the people of some messages.
 
     `closed` maps addresses (their opaque ids) to why nothing is sent there, `tried` a message's
-    number to its attempts that failed.
+    number to its attempts that failed, `said` a person at an address (as well) to when they got what
+    `caps` limit. `shared` are the telephone numbers that several patients have.
     """
 
     opaque: Callable[..., str]
     closed: Mapping[str, str] = field(default_factory=dict)
     tried: Mapping[int, Sequence[Tried]] = field(default_factory=dict)
+    caps: Caps | None = None
+    said: dict[str, list[datetime]] = field(default_factory=dict)
+    shared: Collection[str] = ()
 
-    def left(self, due: Due, addresses: Addresses, options: GateOptions) -> GateOptions:
+    def left(
+        self, due: Due, addresses: Addresses, options: GateOptions, *, now: datetime
+    ) -> GateOptions:
         """Return the options of a message without the ways that are of no use."""
+        if not (self.closed or self.said or due.id in self.tried):
+            return options
         closed = {
             channel: reason
             for channel, address in addresses.items()
@@ -66,7 +78,26 @@ class Ways:
                 senders[one.channel] = others
             else:
                 closed.setdefault(one.channel, one.reason)
-        return replace(options, closed=closed, senders=senders)
+        full = self._full(due.say, addresses, options.zone, now) if self.said else {}
+        return replace(options, closed=closed, senders=senders, full=full)
+
+    def _full(
+        self, say: Say, addresses: Addresses, zone: str, now: datetime
+    ) -> dict[Channel, datetime]:
+        """Return the channels on which a person got enough for now, and until when."""
+        if say.kind not in CAPPED or say.role is not Role.PATIENT:
+            return {}
+        ends = {
+            channel: full_until(some, self.caps, zone, now=now)
+            for channel, address in addresses.items()
+            if address and (some := self.said.get(contact(self.opaque, say, channel, address)))
+        }
+        return {channel: end for channel, end in ends.items() if end is not None}
+
+    def note(self, say: Say, contact: str, now: datetime) -> None:
+        """Count a message that leaves now among what its recipient got."""
+        if say.kind in CAPPED:
+            self.said.setdefault(contact, []).append(now)
 
     def attempt(self, due: Due, go: Go) -> str:
         """Return the id of the next attempt: the same each time, of its own for a second notifier."""
@@ -86,20 +117,69 @@ def known(
     connection: Connection,
     clinic: Clinic,
     batch: Sequence[Due],
-    addresses: Iterable[Addresses],
+    addresses: Sequence[Addresses],
 ) -> Ways:
-    """Return what is known of the ways to the people of a batch."""
+    """Return what is known of the ways to the people of a batch; `addresses` in the batch's order."""
     ids = {
         clinic.opaque("address", channel, address)
         for one in addresses
         for channel, address in one.items()
-        if address
+        if address and clinic.senders[channel]
     }
     return Ways(
         clinic.opaque,
         contacts.closed(connection, clinic.store.clinic, ids),
         attempts.tried(connection, [due.id for due in batch if due.tries]),
+        clinic.settings.safety.caps,
+        _said(connection, clinic, batch, addresses),
+        _shared(connection, clinic, batch, addresses),
     )
+
+
+def _said(
+    connection: Connection, clinic: Clinic, batch: Sequence[Due], addresses: Sequence[Addresses]
+) -> dict[str, list[datetime]]:
+    """Return when each person of a batch got what caps limit, by person and address."""
+    if clinic.settings.safety.caps is None:
+        return {}
+    capped = {
+        contact(clinic.opaque, due.say, channel, address)
+        for due, some in zip(batch, addresses, strict=True)
+        if due.say.role is Role.PATIENT and due.say.kind in CAPPED
+        for channel, address in some.items()
+        if address and clinic.senders[channel]
+    }
+    return attempts.said_to(connection, capped, kinds=CAPPED, since=clinic.now - caps.WEEK)
+
+
+def _shared(
+    connection: Connection, clinic: Clinic, batch: Sequence[Due], addresses: Sequence[Addresses]
+) -> Collection[str]:
+    """Return the telephone numbers of a batch that patients with different first names have."""
+    rules = clinic.settings.reminders.patient
+    if rules is None or rules.name_in_sms != "shared":
+        return ()
+    phones = {
+        phone
+        for due, some in zip(batch, addresses, strict=True)
+        if due.say.role is Role.PATIENT and (phone := some[Channel.SMS])
+    }
+    found = contacts.names_at(connection, clinic.store.clinic, phones)
+    if all(len(names) == 1 for names in found.values()):
+        return ()
+    from sync.wording import first_name
+
+    firsts = {
+        phone: {(first_name(name) or "").casefold() for name in names}
+        for phone, names in found.items()
+        if len(names) > 1
+    }
+    return {phone for phone, names in firsts.items() if len(names) > 1}
+
+
+def contact(opaque: Callable[..., str], say: Say, channel: Channel, address: str) -> str:
+    """Return the opaque id of one person at one address."""
+    return opaque("contact", say.recipient, channel, address)
 
 
 def working(

@@ -11,10 +11,11 @@ from clinicrelay.actions import MessageKind, Role, Say
 from clinicrelay.contracts import Attachment, EventWrite
 from clinicrelay.model import Appointment, Patient, Practitioner
 from sync.store.wakes import Woken
-from sync.words.facts import DigestChange, DigestLine, TextFacts
+from sync.words.facts import DigestChange, DigestLine, Other, TextFacts
 from sync.words.titles import initials
 
 if TYPE_CHECKING:
+    from sync import together
     from sync.clinic import Clinic
     from sync.digest import News
     from sync.gate import Go
@@ -28,6 +29,8 @@ def text_facts(
     person: Patient | Practitioner | None,
     visits: Sequence[Woken],
     news: Sequence[News] = (),
+    names_whom: bool = False,
+    others: Sequence[together.Other] = (),
 ) -> TextFacts:
     """Return all that a text may be made of; `visits` and `news` are those of a digest."""
     start = say.facts.start
@@ -44,8 +47,11 @@ def text_facts(
         modality=say.facts.modality,
         place=say.facts.place,
         join_url=_link(say, visit),
+        call_in=say.facts.call_in,
         practitioner_name=named.name if named else None,
-        first_name=_first_name(person),
+        first_name=first_name(person.name) if isinstance(person, Patient) else None,
+        names_whom=names_whom,
+        others=tuple(Other(one.start, one.practitioner) for one in others),
         recipient_timezone=person.timezone if isinstance(person, Patient) else None,
         kind_of_change=_changes(say),
         before_start=say.before.start if say.before else None,
@@ -69,11 +75,12 @@ def invitation(
 
     RFC 5546: a CANCEL carries the UID of the REQUEST and a higher SEQUENCE.
     """
-    from sync.words.titles import invitation_text
+    from sync.words.titles import invitation_link, invitation_number, invitation_text
 
     off = say.kind is MessageKind.CANCELLATION
     facts = clinic.settings.clinic.facts()
-    title, description, location = invitation_text(visit, facts, words.language)
+    link, number = ("", "") if off else (invitation_link(visit), invitation_number(visit))
+    title, description, location = invitation_text(visit, facts, words.language, link, number)
     start = (say.before.start if off and say.before else None) or visit.start
     assert start is not None
     method = ical.Method.CANCEL if off else ical.Method.REQUEST
@@ -93,7 +100,12 @@ def invitation(
     mailbox = facts.email or clinic.notifier(go.notifiers[0]).mailbox
     organizer = ical.Person(mailbox or f"noreply@{facts.id}.invalid", facts.name)
     content = ical.invite(
-        event, uid, organizer=organizer, attendee=ical.Person(go.address), method=method
+        event,
+        uid,
+        organizer=organizer,
+        attendee=ical.Person(go.address),
+        method=method,
+        url=link,
     )
     return Attachment("invite.ics", f"text/calendar; method={method.value}", content)
 
@@ -105,11 +117,11 @@ def _link(say: Say, visit: Appointment | None) -> str | None:
     return say.facts.join_url
 
 
-def _first_name(person: Patient | Practitioner | None) -> str | None:
-    if not isinstance(person, Patient) or not person.name:
-        return None
-    family, comma, given = person.name.partition(",")
-    return (given if comma else family).split()[0] if (given if comma else family).split() else None
+def first_name(name: str | None) -> str | None:
+    """Return the first name in a name, written in either order: `Anna Sample` or `Sample, Anna`."""
+    family, comma, given = (name or "").partition(",")
+    words = (given if comma else family).split()
+    return words[0] if words else None
 
 
 def _changes(say: Say) -> Collection[str]:
@@ -120,8 +132,8 @@ def _changes(say: Say) -> Collection[str]:
         return {"reinstated"}
     differing = {
         "time": before.start != now.start,
-        "place": (before.place, before.modality, before.join_url)
-        != (now.place, now.modality, now.join_url),
+        "place": (before.place, before.modality, before.join_url, before.call_in)
+        != (now.place, now.modality, now.join_url, now.call_in),
         "practitioner": before.practitioner != now.practitioner,
     }
     return {name for name, differs in differing.items() if differs}

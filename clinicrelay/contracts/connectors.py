@@ -198,12 +198,14 @@ class Connector:
     `lists_everything` is true where a complete read names every coming visit, so that absence can
     mean a deletion; `gone_after` is how many complete reads must agree before it does. Where
     `rereads` is true, `reread` settles it at once. `strategy` is how the last pull read, and `watermark`
-    and `strategy` of a cursor are shown to people.
+    and `strategy` of a cursor are shown to people. `brought` says that what it reads is
+    brought to us, as files are: that nothing came is then no failure.
     """
 
     Options: ClassVar[type[BaseModel]]
     mapping: ClassVar[str | None] = None  # the mapping used when settings name none
     rereads: bool = False
+    brought: ClassVar[bool] = False
     strategy: str | None = None
 
     def __init__(self, options: Any, kit: Kit) -> None:

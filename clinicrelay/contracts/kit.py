@@ -92,6 +92,9 @@ class Kit:
     the provider accept it. It writes that down, so of a process that dies earlier it is proven that
     the message never left. It raises when this process may no longer send: let that pass through.
 
+    `callback_url` is where this instance's provider may report what became of messages, None where
+    the clinic has no public address. An attempt's id may be put behind it, and nothing else.
+
     `rest` waits so many seconds; False as soon as the run is to come to its end.
     """
 

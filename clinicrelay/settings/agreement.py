@@ -11,6 +11,7 @@ from clinicrelay.contracts import Calendar, Notifier
 from clinicrelay.model import Channel
 from clinicrelay.settings import texts
 from clinicrelay.settings.folders import inboxes, outboxes
+from clinicrelay.settings.monitoring import channel_of
 from clinicrelay.settings.plugged import Plugged
 from clinicrelay.settings.schema import Settings
 from clinicrelay.settings.telling import PatientReminders, Step
@@ -24,10 +25,13 @@ def check_all(tree: Tree, settings: Settings, plugged: Plugged) -> None:
     _idle_keys(tree, plugged)
     _doctors(tree, settings)
     _quiet_hours(tree, settings)
+    _caps(tree, settings)
     if not any(where[0] == "notifiers" for where in plugged.unknown):
         served = _served(plugged)
         _named_notifiers(tree, settings, served)
+        _alerts(tree, settings, served)
         _spoken_channels(tree, settings, {c for channels in served.values() for c in channels})
+    _callbacks(tree, settings)
     _texts_elsewhere(tree, settings, plugged)
 
 
@@ -110,6 +114,18 @@ def _quiet_hours(tree: Tree, settings: Settings) -> None:
         )
 
 
+def _caps(tree: Tree, settings: Settings) -> None:
+    if settings.safety.caps is None:
+        tree.report(
+            tree.mark(("safety", "caps")),
+            ("safety", "caps"),
+            "caps_off",
+            "caps are off: nothing limits how many reminders one patient gets",
+            "delete the line, or write {day: 3, week: 6}",
+            "warning",
+        )
+
+
 def _idle_keys(tree: Tree, plugged: Plugged) -> None:
     """Warn of keys that every entry may have and this one's plugin makes nothing of."""
     for place, plugin in plugged.found.items():
@@ -157,6 +173,43 @@ def _named_notifiers(
                 continue
             fix = _nearest(name, able, "notifier")
             tree.report(tree.mark(where), where, "no_such_notifier", message, fix)
+
+
+def _alerts(tree: Tree, settings: Settings, served: dict[str, tuple[Channel, ...]]) -> None:
+    """Report a notifier for alerts that is not there, or that does not reach who is to be told."""
+    alerts = settings.monitoring.alerts
+    if alerts is None:
+        return
+    where: Where = ("monitoring", "alerts", "via")
+    if alerts.via not in served:
+        fix = _nearest(alerts.via, served, "notifier")
+        message = f"there is no notifier {alerts.via!r}"
+        tree.report(tree.mark(where), where, "no_such_notifier", message, fix)
+        return
+    for place, address in enumerate(alerts.to):
+        channel = channel_of(address)
+        if channel not in served[alerts.via]:
+            at: Where = ("monitoring", "alerts", "to", place)
+            what = "an e-mail address" if channel is Channel.EMAIL else "a phone"
+            message = f"this is {what}, and {alerts.via} does not send {channel.value}"
+            fix = f"name a notifier under via that sends {channel.value}, or another address"
+            tree.report(tree.mark(at), at, "channel_unserved", message, fix)
+
+
+def _callbacks(tree: Tree, settings: Settings) -> None:
+    """Warn of an address that providers are told to call and nobody answers at."""
+    if settings.callbacks.url is not None:
+        where: Where = ("callbacks", "url")
+        address = settings.callbacks.of(settings.clinic.id, "NAME")
+        tree.report(
+            tree.mark(where),
+            where,
+            "nobody_listens",
+            f"providers are told to report to {address}, and clinicrelay does not listen there yet",
+            "nothing is lost by it, as they are asked as well; delete it unless something of your "
+            "own listens there",
+            "warning",
+        )
 
 
 def _texts_elsewhere(tree: Tree, settings: Settings, plugged: Plugged) -> None:

@@ -12,7 +12,10 @@ from clinicrelay.settings.shape import Shape, sections
 from clinicrelay.settings.tree import Mark, Tree, Where
 
 # Promised, and not there yet. Taking them in silence would be a lie: nobody would be alerted.
-_LATER = ("monitoring", "runner")
+_LATER: Mapping[Where, tuple[str, ...]] = {
+    (): ("runner",),
+    ("monitoring",): ("heartbeat", "metrics"),
+}
 
 # Follow from another mistake, which is reported itself.
 _CONSEQUENCES = ("default_factory_not_called",)
@@ -166,7 +169,7 @@ def _unknown(mistake: Mistake, shape: Shape) -> Sentence:
 
     *_, tag, _ = (None, *mistake.error["loc"])
     known = shape.fields(mistake.where[:-1], tag=tag)
-    later = _LATER if len(mistake.where) == 1 else ()
+    later = _LATER.get(mistake.where[:-1], ())
     message = f"unknown key {mistake.key!r}"
     near = get_close_matches(mistake.key.lower(), [*known, *later], n=1)
     if others := [one for one in shape.kinds_with(mistake.where[:-1], mistake.key) if one != tag]:

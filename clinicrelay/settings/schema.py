@@ -18,6 +18,8 @@ from pydantic import (
 )
 
 from clinicrelay.contracts import ClinicFacts
+from clinicrelay.settings.callbacks import Callbacks
+from clinicrelay.settings.monitoring import Alerts, Monitoring
 from clinicrelay.settings.telling import (
     Channels,
     Confirmation,
@@ -27,8 +29,6 @@ from clinicrelay.settings.telling import (
     QuietHours,
     Reminders,
     Step,
-    none_if_off,
-    with_off,
 )
 from clinicrelay.settings.upkeep import HoldIf, Logging, Retention, Safety, Store
 from clinicrelay.settings.values import (
@@ -43,13 +43,17 @@ from clinicrelay.settings.values import (
     SomeTime,
     Whole,
     Zone,
+    none_if_off,
+    with_off,
     wrong,
 )
 from clinicrelay.times import Span
 
 __all__ = [
+    "Alerts",
     "CalendarSettings",
     "CalendarWindow",
+    "Callbacks",
     "Channels",
     "Clinic",
     "Confirmation",
@@ -59,6 +63,7 @@ __all__ = [
     "EventText",
     "HoldIf",
     "Logging",
+    "Monitoring",
     "NotifierSettings",
     "PatientReminders",
     "QuietHours",
@@ -152,7 +157,9 @@ class Source(Section):
     )
     stale_after: SomeTime = Field(
         default=timedelta(minutes=30),
-        description="Without a complete read for so long, status turns red.",
+        description="Without a complete read for so long, status turns red; without any, reminders "
+        "and digests wait. Absent: three times its rhythm, and at least 30 minutes for status, 2 hours "
+        "for reminders; those of files wait only where this is set, or their folder cannot be read.",
         examples=["30m"],
     )
     timeout: SomeTime = Field(
@@ -170,6 +177,12 @@ class Source(Section):
         description="Complete reads without a visit before it counts as gone. Absent: the "
         "connector's own.",
         examples=[2],
+    )
+    verify_before_send: Literal["auto", "off"] = Field(
+        default="auto",
+        description="Before a reminder leaves, ask the source once more whether its visit stands; "
+        "`auto` does so where it can be asked for single visits and was not read just now.",
+        examples=["auto"],
     )
     window: SourceWindow = Field(
         default=SourceWindow(),
@@ -265,7 +278,7 @@ class NotifierSettings(Section):
     )
     rate: RateLimit | None = Field(
         default=None,
-        description="Most messages in a period. Absent: the service's own.",
+        description="Most messages in a period, of all processes together. Absent: no limit of ours.",
         examples=["1/s"],
     )
     options: Any = Field(default=None, description="The notifier's own keys, in its own shape.")
@@ -383,6 +396,13 @@ class Settings(Section):
     safety: Safety = Field(default=Safety(), description="What stops a disaster.")
     logging: Logging = Field(default=Logging(), description="What is written down.")
     retention: Retention = Field(default=Retention(), description="How long things are kept.")
+    monitoring: Monitoring = Field(
+        default=Monitoring(), description="How the clinic hears that something is wrong."
+    )
+
+    callbacks: Callbacks = Field(
+        default=Callbacks(), description="Where providers may report what became of messages."
+    )
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 

@@ -187,6 +187,12 @@ class PatientReminders(Section):
         description="Reminders before the visit, each a time ahead or a section.",
         examples=[["3d", "1d", "1h"]],
     )
+    name_in_sms: Literal["shared", "always", "never"] = Field(
+        default="shared",
+        description="When an SMS says by first name whom it is for: `shared`, where several patients "
+        "have that number or it is a guardian's; `always`; `never`.",
+        examples=["shared"],
+    )
     on_change: bool = Field(
         default=True,
         description="Tell a patient, who was told of a visit, that it was moved.",
@@ -202,6 +208,14 @@ class PatientReminders(Section):
         description="Tell a patient when a visit has vanished from its source without a "
         "cancellation.",
         examples=[False],
+    )
+    guardian_until: int = Field(
+        default=18,
+        ge=0,
+        le=99,
+        description="Younger patients, by their age on the day of the visit, are reached through the "
+        "guardian whom the source names; 0: nobody is.",
+        examples=[16],
     )
 
 
@@ -267,14 +281,3 @@ class QuietHours(Section):
         if self.start == self.end:
             raise wrong("quiet hours begin and end at the same time", "write `off` to have none")
         return self
-
-
-def none_if_off(value: Any) -> Any:
-    """Read `off` (also `no` and `false`, which YAML 1.1 makes of it) as None."""
-    off = value is False or (isinstance(value, str) and value.lower() in ("off", "no", "false"))
-    return None if off else value
-
-
-def with_off(schema: dict[str, Any]) -> None:
-    """Let the JSON Schema of quiet hours take what `none_if_off` reads as none."""
-    schema["anyOf"] += [{"enum": ["off", "no"]}, {"const": False}]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     PlainValidator,
     SecretStr,
@@ -24,8 +25,10 @@ from clinicrelay.settings.values import (
     Share,
     SomeTime,
     Whole,
+    none_if_off,
     read_email,
     read_number,
+    with_off,
     wrong,
 )
 from clinicrelay.times import Span
@@ -110,6 +113,9 @@ class HoldIf(Section):
     )
 
 
+ADDRESS = r"^\+[1-9]\d{7,14}$|^[^@\s]+@[^@\s]+\.[^@\s]+$"
+
+
 def read_recipient(value: Any, info: ValidationInfo) -> str:
     """Accept a phone in E.164, an e-mail address, or `*@domain`."""
     if isinstance(value, str) and "@" in value:
@@ -124,7 +130,7 @@ Recipient: TypeAlias = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": r"^\+[1-9]\d{7,14}$|^[^@\s]+@[^@\s]+\.[^@\s]+$",
+            "pattern": ADDRESS,
             "examples": ["*@riverside.example"],
         }
     ),
@@ -135,6 +141,15 @@ def _never_empty(schema: dict[str, Any]) -> None:
     """An empty list would let everybody through who thinks it lets nobody."""
     items = schema.pop("anyOf")[0]["items"]
     schema |= {"type": "array", "items": items, "minItems": 1, "never_empty": True}
+
+
+class Caps(Section):
+    """The most confirmations and reminders one patient gets at one address; other news always leave."""
+
+    day: Whole = Field(
+        default=3, ge=1, description="Most on one day of the clinic's.", examples=[1]
+    )
+    week: Whole = Field(default=6, ge=1, description="Most within seven days.", examples=[3])
 
 
 class Safety(Section):
@@ -150,6 +165,13 @@ class Safety(Section):
         ge=1,
         description="Messages in one run and in any hour; what is above it is held.",
         examples=[500],
+    )
+    caps: Annotated[Caps | None, BeforeValidator(none_if_off)] = Field(
+        default=Caps(),
+        json_schema_extra=with_off,
+        description="The most confirmations and reminders a patient gets; what is above waits, or goes "
+        "another way, or is not said. `off` switches it off, with a warning.",
+        examples=[{"day": 3, "week": 6}],
     )
     only_recipients: tuple[Recipient, ...] | None = Field(
         default=None,

@@ -358,3 +358,14 @@ Phone: TypeAlias = Annotated[
     PlainValidator(read_number),
     _text_schema(r"^\+[1-9]\d{7,14}$", "+493012345678", quoted=True),
 ]
+
+
+def none_if_off(value: Any) -> Any:
+    """Read `off` (also `no` and `false`, which YAML 1.1 makes of it) as None."""
+    off = value is False or (isinstance(value, str) and value.lower() in ("off", "no", "false"))
+    return None if off else value
+
+
+def with_off(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema of a section take what `none_if_off` reads as none."""
+    schema["anyOf"] += [{"enum": ["off", "no"]}, {"const": False}]

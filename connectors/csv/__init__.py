@@ -52,6 +52,7 @@ class Csv(Connector):
 
     Options: ClassVar[type[BaseModel]] = CsvOptions
     mapping: ClassVar[str | None] = "clinic_csv"
+    brought: ClassVar[bool] = True
 
     # The real clock, as files carry real times; tests put their own in.
     clock: Callable[[], float] = staticmethod(time.time)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from connectors.fhir.elements import Address, Concept, ContactPoint, HumanName, Spoken
+from connectors.fhir.elements import Address, Concept, ContactPoint, HumanName, Period, Spoken
 from connectors.fhir.resources import Person
 
 PHONES = frozenset({"phone", "sms"})
@@ -37,7 +37,7 @@ def _best(
     for point in points:
         if point.system not in systems or point.use == "old" or not point.value:
             continue
-        if point.period is not None and not _holds(point, day):
+        if point.period is not None and not holds(point.period, day):
             continue
         rank = point.rank if point.rank and point.rank > 0 else _UNRANKED
         use = uses.get("mobile" if point.system == "sms" else point.use or "", _LAST - 1)
@@ -46,13 +46,12 @@ def _best(
     return found
 
 
-def _holds(point: ContactPoint, day: str) -> bool:
+def holds(period: Period | None, day: str) -> bool:
     """Judge by the day of the visit, as coarsely as the period itself is written.
 
     Not by today: the same record must read the same tomorrow. What ended stays ended where there
     is no day.
     """
-    period = point.period
     if period is None:
         return True
     start, end = (period.start or "")[:10], (period.end or "")[:10]
@@ -63,7 +62,10 @@ def _holds(point: ContactPoint, day: str) -> bool:
 
 def dated(person: Person) -> bool:
     """Whether how to reach somebody depends on the day."""
-    return any(point.period is not None for point in person.telecom)
+    telecoms = (person.telecom, *(one.telecom for one in person.contact))
+    return any(point.period is not None for points in telecoms for point in points) or any(
+        one.period is not None for one in person.contact
+    )
 
 
 def name_of(names: Sequence[HumanName], *, prefixed: bool = False) -> str | None:

@@ -127,6 +127,22 @@ class Address(Struct, gc=False, rename="camel"):
     postal_code: str | None = None
 
 
+class Labels(Struct, gc=False):
+    """What a server says of a resource itself: its tags and security labels."""
+
+    tag: tuple[Coding, ...] = ()
+    security: tuple[Coding, ...] = ()
+
+
+class Related(Struct, gc=False):
+    """Somebody to turn to about a patient, and what they are to them."""
+
+    relationship: tuple[Concept, ...] = ()
+    name: HumanName | None = None
+    telecom: tuple[ContactPoint, ...] = ()
+    period: Period | None = None
+
+
 class Spoken(Struct, gc=False):
     """A language that somebody speaks."""
 

@@ -108,6 +108,19 @@ def in_virtual_services(services: Iterable[VirtualService]) -> Iterator[Link]:
                 yield Link(url.strip(), label)
 
 
+def call_in(services: Iterable[VirtualService]) -> str | None:
+    """Return the number to dial that R5's virtualService gives, unless it is the host's."""
+    for service in services:
+        kind = service.channel_type
+        if kind and _DOCTOR.search(f"{kind.display or ''} {kind.code or ''}"):
+            continue
+        detail, point = service.address_extended_contact_detail, service.address_contact_point
+        for one in (*((point,) if point else ()), *(detail.telecom if detail else ())):
+            if one.system == "phone" and one.value:
+                return str(one.value)
+    return None
+
+
 def in_extensions(extensions: Iterable[Extension]) -> Iterator[Link]:
     """Yield the links of extensions whose address says that they are about a call.
 

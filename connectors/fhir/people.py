@@ -22,12 +22,15 @@ from connectors.fhir.contacts import (
 )
 from connectors.fhir.elements import Concept, ContactPoint, Extension
 from connectors.fhir.found import MOST_HOPS, Found, Met, replaced_by
+from connectors.fhir.guardians import NO_GUARDIAN, guardian_of
 from connectors.fhir.resources import Location, Person, Role, decode
 
 Entry: TypeAlias = Mapping[str, Any]
 
 _ZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 _ZONES = frozenset({_ZONE, "http://hl7.org/fhir/StructureDefinition/tz-code"})
+
+_TEST = "HTEST"  # v3 ActReason: test health data
 
 _INACTIVE = Issue("inactive_patient", "patient")
 _MERGED_AWAY = Issue("unresolved_merge", "patient")
@@ -58,30 +61,22 @@ class Place(NamedTuple):
 
 NOWHERE = Place()
 
+# Of a patient, in the order of docs/reference/fhir-record.md.
+_UNKNOWN: Entry = dict.fromkeys(
+    (
+        *("key", "name", "phone", "email", "language", "preferred_channel", "deceased", "test"),
+        *("guardian_name", "guardian_phone", "guardian_email", "birth_date"),
+    )
+)
+
 
 def unknown_patient(key: str | None, name: str | None) -> Entry:
     """Return the entry of a patient of whom no more is known."""
     return _patient(key, name)
 
 
-def _patient(
-    key: str | None,
-    name: str | None,
-    phone: str | None = None,
-    email: str | None = None,
-    language: str | None = None,
-    preferred_channel: str | None = None,
-    deceased: bool | None = None,
-) -> Entry:
-    return Shared(
-        key=key,
-        name=name,
-        phone=phone,
-        email=email,
-        language=language,
-        preferred_channel=preferred_channel,
-        deceased=deceased,
-    )
+def _patient(key: str | None, name: str | None, **known: Any) -> Entry:
+    return Shared(_UNKNOWN, key=key, name=name, **known)
 
 
 def unknown_practitioner(key: str | None, name: str | None) -> dict[str, Any]:
@@ -119,7 +114,7 @@ def patient(met: Met, found: Found, day: str) -> Told:
     person = decode(met.content, Person)
     if met.leads or replaced_by(person):
         return _survivor(met, person, found, day)
-    told = _stated(met.key, person, day, deceased=_is_dead(person))
+    told = _stated(met.key, person, day, dead=_is_dead(person), test=_is_test(person))
     if met.type == "Patient" and not dated(person):
         met.made = told
     return told
@@ -127,19 +122,25 @@ def patient(met: Met, found: Found, day: str) -> Told:
 
 def contained_patient(person: Person, day: str) -> Told:
     """Return a patient whose record stands in the appointment itself and has no key."""
-    return _stated(None, person, day, deceased=_is_dead(person))
+    return _stated(None, person, day, dead=_is_dead(person), test=_is_test(person))
 
 
-def _stated(key: str | None, person: Person, day: str, *, deceased: bool) -> Told:
+def _stated(key: str | None, person: Person, day: str, *, dead: bool, test: bool) -> Told:
     inactive = person.active is False
+    guardian = guardian_of(person, day) if key and person.contact else NO_GUARDIAN
     entry = _patient(
         key,
         name_of(person.name),
-        contact(person.telecom, PHONES, day),
-        contact(person.telecom, EMAILS, day),
-        language_of(person.communication),
-        "none" if inactive else None,
-        deceased or None,
+        phone=contact(person.telecom, PHONES, day),
+        email=contact(person.telecom, EMAILS, day),
+        language=language_of(person.communication),
+        preferred_channel="none" if inactive else None,
+        deceased=dead or None,
+        test=test or None,
+        guardian_name=guardian.name,
+        guardian_phone=guardian.phone,
+        guardian_email=guardian.email,
+        birth_date=guardian.birth_date,
     )
     return Told(entry, (_INACTIVE,) if inactive else ())
 
@@ -148,22 +149,30 @@ def _is_dead(person: Person) -> bool:
     return bool(person.deceased_boolean) or person.deceased_date_time is not None
 
 
+def _is_test(person: Person) -> bool:
+    """Whether a record is labelled as made up for tests, which is no patient of anybody's."""
+    labels = person.meta
+    return labels is not None and any(one.code == _TEST for one in (*labels.security, *labels.tag))
+
+
 def _survivor(met: Met, person: Person, found: Found, day: str) -> Told:
     """Follow a merged patient to who replaced it: contact data is the survivor's, or nobody's (2.3).
 
-    Whom any of the records calls dead gets no message.
+    Whom any of the records calls dead, or a test, gets no message.
     """
-    dead = _is_dead(person)
+    dead, test = _is_dead(person), _is_test(person)
     for _ in range(MOST_HOPS):
         nxt = found.find(found.key_of(replaced_by(person) or "") or "")
         if nxt is None or not nxt.content:
             break
         met, person = nxt, decode(nxt.content, Person)
-        dead = dead or _is_dead(person)
+        dead, test = dead or _is_dead(person), test or _is_test(person)
         if not replaced_by(person):
-            return _stated(met.key, person, day, deceased=dead)
+            return _stated(met.key, person, day, dead=dead, test=test)
     name = name_of(person.name)
-    entry = _patient(met.key, name, preferred_channel="none", deceased=dead or None)
+    entry = _patient(
+        met.key, name, preferred_channel="none", deceased=dead or None, test=test or None
+    )
     return Told(entry, (_MERGED_AWAY,))
 
 

@@ -22,9 +22,11 @@ from connectors.fhir.elements import (
     Extension,
     HumanName,
     Identifier,
+    Labels,
     Linked,
     Participant,
     Reference,
+    Related,
     Spoken,
     VirtualService,
 )
@@ -72,9 +74,12 @@ class Person(Struct, gc=False, rename="camel"):
     name: tuple[HumanName, ...] = ()
     telecom: tuple[ContactPoint, ...] = ()
     communication: tuple[Spoken, ...] = ()
+    birth_date: str | None = None
+    contact: tuple[Related, ...] = ()
     deceased_boolean: bool | None = None
     deceased_date_time: str | None = None
     link: tuple[Linked, ...] = ()
+    meta: Labels | None = None
 
 
 class Role(Struct, gc=False, rename="camel"):

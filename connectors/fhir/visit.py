@@ -29,7 +29,7 @@ from connectors.fhir.resources import Appointment, decode
 from connectors.fhir.seen import moment_of
 
 # Raise it whenever the same resources are read differently: every visit is then read again.
-READING = 3
+READING = 4
 
 _VISIT_NUMBERS = frozenset({"VN", "CSN"})
 _VIRTUAL = frozenset({"VR", "448337001"})  # v3 ActCode; SNOMED CT: telemedicine consultation
@@ -120,6 +120,7 @@ class Reader:
             "modality": _modality(visit, joined, cast),
             "join_url": joined.patient,
             "join_url_practitioner": joined.practitioner,
+            "call_in": links.call_in(visit.virtual_service) if visit.virtual_service else None,
             "service": _service(visit) or cast.service,
             "specialty": label_of_any(visit.specialty) if visit.specialty else None,
             "reason": _reason(visit),
@@ -234,7 +235,8 @@ def _modality(visit: Appointment, joined: links.Links, cast: Cast) -> str | None
         return "video"
     if visit.virtual_service:
         channels = [one.channel_type.code for one in visit.virtual_service if one.channel_type]
-        return "phone" if any(code in _BY_PHONE for code in channels) else "video"
+        dialled = not channels and links.call_in(visit.virtual_service)
+        return "phone" if dialled or any(code in _BY_PHONE for code in channels) else "video"
     kinds = visit.service_type
     if visit.appointment_type or visit.class_:
         kinds = (*kinds, *visit.class_, visit.appointment_type or Concept())

@@ -29,6 +29,7 @@ from clinicrelay import (
     phones,
 )
 from clinicrelay.contracts import Proof
+from clinicrelay.pace import LONGEST
 from notifiers import _http, _pace
 from notifiers.aws_sms import envelope, wire
 from notifiers.aws_sms.failures import Unready, broken, judged, not_installed, not_ready
@@ -67,7 +68,7 @@ class AwsSms(Notifier):
         """Every address tried in vain but the last, a handshake, and an answer that comes late; and
         all that twice, as a role may have to be asked for first."""
         call = _ADDRESSES * _http.CONNECT + 2 * self.options.timeout
-        return _pace.LONGEST + _CREDENTIALS + 2 * call
+        return LONGEST + _CREDENTIALS + 2 * call
 
     def send(self, message: Message) -> SendResult:
         """Make the one call; nothing is tried again."""
@@ -78,12 +79,12 @@ class AwsSms(Notifier):
             detail = f"The text has more than {_LONGEST} letters."
             return SendResult(Outcome.REJECTED, "too_large", detail=detail)
         begun = time.monotonic()
-        if (later := _pace.turn(self.kit)) is not None:
-            return later
         try:
-            client = self._ready()
+            client = self._ready()  # before its turn, which is not to pass meanwhile
         except Unready as why:
             return why.result
+        if (later := _pace.turn(self.kit)) is not None:
+            return later
         left = self._left(message, timedelta(seconds=time.monotonic() - begun))
         if self.options.api == "eum" and left is not None and left < wire.SHORTEST:
             detail = "It is of use for less time than the shortest that AWS keeps a message."

@@ -31,6 +31,7 @@ from clinicrelay import (
     SendResult,
 )
 from clinicrelay.contracts import Proof
+from clinicrelay.pace import LONGEST
 from notifiers import _http, _mail, _pace
 from notifiers.sendgrid import events, letter
 from notifiers.sendgrid.options import Options as SendgridOptions
@@ -64,7 +65,7 @@ class Sendgrid(Notifier):
 
     @property
     def patience(self) -> timedelta:
-        return _pace.LONGEST + self._door.patience
+        return LONGEST + self._door.patience
 
     def send(self, message: Message) -> SendResult:
         """Post one mail; nothing is tried again."""

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from clinicrelay import Channel, Finding, Message, Notifier, Outcome, SendResult, loopback
+from clinicrelay.pace import LONGEST
 from notifiers import _mail, _pace
 from notifiers.smtp.letter import Failure, Letter
 from notifiers.smtp.options import PORTS
@@ -49,7 +50,7 @@ class Smtp(Notifier):
     @property
     def patience(self) -> timedelta:
         """All answers of two connections, the second opened because the first was stale."""
-        return _pace.LONGEST + _ANSWERS * self.options.timeout + self.options.final_timeout
+        return LONGEST + _ANSWERS * self.options.timeout + self.options.final_timeout
 
     def send(self, message: Message) -> SendResult:
         """Send one mail; its Message-ID is always the same for the same attempt."""

@@ -36,6 +36,7 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
         report.busy = True
     else:
         _deliver(clinic, report)
+    report.alerts = steps.alert(clinic, report.messages)
     _finished(clinic, report)
     return report
 
@@ -48,6 +49,7 @@ def send(clinic: Clinic) -> RunReport:
     steps.look_back(clinic, report.messages)
     if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
         report.busy = True
+    report.alerts = steps.alert(clinic, report.messages)
     _finished(clinic, report)
     return report
 

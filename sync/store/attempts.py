@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,10 +46,11 @@ def begin(
     message: Message,
     notifier: str,
     *,
+    contact: str,
     run: str,
     now: datetime,
 ) -> None:
-    """Write an attempt down before its first byte leaves."""
+    """Write an attempt down before its first byte leaves; `contact` is a person at an address."""
     dialects.run(
         connection,
         "UPDATE messages SET state = 'sending', channel = ?, notifier = ?, tries = tries + 1 "
@@ -74,6 +75,7 @@ def begin(
             "nothing_since",
             "delivery",
             "look_at",
+            "contact",
         ),
         [
             (
@@ -91,6 +93,7 @@ def begin(
                 None,
                 None,
                 None,
+                contact,
             )
         ],
         update=(
@@ -103,6 +106,7 @@ def begin(
             "nothing_since",
             "delivery",
             "look_at",
+            "contact",
         ),
     )
 
@@ -148,4 +152,29 @@ def tried(connection: Connection, messages: Sequence[int]) -> dict[int, list[Tri
             to = _decode_address(body)
             one = Tried(attempt, state, reason, notifier, Channel(to.channel), to.to)
             found.setdefault(message, []).append(one)
+    return found
+
+
+def said_to(
+    connection: Connection,
+    contacts: Collection[str],
+    *,
+    kinds: Collection[str],
+    since: datetime,
+) -> dict[str, list[datetime]]:
+    """Return when each person was sent messages of some kinds, those that did not arrive aside."""
+    found: dict[str, list[datetime]] = {}
+    marks, known = dialects.marks(connection, len(kinds)), sorted(contacts)
+    for start in range(0, len(known), 900):
+        some = known[start : start + 900]
+        rows = connection.exec_driver_sql(
+            "SELECT a.contact, a.started_at FROM attempts a JOIN messages m ON m.id = a.message "
+            f"WHERE a.contact IN ({dialects.marks(connection, len(some))}) "
+            f"AND a.started_at > {dialects.marks(connection, 1)} "
+            "AND a.state NOT IN ('rejected', 'not_sent', 'undelivered') "
+            f"AND m.kind IN ({marks})",
+            (*some, seconds(since), *kinds),
+        )
+        for contact, at in rows:
+            found.setdefault(contact, []).append(datetime.fromtimestamp(at, UTC))
     return found

@@ -136,3 +136,19 @@ def listed(connection: Connection, clinic: str) -> list[Learned]:
         )
         for row in rows
     ]
+
+
+def names_at(connection: Connection, clinic: str, phones: Collection[str]) -> dict[str, set[str]]:
+    """Return the names of the patients who have each telephone number."""
+    found: dict[str, set[str]] = {}
+    known = sorted(phones)
+    for start in range(0, len(known), 900):
+        some = known[start : start + 900]
+        rows = connection.exec_driver_sql(
+            f"SELECT phone, name FROM people WHERE phone IN ({dialects.marks(connection, len(some))})"
+            f" AND clinic = {dialects.marks(connection, 1)} AND name IS NOT NULL",
+            (*some, clinic),
+        )
+        for phone, name in rows:
+            found.setdefault(phone, set()).add(name)
+    return found

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 def count_due(connection: Connection, clinic: str, *, now: datetime) -> int:
-    """Return how many planned messages could leave now, those that a person released aside."""
+    """Return how many planned messages could leave now, those that a person released aside.
+
+    Alerts are not counted: they say that there are too many.
+    """
     counted = text(
         "SELECT count(*) FROM messages WHERE clinic = :clinic AND state = 'planned' "
-        "AND held IS NULL AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now)"
+        "AND held IS NULL AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now) "
+        "AND role <> 'staff'"
     )
     return int(connection.execute(counted, {"clinic": clinic, "now": seconds(now)}).scalar_one())
 
@@ -49,7 +53,7 @@ def hold_after(connection: Connection, clinic: str, hold: int, *, now: datetime,
         text(
             "SELECT id FROM messages WHERE clinic = :clinic AND state = 'planned' "
             "AND held IS NULL AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now) "
-            "ORDER BY due_at, id"
+            "AND role <> 'staff' ORDER BY due_at, id"
         ),
         {"clinic": clinic, "now": seconds(now)},
     ).fetchall()

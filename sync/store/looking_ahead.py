@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def next_moment(connection: Connection, clinic: str, *, after: datetime) -> datetime | None:
     """Return when the next visit wakes or the next planned message falls due.
 
-    What a pause keeps back is asked for every few minutes and leaves when the pause ends, no sooner.
+    What a pause keeps back is asked for every few minutes and leaves when the pause ends, no sooner;
+    what waits for its source leaves when that is read again.
     """
     row = connection.execute(
         text(
@@ -29,7 +30,7 @@ def next_moment(connection: Connection, clinic: str, *, after: datetime) -> date
             "WHERE clinic = :clinic AND wake_at > :after UNION ALL "
             "SELECT min(CASE WHEN next_try_at > due_at THEN next_try_at ELSE due_at END) "
             "FROM messages WHERE clinic = :clinic AND state = 'planned' "
-            "AND (reason IS NULL OR reason <> 'paused') "
+            "AND (reason IS NULL OR reason NOT IN ('paused', 'source_stale')) "
             "AND (due_at > :after OR next_try_at > :after)) moments"
         ),
         {"clinic": clinic, "after": seconds(after)},
@@ -115,14 +116,15 @@ def sent_by(connection: Connection, clinic: str, run: str) -> list[dict[str, Any
 def unsaid_since(
     connection: Connection, clinic: str, start: datetime, *, look_back: timedelta
 ) -> list[dict[str, Any]]:
-    """Return what was decided since not to be said, and what a pause keeps back, as it was due."""
+    """Return what was decided since not to be said, and what a pause or a silent source keeps back."""
     rows = connection.execute(
         text(
             "SELECT m.due_at, m.kind, m.step, m.role, m.reason, m.setting, a.source, a.source_key "
             "FROM messages m LEFT JOIN appointments a ON a.id = m.appointment "
             "WHERE m.clinic = :clinic AND m.state IN ('skipped', 'planned') "
             "AND m.due_at >= :oldest AND m.reason IS NOT NULL "
-            "AND (m.settled_at >= :start OR (m.state = 'planned' AND m.reason = 'paused')) "
+            "AND (m.settled_at >= :start OR (m.state = 'planned' "
+            "AND m.reason IN ('paused', 'source_stale'))) "
             "ORDER BY m.due_at, m.id"
         ),
         {"clinic": clinic, "start": seconds(start), "oldest": seconds(start - look_back)},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from sqlalchemy import text
 
-from clinicrelay.actions import Facts, MessageKind, Say, Told
+from clinicrelay.actions import Facts, MessageKind, Role, Say, Told
 from clinicrelay.contracts import Message
 from clinicrelay.model import Channel
 from sync.store import attempts, bulk, dialects, seconds
@@ -186,16 +186,18 @@ def due(
     connection: Connection, clinic: str, shard: int, which: Pass, *, now: datetime, limit: int
 ) -> list[Due]:
     """Return planned messages of a shard whose time has come, the oldest first."""
-    rows = connection.execute(
-        text(
-            "SELECT id, dedupe, appointment, say, tries, reason FROM messages "
-            "WHERE clinic = :clinic AND state = 'planned' AND due_at <= :now AND shard = :shard "
-            f"AND (next_try_at IS NULL OR next_try_at <= :now){which} "
-            "ORDER BY tries, CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END, due_at, id LIMIT :limit"
-        ),
-        {"clinic": clinic, "now": seconds(now), "limit": limit, "shard": shard},
+    rows = dialects.fetch(
+        connection,
+        "SELECT id, dedupe, appointment, say, tries, reason FROM messages "
+        "WHERE clinic = ? AND state = 'planned' AND due_at <= ? AND shard = ? "
+        f"AND (next_try_at IS NULL OR next_try_at <= ?){which} "
+        "ORDER BY tries, CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END, due_at, id LIMIT ?",
+        (clinic, seconds(now), shard, seconds(now), limit),
     )
-    return [Due(r.id, r.dedupe, r.appointment, say_of(r.say), r.tries, r.reason) for r in rows]
+    return [
+        Due(number, dedupe, visit, say_of(say), tries, reason)
+        for number, dedupe, visit, say, tries, reason in rows
+    ]
 
 
 def shards_with_due(
@@ -212,6 +214,28 @@ def shards_with_due(
         {"clinic": clinic, "now": seconds(now)},
     )
     return [int(row.shard) for row in rows]
+
+
+def reminders_due(
+    connection: Connection, clinic: str, roles: Iterable[Role], *, now: datetime
+) -> dict[str, list[str]]:
+    """Return the visits that some are to be reminded of by now: keys by source, longest due first."""
+    rows = connection.execute(
+        text(
+            "SELECT a.source, a.source_key, m.role, min(m.due_at) AS first FROM messages m "
+            "JOIN appointments a ON a.id = m.appointment WHERE m.clinic = :clinic "
+            "AND m.state = 'planned' AND m.kind = 'reminder' AND m.due_at <= :now "
+            "AND (m.next_try_at IS NULL OR m.next_try_at <= :now) "
+            "GROUP BY a.source, a.source_key, m.role ORDER BY first, a.source, a.source_key"
+        ),
+        {"clinic": clinic, "now": seconds(now)},
+    )
+    found: dict[str, dict[str, None]] = {}
+    wanted = {role.value for role in roles}
+    for source, key, role, _ in rows:
+        if role in wanted:
+            found.setdefault(source, {})[key] = None
+    return {source: [*keys] for source, keys in found.items()}
 
 
 def count_later(connection: Connection, clinic: str, *, now: datetime) -> int:

@@ -203,7 +203,8 @@ class Person(SQLModel, table=True):
     """Patients by what somebody would search them by; the visits hold the truth."""
 
     __tablename__ = "people"
-    __table_args__ = {"sqlite_with_rowid": False}
+    # By a number it is found whether several share it.
+    __table_args__ = (Index("people_phone", "phone"), {"sqlite_with_rowid": False})
     clinic: str = Field(primary_key=True, max_length=64)
     source: str = Field(primary_key=True, max_length=64)
     source_key: str = Field(primary_key=True, max_length=255)
@@ -388,7 +389,7 @@ class Message(SQLModel, table=True):
     setting: str = Field(max_length=80)
     state: str = Field(
         max_length=12
-    )  # planned | sending | sent | skipped | failed | unknown | unproven | held
+    )  # planned | sending | joined | sent | skipped | failed | unknown | unproven | held
     reason: str | None = Field(default=None, max_length=60)
     due_at: datetime = Field(sa_column=_instant())
     useless_after: datetime = Field(sa_column=_instant())
@@ -403,6 +404,16 @@ class Message(SQLModel, table=True):
     shard: int = 0  # see sync.store.shards
 
 
+class Together(SQLModel, table=True):
+    """A message that leaves within another one: several visits of one person on one day."""
+
+    __tablename__ = "together"
+    __table_args__ = (Index("together_told_with", "told_with"),)
+    clinic: str = Field(max_length=64)
+    message: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    told_with: int = Field(sa_type=BigInteger)
+
+
 class Attempt(SQLModel, table=True):
     """One call to one notifier, written before the first byte leaves."""
 
@@ -411,6 +422,7 @@ class Attempt(SQLModel, table=True):
         Index("attempts_state", "clinic", "state"),
         Index("attempts_provider", "clinic", "provider_id"),
         Index("attempts_look", "clinic", "look_at"),
+        Index("attempts_contact", "contact", "started_at"),
     )
     id: str = Field(primary_key=True, max_length=40)
     clinic: str = Field(max_length=64)
@@ -431,6 +443,23 @@ class Attempt(SQLModel, table=True):
     nothing_since: datetime | None = Field(default=None, sa_column=_maybe())  # looks found nothing
     delivery: str | None = Field(default=None, max_length=12)  # how far it came, once accepted
     look_at: datetime | None = Field(default=None, sa_column=_maybe())  # when to ask for that
+    contact: str | None = Field(default=None, max_length=40)  # this person at this address, opaque
+
+
+class Alert(SQLModel, table=True):
+    """Something that needs a person, from its beginning to its end: see `sync.alerts`."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (Index("alerts_open", "clinic", "closed_at"),)
+    id: int | None = Field(default=None, sa_column=_number())
+    clinic: str = Field(max_length=64)
+    name: str = Field(max_length=160)  # such as notifier/NAME: what it is that is wrong
+    since_at: datetime = Field(sa_column=_instant())
+    what: str = Field(sa_type=Text)
+    follows: str = Field(sa_type=Text)
+    command: str = Field(sa_type=Text)
+    told_at: datetime | None = Field(default=None, sa_column=_maybe())  # the message was written
+    closed_at: datetime | None = Field(default=None, sa_column=_maybe())
 
 
 class Lease(SQLModel, table=True):

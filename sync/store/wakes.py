@@ -132,21 +132,20 @@ def look_again(connection: Connection, visit: int) -> None:
 
 def look_again_unless(connection: Connection, seen: Woken) -> None:
     """Let plan see what is owed about a visit, unless it stands as it was seen."""
-    connection.execute(
-        text(
-            f"UPDATE appointments SET wake_at = {UNLESS_CHANGED} "
-            "WHERE id = :id AND (version <> :version OR COALESCE(gone_at, 0) <> :gone)"
-        ),
-        {"id": seen.id, "version": seen.version, "gone": seen.gone_at or 0},
+    dialects.run(
+        connection,
+        f"UPDATE appointments SET wake_at = {UNLESS_CHANGED} "
+        "WHERE id = ? AND (version <> ? OR COALESCE(gone_at, 0) <> ?)",
+        (seen.id, seen.version, seen.gone_at or 0),
     )
 
 
 def stands(connection: Connection, seen: Woken) -> bool:
     """Return whether a visit still stands as it was seen."""
-    found = connection.execute(
-        text("SELECT version, gone_at FROM appointments WHERE id = :id"), {"id": seen.id}
-    ).one_or_none()
-    return found is not None and tuple(found) == (seen.version, seen.gone_at)
+    found = dialects.fetch(
+        connection, "SELECT version, gone_at FROM appointments WHERE id = ?", (seen.id,)
+    )
+    return [*map(tuple, found)] == [(seen.version, seen.gone_at)]
 
 
 def of_day(connection: Connection, clinic: str, *, first: datetime, end: datetime) -> list[Woken]:

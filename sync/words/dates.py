@@ -7,6 +7,7 @@ and the link beside them, and all who read those languages read them. Babel's da
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -53,6 +54,13 @@ def _first(text: str, locale: Locale) -> str:
 def far(instant: datetime, at: datetime) -> bool:
     """Whether a day has to be told with its year."""
     return instant - at > _NEAR
+
+
+def listed(words: Sequence[str], language: str, country: str) -> str:
+    """Return `10:30 and 14:00`."""
+    from babel.lists import format_list
+
+    return plain(format_list(words, locale=locale_of(language, country)))
 
 
 @lru_cache(maxsize=4096)

@@ -13,13 +13,16 @@ from clinicrelay.model import Channel, Modality
 # A reminder a calendar day ahead is 25 hours ahead in the night when clocks go back.
 _LINK_AHEAD = timedelta(hours=25)
 
-# The closed list, each with what it says. `call`, `visit`, `when` and `before` are made of the others
-# by the small files beside the texts, in the text's language.
+# The closed list, each with what it says. `call`, `visit`, `when`, `also` and `before` are made of the
+# others by the small files beside the texts, in the text's language.
 VISIT_NAMES = {
     "clinic": "the clinic's name",
     "phone": "the clinic's telephone, or nothing",
     "when": "day, time and, where it matters, the zone: what most texts need",
-    "visit": "what it is: an appointment, a video visit, a phone visit",
+    "visit": "what it is: an appointment, a video visit, a phone visit; in an SMS to a number that "
+    "several patients share with the first name of whose it is: `appointment (Anna)`",
+    "also": "in a reminder: the sentence that names the person's other visits there on that day, "
+    "or nothing; a text of your own that leaves it out is sent for each visit",
     "call": "the sentence whom to call if one cannot come",
     "day": "the day; short in an SMS, with its year only when that is far",
     "time": "the time, as people write it there",
@@ -27,6 +30,7 @@ VISIT_NAMES = {
     "modality": "`in_person`, `video`, `phone` or `unknown`: to choose by, not to print",
     "place": "the site's name, or nothing; never for a video or phone visit",
     "join_url": "the link to a video visit, from a day before it on, else nothing",
+    "call_in": "the number to dial for a phone visit, from a day before it on, else nothing",
     "changes": "in a change: which of `time`, `place`, `practitioner`, `reinstated` it holds",
     "before": "in a change: day and time before it",
     "before_day": "in a change: the day before it",
@@ -55,6 +59,14 @@ EMAIL_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Other:
+    """Another visit of the same person at the same place on the same day."""
+
+    start: datetime
+    practitioner_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DigestLine:
     """One visit in a doctor's digest; whoever comes is never more than initials."""
 
@@ -77,7 +89,8 @@ class TextFacts:
     """Everything a text can be made of; what may be shown where is decided in here, not outside.
 
     `at` is when the text is written: a join link is shown only a day ahead. `start` of a digest is
-    any instant of its day. `changes` are of `time`, `place`, `practitioner`, `reinstated`.
+    any instant of its day. `names_whom` says that a short text names the patient too, because others
+    read it. `changes` are of `time`, `place`, `practitioner`, `reinstated`.
     """
 
     at: datetime
@@ -87,8 +100,11 @@ class TextFacts:
     modality: Modality = Modality.IN_PERSON
     place: str | None = None
     join_url: str | None = None
+    call_in: str | None = None
     practitioner_name: str | None = None
     first_name: str | None = None
+    names_whom: bool = False
+    others: tuple[Other, ...] = ()
     recipient_timezone: str | None = None
     kind_of_change: Collection[str] = frozenset()
     before_start: datetime | None = None
@@ -102,12 +118,23 @@ class TextFacts:
         return self.modality in (Modality.VIDEO, Modality.PHONE)
 
     @property
+    def number(self) -> str:
+        """The number to dial for a phone visit where it may be shown by now."""
+        near = self.start - self.at <= _LINK_AHEAD
+        return one_line(self.call_in) if near and self.modality is Modality.PHONE else ""
+
+    @property
     def link(self) -> str:
         """The join link where it may be shown by now, and is one."""
-        url = (self.join_url or "").strip()
         near = self.start - self.at <= _LINK_AHEAD
-        good = url.startswith(("https://", "http://")) and not any(c.isspace() for c in url)
-        return url if good and near and self.modality is not Modality.PHONE else ""
+        return web_link(self.join_url) if near and self.modality is not Modality.PHONE else ""
+
+
+def web_link(text: str | None) -> str:
+    """Return a link that a browser opens, or nothing where the text is none."""
+    url = (text or "").strip()
+    good = url.startswith(("https://", "http://")) and not any(c.isspace() for c in url)
+    return url if good else ""
 
 
 def variables(kind: MessageKind, channel: Channel) -> frozenset[str]:

@@ -90,14 +90,13 @@ def _bare(title: str) -> str:
 def _lines(paragraph: str, link: str) -> list[Markup]:
     from markupsafe import Markup
 
+    lines = paragraph.split("\n")
+    if not link:
+        return [_marked(line) for line in lines]
     anchor = Markup(
         '<a href="{0}" dir="ltr" class="link" style="color:#0f5f5a;text-decoration:underline">{0}</a>'
     ).format(link)
-    if not link:
-        return [_marked(line) for line in paragraph.split("\n")]
-    return [
-        anchor.join(_marked(piece) for piece in line.split(link)) for line in paragraph.split("\n")
-    ]
+    return [anchor.join(_marked(piece) for piece in line.split(link)) for line in lines]
 
 
 def _marked(text: str) -> Markup:

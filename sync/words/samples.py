@@ -8,7 +8,7 @@ from typing import Any
 
 from clinicrelay.actions import MessageKind
 from clinicrelay.model import Modality
-from sync.words.facts import DigestChange, DigestLine, TextFacts
+from sync.words.facts import DigestChange, DigestLine, Other, TextFacts
 
 _START = datetime(2026, 9, 30, 8, 30, tzinfo=UTC)  # a Wednesday in September: the longest names
 _CHANGES = (
@@ -38,7 +38,10 @@ def samples(kind: MessageKind) -> Iterator[TextFacts]:
             {"place": None, "practitioner_name": None, "first_name": None},
             {"modality": Modality.VIDEO, "join_url": "https://meet.example/" + "x" * 60},
             {"modality": Modality.PHONE},
+            {"modality": Modality.PHONE, "call_in": "+493055501234"},
             {"recipient_timezone": "America/Argentina/Buenos_Aires"},
+            {"names_whom": True},
+            {"others": (Other(_START + timedelta(hours=3), "Dr. Ana Costa"),)},
         ):
             yield _sample(kind_of_change=frozenset(changes), **facts)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OURS = Path(__file__).parent
 PARTS = ("when", "visit", "call")
+PART_NAMES = ("day", "time", "city", "phone", "modality")  # all that these are made of
 
 FILE = re.compile(r"(?P<name>[a-z_]+)\.(?P<channel>[a-z]+)(?:\.(?P<language>[A-Za-z0-9-]+))?\.j2")
 _MOST_OUTPUT = 50_000  # letters; the digest of a day with a thousand visits is shorter
@@ -85,6 +86,16 @@ class Templates:
         primary = language.lower().split("-")[0]
         found = self.texts.get((name, "", language.lower())) or self.texts.get((name, "", primary))
         return found[0] if found else None
+
+    def names_in(self, text: Text) -> frozenset[str]:
+        """Return the names that a template uses; none, if it cannot be read."""
+        from jinja2 import meta
+
+        try:
+            source = text.path.read_text("utf-8")
+            return frozenset(meta.find_undeclared_variables(self.sandbox.parse(source)))
+        except broken():
+            return frozenset()
 
     def render(self, text: Text, variables: Mapping[str, Any]) -> str:
         """Fill in a template. Raises what `broken()` lists where it cannot be."""

@@ -17,11 +17,13 @@ from clinicrelay.sms import plain, segments, to_gsm7
 from sync.words import dates
 from sync.words.facts import DigestChange, TextFacts, greeted, one_line, shortened, variables
 from sync.words.page import Emphasis, isolated, page
-from sync.words.templates import PARTS, Templates, Text, broken, name_of
+from sync.words.templates import PART_NAMES, PARTS, Templates, Text, broken, name_of
 
 MOST_SEGMENTS = 2
+_MOST_PIECES = 1_000  # a day's hours, in the languages of a clinic
 _MOST_CHANGES = 20  # of a digest's list of changes; the others are counted
-_MOST_LETTERS = 40  # of a name or a place in an SMS
+_MOST_LETTERS = 40  # of a clinic's name or a place in an SMS
+_MOST_NAME = 20  # of a patient's first name there
 
 # Languages whose SMS are written in GSM-7: an accent there would double the price (70 letters to a
 # message instead of 160). The first row needs none but in names. The second drops some (á í ó ú, â ê
@@ -71,6 +73,7 @@ class Words:
         self.clinic = clinic
         self.templates = Templates(folder, language_default)
         self.passed_over: set[str] = set()  # the clinic's own files that failed, ours were used
+        self._made: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
 
     def render(
         self,
@@ -96,6 +99,17 @@ class Words:
                 self.passed_over.add(text.path.name)
                 faults.append(Issue("template_broken", detail=text.path.name))
         raise LookupError(f"there is no text {name!r} for {channel.value}")
+
+    def tells_of_others(
+        self, kind: MessageKind, role: Role, channel: Channel, language: str | None
+    ) -> bool:
+        """Whether the text that one would get has a place for their other visits of that day."""
+        wanted = (language or self.default).replace("_", "-")
+        texts = self.templates.candidates(
+            name_of(kind, role), [channel], self.languages_for(wanted)
+        )
+        text = next(texts, None)
+        return text is not None and "also" in self.templates.names_in(text)
 
     def languages_for(self, wanted: str) -> list[str]:
         """Return which languages to try: `es-MX`, `es`, the clinic's own, English."""
@@ -173,14 +187,34 @@ class Words:
 
     def _parts(self, names: dict[str, Any], language: str) -> dict[str, str]:
         """Return the pieces that most texts share; a language may lack them, save for `when`."""
+        day, time, *others = (names[name] for name in PART_NAMES)
+        made = self._shared(language, (day, time, *others))
+        before = self._shared(language, (names["before_day"], names["before_time"], *others))
+        found = {**made, "before": before["when"], "also": self._also(names, language)}
+        if names["whom"] and "visit" in found:
+            found["visit"] += f" ({names['whom']})"  # in brackets it needs no case in any language
+        return found
+
+    def _also(self, names: dict[str, Any], language: str) -> str:
+        part = self.templates.part("also", language) if names["others"] else None
+        return self.templates.render(part, names).strip() if part else ""
+
+    def _shared(self, language: str, said: tuple[str, ...]) -> dict[str, str]:
+        """Return the pieces for these values of `PART_NAMES`, made once for all who are told them."""
+        if (language, said) not in self._made:
+            if len(self._made) >= _MOST_PIECES:
+                self._made.clear()
+            self._made[language, said] = self._make(
+                language, dict(zip(PART_NAMES, said, strict=True))
+            )
+        return self._made[language, said]
+
+    def _make(self, language: str, names: dict[str, str]) -> dict[str, str]:
         made = {"when": _when(names)}
         for name in PARTS:
             part = self.templates.part(name, language)
             if part:
                 made[name] = self.templates.render(part, names).strip()
-        before = names | {"day": names["before_day"], "time": names["before_time"]}
-        part = self.templates.part("when", language)
-        made["before"] = self.templates.render(part, before).strip() if part else _when(before)
         return made
 
 
@@ -209,11 +243,14 @@ class _Values:
             "modality": facts.modality.value,
             "place": "" if facts.remote else self._fit(facts.place),
             "join_url": _link(facts),
+            "call_in": self._line(facts.number),
             "changes": frozenset(facts.kind_of_change),
             "before_day": self._day(before),
             "before_time": self._time(before),
             "before_place": self._fit(facts.before_place),
             "first_name": self._line(greeted(facts.first_name)),
+            "whom": self._whom(),
+            "others": self._others(),
             "practitioner": self._line(facts.practitioner_name),
         }
 
@@ -257,6 +294,20 @@ class _Values:
 
     def _clinic(self) -> dict[str, Any]:
         return {"clinic": self._fit(self.clinic.name), "phone": self._line(self.clinic.phone)}
+
+    def _others(self) -> str:
+        """Return when else one is to come; with whom, where that may be shown."""
+        named = [
+            (self._time(one.start), "" if self.short else self._line(one.practitioner_name))
+            for one in self.facts.others
+        ]
+        words = [f"{at} ({who})" if who else at for at, who in named]
+        return dates.listed(words, *self.locale) if words else ""
+
+    def _whom(self) -> str:
+        """Return whose visit it is, in a short text that others may read as theirs."""
+        named = self.short and self.facts.names_whom
+        return self._line(shortened(greeted(self.facts.first_name), _MOST_NAME)) if named else ""
 
     def _fit(self, text: str | None) -> str:
         line = one_line(text)
@@ -321,7 +372,9 @@ def _pieces(names: Mapping[str, Any]) -> dict[str, str]:
     found = {name: str(value) for name, value in names.items() if isinstance(value, str | int)}
     remote = names.get("modality") in (Modality.VIDEO.value, Modality.PHONE.value)
     instead = found.get("visit" if remote else "clinic", "")
-    found["place_or_link"] = found.get("join_url") or found.get("place") or instead
+    found["place_or_link"] = next(
+        filter(None, map(found.get, ("join_url", "call_in", "place"))), instead
+    )
     return found
 
 

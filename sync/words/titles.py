@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from clinicrelay.contracts import ClinicFacts
 from clinicrelay.model import Appointment, Kind, Modality
+from sync.words.facts import one_line, web_link
 
 
 class EventText(NamedTuple):
@@ -27,6 +28,7 @@ class _Language(NamedTuple):
     booked_by: str
     join: str
     call: str
+    dial: str
     name: str = "{}"  # what a person or the clinic is called, among words of the language
 
 
@@ -40,6 +42,7 @@ LANGUAGES = {
         "Booked by {}. Changes here do not change the appointment.",
         "Join:",
         "Please call {} if you cannot come.",
+        "Dial in:",
     ),
     "de": _Language(
         "Belegt",
@@ -49,6 +52,7 @@ LANGUAGES = {
         "Gebucht über {}. Änderungen hier ändern den Termin nicht.",
         "Beitreten:",
         "Bitte rufen Sie {} an, falls Sie verhindert sind.",
+        "Einwahl:",
     ),
     "es": _Language(
         "Ocupado",
@@ -58,6 +62,7 @@ LANGUAGES = {
         "Reserva de {}. Los cambios hechos aquí no cambian la cita.",
         "Entrar:",
         "Si no puede asistir, por favor llame al {}.",
+        "Número de acceso:",
     ),
     "fr": _Language(
         "Occupé",
@@ -67,6 +72,7 @@ LANGUAGES = {
         "Réservé par {}. Les modifications faites ici ne changent pas le rendez-vous.",
         "Se connecter :",
         "Si vous ne pouvez pas venir, merci d'appeler le {}.",
+        "Numéro à composer :",
     ),
     "it": _Language(
         "Occupato",
@@ -76,6 +82,7 @@ LANGUAGES = {
         "Prenotato tramite {}. Le modifiche fatte qui non cambiano l'appuntamento.",
         "Per collegarsi:",
         "Se non può venire, La preghiamo di chiamare il {}.",
+        "Numero da comporre:",
     ),
     "pt": _Language(
         "Ocupado",
@@ -85,6 +92,7 @@ LANGUAGES = {
         "Marcação de {}. As alterações feitas aqui não alteram a consulta.",
         "Entrar:",
         "Se tiver algum impedimento, por favor, ligue para {}.",
+        "Número a marcar:",
     ),
     "nl": _Language(
         "Bezet",
@@ -94,6 +102,7 @@ LANGUAGES = {
         "Geboekt via {}. Wijzigingen hier veranderen de afspraak niet.",
         "Deelnemen:",
         "Kunt u niet komen? Bel dan alstublieft {}.",
+        "Inbelnummer:",
     ),
     "pl": _Language(
         "Termin zajęty",
@@ -103,6 +112,7 @@ LANGUAGES = {
         "Rezerwacja: {}. Zmiany wprowadzone tutaj nie zmieniają terminu wizyty.",
         "Link do wizyty wideo:",
         "W razie rezygnacji prosimy o telefon: {}.",
+        "Numer do połączenia:",
     ),
     "tr": _Language(
         "Meşgul",
@@ -112,6 +122,7 @@ LANGUAGES = {
         "Randevuyu veren: {}. Burada yapılan değişiklikler randevuyu değiştirmez.",
         "Katılmak için:",
         "Gelemezseniz lütfen arayınız: {}.",
+        "Aranacak numara:",
     ),
     "ru": _Language(
         "Занято",
@@ -121,6 +132,7 @@ LANGUAGES = {
         "Запись: {}. Изменения здесь не влияют на запись.",
         "Ссылка для подключения:",
         "Если Вы не сможете прийти, позвоните нам: {}.",
+        "Номер для звонка:",
     ),
     "uk": _Language(
         "Зайнято",
@@ -130,6 +142,7 @@ LANGUAGES = {
         "Запис: {}. Зміни тут не впливають на запис.",
         "Посилання для підключення:",
         "Якщо Ви не зможете прийти, зателефонуйте нам: {}.",
+        "Номер для дзвінка:",
     ),
     "ar": _Language(
         "مشغول",
@@ -139,6 +152,7 @@ LANGUAGES = {
         "جهة الحجز: \u2068{}\u2069. التغييرات هنا لا تغير الموعد.",
         "رابط الدخول:",
         "إذا تعذر حضوركم، يرجى الاتصال على: \u2066{}\u2069.",
+        "رقم الاتصال:",
         "\u2068{}\u2069",
     ),
     "zh": _Language(
@@ -149,6 +163,7 @@ LANGUAGES = {
         "由{}安排。在此处修改不会更改预约。",
         "视频链接",
         "如您无法赴约，请致电{}。",
+        "拨入号码",
     ),
     "hi": _Language(
         "व्यस्त",
@@ -158,6 +173,7 @@ LANGUAGES = {
         "बुकिंग: {}। यहाँ किए गए बदलावों से अपॉइंटमेंट नहीं बदलता।",
         "यहाँ जुड़ें:",
         "यदि आना संभव न हो, तो कृपया {} पर फ़ोन करें।",
+        "कॉल करने का नंबर:",
     ),
     "vi": _Language(
         "Bận",
@@ -167,6 +183,7 @@ LANGUAGES = {
         "Nơi đặt hẹn: {}. Thay đổi ở đây không làm thay đổi cuộc hẹn.",
         "Liên kết tham gia:",
         "Nếu không đến được, vui lòng gọi {}.",
+        "Số gọi vào:",
     ),
 }
 
@@ -186,15 +203,28 @@ def event_text(detail: str, visit: Appointment, clinic: ClinicFacts, language: s
     )
 
 
-def invitation_text(visit: Appointment, clinic: ClinicFacts, language: str) -> EventText:
-    """Return the same for the patient's own calendar: with the clinic, and without the doctor's link.
-
-    The patient's link is left to the reminder: whoever sees the calendar could join.
-    """
+def invitation_text(
+    visit: Appointment, clinic: ClinicFacts, language: str, link: str = "", number: str = ""
+) -> EventText:
+    """Return the same for the patient's own calendar: with the clinic, and never the doctor's link."""
     words = _words(language)
     call = words.call.format(clinic.phone) if clinic.phone else ""
+    if link:
+        call = f"{words.join} {link}\n{call}".rstrip()
+    if number:
+        call = f"{words.dial} {words.name.format(number)}\n{call}".rstrip()
     title = f"{_kind(visit.modality, words)} - {words.name.format(clinic.name)}"
     return EventText(title, call, _location(visit))
+
+
+def invitation_link(visit: Appointment) -> str:
+    """Return the patient's own link to a video visit: in their calendar they will look for it."""
+    return web_link(visit.join_url) if visit.modality is Modality.VIDEO else ""
+
+
+def invitation_number(visit: Appointment) -> str:
+    """Return the number at which all sides of a phone visit meet; without one the clinic calls."""
+    return one_line(visit.call_in) if visit.modality is Modality.PHONE else ""
 
 
 def initials(name: str | None) -> str:
@@ -235,6 +265,8 @@ def _description(detail: str, visit: Appointment, clinic: ClinicFacts, words: _L
     text = words.booked_by.format(clinic.name)
     if visit.modality is Modality.VIDEO and visit.join_url_practitioner:
         text = f"{words.join} {visit.join_url_practitioner}\n{text}"
+    if number := invitation_number(visit):
+        text = f"{words.dial} {words.name.format(number)}\n{text}"
     if detail == "full" and visit.service:
         text = f"{visit.service}\n{text}"
     return text

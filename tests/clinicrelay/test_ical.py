@@ -142,6 +142,16 @@ def test_an_invitation_names_both_sides_and_asks_for_no_answer() -> None:
     assert not event.errors
 
 
+def test_an_invitation_says_where_to_join_and_nothing_can_hide_in_the_link() -> None:
+    people = {"organizer": ical.Person("a@b.example"), "attendee": ical.Person("jo@b.example")}
+    link = "https://meet.example/room;x=1,2?" + "k" * 90
+    (event,) = icalendar.Calendar.from_ical(ical.invite(write(), "u@x", **people, url=link)).walk(
+        "VEVENT"
+    )
+    assert event["URL"] == link
+    assert "URL" not in ical.invite(write(), "u@x", **people, url=f"{link}\r\nX-EVIL:1")
+
+
 def test_a_withdrawal_has_the_same_uid_and_says_cancelled_twice() -> None:
     # The title must not be mistaken for the status line.
     text = invite(ical.Method.CANCEL, sequence=2, description="x\r\nSTATUS:CONFIRMED\r\ny")

@@ -68,6 +68,7 @@ def test_without_the_typed_id_nothing_happens_and_it_is_said_what_would(
     assert "ok    reception read completely" in ran.out
     assert "open  outbox was never tried" in ran.out
     assert "open  no backup of the store" in ran.out
+    assert "open  nobody is told when something goes wrong" in ran.out
     assert "messages to 1 patients: reminder" in ran.out
     assert first_word(outside.run("status", now=None).out) == "REHEARSAL"
 
@@ -108,9 +109,18 @@ def test_the_checklist_knows_what_was_tried_and_backed_up(outside: Any, row: Row
     drop(outside, row(1, **days_ahead(9)))
     assert outside.run("try", "outbox", "--to", "me@desk.example", now=None).code == 0
     assert outside.run("store", "backup", str(outside.folder / "b.zip"), now=None).code == 0
+    assert outside.run("try", "alerts", now=None).code == 2, "nobody is named yet"
+    alerts = "monitoring: {alerts: {to: [it@desk.example], via: outbox}}\n"
+    outside.write(outside.settings.read_text() + alerts)
+    ran = outside.run("live", "patients", now=None)
+    assert "open  alerts was never tried" in ran.out
+    assert "clinicrelay try alerts" in ran.out
+    assert outside.run("try", "alerts", now=None).code == 0
+    (alert,) = (file for file in sent(outside) if "-alert-" in file.name)
+    assert "Nothing is wrong: somebody tried." in alert.read_text()
     told = json.loads(outside.run("live", "patients", "--json", now=None).out)
     points = {point["what"].split(" ")[0]: point["ok"] for point in told["checklist"]}
-    assert (points["outbox"], points["backup"]) == (True, True)
+    assert (points["outbox"], points["alerts"], points["backup"]) == (True, True, True)
     assert told["live"] is False
 
 

@@ -210,6 +210,7 @@ def test_the_list_has_exactly_its_keys(desk: Any, row: Row) -> None:
         "modality": "in_person",
         "join_url": None,
         "join_url_practitioner": None,
+        "call_in": None,
         "patients": [
             {
                 "key": "p1",

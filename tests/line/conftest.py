@@ -77,8 +77,9 @@ def visit(key: str | int, start: str = "2026-12-07 10:00", **cells: str) -> Row:
 
 def export(rows: Iterable[Row]) -> str:
     """Return rows as the file that reception exports."""
-    written = io.StringIO()
-    writer = csv.DictWriter(written, list(visit("1")), lineterminator="\n")
+    rows, written = list(rows), io.StringIO()
+    columns = dict.fromkeys(name for row in (visit("1"), *rows) for name in row)
+    writer = csv.DictWriter(written, list(columns), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return written.getvalue()

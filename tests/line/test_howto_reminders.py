@@ -99,7 +99,7 @@ class Play:
         self, line: Line, zone: str, table: Table, rows: dict[str, dict[str, str]]
     ) -> None:
         self.line, self.zone, self.table, self.rows = line, zone, table, rows
-        (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+        shown, *_ = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.S)
         settings: dict[str, Any] = YAML(typ="safe").load(shown)
         settings["reminders"]["patient"]["steps"] = table.steps
         at_home = {**line.settings["clinic"], "timezone": zone}

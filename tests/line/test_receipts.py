@@ -99,7 +99,7 @@ def test_who_says_nothing_is_asked_a_few_times_and_then_left_alone(
     for _ in range(60):
         run(line, timedelta(minutes=30))
     assert channels(carrier) == ["sms"]
-    assert carrier.looks == 5  # at 30 minutes, 1, 4, 12 and 24 hours
+    assert carrier.looks == 6  # at 30 minutes, 1, 2, 4, 12 and 24 hours
 
 
 def test_without_another_channel_it_has_failed_with_the_carriers_reason(
@@ -132,3 +132,52 @@ def test_a_visit_cancelled_meanwhile_is_not_reminded_of_by_another_channel(
     kinds = line.query("SELECT kind, state FROM messages")
     assert ("reminder", "skipped") in kinds
     assert ("cancellation", "sent") in kinds  # they may have read it all the same
+
+
+def test_what_nobody_can_say_arrived_takes_the_next_channel_after_two_hours_once(
+    line: Line, carrier: Carrier
+) -> None:
+    carrier.says = Receipt(Delivery.SENT)
+    run(line, "2026-11-24 14:00")
+    assert channels(carrier) == ["sms"]
+    run(line, "2026-11-24 14:02")
+    assert channels(carrier) == ["sms", "email"]
+    for _ in range(4):
+        run(line, timedelta(hours=1))
+    assert channels(carrier) == ["sms", "email"]
+    assert ("accepted", "") in (found := line.query("SELECT state, reason FROM attempts"))
+    assert ("undelivered", "no_receipt") in found
+
+
+def test_what_arrives_just_before_that_stays_the_only_one(line: Line, carrier: Carrier) -> None:
+    carrier.says = Receipt(Delivery.SENT)
+    run(line, "2026-11-24 14:00")
+    carrier.says = Receipt(Delivery.DELIVERED)
+    run(line, "2026-11-24 14:02")
+    carrier.says = Receipt(Delivery.SENT)
+    run(line, "2026-11-24 17:00")
+    assert channels(carrier) == ["sms"]
+
+
+def test_an_hour_before_the_visit_it_is_waited_for_ten_minutes(
+    line: Line, carrier: Carrier
+) -> None:
+    carrier.says = Receipt(Delivery.DELIVERED)
+    run(line, "2026-11-25 11:00")
+    carrier.says = Receipt(Delivery.SENT)
+    run(line, "2026-11-25 11:09")
+    assert channels(carrier) == ["sms", "sms"]
+    run(line, "2026-11-25 11:10")
+    assert channels(carrier) == ["sms", "sms", "email"]
+
+
+def test_without_another_channel_it_counts_as_sent(line: Line, carrier: Carrier) -> None:
+    line.set(channels={"order": ["sms"], "sms": ["texts"]})
+    carrier.says = Receipt(Delivery.SENT)
+    run(line, "2026-11-24 15:00")
+    assert ledger(line) == [("1d", "sent", None, "sms")]
+
+
+def test_a_provider_that_does_not_answer_proves_nothing(line: Line, carrier: Carrier) -> None:
+    run(line, "2026-11-24 15:00")
+    assert channels(carrier) == ["sms"]

@@ -17,6 +17,8 @@ from clinicrelay.contracts import Connector, Cursor, Page, Record, Stretch, Wind
 from clinicrelay.errors import TryLater
 from clinicrelay.testing.fakes import NoOptions, record
 from clinicrelay.times import parse_instant
+from sync.foresee import foresee
+from sync.runners import once
 
 if TYPE_CHECKING:
     from tests.line.conftest import Line
@@ -371,3 +373,84 @@ def test_a_budget_that_is_used_up_needs_nobody(line: Line, book: Book) -> None:
         NEEDS_PERSON,
         ["ehr was not read to its end"],
     )
+
+
+# --- asked once more before a reminder leaves ------------------------------------------------------
+
+
+@pytest.fixture
+def due(line: Line, book: Book) -> Book:
+    """Ten minutes after the last read a reminder of visit 1 falls due."""
+    book.rereads = True
+    line.set(reminders={"patient": {"steps": ["1d"], "confirmation": {}}})
+    line.book(1, "2026-11-25 12:00")
+    line.book(2, "2026-11-25 12:10")
+    book.rows = line.rows
+    line.sync("2026-11-23 09:10")
+    line.calls.clear()
+    line.sync("2026-11-24 11:50")
+    book.asked.clear()
+    return book
+
+
+def send(line: Line, when: str = "2026-11-24 12:00") -> list[str]:
+    line._pass(when)
+    line.at_work(once.send)
+    return [message.kind for message in line.calls]
+
+
+def test_a_visit_cancelled_after_the_last_read_is_not_reminded_of(line: Line, due: Book) -> None:
+    line.cancel(1)
+    due.rows = line.rows
+    assert send(line) == ["cancellation"]
+    assert due.asked == [["1"]]
+    assert line.visits()["ehr/1"]["status"] == "cancelled"
+
+
+def test_a_visit_that_stands_is_asked_for_once_and_reminded_of(line: Line, due: Book) -> None:
+    assert send(line) == ["reminder"]
+    send(line, "2026-11-24 12:01")
+    assert due.asked == [["1"]]
+
+
+def test_one_that_was_deleted_is_not_reminded_of(line: Line, due: Book) -> None:
+    del due.rows["1"]
+    due.gone.add("1")
+    assert send(line) == []
+    assert is_gone(line, "1")
+
+
+def test_who_does_not_answer_keeps_nobodys_reminder_back(line: Line, due: Book) -> None:
+    due.silent = True
+    assert send(line) == ["reminder"]
+    assert send(line, "2026-11-24 12:11") == ["reminder", "reminder"]
+    assert due.asked == [["1"]]  # nobody waits for it again before it was read
+
+
+def test_what_was_read_just_now_is_not_asked_for_again(line: Line, due: Book) -> None:
+    line.sync("2026-11-24 12:00")
+    assert [message.kind for message in line.calls] == ["reminder"]
+    assert due.asked == []
+
+
+def test_nobody_is_asked_where_the_clinic_says_so_nor_in_a_plan(line: Line, due: Book) -> None:
+    line._pass("2026-11-24 12:00")
+    line.at_work(lambda at_work: foresee(at_work, until=at_work.now), scratch=True)
+    assert due.asked == []
+    line.set(sources={"ehr": {"type": "scripted", "verify_before_send": "off"}})
+    assert send(line) == ["reminder"]
+    assert due.asked == []
+
+
+def test_answers_that_say_everything_is_off_are_held_for_a_person(line: Line, due: Book) -> None:
+    for number in range(30, 60):
+        line.book(number, "2026-11-26 13:00")
+    due.rows = line.rows
+    line.sync("2026-11-24 12:50")
+    line.sync("2026-11-25 12:50")
+    before = line.visits()
+    for number in range(30, 60):
+        line.cancel(number)
+    send(line, "2026-11-25 13:00")
+    assert line.query("SELECT guard, visits FROM held") == [("cancelled", 30)]
+    assert line.visits()["ehr/30"]["status"] == before["ehr/30"]["status"] == "booked"

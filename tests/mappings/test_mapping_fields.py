@@ -195,6 +195,36 @@ def test_a_preferred_channel_a_zone_and_a_death_are_taken_along(visit: Apply) ->
     assert Issue("unknown_timezone", "patient.timezone") in lost.issues
 
 
+CONSENT = (
+    PATIENT
+    + "\n"
+    + "\n".join(f"patient.consent.{one}: {{path: {one}}}" for one in ("sms", "whatsapp", "email"))
+)
+
+
+def test_a_channel_is_agreed_to_refused_or_neither(visit: Apply) -> None:
+    (patient,) = visit(CONSENT, _key="1", pid="1", sms="x", whatsapp="No", email="").patients
+    assert (patient.opted_in, patient.opted_out) == ((Channel.SMS,), (Channel.WHATSAPP,))
+
+
+def test_a_consent_that_nobody_can_read_is_neither_and_told(visit: Apply) -> None:
+    got = visit(CONSENT, _key="1", pid="1", sms="perhaps", whatsapp="", email="")
+    assert (got.patients[0].opted_in, got.patients[0].opted_out) == ((), ())
+    assert Issue("invalid_bool", "patient.consent.sms") in got.issues
+
+
+@pytest.mark.parametrize(
+    ("word", "refused"), [("stopped", True), ("Nein", True), ("fine", False), ("ja", False)]
+)
+def test_a_flag_may_have_words_of_its_own_beside_yes_and_no(
+    visit: Apply, word: str, refused: bool
+) -> None:
+    field = "patient.consent.sms: {path: sms, table: {stopped: 'no', fine: true}}"
+    (patient,) = visit(f"{PATIENT}\n{field}", _key="1", pid="1", sms=word).patients
+    assert bool(patient.opted_out) is refused
+    assert bool(patient.opted_in) is not refused
+
+
 # --- keys ------------------------------------------------------------------------------------------
 
 

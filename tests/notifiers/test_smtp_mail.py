@@ -18,6 +18,7 @@ from clinicrelay import Attachment, EventWrite, Message, Outcome, ical
 from clinicrelay.settings import load
 from clinicrelay.testing import CLINIC, NOW, an_email
 from clinicrelay.testing.kits import CANARY_EMAIL
+from notifiers import _mail
 from notifiers.smtp import Smtp
 
 if TYPE_CHECKING:
@@ -268,3 +269,21 @@ def test_the_settings_file_is_read_with_its_secrets_hidden(
     assert literal.path == "notifiers.post.password"
     assert PASSWORD not in repr((loaded.findings, entry))
     assert "clinic-login" not in repr(entry)
+
+
+def test_what_mails_share_is_made_once_and_nothing_of_a_person_is_among_it() -> None:
+    sender = _mail.mailbox(SENDER)
+
+    def made(local: str) -> bytes:
+        message = an_email(id=f"cr{local}", to=f"{local}@mail.example", subject=f"for {local}")
+        return _mail.compose(message, sender=sender, domain=sender.domain, date=NOW).as_bytes()
+
+    alone = made("second")
+    assert b"first" in made("first")
+    assert made("second") == alone
+    assert b"first" not in alone
+    headers = _mail._policy(utf8=False).header_factory
+    assert headers("To", "a@mail.example") is not headers("To", "a@mail.example")
+    assert headers("Auto-Submitted", "auto-generated") is headers(
+        "Auto-Submitted", "auto-generated"
+    )

@@ -56,6 +56,7 @@ class Exchange:
     retry_after: int | None = None
     unlisted: set[str] = field(default_factory=set)
     trial: str = ""
+    callbacks: bool = True
     over: Event = field(default_factory=Event)
 
     def answer(self, asked: Asked) -> Reply:
@@ -80,6 +81,8 @@ class Exchange:
             return self.no(429, 20429)
         if self._now(Fault.REFUSED):
             return self.no(*self.refusing)
+        if "StatusCallback" in form and not self.callbacks:
+            return self.no(400, 21609)
         if len(form["Body"]) > 1600:
             return self.no(400, 21617)
         made = self.keep(form)
@@ -221,6 +224,16 @@ class TestWhatIsSent(Served):
         public = "https://relay.clinic.example/callbacks/riverside/twilio"
         self.sms(tmp_path, callback_url=public).send(an_sms(id="cr0123"))
         assert self.twilio.messages[0]["form"]["StatusCallback"] == f"{public}/cr0123"
+
+    def test_a_callback_address_that_twilio_refuses_keeps_no_message_back(
+        self, tmp_path: Path
+    ) -> None:
+        self.twilio.callbacks = False
+        sms = self.sms(tmp_path, callback_url="https://relay.clinic.example/callbacks/riverside/x")
+        for number in range(3):
+            assert sms.send(an_sms(id=f"cr{number}")).outcome is Outcome.ACCEPTED
+        assert ["StatusCallback" in m["form"] for m in self.twilio.messages] == [False] * 3
+        assert len(self.server.log) == 4, "it is asked once, not for every message"
 
     def test_one_connection_serves_many_messages(self, tmp_path: Path) -> None:
         sms = self.sms(tmp_path)

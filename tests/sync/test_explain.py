@@ -40,6 +40,7 @@ def message(state: str, kind: str = "reminder", **values: Any) -> dict[str, Any]
         "state": state,
         "reason": None,
         "setting": f"reminders.patient.{kind}",
+        "together": None,
         "channel": "email",
         "notifier": "smtp",
         "due_at": NOW - timedelta(hours=2),

@@ -214,7 +214,9 @@ def test_a_choice_nobody_knows_is_passed_over():
 
 
 def test_who_wants_no_messages_gets_none_on_any_channel():
-    assert asked(person=Patient("p1", preferred_channel="none")) == Drop("opted_out")
+    assert asked(person=Patient("p1", preferred_channel="none")) == Drop(
+        "opted_out", "patient.preferred_channel"
+    )
 
 
 def test_a_message_with_channels_of_its_own_takes_no_other():
@@ -254,7 +256,6 @@ def test_a_landline_gets_no_sms():
         ({"consent": {Channel.SMS: "off"}}, "channel_off"),
         ({"consent": {Channel.SMS: "recorded"}}, "not_opted_in"),
         ({"consent": {}}, "not_opted_in"),
-        ({"opted_out": (Channel.SMS,)}, "opted_out"),
     ],
 )
 def test_a_channel_without_consent_is_closed_and_the_setting_named(changed, reason):
@@ -263,16 +264,23 @@ def test_a_channel_without_consent_is_closed_and_the_setting_named(changed, reas
 
 
 def test_recorded_consent_opens_a_channel():
-    asks = replace(OPTIONS, consent={Channel.SMS: "recorded"}, opted_in=(Channel.SMS,))
-    assert asked(options=asks) == BY_SMS
+    asks = replace(OPTIONS, consent={Channel.SMS: "recorded"})
+    assert asked(options=asks, person=Patient("p1", opted_in=(Channel.SMS,))) == BY_SMS
 
 
 def test_an_opt_out_of_one_channel_leaves_the_others():
-    assert asked(options=replace(OPTIONS, opted_out=(Channel.SMS,))) == BY_MAIL
+    assert asked(person=Patient("p1", opted_out=(Channel.SMS,))) == BY_MAIL
+
+
+@pytest.mark.parametrize("consent", ["implied", "recorded", "off"])
+def test_a_no_holds_whatever_the_settings_say_and_the_source_is_named(consent):
+    options = replace(OPTIONS, order=("sms",), consent={Channel.SMS: consent})
+    verdict = asked(options=options, person=Patient("p1", opted_out=(Channel.SMS,)))
+    assert verdict == Drop("opted_out", "patient.consent.sms", no_way=True)
 
 
 def test_a_doctor_needs_no_patients_consent():
-    doctors = replace(OPTIONS, consent={Channel.SMS: "off"}, opted_out=(Channel.SMS,))
+    doctors = replace(OPTIONS, consent={Channel.SMS: "off"})
     about = say(role=Role.DOCTOR, recipient="doctor/d1")
     assert asked(about, options=doctors, person=Practitioner("d1")) == BY_SMS
 
@@ -306,11 +314,10 @@ def test_only_recipients_lets_nobody_else_through(patterns, expected):
 
 @pytest.mark.parametrize("opted_in", [(), (Channel.WHATSAPP,)])
 def test_the_reason_told_is_the_one_that_a_person_can_mend(opted_in):
-    options = replace(
-        OPTIONS, order=("whatsapp", "sms", "email"), opted_out=(Channel.EMAIL,), opted_in=opted_in
-    )
-    verdict = asked(options=options, addresses={Channel.EMAIL: MAIL})
-    assert verdict == Drop("opted_out", "channels.consent.email")
+    options = replace(OPTIONS, order=("whatsapp", "sms", "email"))
+    person = Patient("p1", opted_in=opted_in, opted_out=(Channel.EMAIL,))
+    verdict = asked(options=options, person=person, addresses={Channel.EMAIL: MAIL})
+    assert verdict == Drop("opted_out", "patient.consent.email")
 
 
 # --- at this hour ---------------------------------------------------------------------------------
@@ -391,9 +398,20 @@ def test_a_pause_keeps_nothing_alive_that_is_no_longer_true():
 
 
 def test_a_stale_source_holds_reminders_and_not_changes():
-    stale = replace(OPTIONS, stale=True)
+    stale = replace(OPTIONS, stale="ehr")
     assert asked(options=stale).reason == "source_stale"
     assert asked(say(MessageKind.CHANGE), options=stale) == BY_SMS
+
+
+@pytest.mark.parametrize(
+    "options",
+    [replace(OPTIONS, stale="ehr"), replace(OPTIONS, waited="source_stale")],
+    ids=["still silent", "back too late"],
+)
+def test_what_waited_for_its_source_too_long_says_so(options):
+    late = say(useless_after=NOON)
+    assert asked(late, options=options).reason == "source_stale"
+    assert asked(late, options=OPTIONS).reason == "cut_off_passed"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ from sync.due import (
     digest_say,
     digest_useful_until,
     due_reminders,
-    has_come,
-    next_moment,
+    moments,
     next_step,
     outside_quiet,
     reminder_horizon,
@@ -403,7 +402,7 @@ def test_the_next_moment_is_that_of_the_first_reminder_to_come(role, ahead):
         until = one.appointment.start or START
         coming = coming_reminders(one, STEPS, role, until=until, **asked)
         first = coming[0].due_at if coming else None
-        assert next_moment(one, STEPS, role, **asked) == first
+        assert moments(one, [(role, STEPS)], **asked).coming == first
 
 
 @pytest.mark.parametrize("role", Role)
@@ -415,7 +414,7 @@ def test_where_no_hour_has_come_there_is_nothing_to_say_or_to_explain(role, ahea
         one = seen(visit(patients=(person,), status=status), first_seen=START - days(9))
         asked = {"now": START - ahead, "quiet": NIGHT}
         said = due_reminders(one, STEPS, role, **asked)
-        assert has_come(one, STEPS, role, **asked) == bool(said)
+        assert moments(one, [(role, STEPS)], **asked).come == bool(said)
 
 
 def test_steps_that_are_equal_are_found_as_one():

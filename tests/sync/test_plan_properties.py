@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_visit
 
 from clinicrelay.actions import MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Channel, Patient, Place, Practitioner, Status
 from clinicrelay.settings.schema import Confirmation, PatientReminders, QuietHours, Reminders
-from sync.due import due_reminders, quiet_period, reminder_horizon, useless_after, when
+from sync.due import due_reminders, moments, quiet_period, reminder_horizon, useless_after, when
 from sync.gate import Drop, GateOptions, Go, Wait, gate, reopens
 from sync.plan import Seen, baseline, dedupe_key, matters, owed
 
@@ -243,6 +244,50 @@ def test_who_has_been_told_what_is_owed_is_owed_nothing_more(start, rules, chang
     clinic.told |= {s.recipient: Told(s.facts, after, by="n") for s in says}
     clinic.keep()
     assert [s for s in owed(clinic.kept, rules, now=after) if s.skip is None] == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    start=starts,
+    status=st.sampled_from(Status),
+    zone=st.sampled_from([None, "Asia/Tokyo"]),
+    first_seen=starts,
+    after=starts,
+)
+def test_what_came_with_an_import_is_no_news_and_is_reminded_of_as_if_nobody_was_told(
+    start, status, zone, first_seen, after
+):
+    """So plan need not work out what counts as told of a visit that is as it was imported."""
+    visit = replace_visit(
+        booked(start), status=status, patients=(Patient("p1", timezone=zone), Patient("p2"))
+    )
+    now = max(first_seen, after)
+    imported = Seen(
+        visit, first_seen, told=baseline(visit, now=first_seen), version=1, imported=True
+    )
+    bare = Seen(visit, first_seen)
+    steps = CONFIRMED.patient.steps
+    asked = {"now": now, "quiet": QUIET}
+    assert owed(imported, CONFIRMED, now=now) == []
+    assert due_reminders(imported, steps, Role.PATIENT, **asked) == due_reminders(
+        bare, steps, Role.PATIENT, **asked
+    )
+    each = [(Role.PATIENT, steps)]
+    assert moments(imported, each, **asked) == moments(bare, each, **asked)
+
+
+@settings(max_examples=300, deadline=None)
+@given(start=starts, status=st.sampled_from(Status), first_seen=starts, after=starts)
+def test_where_no_moment_has_come_there_is_no_reminder(start, status, first_seen, after):
+    one = Seen(replace_visit(booked(start), status=status), first_seen)
+    now, steps = max(first_seen, after), UNCONFIRMED.patient.steps
+    found = moments(one, [(Role.PATIENT, steps)], now=now, quiet=QUIET)
+    if not found.come:
+        assert due_reminders(one, steps, Role.PATIENT, now=now, quiet=QUIET) == []
+    if found.coming is not None:
+        assert now < found.coming < start
+        then = due_reminders(one, steps, Role.PATIENT, now=found.coming, quiet=QUIET)
+        assert found.coming in {say.due_at for say in then}
 
 
 @settings(max_examples=200, deadline=None)

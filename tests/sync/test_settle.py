@@ -141,9 +141,9 @@ BEFORE = datetime(2026, 11, 23, tzinfo=UTC)
 @pytest.mark.parametrize("channel", Channel)
 @pytest.mark.parametrize("kind", MessageKind)
 def test_what_is_sent_once_more_without_proof(kind: MessageKind, channel: Channel) -> None:
-    closed_door = kind in (MessageKind.CHANGE, MessageKind.CANCELLATION)
+    costly = kind in (MessageKind.CHANGE, MessageKind.CANCELLATION, MessageKind.ALERT)
     mail = kind is MessageKind.CONFIRMATION and channel is Channel.EMAIL
-    assert repeats(say(kind), channel, now=BEFORE) is (closed_door or mail)
+    assert repeats(say(kind), channel, now=BEFORE) is (costly or mail)
     assert not repeats(say(kind, repeated=True), channel, now=BEFORE)
     assert not repeats(say(kind), channel, now=BEFORE + timedelta(days=1))
 

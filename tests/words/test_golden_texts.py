@@ -20,8 +20,9 @@ from clinicrelay.contracts import ClinicFacts
 from clinicrelay.model import Appointment, Channel, Modality, Patient, Place, Status
 from clinicrelay.sms import segments
 from sync.words import DigestLine, Rendered, TextFacts, Words
+from sync.words.facts import Other
 from sync.words.templates import languages
-from sync.words.titles import event_text, invitation_text
+from sync.words.titles import event_text, invitation_link, invitation_number, invitation_text
 
 GOLDEN = Path(__file__).parent / "golden"
 # The marks around what runs from left to right in an Arabic text: a reviewer must see them.
@@ -49,6 +50,14 @@ ELSEWHERE = replace(VISIT, recipient_timezone="Asia/Tokyo")
 LATER = replace(VISIT, at=START - timedelta(days=400))
 VIDEO = replace(VISIT, modality=Modality.VIDEO, join_url="https://meet.example/k7x2")
 PHONE = replace(VISIT, modality=Modality.PHONE)
+SEVERAL = replace(
+    VISIT,
+    others=(
+        Other(START + timedelta(hours=2), "Dr. Ana Costa"),
+        Other(START + timedelta(hours=5)),
+    ),
+)
+SHARED = replace(VISIT, names_whom=True)
 DAY = replace(
     VISIT,
     visits=(
@@ -71,6 +80,8 @@ SAMPLES: tuple[tuple[str, str, Role, bool, bool, TextFacts], ...] = (
     ("reminder", "reminder", Role.PATIENT, True, False, VISIT),
     ("reminder of a video visit", "reminder", Role.PATIENT, True, True, VIDEO),
     ("reminder of a phone visit", "reminder", Role.PATIENT, True, False, PHONE),
+    ("reminder of several visits", "reminder", Role.PATIENT, True, True, SEVERAL),
+    ("reminder to a shared telephone", "reminder", Role.PATIENT, True, False, SHARED),
     ("reminder, to another zone", "reminder", Role.PATIENT, True, False, ELSEWHERE),
     ("change of time", "change", Role.PATIENT, True, False, changed(VISIT, "time")),
     ("change of time and place", "change", Role.PATIENT, True, True, changed(VISIT, "time", "place")),
@@ -137,10 +148,13 @@ def _events(language: str) -> str:
             modality=modality,
             patients=(Patient("p1", "Robin Moss"),),
             location=Place("loc-3", "North branch"),
+            join_url="https://meet.example/patient",
+            call_in="+493055501234",
             join_url_practitioner="https://meet.example/doctor",
         )
         texts: list[Any] = [event_text("initials", visit, CLINIC, language)]
-        texts += [invitation_text(visit, CLINIC, language)]
+        beside = invitation_link(visit), invitation_number(visit)
+        texts += [invitation_text(visit, CLINIC, language, *beside)]
         lines += [" | ".join(part.replace("\n", " / ") for part in text) for text in texts]
     lines.append(event_text("busy", visit, CLINIC, language).title)
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import pytest
 
 from clinicrelay.model import Appointment, Kind, Modality, Patient, Place, Status
 from clinicrelay.testing import CLINIC
-from sync.words.titles import event_text, initials, invitation_text
+from sync.words.titles import event_text, initials, invitation_link, invitation_text
 
 VISIT = Appointment(
     source="main",
@@ -65,11 +65,20 @@ def test_a_video_visit_has_the_doctors_link_and_no_place() -> None:
 
 def test_a_patients_invitation_never_holds_a_link_of_the_doctors() -> None:
     video = msgspec.structs.replace(VISIT, modality=Modality.VIDEO)
-    assert invitation_text(video, CLINIC, "en") == (
+    assert invitation_text(video, CLINIC, "en", invitation_link(video)) == (
         "Video visit - Riverside Family Clinic",
-        "Please call +4930555010 if you cannot come.",
+        "Join: https://meet.example/patient\nPlease call +4930555010 if you cannot come.",
         "",
     )
+    unlabelled = msgspec.structs.replace(video, join_url=None)
+    assert invitation_link(unlabelled) == ""
+
+
+@pytest.mark.parametrize("modality", [Modality.IN_PERSON, Modality.PHONE, Modality.UNKNOWN])
+def test_only_a_video_visits_invitation_holds_a_link(modality: Modality) -> None:
+    assert invitation_link(msgspec.structs.replace(VISIT, modality=modality)) == ""
+    odd = msgspec.structs.replace(VISIT, modality=Modality.VIDEO, join_url="javascript:alert(1)")
+    assert invitation_link(odd) == ""
     assert invitation_text(VISIT, CLINIC, "de").title == "Termin - Riverside Family Clinic"
 
 

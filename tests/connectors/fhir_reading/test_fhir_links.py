@@ -173,3 +173,13 @@ def test_a_code_for_a_virtual_visit_is_enough_without_a_link(read: Read) -> None
     assert read({"class": [code]}).data["modality"] == "video"
     assert read({"appointmentType": code}).data["modality"] == "video"
     assert read({"serviceType": [{"text": "Cardiology"}]}).data["modality"] is None
+
+
+def test_a_number_to_dial_is_the_patients_unless_its_channel_is_the_hosts(read: Read) -> None:
+    point = {"system": "phone", "value": "+12025550143"}
+    for kind, expected in (({"code": "phone"}, "+12025550143"), ({"code": "host-phone"}, None)):
+        service = {"channelType": kind, "addressContactPoint": point}
+        data = read({"virtualService": [service]}).data
+        assert data["call_in"] == expected
+    bare = read({"virtualService": [{"addressContactPoint": point}]}).data
+    assert (bare["call_in"], bare["modality"]) == ("+12025550143", "phone")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
 
 from clinicrelay import Appointment, Record
+from clinicrelay.model import Guardian
 
 Read = Callable[..., Record]
 Map = Callable[[Record], Appointment]
@@ -128,6 +130,62 @@ def test_the_dead_are_told_nothing(read: Read, as_visit: Map, dead: dict[str, An
 
 def test_the_living_are_not_dead(read: Read, as_visit: Map) -> None:
     assert not as_visit(read(VISIT, patient(deceasedBoolean=False))).patients[0].deceased
+
+
+@pytest.mark.parametrize("where", ["security", "tag"])
+def test_a_record_labelled_as_test_data_is_a_test_patients(
+    read: Read, as_visit: Map, where: str
+) -> None:
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}
+    meta = {"versionId": "3", where: [{"code": "N"}, label]}
+    assert as_visit(read(VISIT, patient(meta=meta))).patients[0].test
+    assert not as_visit(read(VISIT, patient(meta={where: [{"code": "N"}]}))).patients[0].test
+    survivor = patient() | {"id": "6"}
+    assert as_visit(read(VISIT, replaced(5, 6, meta=meta), survivor)).patients[0].test
+
+
+def related(code: str, *telecom: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "relationship": [{"coding": [{"code": "C"}, {"code": code}]}],
+        "name": {"given": ["Eva"], "family": "Sample"},
+        "telecom": list(telecom) or [phone("+12025550143")],
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("code", "born", "named"),
+    [
+        ("GUARD", "2015-03-04", True),
+        ("GUARD", None, True),
+        ("MTH", "2015-03-04", True),
+        ("MTH", None, False),  # grown-up patients name their parents as well
+        ("N", "2015-03-04", False),
+        ("C", "2015-03-04", False),
+        ("SPS", "2015-03-04", False),
+    ],
+)
+def test_a_guardian_is_who_is_called_so_and_no_emergency_contact(
+    read: Read, as_visit: Map, code: str, born: str | None, named: bool
+) -> None:
+    given = {"contact": [related(code)], **({"birthDate": born} if born else {})}
+    (found,) = as_visit(read(VISIT, patient(**given))).patients
+    guardian = Guardian("Eva Sample", "+12025550143")
+    assert found.guardian == (guardian if named else None)
+    assert found.birth_date == (date(2015, 3, 4) if named and born else None)
+
+
+def test_a_guardian_goes_before_a_parent_and_has_to_be_reached_on_that_day(read: Read) -> None:
+    bygone = {"period": {"end": "2026-11-01"}}
+    contacts = [
+        related("FTH", phone("father")),
+        related("GUARD", phone("past"), **bygone),
+        related("GUARD", phone("old", "old"), phone("ended", **bygone)),
+        related("GUARD", phone("guardian", "home"), phone("mobile")),
+    ]
+    found = read_patient(read, contact=contacts, birthDate="2015-03-04")
+    assert found["guardian_phone"] == "mobile"
+    found = read_patient(read, contact=contacts[:3], birthDate="2015-03-04")
+    assert found["guardian_phone"] == "father"
 
 
 def test_an_inactive_patient_is_told_nothing(read: Read, as_visit: Map) -> None:

@@ -57,7 +57,9 @@ def test_the_same_visits_in_every_version_become_the_same_appointments(
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_has_the_same_keys_in_the_same_order(version: str) -> None:
     keys = "key status cancel_reason start end minutes kind modality join_url"
-    keys += " join_url_practitioner service specialty reason notes visit_number location_key"
+    keys += (
+        " join_url_practitioner call_in service specialty reason notes visit_number location_key"
+    )
     keys += " location_name location_address timezone patients practitioners"
     assert {tuple(record.data) for record in records(version)} == {tuple(keys.split())}
 

@@ -1,0 +1,117 @@
+"""Whether what is known of a source is still to be relied on: for status, and before each reminder.
+
+Status asks for complete reads and is red early, so that a person looks. Reminders wait only where the
+source did not speak for longer: what it said incompletely, or what a guard holds, it did say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING
+
+from clinicrelay import plugins
+from sync.store import counting, progress
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.clinic import Clinic
+    from sync.store.progress import Progress
+
+_RED_AT_LEAST = timedelta(minutes=30)
+_OVERDUE_AT_LEAST = timedelta(hours=2)  # a restart at lunch keeps nobody's reminder back
+_RHYTHM_UNKNOWN = timedelta(hours=24)
+
+
+def stale_after(
+    clinic: Clinic, name: str, rhythm: timedelta | None, *, at_least: timedelta = _RED_AT_LEAST
+) -> timedelta:
+    """Return after how long without a read a source is stale.
+
+    Unless settings say so it is three times the rhythm in which it was read whole, at least as long
+    as said; a day while its rhythm is not known.
+    """
+    source = clinic.settings.sources[name]
+    if "stale_after" in source.model_fields_set:
+        return source.stale_after
+    return max(at_least, 3 * rhythm) if rhythm else _RHYTHM_UNKNOWN
+
+
+def source_state(clinic: Clinic, connection: Connection, name: str) -> str:
+    """Return how one source stands: ok, new, partial, failed, held or stale."""
+    known = progress.progress(connection, clinic.store.clinic, name)
+    if name not in clinic.settings.sources or known.state == "held":
+        return known.state
+    return state_of(clinic, name, known, rhythms(connection, clinic.store.clinic).get(name))
+
+
+def state_of(clinic: Clinic, name: str, known: Progress, rhythm: timedelta | None) -> str:
+    """Return how a source stands by what is known of its reads: ok, new, partial, failed or stale."""
+    if known.state == "failed":
+        return "failed"
+    if known.last_complete_at is None:
+        return "partial" if known.state == "partial" else "new"
+    last = datetime.fromtimestamp(known.last_complete_at, UTC)
+    if clinic.now - last > stale_after(clinic, name, rhythm):
+        return "stale"
+    return "ok" if known.state == "held" else known.state
+
+
+def rhythms(connection: Connection, clinic: str) -> dict[str, timedelta]:
+    """Return how far apart the complete reads of each source usually were."""
+    moments: dict[str, list[int]] = {}
+    for at, report in counting.complete_reads(connection, clinic):
+        for name, one in json.loads(report).get("sources", {}).items():
+            if one.get("complete"):
+                moments.setdefault(name, []).append(at)
+    return {
+        name: timedelta(seconds=median(gaps))
+        for name, found in moments.items()
+        if (gaps := [abs(b - a) for a, b in pairwise(found) if a != b])
+    }
+
+
+def overdue(clinic: Clinic) -> frozenset[str]:
+    """Return the sources that were silent for too long to remind anybody by what they said.
+
+    Looked up once, until `clinic.overdue` is forgotten: within a run it holds for all messages alike.
+    """
+    if clinic.overdue is None:
+        with clinic.store.read() as connection:
+            clinic.overdue = frozenset(_overdue(clinic, connection))
+    return clinic.overdue
+
+
+def _overdue(clinic: Clinic, connection: Connection) -> Iterator[str]:
+    silent = {
+        name: silence
+        for name in clinic.settings.sources
+        if (silence := _silence(clinic, connection, name)) is not None
+    }
+    usual = rhythms(connection, clinic.store.clinic) if silent else {}
+    for name, silence in silent.items():
+        if silence > stale_after(clinic, name, usual.get(name), at_least=_OVERDUE_AT_LEAST):
+            yield name
+
+
+def _silence(clinic: Clinic, connection: Connection, name: str) -> timedelta | None:
+    """Return for how long a source said nothing; None where that could not be for too long.
+
+    Files are brought whenever somebody has some: that none came tells only whoever set `stale_after`
+    that something is wrong.
+    """
+    known = progress.progress(connection, clinic.store.clinic, name)
+    if known.last_read_at is None:
+        return None
+    silence = clinic.now - datetime.fromtimestamp(known.last_read_at, UTC)
+    source = clinic.settings.sources[name]
+    if "stale_after" in source.model_fields_set:
+        return silence
+    brought = plugins.find("connectors", source.type).brought  # type: ignore[union-attr]
+    if silence <= _OVERDUE_AT_LEAST or (brought and known.state != "failed"):
+        return None
+    return silence

@@ -1,0 +1,73 @@
+"""Asks sources once more about the visits of due reminders, just before those leave.
+
+What was cancelled or moved after the last read is so found in time. The answers are kept by the same
+line as any read: mapped, judged by the guard, and seen by plan. A source that does not answer keeps
+nobody's reminder back; for how long it may be silent, `sync.freshness` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from clinicrelay.contracts import Page
+from clinicrelay.errors import Refused, TryLater
+from sync import keep
+from sync.freshness import overdue
+from sync.pull import keep_page, reading_of_answers
+from sync.standing import PART_OF
+from sync.store import progress, said, together
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+    from sync.pull import SourceRun
+
+_FRESH = timedelta(minutes=5)
+_AT_ONCE = 200  # visits of a source in one run
+
+
+def doubtful(clinic: Clinic) -> dict[str, list[str]]:
+    """Return the visits with a reminder due that are to be asked about: their keys by source."""
+    standing = clinic.standing()
+    roles = [r for r, part in PART_OF.items() if standing.paused(part, "", clinic.now) is None]
+    with clinic.store.read() as connection:
+        due = said.reminders_due(connection, clinic.store.clinic, roles, now=clinic.now)
+        beside = together.beside_due(connection, clinic.store.clinic, now=clinic.now) if due else {}
+    return {
+        name: list(dict.fromkeys([*keys, *beside.get(name, ())]))[:_AT_ONCE]
+        for name, keys in due.items()
+        if name in clinic.settings.sources and _is_asked(clinic, name)
+    }
+
+
+def _is_asked(clinic: Clinic, name: str) -> bool:
+    """Whether a source can be asked, and was not read just now, nor in vain."""
+    if clinic.settings.sources[name].verify_before_send == "off" or name in overdue(clinic):
+        return False
+    with clinic.store.read() as connection:
+        known = progress.progress(connection, clinic.store.clinic, name)
+    just_now = (clinic.now - _FRESH).timestamp()
+    if known.state == "failed" or (known.last_complete_at or 0) > just_now:
+        return False
+    return clinic.connector(name).rereads
+
+
+def look(clinic: Clinic, source: SourceRun, keys: Sequence[str]) -> TryLater | Refused | None:
+    """Ask a source about visits and keep what it answers, once the guard has judged the whole.
+
+    Returns why it answered no further, if so: what it said before that counts.
+    """
+    reading, failure = reading_of_answers(source), None
+    try:
+        for answer in source.connector.reread(keys):
+            reading.records += len(answer.records)
+            keep_page(source, reading, replace(answer, changes=True, last=True, cursor={}))
+    except (TryLater, Refused) as error:
+        failure = error
+    page = Page("by id", last=True, correction=True)
+    limits = clinic.settings.safety.hold_if
+    keep.end_read(source, reading, page, limits=limits, zone=clinic.zone)
+    return failure
