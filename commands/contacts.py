@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The contact's id, as the list shows it.")]
 
+_ENOUGH = 8  # characters of an id; fewer may begin one by chance
+
 
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
@@ -70,8 +72,8 @@ def _all(at_work: Clinic) -> list[Learned]:
 
 
 def _find(at_work: Clinic, contact: str) -> Learned:
-    """Return a closed contact by its id or how that begins. Raises typer.BadParameter."""
-    closed = [one for one in _all(at_work) if not one.open]
+    """Return a closed contact by its id, or enough of how that begins. Raises typer.BadParameter."""
+    closed = [one for one in _all(at_work) if not one.open] if len(contact) >= _ENOUGH else []
     found = [one for one in closed if one.address.startswith(contact)]
     if len(found) != 1:
         why = "several begin so" if found else "there is none such that is closed"

@@ -73,7 +73,9 @@ def test_reopening_wants_a_note_and_lets_the_next_message_go(
     assert ("reminder", "email") in [(one.kind, one.channel.value) for one in sent]
 
 
-def test_an_id_that_means_nothing_is_refused_with_where_to_look(refused: Any) -> None:
-    ran = refused.run("contacts", "reopen", "cr0", "--note", "x", now=LATER)
+@pytest.mark.parametrize("enough", [2, 7])
+def test_an_id_that_means_nothing_is_refused_with_where_to_look(refused: Any, enough: int) -> None:
+    (one,) = contacts(refused)
+    ran = refused.run("contacts", "reopen", one["id"][:enough], "--note", "x", now=LATER)
     assert ran.code == 2
     assert "clinicrelay contacts list" in ran.err + ran.out
