@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,7 +24,7 @@ from sync.standing import Live, Pause, Standing
 from sync.store import Store, memory, places, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -55,13 +56,13 @@ class Clinic:
     dry: bool = False
     watched: bool = False
     tell: Callable[[str], None] = lambda text: None
-    hand_over: Callable[[str], None] = lambda attempt: None  # set by send, under its lease
     ending: Event = field(default_factory=Event)  # set when the run is told to end
     altered: dict[Any, Any] = field(default_factory=dict)  # what `sync.digest` has looked up
     overdue: frozenset[str] | None = None  # what `sync.freshness` has looked up
     rules: dict[Any, GateOptions] = field(default_factory=dict)  # what `sync.outward` has
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
     _opaque: dict[str, str] = field(default_factory=dict, repr=False)
+    _handed: Callable[[str], None] | None = None  # hears of messages that may be accepted
     _stood: tuple[list[LiveRow], list[PauseRow], Standing] | None = None
 
     @property
@@ -274,13 +275,24 @@ class Clinic:
         )
         return sha256(repr(parts).encode()).hexdigest()[:32]
 
+    @contextmanager
+    def handing_over(self, note: Callable[[str], None]) -> Iterator[None]:
+        """Have `note` called right before a notifier's bytes may make a provider accept a message."""
+        self._handed = note
+        try:
+            yield
+        finally:
+            self._handed = None
+
+    def hand_over(self, attempt: str) -> None:
+        """Note that a provider may have accepted an attempt from now on."""
+        if self._handed is not None:
+            self._handed(attempt)
+
     def close(self) -> None:
         """Let the plugins go of what they hold open."""
         for plugin in self._plugins.values():
             plugin.close()
-
-    def _handing_over(self, attempt: str) -> None:
-        self.hand_over(attempt)  # looked up late: a plugin may have been built before send began
 
     def _plugin(self, room: str, name: str, entry: Any) -> Any:
         if (room, name) not in self._plugins:
@@ -317,7 +329,7 @@ class Clinic:
             instance_key=self.store.instance_key,
             wait=self.watched and not self.dry,
             tell=self.tell,
-            handing_over=self._handing_over,
+            handing_over=self.hand_over,
             rest=lambda seconds: not self.ending.wait(seconds),
             **more,
         )

@@ -1,7 +1,7 @@
 """deliver, messages: passes what is due through the gate on fresh data, and sends it once.
 
-An attempt is written down before its first byte leaves, under an id that is always the same for the
-same message. What is known of its end is written with the told-state in one transaction
+An attempt is written down before its provider can have accepted it, under an id that is always the
+same for the same message. What is known of its end is written with the told-state in one transaction
 (`sync.conclude`); what is not known is found out by `sync.settle`, never guessed. What a provider
 refuses comes round again and takes the next way that is left to the person (`sync.ways`).
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from clinicrelay.actions import Role, Told
-from clinicrelay.contracts import Attempt, Found, Message, Outcome
+from clinicrelay.contracts import Attempt, Found, Message, Notifier, Outcome
 from clinicrelay.model import Channel, Patient, Practitioner
 from sync import alerts, breaker, outward, planner, together, ways
 from sync.breaker import Barred, Breaker
@@ -28,7 +28,7 @@ from sync.gate import Drop, Go, Verdict, Wait, gate
 from sync.guard import Hold, messages_allowed
 from sync.reasons import base
 from sync.standing import Answer, Leave, NotNamed, Rehearse, Standing, Stopped
-from sync.store import attempts, flood, incoming, said, unproven, wakes
+from sync.store import attempts, flood, incoming, said, wakes
 from sync.store.said import Due, Pass
 from sync.ways import Ways
 
@@ -101,11 +101,8 @@ def _due(clinic: Clinic, shard: int, which: Pass) -> list[Due]:
         )
 
 
-def _hand_over(clinic: Clinic, lease: Lease, attempt: str, *, patience: timedelta) -> None:
-    """Write down that the provider may have an attempt from now on. Raises LeaseLost."""
-    with clinic.store.write() as connection:
-        lease.fence(connection, patience)
-        unproven.hand_over(connection, attempt)
+class _NotAsSeen(Exception):
+    """What was decided about a message was decided by what holds no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +264,7 @@ class _Sender:
         self._standing = clinic.standing()
         self._end: Conclusion | None = None  # of the attempt before, not yet written down
         self._joined: set[str] = set()  # of this batch: what left within another message
+        self._patience = timedelta(0)  # of the slowest notifier that was used
 
     def send(self, batch: Sequence[Due]) -> None:
         """Send a batch, unless the run is told to end. Nothing of it is left to be concluded."""
@@ -293,11 +291,11 @@ class _Sender:
                 pass
 
     @contextmanager
-    def _writing(self, patience: timedelta = timedelta(0)) -> Iterator[Connection]:
+    def _writing(self) -> Iterator[Connection]:
         """Open a transaction that begins with what the attempt before came to."""
         clinic, run, end = self._clinic, self._run, self._end
         with clinic.store.write() as connection:
-            self._lease.fence(connection, patience)
+            self._lease.fence(connection, self._patience)
             if end is not None:
                 write(connection, clinic, end, run)
             yield connection
@@ -330,14 +328,17 @@ class _Sender:
         return self._put_off(case, _why_not(verdict, leaving))
 
     def _try(self, case: _Case, go: Go) -> bool:
-        clinic, lease, run = self._clinic, self._lease, self._run
-        due, others, name = case.due, self._others(case, go), go.notifiers[0]
+        clinic, run, due, name = self._clinic, self._run, case.due, go.notifiers[0]
+        others = self._others(case, go)
         message, notifier = case.message(go, others), clinic.notifier(name)
         contact = ways.contact(clinic.opaque, due.say, go.channel, go.address)
-        patience = notifier.patience
-        with self._writing(patience) as connection:
-            stands = case.stands(connection)
-            if stands:
+        begun = False
+
+        def begin(attempt: str) -> None:
+            nonlocal begun
+            with self._writing() as connection:
+                if not case.stands(connection):
+                    raise _NotAsSeen
                 join(connection, clinic, due, others)
                 attempts.begin(
                     connection,
@@ -349,19 +350,34 @@ class _Sender:
                     run=clinic.run,
                     now=clinic.now,
                 )
-        if not stands:
+            begun = True
+
+        self._have_patience(notifier)
+        try:
+            with clinic.handing_over(begin):
+                if not notifier.hands_over:
+                    begin(message.id)
+                result = notifier.send(message)
+            if not begun:  # it ended before anything could leave
+                begin(message.id)
+        except _NotAsSeen:
             return False
         self._joined.update(one.owed.dedupe for one in others)
         case.ways.note(due.say, contact, clinic.now)
-        clinic.hand_over = lambda attempt: _hand_over(clinic, lease, attempt, patience=patience)
-        result = notifier.send(message)
         before = run.breaker or Breaker()
-        run.breaker = breaker.note(clinic, lease, before, name, due.say.recipient, result)
+        run.breaker = breaker.note(clinic, self._lease, before, name, due.say.recipient, result)
         if result.outcome is Outcome.NOT_SENT and result.pause and _has_others(case, go):
             result = structs.replace(result, retry_after=timedelta(0))  # another way, at once
         seen = case.fresh.woken if case.fresh else None
         self._end = Conclusion(due, message, name, result, seen, alone=not others)
         return True
+
+    def _have_patience(self, notifier: Notifier) -> None:
+        """Keep the lease for as long as a call may take before anything is written down."""
+        if notifier.patience > self._patience:
+            self._patience = notifier.patience
+            with self._writing():
+                pass
 
     def _others(self, case: _Case, go: Go, *, rehearsed: bool = False) -> Sequence[Other]:
         """Return what else of the person's day the message can tell of, by all that is written down."""

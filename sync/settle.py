@@ -70,8 +70,6 @@ def _proof(clinic: Clinic, attempt: Open) -> Proof:
     if attempt.notifier not in clinic.settings.notifiers:
         return CannotTell()  # nobody is left to be asked
     notifier = clinic.notifier(attempt.notifier)
-    if attempt.state == "sending" and notifier.hands_over:
-        return Absent()  # its process died before the provider could have accepted it
     return notifier.lookup(_asked(clinic, attempt))
 
 

@@ -89,8 +89,8 @@ class Kit:
     reads the settings again: a secret in a file may have been renewed since.
 
     `handing_over` is called by a notifier with a message's id right before the bytes that may make
-    the provider accept it. It writes that down, so of a process that dies earlier it is proven that
-    the message never left. It raises when this process may no longer send: let that pass through.
+    the provider accept it. It writes the attempt down: of a process that dies earlier nothing left,
+    and nothing stands. It raises when the message may no longer leave: let that pass through.
 
     `callback_url` is where this instance's provider may report what became of messages, None where
     the clinic has no public address. An attempt's id may be put behind it, and nothing else.

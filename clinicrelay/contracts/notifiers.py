@@ -150,7 +150,8 @@ class Forged(Exception):
 class Notifier:
     """Sends messages on one or more channels: one attempt a call, no retries, no exceptions.
 
-    `hands_over` is true where `kit.handing_over` is called before each message can be accepted.
+    `hands_over` is true where `kit.handing_over` is called before each message can be accepted; an
+    attempt is written down then, and else before `send` is called.
     `connects` is false where `check` only looks at files of this machine. `receipts` is true where
     the provider can be asked later whether a message was delivered.
     """

@@ -1,4 +1,4 @@
-"""Attempts: each is written down before its first byte leaves, and what became of it afterwards."""
+"""Attempts: each is written down before it can be accepted, and what became of it afterwards."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def begin(
     run: str,
     now: datetime,
 ) -> None:
-    """Write an attempt down before its first byte leaves; `contact` is a person at an address."""
+    """Write an attempt down before it can be accepted; `contact` is a person at an address."""
     dialects.run(
         connection,
         "UPDATE messages SET state = 'sending', channel = ?, notifier = ?, tries = tries + 1 "

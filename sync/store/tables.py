@@ -430,7 +430,7 @@ class Attempt(SQLModel, table=True):
     notifier: str = Field(max_length=64)
     state: str = Field(
         max_length=12
-    )  # sending | handed_over | accepted | rejected | undelivered | not_sent | unknown | abandoned
+    )  # sending | accepted | rejected | undelivered | not_sent | unknown | abandoned; handed_over once
     reason: str = Field(default="", max_length=60)
     detail: str = Field(default="", sa_type=Text)
     provider_id: str | None = Field(default=None, max_length=255)

@@ -9,15 +9,10 @@ import msgspec
 from sqlalchemy import text
 
 from clinicrelay.actions import Say
-from sync.store import dialects, seconds
+from sync.store import seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-
-def hand_over(connection: Connection, attempt: str) -> None:
-    """Note that the provider may have an attempt from now on."""
-    dialects.run(connection, "UPDATE attempts SET state = 'handed_over' WHERE id = ?", (attempt,))
 
 
 def found_nothing(connection: Connection, attempt: str, *, now: datetime) -> None:

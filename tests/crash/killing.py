@@ -30,7 +30,7 @@ ZONE = "Europe/Berlin"
 class Moment(StrEnum):
     """When a sender is killed; of the first two the provider took nothing."""
 
-    BEGUN = "its attempt is written down"
+    BEGUN = "no byte has left"
     ASKED = "the provider has read all of it"
     TAKEN = "the provider took it"
     ANSWERED = "the answer is there"

@@ -30,6 +30,7 @@ from clinicrelay.model import Channel
 from clinicrelay.settings import load
 from clinicrelay.testing import FakeNotifier
 from commands._frame import Call, clinic
+from sync import steps
 from sync.clinic import Clinic
 from sync.health import health
 from sync.report import RunReport
@@ -64,7 +65,7 @@ class Ward:
         who = {"patient_id": f"P{key}", "patient_name": "Pat", "email": f"p{key}@mail.example"}
         self.rows[key] = {**row, **who, "mobile": "", "doctor_id": "acar", **cells}
 
-    def sync(self, now: str, *changed: int) -> RunReport:
+    def sync(self, now: str, *changed: int, work: Callable[[Clinic], Any] = once.sync) -> RunReport:
         """Export if anything is said to have changed, and run at that time."""
         if changed:
             self.drops += 1
@@ -75,7 +76,8 @@ class Ward:
                 writer.writeheader()
                 writer.writerows(self.rows.values())
             os.utime(path, (1_790_000_000 + 3600 * self.drops,) * 2)
-        return self.at_work(now, once.sync)
+        ran: RunReport = self.at_work(now, work)
+        return ran
 
     def at_work(self, now: str, work: Callable[[Clinic], Any]) -> Any:
         settings: dict[str, Any] = YAML(typ="safe", pure=True).load(SHIPPED)
@@ -315,6 +317,24 @@ def test_a_sender_that_has_lost_its_lease_hands_nothing_over(ward: Ward) -> None
     ward.sync("23T12:10")
     assert len(notifier.sent) == 1
     assert ward.ledger("23T12:10") == [("reminder", "sent", None)]
+
+
+def test_a_visit_that_is_cancelled_while_a_server_is_slow_to_greet_gets_no_reminder(
+    ward: Ward,
+) -> None:
+    ward.notifier = notifier = Careful()
+
+    def cancel(opened: Clinic) -> None:
+        notifier.meanwhile = lambda opened: None
+        ward.book(1, "2026-11-24 12:00", status="cancelled")
+        ward.sync("23T12:01", 1, work=lambda other: steps.pull(other, "reception"))
+        notifier.opened = opened
+
+    notifier.meanwhile = cancel
+    assert ward.sync("23T12:01").messages.sent == 0
+    assert not notifier.sent
+    (ended,) = ward.ledger("23T12:10")
+    assert ended[:2] == ("reminder", "skipped")
 
 
 def _let_leases_expire(opened: Clinic) -> None:

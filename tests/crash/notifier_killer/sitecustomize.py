@@ -1,8 +1,8 @@
 """Put on PYTHONPATH of a real run: ends the process at one moment of its n-th message, whoever sends it.
 
-NOTIFIER_KILL_AT names it: `begun` (the attempt is written down, and no byte has left) or `answered`
-(the provider's answer is understood, and nothing is written down yet). NOTIFIER_KILL_NTH counts
-messages from 1, which it is unless it is said.
+NOTIFIER_KILL_AT names it: `begun` (no byte has left) or `answered` (the provider's answer is
+understood, and nothing is written down yet). NOTIFIER_KILL_NTH counts messages from 1, which it is
+unless it is said.
 """
 
 from __future__ import annotations
