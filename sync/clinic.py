@@ -257,9 +257,15 @@ class Clinic:
         if known is None:
             if len(self._opaque) >= _MOST_IDS:
                 self._opaque.clear()
-            digest = hmac.digest(self.store.instance_key, message.encode(), "sha256")[:20]
-            known = self._opaque[message] = "cr" + base64.b32hexencode(digest).decode().lower()
+            keyed = self._keyed.copy()
+            keyed.update(message.encode())
+            digest = base64.b32hexencode(keyed.digest()[:20])
+            known = self._opaque[message] = "cr" + digest.decode().lower()
         return known
+
+    @cached_property
+    def _keyed(self) -> hmac.HMAC:
+        return hmac.new(self.store.instance_key, digestmod="sha256")
 
     @cached_property
     def policy(self) -> str:

@@ -162,7 +162,8 @@ class _Case:
             outward.options(self.clinic, self.standing, say, visit),
             now=self.clinic.now,
         )
-        options = replace(options, waited=self.due.reason)
+        if self.due.reason:
+            options = replace(options, waited=self.due.reason)
         if closed:
             options = replace(options, closed={**options.closed, **closed})
         return gate(

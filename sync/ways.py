@@ -7,7 +7,7 @@ or of the text leaves the channel's other notifiers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -66,8 +66,8 @@ class Ways:
             return options
         closed = {
             channel: reason
-            for channel, address in addresses.items()
-            if address and (reason := self.closed.get(self.opaque("address", channel, address)))
+            for channel, address in (_open(addresses, options) if self.closed else ())
+            if (reason := self.closed.get(self.opaque("address", channel, address)))
         }
         senders = dict(options.senders)
         for one in self.tried.get(due.id, ()):
@@ -78,19 +78,21 @@ class Ways:
                 senders[one.channel] = others
             else:
                 closed.setdefault(one.channel, one.reason)
-        full = self._full(due.say, addresses, options.zone, now) if self.said else {}
+        full = self._full(due.say, addresses, options, now) if self.said else {}
+        if not (closed or full or due.id in self.tried):
+            return options
         return replace(options, closed=closed, senders=senders, full=full)
 
     def _full(
-        self, say: Say, addresses: Addresses, zone: str, now: datetime
+        self, say: Say, addresses: Addresses, options: GateOptions, now: datetime
     ) -> dict[Channel, datetime]:
         """Return the channels on which a person got enough for now, and until when."""
         if say.kind not in CAPPED or say.role is not Role.PATIENT:
             return {}
         ends = {
-            channel: full_until(some, self.caps, zone, now=now)
-            for channel, address in addresses.items()
-            if address and (some := self.said.get(contact(self.opaque, say, channel, address)))
+            channel: full_until(some, self.caps, options.zone, now=now)
+            for channel, address in _open(addresses, options)
+            if (some := self.said.get(contact(self.opaque, say, channel, address)))
         }
         return {channel: end for channel, end in ends.items() if end is not None}
 
@@ -111,6 +113,13 @@ class Ways:
         """Return the ids of all attempts at a message so far."""
         ids = {self.opaque("message", due.dedupe, channel) for channel in Channel}
         return ids | {one.id for one in self.tried.get(due.id, ())}
+
+
+def _open(addresses: Addresses, options: GateOptions) -> Iterator[tuple[Channel, str]]:
+    """Yield the addresses on channels that a message may take."""
+    for channel, address in addresses.items():
+        if address and options.senders.get(channel):
+            yield channel, address
 
 
 def known(

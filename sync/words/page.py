@@ -17,6 +17,7 @@ _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "yi", "ps", "sd", "ckb"})
 _AT_HOME = frozenset({"R", "AL", "NSM", "WS"})
 _STRONG = frozenset({"L", "R", "AL"})
 _LRI, _FSI, _PDI = "\u2066", "\u2068", "\u2069"  # left to right; as its first letter; the end
+_MOST_BLOCKS = 1_000
 _ISOLATE = re.compile(f"([{_LRI}{_FSI}])([^{_LRI}-{_PDI}]*){_PDI}")
 
 
@@ -57,20 +58,39 @@ def page(
 
     Anything else that looks like an address stays text: names come from whoever books.
     """
+    from markupsafe import Markup
+
     rtl = runs_right_to_left(language)
+    start = "right" if rtl else "left"
     blocks = text.split("\n\n")
     styles = [_style(block, emphasis, last=block is blocks[-1]) for block in blocks]
-    return templates.layout(
+    made = (
+        _block(templates, block, style, start, link)
+        for block, style in zip(blocks, styles, strict=True)
+    )
+    return templates.html(
+        "layout",
         {
             "language": language,
             "direction": "rtl" if rtl else "ltr",
-            "start": "right" if rtl else "left",
+            "start": start,
             "title": _bare(title),
-            "paragraphs": [
-                (style, _lines(block, link)) for block, style in zip(blocks, styles, strict=True)
-            ],
-        }
+            "blocks": Markup("\n").join(made),
+        },
     )
+
+
+def _block(templates: Templates, block: str, style: str, start: str, link: str) -> Markup:
+    """Return one block of a page, made once for all whose pages have the same."""
+    from markupsafe import Markup
+
+    alike = (block, style, start, link if link in block else "")
+    if alike not in templates.blocks:
+        if len(templates.blocks) >= _MOST_BLOCKS:
+            templates.blocks.clear()
+        said = {"style": style, "start": start, "lines": _lines(block, link)}
+        templates.blocks[alike] = Markup(templates.html("block", said))  # noqa: S704 - escaped there
+    return templates.blocks[alike]
 
 
 def _style(block: str, emphasis: Emphasis, *, last: bool) -> str:

@@ -13,6 +13,8 @@ from clinicrelay.actions import MessageKind, Role
 from clinicrelay.model import Channel
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from sync.words.sandbox import Sandbox
 
 OURS = Path(__file__).parent
@@ -64,6 +66,7 @@ class Templates:
         self.missing = folder if folder and not folder.is_dir() else None
         self.folder = None if self.missing else folder
         self.default = default
+        self.blocks: dict[tuple[str, ...], Markup] = {}  # of pages; see `sync.words.page`
 
     @cached_property
     def texts(self) -> dict[tuple[str, str, str], list[Text]]:
@@ -104,9 +107,9 @@ class Templates:
             raise ValueError(f"it becomes longer than {_MOST_OUTPUT} letters")
         return filled
 
-    def layout(self, variables: Mapping[str, Any]) -> str:
-        """Return the HTML page around a text; everything in it is escaped."""
-        return self.sandbox.get_template("ours/layout.html.j2").render(variables)
+    def html(self, name: str, variables: Mapping[str, Any]) -> str:
+        """Return the page around a text, or a block of it; everything in it is escaped."""
+        return self.sandbox.get_template(f"ours/{name}.html.j2").render(variables)
 
     @cached_property
     def sandbox(self) -> Sandbox:

@@ -44,6 +44,7 @@ _WHILE_IT_FITS: Mapping[str, dict[int, int]] = {
 # Scripts that GSM-7 lacks: two SMS hold 134 letters of them, not 306. Where that is too few, our texts
 # do without what earlier ones said: each has its `if` for it. A clinic's own are sent as they are.
 _TIGHT = frozenset({"ar", "hi", "ru", "uk", "zh"})
+_SPACES = re.compile(r" {2,}")
 _TWO_STOPS = re.compile(r"(?<=[^.])\.\.(?=\s|$)", re.MULTILINE)  # `10:30 a.m.` ends a sentence
 _SUBJECT = re.compile(r"\s*Subject:[ \t]*(?P<subject>[^\n]*)\n(?P<text>.*)", re.DOTALL)
 
@@ -379,7 +380,7 @@ def _pieces(names: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tidy(text: str) -> str:
-    lines = (re.sub(r" {2,}", " ", line).strip() for line in text.split("\n"))
+    lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     text = _TWO_STOPS.sub(".", "\n".join(lines))
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
