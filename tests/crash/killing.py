@@ -20,7 +20,8 @@ from clinicrelay.times import iso, parse_instant
 from tests.notifiers.peers import Peer, Provider
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scene, Scenes
+    from tests.crash.scene import Scene
+    from tests.crash.scenes import Scenes
 
 HERE = Path(__file__).parent
 PATHS = f"{HERE / 'notifier_killer'}{os.pathsep}{HERE.parents[1]}"
@@ -136,6 +137,7 @@ def post(scenes: Scenes, provider: Provider, *, doors: int = 1, **said: Any) -> 
     settings = json.loads(file.read_text())
     settings["calendars"] = {}
     settings["reminders"] = {"patient": {"steps": ["1d"]}}
+    settings["channels"] = provider.channels
     settings["notifiers"] = {"post": {**provider.options, "base_url": "${PROVIDER_URL}"}}
     file.write_text(json.dumps(settings | said))
     scene.environ["PROVIDER_URL"] = urls[0]

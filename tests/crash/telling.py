@@ -9,7 +9,7 @@ from sync.explain import message_json, stories
 from sync.health import health
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scene
+    from tests.crash.scene import Scene
 
 IMPORTED = "2026-11-23T09:00"
 TOMORROW, FAR_AHEAD = datetime(2026, 11, 24, 12), datetime(2026, 12, 10, 12)

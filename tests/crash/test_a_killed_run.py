@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.crash.conftest import first_export
+from tests.crash.scene import first_export
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Point, Practice, Scene, Scenes
+    from tests.crash.practice import Practice
+    from tests.crash.scene import Point, Scene
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

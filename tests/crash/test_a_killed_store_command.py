@@ -16,7 +16,8 @@ from sqlalchemy import create_engine, text
 from sync.store import archive
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scene, Scenes
+    from tests.crash.scene import Scene
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

@@ -13,7 +13,7 @@ from tests.crash.telling import FAR_AHEAD, imported
 from tests.notifiers.peers import PROVIDERS
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scenes
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

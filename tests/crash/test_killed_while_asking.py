@@ -16,7 +16,8 @@ import pytest
 from clinicrelay.testing import Asked, Reply, serving
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scene, Scenes
+    from tests.crash.scene import Scene
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

@@ -15,7 +15,8 @@ import pytest
 from google_peer.peer import GooglePeer
 
 from clinicrelay.testing import Asked, Reply
-from tests.crash.conftest import ROBOT, Scene, Scenes, first_export, in_google, second_export
+from tests.crash.scene import ROBOT, Scene, first_export, in_google, second_export
+from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinicrelay.times import iso, parse_instant
-from tests.crash.conftest import visit
 from tests.crash.killing import ZONE, Moment, Post, post
+from tests.crash.scene import visit
 from tests.crash.storm import ENDS, MINUTE, RUNS, STORES, TILL_SETTLED, Storm
 from tests.notifiers.peers import PROVIDERS, Provider
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scenes
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

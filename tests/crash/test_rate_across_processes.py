@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinicrelay.testing import Reply
-from tests.crash.conftest import visit
 from tests.crash.killing import post
+from tests.crash.scene import visit
 from tests.crash.storm import DONE, TRY_AGAIN
 from tests.notifiers.peers import PROVIDERS, Fate, Provider
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scenes
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

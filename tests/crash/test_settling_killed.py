@@ -13,7 +13,8 @@ from tests.crash.telling import DONE, FAR_AHEAD, IMPORTED, visit
 from tests.notifiers.peers import PROVIDERS, Provider
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Point, Scenes
+    from tests.crash.scene import Point
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

@@ -20,7 +20,8 @@ from aiosmtpd.controller import Controller
 from tests.crash.telling import DONE, FAR_AHEAD, TOMORROW, imported, told, visit
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scene, Scenes
+    from tests.crash.scene import Scene
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

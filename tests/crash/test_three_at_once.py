@@ -16,13 +16,13 @@ import pytest
 
 from clinicrelay.times import iso, parse_instant
 from sync.explain import stories
-from tests.crash.conftest import visit
 from tests.crash.killing import ZONE, Post, post
+from tests.crash.scene import visit
 from tests.crash.storm import AT_ONCE, DONE, ENDS, FEW, MINUTE, RUNS, STORES, TILL_SETTLED, Storm
-from tests.notifiers.peers import PROVIDERS, Provider
+from tests.notifiers.peers import ALL, Provider
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Scenes
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 
@@ -46,7 +46,7 @@ def clinic(scenes: Scenes, provider: Provider) -> Iterator[Post]:
 
 
 @pytest.mark.parametrize("base", STORES[: 2 if RUNS <= FEW else 3], indirect=True)
-@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+@pytest.mark.parametrize("provider", ALL, ids=lambda provider: provider.name)
 def test_three_at_once_that_are_killed_by_chance_remind_everybody_once(clinic: Post) -> None:
     storm = Storm(clinic, Random(7))
     now = parse_instant(BEGUN, ZONE)

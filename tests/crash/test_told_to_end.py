@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from google_peer.peer import GooglePeer
 
-from tests.crash.conftest import ROBOT, Scene, Scenes, in_google
+from tests.crash.scene import ROBOT, Scene, in_google
+from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Ended, Point, Scene, Scenes
+    from tests.crash.scene import Ended, Point, Scene
+    from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 

@@ -13,8 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from clinicrelay.testing import Asked, Fault, HttpServer, Reply
+from notifiers import _templates
+from tests.notifiers import test_aws_sms as aws
 from tests.notifiers import test_sendgrid as sendgrid
 from tests.notifiers import test_twilio as twilio
+from tests.notifiers import test_twilio_whatsapp as whatsapp
 
 CUT = "half of the answer comes"
 LATE = 1.3  # seconds; settings allow no timeout under one
@@ -41,13 +44,18 @@ class Provider:
     """
 
     name: str
-    exchange: type
+    exchange: Callable[[], Any]
     options: Mapping[str, Any]
     sends: tuple[str, str]  # method and path of the request that hands a message over
     kept: Callable[[Any], Iterable[tuple[str, str, str, Mapping[str, Any]]]]
     channel: str
     tells: bool = True
     apart: timedelta = timedelta(0)
+
+    @property
+    def channels(self) -> dict[str, Any]:
+        """The settings under which messages take its channel."""
+        return {"order": [self.channel], "consent": {self.channel: "implied"}}
 
 
 def _by_twilio(exchange: twilio.Exchange) -> Iterable[tuple[str, str, str, Mapping[str, Any]]]:
@@ -60,6 +68,28 @@ def _by_sendgrid(exchange: sendgrid.Exchange) -> Iterable[tuple[str, str, str, M
         yield mail["id"], to["email"], mail["content"][0]["value"], mail
 
 
+def _by_aws(exchange: aws.Aws) -> Iterable[tuple[str, str, str, Mapping[str, Any]]]:
+    name = type(exchange).__name__.lower()
+    for number, one in enumerate(exchange.taken):
+        yield f"{name}-{number}", one["to"], one["text"], one["fields"]
+
+
+def _with_templates() -> whatsapp.Strict:
+    """Return a Twilio that has a template for each text of a patient, with places for all values."""
+    return whatsapp.Strict(
+        templates={
+            sid: whatsapp.a_template(
+                ", ".join(f"{{{{{n}}}}}" for n, _ in enumerate(_templates.ORDER[text], 1))
+            )
+            for text, sid in _SIDS.items()
+        }
+    )
+
+
+_SIDS = {
+    text: whatsapp.hx(number)
+    for number, text in enumerate(("confirmation", "reminder", "change", "cancellation"), 1)
+}
 _TWILIO = {
     "type": "twilio_sms",
     "account_sid": twilio.SID,
@@ -67,6 +97,15 @@ _TWILIO = {
     "from": twilio.SENDER,
 }
 _SENDGRID = {"type": "sendgrid", "api_key": sendgrid.KEY, "from": sendgrid.SENDER}
+_AWS = {
+    "type": "aws_sms",
+    "api": "eum",
+    "region": aws.REGION,
+    "access_key_id": aws.KEY,
+    "secret_access_key": aws.SECRET,
+    "from": aws.SENDER,
+}
+_ANY = ("POST", "/")
 _MAILS = ("POST", "/v3/mail/send")
 
 PROVIDERS = (
@@ -90,6 +129,33 @@ PROVIDERS = (
     ),
     Provider(
         "sendgrid_silent", sendgrid.Exchange, _SENDGRID, _MAILS, _by_sendgrid, "email", tells=False
+    ),
+)
+# Besides, where it is about what each of them can prove.
+ALL = (
+    *PROVIDERS,
+    Provider(
+        "whatsapp",
+        _with_templates,
+        {
+            **_TWILIO,
+            "type": "twilio_whatsapp",
+            "templates": {text: {"de": sid} for text, sid in _SIDS.items()},
+        },
+        ("POST", f"{twilio.PATH}.json"),
+        _by_twilio,
+        "whatsapp",
+        apart=timedelta(seconds=75),
+    ),
+    Provider("aws_eum", lambda: aws.Eum("sms-voice"), _AWS, _ANY, _by_aws, "sms", tells=False),
+    Provider(
+        "aws_sns",
+        lambda: aws.Sns("sns"),
+        {**_AWS, "api": "sns"},
+        _ANY,
+        _by_aws,
+        "sms",
+        tells=False,
     ),
 )
 
