@@ -184,11 +184,14 @@ def _because(line: Line) -> str:
 
 
 def _coming(at_work: Clinic, story: Story) -> Iterator[str]:
+    from sync.gate import OPEN_ENDED
+
     coming = story.next
     if coming is None:
         return
     way = f", {coming.channel}" if coming.channel else ""
-    skip = f": will be skipped, {coming.reason}" if coming.reason else ""
+    fate = "waits" if coming.reason in OPEN_ENDED else "will be skipped"
+    skip = f": {fate}, {coming.reason}" if coming.reason else ""
     skip = ": waits, paused" if coming.pause else skip
     yield f" next: reminder {coming.step}  {_short(at_work, coming.at)}{way}{skip}"
 

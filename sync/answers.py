@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _IN_ITS_PLACE = ("superseded_by_reschedule", "superseded_by_later_step", "already_sent")
+_MAY_LEAVE = ("paused", "change_held")  # of what waited for a pause or a hold that is over
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
@@ -96,7 +97,7 @@ def _held(case: Case) -> str | None:
     number = case.waiting["held"]
     return (
         f"A change to it ({case.waiting['what'].replace(',', ', ')}) is held for a person: "
-        f"{case.waiting['summary']}. Until then it stands as it was. "
+        f"{case.waiting['summary']}. Until then it stands as it was, and its reminders wait. "
         f"See: clinicrelay held show h{number}."
     )
 
@@ -322,7 +323,7 @@ def _waiting_for_its_time(case: Case) -> str | None:
         useless = case.when(message["useless_after"])
         return f"The {_name(message)} waits{_until_read(case)}, and is of use until {useless}."
     at = max(filter(None, (message["due_at"], message.get("next_try_at"))))
-    if at <= case.now or message["reason"] == "paused":
+    if at <= case.now or message["reason"] in _MAY_LEAVE:
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
     why = f": {in_words(message['reason'])}" if message["reason"] else ""
     return f"The {_name(message)} leaves {case.when(at)}{why}."

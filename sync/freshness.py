@@ -1,7 +1,8 @@
 """Whether what is known of a source is still to be relied on: for status, and before each reminder.
 
 Status asks for complete reads and is red early, so that a person looks. Reminders wait only where the
-source did not speak for longer: what it said incompletely, or what a guard holds, it did say.
+source did not speak for longer (what it said incompletely it did say), and those of single visits
+while a guard holds what it says of them now.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from clinicrelay import plugins
-from sync.store import counting, progress
+from sync.store import counting, incoming, progress
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -84,6 +85,17 @@ def overdue(clinic: Clinic) -> frozenset[str]:
         with clinic.store.read() as connection:
             clinic.overdue = frozenset(_overdue(clinic, connection))
     return clinic.overdue
+
+
+def held_back(clinic: Clinic) -> frozenset[tuple[str, str]]:
+    """Return the visits (source, key) of which the source says something else that a person is to judge.
+
+    Looked up once, until `clinic.held_back` is forgotten: before each batch of messages.
+    """
+    if clinic.held_back is None:
+        with clinic.store.read() as connection:
+            clinic.held_back = frozenset(incoming.held_back(connection, clinic.store.clinic))
+    return clinic.held_back
 
 
 def _overdue(clinic: Clinic, connection: Connection) -> Iterator[str]:

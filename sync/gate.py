@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN = timedelta(minutes=5)
 CAP_REACHED = "cap_reached"
+STALE, HELD = "source_stale", "change_held"
+OPEN_ENDED = (STALE, HELD)  # it waits, and nobody knows until when
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
 _OF_NO_VISIT = (MessageKind.DIGEST, MessageKind.ALERT)
 _IN_ITS_HOUR = (MessageKind.REMINDER, MessageKind.DIGEST)
@@ -108,11 +110,12 @@ def reopens(kind: MessageKind, reason: str) -> bool:
 class GateOptions:
     """What settings and standing orders say about one message.
 
-    `senders` are the notifiers by channel in the order of fallback, `zone` is the clinic's. `closed`
-    says why a channel is of no use for this message to this person (see `sync.ways`), `full` until
-    when they get no more reminders and confirmations on it (see `sync.caps`). `paused` holds
-    everything, `stale` (the source that was silent for too long) what is to be said in its hour:
-    reminders and digests. `waited` is why the message has not left before. A doctor needs no consent.
+    `senders` are the notifiers by channel in the order of fallback, `zone` is the clinic's.
+    `closed` says why a channel is of no use for this message to this person (see `sync.ways`),
+    `full` until when they get no more reminders and confirmations on it (see `sync.caps`). `paused`
+    holds everything, `stale` (the source that was silent for too long) what is to be said in its
+    hour: reminders and digests; `change_held` (by a guard) the visit's reminders. `waited` is why
+    the message has not left before. A doctor needs no consent.
     """
 
     order: tuple[str, ...]
@@ -126,6 +129,7 @@ class GateOptions:
     full: Mapping[Channel, datetime] = field(default_factory=dict)
     paused: bool = False
     stale: str = ""
+    change_held: bool = False
     waited: str | None = None
 
 
@@ -208,7 +212,9 @@ def gate(
     if options.paused:
         return Wait(now + LOOK_AGAIN, "paused")
     if options.stale and say.kind in _IN_ITS_HOUR:
-        return Wait(now + LOOK_AGAIN, "source_stale")
+        return Wait(now + LOOK_AGAIN, STALE)
+    if options.change_held and say.kind is MessageKind.REMINDER:
+        return Wait(now + LOOK_AGAIN, HELD)
     way = _way(say, fresh, person, addresses, options)
     if not isinstance(way, Go):
         return way
@@ -272,8 +278,10 @@ def _too_late(say: Say, options: GateOptions, now: datetime) -> Drop | None:
     past = start is not None and now >= start and say.kind is not MessageKind.DIGEST
     if not past and now < say.useless_after:
         return None
-    if say.kind in _IN_ITS_HOUR and (options.stale or options.waited == "source_stale"):
-        return Drop("source_stale", f"sources.{options.stale}.stale_after" if options.stale else "")
+    if say.kind in _IN_ITS_HOUR and (options.stale or options.waited == STALE):
+        return Drop(STALE, f"sources.{options.stale}.stale_after" if options.stale else "")
+    if say.kind is MessageKind.REMINDER and (options.change_held or options.waited == HELD):
+        return Drop(HELD)
     return Drop("past_visit" if past else "cut_off_passed", say.setting)
 
 

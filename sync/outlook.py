@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clinicrelay.model import Patient
 from sync import outward, ways
 from sync.compose import addresses_of
-from sync.gate import Drop, Go, gate
+from sync.gate import OPEN_ENDED, Drop, Go, gate
 from sync.standing import PART_OF, Leave, Rehearse
 from sync.store.said import Due
 
@@ -67,9 +67,7 @@ def outlook(
     if isinstance(verdict, Drop):
         return Next(say.step, then, reason=verdict.reason, setting=verdict.setting)
     if not isinstance(verdict, Go):
-        why = (
-            verdict.reason if verdict.reason == "source_stale" else None
-        )  # nobody knows until when
+        why = verdict.reason if verdict.reason in OPEN_ENDED else None
         return Next(say.step, verdict.until, reason=why)
     return _on_its_way(clinic, standing, seen, say, verdict, then)
 

@@ -11,7 +11,7 @@ from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import Finding
 from clinicrelay.model import Appointment
 from sync import alerts, digest
-from sync.freshness import overdue
+from sync.freshness import held_back, overdue
 from sync.gate import GateOptions, options_for
 from sync.standing import PART_OF, Answer, Leave, Leaving, Rehearse, Standing, may_leave
 
@@ -42,6 +42,8 @@ def options(clinic: Clinic, standing: Standing, say: Say, visit: Appointment | N
     found = _rules(clinic, say, paused=standing.paused(part, "", clinic.now) is not None)
     if silent := _silent_source(clinic, say, visit):
         found = replace(found, stale=silent)
+    if _is_held(clinic, say, visit):
+        found = replace(found, change_held=True)
     if standing.since(part, doctors_of(clinic, visit)) is None:
         return replace(found, only_recipients=None) if found.only_recipients is not None else found
     return found
@@ -56,6 +58,13 @@ def _silent_source(clinic: Clinic, say: Say, visit: Appointment | None) -> str:
         sources = {woken.source for woken in digest.visits_of(clinic, say)} or silent
         return min(sources & silent, default="")
     return visit.source if visit is not None and visit.source in silent else ""
+
+
+def _is_held(clinic: Clinic, say: Say, visit: Appointment | None) -> bool:
+    """Whether a guard holds what the source now says of the visit that somebody is to be reminded of."""
+    if say.kind is not MessageKind.REMINDER or visit is None:
+        return False
+    return (visit.source, visit.key) in held_back(clinic)
 
 
 def _rules(clinic: Clinic, say: Say, *, paused: bool) -> GateOptions:

@@ -148,6 +148,13 @@ REASONS: dict[str, Reason] = {
         "sources.NAME.stale_after",
         ours=True,
     ),
+    "change_held": Reason(
+        _M,
+        "a guard holds what its source now says of the visit: reminders wait for a person's decision",
+        "clinicrelay held list",
+        "safety.hold_if",
+        ours=True,
+    ),
     "awaiting_approval": Reason(
         _M,
         "too many messages fell due at once; a person has to look",

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, TryLater
 from sync import keep
-from sync.freshness import overdue
+from sync.freshness import held_back, overdue
 from sync.pull import keep_page, reading_of_answers
 from sync.standing import PART_OF
 from sync.store import progress, said, together
@@ -30,17 +30,24 @@ _AT_ONCE = 200  # visits of a source in one run
 
 
 def doubtful(clinic: Clinic) -> dict[str, list[str]]:
-    """Return the visits with a reminder due that are to be asked about: their keys by source."""
+    """Return the visits with a reminder due that are to be asked about: their keys by source.
+
+    Not those of which a guard holds what the source says: that is for a person to judge, and they wait.
+    """
     standing = clinic.standing()
     roles = [r for r, part in PART_OF.items() if standing.paused(part, "", clinic.now) is None]
     with clinic.store.read() as connection:
         due = said.reminders_due(connection, clinic.store.clinic, roles, now=clinic.now)
         beside = together.beside_due(connection, clinic.store.clinic, now=clinic.now) if due else {}
-    return {
-        name: list(dict.fromkeys([*keys, *beside.get(name, ())]))[:_AT_ONCE]
+    held = held_back(clinic)
+    asked = {
+        name: [
+            one for one in dict.fromkeys([*keys, *beside.get(name, ())]) if (name, one) not in held
+        ]
         for name, keys in due.items()
         if name in clinic.settings.sources and _is_asked(clinic, name)
     }
+    return {name: keys[:_AT_ONCE] for name, keys in asked.items() if keys}
 
 
 def _is_asked(clinic: Clinic, name: str) -> bool:

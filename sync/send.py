@@ -116,6 +116,7 @@ class _Known:
 
 
 def _look_up(clinic: Clinic, batch: Sequence[Due]) -> _Known:
+    clinic.held_back = None
     ids = [due.appointment for due in batch if due.appointment]
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, ids)

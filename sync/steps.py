@@ -201,7 +201,7 @@ def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
     """Send what is due, beside other senders; False when they are at all of it."""
     sending = False
     if not clinic.dry:  # in a plan time goes on, and nothing is read
-        clinic.overdue = None
+        clinic.overdue = clinic.held_back = None
     for which in Pass:
         if which is Pass.UNTRIED:  # news wait for no source
             _look_again(clinic, run)

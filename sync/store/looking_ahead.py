@@ -21,7 +21,7 @@ def next_moment(connection: Connection, clinic: str, *, after: datetime) -> date
     """Return when the next visit wakes or the next planned message falls due.
 
     What a pause keeps back is asked for every few minutes and leaves when the pause ends, no sooner;
-    what waits for its source leaves when that is read again.
+    what waits for its source, or for a person's word, leaves once that has come.
     """
     row = connection.execute(
         text(
@@ -30,7 +30,7 @@ def next_moment(connection: Connection, clinic: str, *, after: datetime) -> date
             "WHERE clinic = :clinic AND wake_at > :after UNION ALL "
             "SELECT min(CASE WHEN next_try_at > due_at THEN next_try_at ELSE due_at END) "
             "FROM messages WHERE clinic = :clinic AND state = 'planned' "
-            "AND (reason IS NULL OR reason NOT IN ('paused', 'source_stale')) "
+            "AND (reason IS NULL OR reason NOT IN ('paused', 'source_stale', 'change_held')) "
             "AND (due_at > :after OR next_try_at > :after)) moments"
         ),
         {"clinic": clinic, "after": seconds(after)},
@@ -116,7 +116,7 @@ def sent_by(connection: Connection, clinic: str, run: str) -> list[dict[str, Any
 def unsaid_since(
     connection: Connection, clinic: str, start: datetime, *, look_back: timedelta
 ) -> list[dict[str, Any]]:
-    """Return what was decided since not to be said, and what a pause or a silent source keeps back."""
+    """Return what was decided since not to be said, and what waits for a pause, a source or a person."""
     rows = connection.execute(
         text(
             "SELECT m.due_at, m.kind, m.step, m.role, m.reason, m.setting, a.source, a.source_key "
@@ -124,7 +124,7 @@ def unsaid_since(
             "WHERE m.clinic = :clinic AND m.state IN ('skipped', 'planned') "
             "AND m.due_at >= :oldest AND m.reason IS NOT NULL "
             "AND (m.settled_at >= :start OR (m.state = 'planned' "
-            "AND m.reason IN ('paused', 'source_stale'))) "
+            "AND m.reason IN ('paused', 'source_stale', 'change_held'))) "
             "ORDER BY m.due_at, m.id"
         ),
         {"clinic": clinic, "start": seconds(start), "oldest": seconds(start - look_back)},

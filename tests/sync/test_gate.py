@@ -414,6 +414,24 @@ def test_what_waited_for_its_source_too_long_says_so(options):
     assert asked(late, options=OPTIONS).reason == "cut_off_passed"
 
 
+def test_a_held_change_holds_the_visits_reminders_and_nothing_else():
+    held = replace(OPTIONS, change_held=True)
+    verdict = asked(options=held)
+    assert isinstance(verdict, Wait)
+    assert (verdict.reason, verdict.until > NOON) == ("change_held", True)
+    assert asked(say(MessageKind.CHANGE), options=held) == BY_SMS
+    assert asked(options=held, fresh=visit(status=Status.CANCELLED)) == Drop("cancelled")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [replace(OPTIONS, change_held=True), replace(OPTIONS, waited="change_held")],
+    ids=["still held", "decided too late"],
+)
+def test_what_waited_for_a_persons_decision_too_long_says_so(options):
+    assert asked(say(useless_after=NOON), options=options).reason == "change_held"
+
+
 @pytest.mark.parametrize(
     ("kind", "reason", "comes_back"),
     [
