@@ -210,7 +210,8 @@ REASONS: dict[str, Reason] = {
     "no_receipt": Reason(
         _M,
         "it was accepted, and in time nobody could say that it arrived: it takes another channel",
-        _NOTHING,
+        "Nothing; but if a carrier never says it, and all get two messages: when_no_receipt: nothing",
+        "notifiers.NAME.when_no_receipt",
     ),
     "not_on_whatsapp": Reason(
         _M, "the number is not on WhatsApp", "Nothing: other channels are used where allowed."

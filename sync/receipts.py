@@ -98,6 +98,8 @@ def _is_overdue(clinic: Clinic, one: Asked) -> bool:
 
     Who misses a confirmation is reminded all the same; a day's list can be asked for.
     """
+    if clinic.settings.notifiers[one.notifier].when_no_receipt == "nothing":
+        return False
     if one.due.say.kind not in _MISSED or clinic.now < _awaited_until(one):
         return False
     with clinic.store.read() as connection:

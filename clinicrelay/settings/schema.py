@@ -281,6 +281,13 @@ class NotifierSettings(Section):
         description="Most messages in a period, of all processes together. Absent: no limit of ours.",
         examples=["1/s"],
     )
+    when_no_receipt: Literal["next_channel", "nothing"] = Field(
+        default="next_channel",
+        description="What follows where the provider still cannot say that a reminder, change or "
+        "cancellation arrived, two hours later or, less than half a day before the visit, a sixth of "
+        "the time: it leaves by the next channel too, once, or `nothing`, for carriers that never say.",
+        examples=["nothing"],
+    )
     options: Any = Field(default=None, description="The notifier's own keys, in its own shape.")
 
 

@@ -149,6 +149,21 @@ def test_what_nobody_can_say_arrived_takes_the_next_channel_after_two_hours_once
     assert ("undelivered", "no_receipt") in found
 
 
+def test_where_carriers_never_say_that_it_arrived_it_is_left_alone_if_settings_want_it(
+    line: Line, carrier: Carrier
+) -> None:
+    notifiers = line.settings["notifiers"]
+    line.set(notifiers={**notifiers, "texts": {**notifiers["texts"], "when_no_receipt": "nothing"}})
+    carrier.says = Receipt(Delivery.SENT)
+    for _ in range(3):
+        run(line, timedelta(hours=1))
+    assert channels(carrier) == ["sms"]
+    assert ledger(line) == [("1d", "sent", None, "sms")]
+    carrier.says = OFF  # what is known not to have arrived is another matter
+    run(line, timedelta(hours=1))
+    assert channels(carrier) == ["sms", "email"]
+
+
 def test_what_arrives_just_before_that_stays_the_only_one(line: Line, carrier: Carrier) -> None:
     carrier.says = Receipt(Delivery.SENT)
     run(line, "2026-11-24 14:00")
