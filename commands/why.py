@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sync.chronicle import Line
     from sync.clinic import Clinic
     from sync.explain import Story
+    from sync.notices import Notice
 
 _MOST = 20  # visits of one patient that are told; the nearest ones
 _WIDTH = 100
@@ -35,7 +36,8 @@ def why(
         typer.Argument(
             metavar="REF",
             help="SOURCE/KEY, a key, a patient's key, phone, e-mail or name, a message's or event's "
-            "id; `-` asks for it, so that it stays out of the shell's history.",
+            "id (an alert's or a list's, too); `-` asks for it, so that it stays out of the shell's "
+            "history.",
         ),
     ],
 ) -> int:
@@ -47,13 +49,28 @@ def why(
 
 def _why(at_work: Clinic, wanted: str) -> Answer:
     from sync.explain import nearest, stories
+    from sync.notices import notice
     from sync.searching import search
 
     found = search(at_work, wanted)
+    if not found and (known := notice(at_work, wanted)):
+        return _noticed(at_work, known)
     told = stories(at_work, nearest(at_work, found, _MOST))
     answer = told[0].answer if told else _nothing(at_work, wanted)
     lines = _lines(at_work, told, len(found), answer)
     return Answer(_json(told, answer), lines, 0 if told else NEEDS_PERSON)
+
+
+def _noticed(at_work: Clinic, known: Notice) -> Answer:
+    """Tell of a message that is about no visit."""
+    from sync.explain import line_json, message_json
+
+    told = {
+        **_json([], known.answer),
+        "history": [line_json(line) for line in known.history],
+        "messages": [message_json(known.message)],
+    }
+    return Answer(told, [*_history(at_work, known.history), *_short_answer(known.answer)])
 
 
 def _asked(call: Call) -> str:
@@ -137,16 +154,19 @@ def _story_json(story: Story) -> dict[str, Any]:
 def _lines(at_work: Clinic, told: Sequence[Story], found: int, answer: str) -> Iterator[str]:
     if told:
         yield _summary(at_work, told, found)
-        yield from _history(at_work, told[0])
+        yield from _history(at_work, told[0].history)
         yield from _coming(at_work, told[0])
-    yield from textwrap.wrap(
-        f"Short answer: {answer}", _WIDTH, subsequent_indent=" " * len("Short answer: ")
-    )
+    yield from _short_answer(answer)
     if len(told) > 1:
         yield "Also:"
         yield from (f"  {_visit(at_work, story)}" for story in told[1:])
         if found > len(told):
             yield f"  … and {found - len(told)} more"
+
+
+def _short_answer(answer: str) -> list[str]:
+    head = "Short answer: "
+    return textwrap.wrap(head + answer, _WIDTH, subsequent_indent=" " * len(head))
 
 
 def _summary(at_work: Clinic, told: Sequence[Story], found: int) -> str:
@@ -170,12 +190,10 @@ def _visit(at_work: Clinic, story: Story) -> str:
     return " · ".join(parts)
 
 
-def _history(at_work: Clinic, story: Story) -> Iterator[str]:
+def _history(at_work: Clinic, history: Sequence[Line]) -> Iterator[str]:
     from commands._table import plain
 
-    rows = [
-        [_moment(at_work, line), line.what, _because(line), line.setting] for line in story.history
-    ]
+    rows = [[_moment(at_work, line), line.what, _because(line), line.setting] for line in history]
     yield from (f" {line}" for line in plain(rows))
 
 

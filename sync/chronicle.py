@@ -47,7 +47,7 @@ def chronicle(life: Life, zone: str) -> list[Line]:
     """Return everything that happened to a visit, the oldest first; local times are in `zone`."""
     lines = [
         *_versions(life, zone),
-        *(_message(message) for message in life.messages),
+        *(entry(message) for message in life.messages),
         *(_event(event) for event in life.events),
         *(line for event in life.events for line in _deeds(event)),
         *_waiting(life.waiting, zone),
@@ -115,7 +115,8 @@ def _doctor(visit: Appointment) -> str:
 # --- messages, events, records -------------------------------------------------------------------
 
 
-def _message(message: Mapping[str, Any]) -> Line:
+def entry(message: Mapping[str, Any]) -> Line:
+    """Return what became of a message, with its way and reason."""
     name = f"{message['kind']} {message['step']}".strip()
     if message["role"] == "doctor":
         name += " to the doctor"

@@ -113,16 +113,15 @@ def _life(
         past,
         runs=looking.runs_of_versions(connection, woken.id),
         first_run=looking.first_run(connection, woken.id),
-        messages=_messages(connection, woken.id),
+        messages=with_attempts(connection, looking.messages_of(connection, woken.id)),
         events=looking.events_of(connection, woken.id),
         waiting=looking.waiting_of(connection, store, source, key),
         aside=looking.set_aside_of(connection, store, source, key),
     )
 
 
-def _messages(connection: Connection, visit: int) -> list[dict[str, Any]]:
-    """Return the ledger of a visit with its attempts, instants as such."""
-    rows = looking.messages_of(connection, visit)
+def with_attempts(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return entries of the ledger with their attempts, instants as such."""
     numbers = [row["id"] for row in rows]
     attempts = looking.attempts_of(connection, numbers)
     leads = together.leads(connection, numbers)

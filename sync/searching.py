@@ -23,8 +23,9 @@ _STEADY = frozenset("bfhjkmpqvwx0123456789")
 def search(clinic: Clinic, reference: str) -> list[int]:
     """Return the numbers of the visits that a reference means; none where nothing fits.
 
-    Tried in this order: SOURCE/KEY, a message's or event's id (`cr…`), a visit's key, a patient's
-    key, an e-mail address, a phone number as people write it in the clinic's country, a name.
+    Tried in this order: SOURCE/KEY, an event's id (`cr…`), a visit's key, a message's id (`cr…`,
+    or `m12`), a patient's key, an e-mail address, a phone number as people write it in the clinic's
+    country, a name.
     """
     wanted = reference.strip()
     if not wanted:
@@ -40,9 +41,9 @@ def _tries(clinic: Clinic, connection: Connection, wanted: str) -> Iterator[list
     if slash and source in sources:
         yield looking.by_key(connection, name, [source], key)
     if wanted.startswith("cr"):
-        yield looking.by_message(connection, name, wanted)
         yield looking.by_event(connection, name, wanted)
     yield looking.by_key(connection, name, sources, wanted)
+    yield looking.by_message(connection, name, wanted)
     yield looking.by_patient(connection, name, [("", wanted.removeprefix("patient/"))])
     yield looking.by_patient(connection, name, _people(clinic, connection, wanted))
 

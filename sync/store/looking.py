@@ -5,6 +5,7 @@ Everything here goes by an index; only a search for a patient looks through all 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _AT_ONCE = 900
+_NUMBERED = re.compile(r"m\d{1,18}")  # a message, as `messages list` calls one that was never tried
 
 
 class Listed(NamedTuple):
@@ -140,16 +142,24 @@ def people_like(
         yield row.source, row.source_key, row.name
 
 
-def by_message(connection: Connection, clinic: str, attempt: str) -> list[int]:
-    """Return the visit that a sent message (its attempt's id) was about."""
+def by_message(connection: Connection, clinic: str, reference: str) -> list[int]:
+    """Return the visit that a message (its attempt's id, or its number: `m12`) is about."""
+    meant, number = _meant(reference)
     rows = connection.execute(
         text(
-            "SELECT m.appointment FROM attempts a JOIN messages m ON m.id = a.message "
-            "WHERE a.id = :id AND a.clinic = :clinic AND m.appointment IS NOT NULL"
+            f"SELECT appointment FROM messages WHERE {meant} "
+            "AND clinic = :clinic AND appointment IS NOT NULL"
         ),
-        {"id": attempt, "clinic": clinic},
+        {"id": number, "clinic": clinic},
     )
     return [int(row.appointment) for row in rows]
+
+
+def _meant(reference: str) -> tuple[str, str | int]:
+    """Return the condition that finds a message by what people call it, and its value."""
+    if _NUMBERED.fullmatch(reference):
+        return "id = :id", int(reference[1:])
+    return "id = (SELECT message FROM attempts WHERE id = :id)", reference
 
 
 def by_event(connection: Connection, clinic: str, ref: str) -> list[int]:
@@ -181,17 +191,28 @@ def runs_of_versions(connection: Connection, visit: int) -> dict[int, str]:
     return {row.version: row.run for row in rows}
 
 
+_LEDGER = (
+    "SELECT id, recipient, role, kind, step, setting, state, reason, due_at, useless_after, "
+    "next_try_at, channel, notifier, tries, created_at, settled_at, held, say FROM messages "
+)
+
+
 def messages_of(connection: Connection, visit: int) -> list[dict[str, Any]]:
     """Return the ledger of a visit, the oldest first."""
     rows = connection.execute(
-        text(
-            "SELECT id, recipient, role, kind, step, setting, state, reason, due_at, "
-            "useless_after, next_try_at, channel, notifier, tries, created_at, settled_at, held "
-            "FROM messages WHERE appointment = :id ORDER BY created_at, id"
-        ),
-        {"id": visit},
+        text(f"{_LEDGER} WHERE appointment = :id ORDER BY created_at, id"), {"id": visit}
     )
     return [dict(row._mapping) for row in rows]
+
+
+def of_no_visit(connection: Connection, clinic: str, reference: str) -> dict[str, Any] | None:
+    """Return the message about no visit that an attempt's id, or its number (`m12`), names."""
+    meant, number = _meant(reference)
+    row = connection.execute(
+        text(f"{_LEDGER} WHERE {meant} AND clinic = :clinic AND appointment IS NULL"),
+        {"id": number, "clinic": clinic},
+    ).fetchone()
+    return dict(row._mapping) if row else None
 
 
 def attempts_of(connection: Connection, messages: Sequence[int]) -> dict[int, list[dict[str, Any]]]:

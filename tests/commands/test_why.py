@@ -237,3 +237,37 @@ def test_only_visits_that_still_take_place_are_ahead(lived: Any, row: Row) -> No
     assert "1 patient, 8 visits ahead of 10:" in lived.run("why", "p1", now=EVENING).out
     ran = lived.run("why", "reception/3", now=EVENING)
     assert "1 patient, 0 visits ahead of 1: reception/3" in ran.out
+
+
+def test_a_doctors_list_is_found_by_its_message(desk: Any, row: Row) -> None:
+    desk.change("steps: [3d, 1d, 1h]}", 'steps: [1d]}\n  doctor: {digest: {at: "18:00"}}')
+    desk.sync(row(1, date="2026-11-24"))
+    desk.run("sync", now="2026-11-23T17:05:00Z")
+    listed = json.loads(desk.run("messages", "list", "--kind", "digest", "--json").out)
+    (digest,) = listed
+
+    for reference in (digest["attempt"], digest["id"]):
+        found = told(desk, reference)
+        assert found["appointment"] is None
+        assert [one["id"] for one in found["messages"][0]["attempts"]] == [digest["attempt"]]
+        assert found["answer"].startswith(
+            "This is the digest 2026-11-24 for doctor/acar. It was sent"
+        )
+
+
+def test_a_message_that_was_never_tried_leads_to_its_visit_by_its_number(
+    desk: Any, row: Row
+) -> None:
+    desk.sync(row(1, date="2026-11-24"))
+    desk.sync(row(1, date="2026-11-24", phone="", email=""), now=EVENING)
+    listed = json.loads(desk.run("messages", "list", "--state", "skipped", "--json").out)
+
+    assert listed
+    assert told(desk, listed[0]["id"])["appointment"]["key"] == "1"
+
+
+def test_a_number_that_no_message_has_is_not_found(desk: Any, row: Row) -> None:
+    desk.sync(row(1))
+
+    ran = desk.run("why", "m999999999999999999")
+    assert "Nothing is known under this." in ran.out

@@ -11,6 +11,7 @@ import pytest
 from clinicrelay.testing import Fault
 from clinicrelay.times import parse_instant
 from commands.pause import pause
+from commands.why import _why as why
 from notifiers.sendgrid import Sendgrid
 from sync.health import health
 from tests.notifiers.peers import PROVIDERS, Peer, Provider, Taken
@@ -94,6 +95,37 @@ def test_a_wrong_key_is_told_once_and_so_is_its_end(
     assert sorted(one.to for one in sms.taken) == sorted({one.to for one in sms.taken})
     assert len(sms.taken) == 6
     assert {row[0] for row in line.query("SELECT state FROM messages")} == {"sent"}
+
+
+def test_why_tells_what_an_alert_was_about_and_what_became_of_it(
+    line: Line, peers: Callable[..., list[Peer]]
+) -> None:
+    sms, _ = made = peers(SMS, EMAIL, **REMINDED)
+    imported(line, 6)
+    sms.fate = lambda: Fault.LOCKED_OUT
+    minutes(line, made, 5)
+    ((attempt, number),) = line.query(
+        "SELECT t.id, m.id FROM attempts t JOIN messages m ON m.id = t.message "
+        "WHERE m.kind = 'alert'"
+    )
+    for reference in (attempt, f"m{number}"):
+        told = line.at_work(lambda at_work, ref=reference: why(at_work, ref))
+        assert told.exit == 0
+        assert told.json["answer"].startswith(
+            f"This alert (opened) tells: {LOCKED_OUT}. It was sent"
+        )
+        (message,) = told.json["messages"]
+        assert (message["state"], message["to"]) == ("sent", f"staff/{IT}")
+        assert [one["id"] for one in message["attempts"]] == [attempt]
+        assert [one["what"] for one in told.json["history"]] == [
+            "a person is needed",
+            "alert opened sent",
+        ]
+    sms.fate = lambda: None
+    minutes(line, made, 30)
+    told = line.at_work(lambda at_work: why(at_work, attempt))
+    assert "over since Mon 23 Nov 12:" in told.json["answer"]
+    assert any("it is over" in one for one in told.lines)
 
 
 @ON_SQLITE
