@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clinicrelay.actions import Told
+from clinicrelay.actions import Told, What
 from clinicrelay.model import Appointment, Kind, Status
 from sync.reasons import in_words, reason, setting_of
 from sync.standing import ELSEWHERE
@@ -95,9 +95,11 @@ def _held(case: Case) -> str | None:
     if case.waiting is None or not case.waiting.get("held"):
         return None
     number = case.waiting["held"]
+    doubted = any(What(word).in_doubt for word in case.waiting["what"].split(","))
+    waits = ", and its reminders wait" if doubted else ""
     return (
         f"A change to it ({case.waiting['what'].replace(',', ', ')}) is held for a person: "
-        f"{case.waiting['summary']}. Until then it stands as it was, and its reminders wait. "
+        f"{case.waiting['summary']}. Until then it stands as it was{waits}. "
         f"See: clinicrelay held show h{number}."
     )
 

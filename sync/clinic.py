@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from clinicrelay.actions import What
     from clinicrelay.settings.schema import Doctor, Settings
     from mappings.compile import Mapper
     from sync.gate import GateOptions
@@ -59,7 +60,7 @@ class Clinic:
     ending: Event = field(default_factory=Event)  # set when the run is told to end
     altered: dict[Any, Any] = field(default_factory=dict)  # what `sync.digest` has looked up
     overdue: frozenset[str] | None = None  # what `sync.freshness` has looked up
-    held_back: frozenset[tuple[str, str]] | None = None  # the same
+    held_back: dict[tuple[str, str], tuple[What, ...]] | None = None  # the same
     rules: dict[Any, GateOptions] = field(default_factory=dict)  # what `sync.outward` has
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
     _opaque: dict[str, str] = field(default_factory=dict, repr=False)

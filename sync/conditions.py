@@ -11,7 +11,6 @@ from sync import health
 from sync.alerts import Condition
 from sync.breaker import barred
 from sync.freshness import source_state
-from sync.guard import UNLINKED
 from sync.push import ON_PURPOSE
 from sync.reasons import in_words
 from sync.store import alerts, calendars, incoming, progress
@@ -26,6 +25,7 @@ _SILENT = timedelta(minutes=30)
 _UNREAD = _UNWRITTEN = timedelta(minutes=15)
 _NAMED = 3  # calendars
 _REMINDERS_WAIT = " Until then nobody is reminded of these visits."
+_IN_DOUBT = ("cancelled", "rescheduled", "shifted", "reassigned")
 _LOOK = "clinicrelay check --connect"
 
 
@@ -110,7 +110,7 @@ def _holds(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
             f"held/{hold['id']}",
             f"held: {hold['summary']}",
             "What is held is neither kept nor told before a person has looked at it."
-            + (_REMINDERS_WAIT if hold["source"] and hold["guard"] != UNLINKED else ""),
+            + (_REMINDERS_WAIT if hold["guard"] in _IN_DOUBT else ""),
             f"clinicrelay held show h{hold['id']}",
             datetime.fromtimestamp(hold["since"], UTC),
         )

@@ -8,7 +8,7 @@ while a guard holds what it says of them now.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import median
@@ -20,6 +20,7 @@ from sync.store import counting, incoming, progress
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from clinicrelay.actions import What
     from sync.clinic import Clinic
     from sync.store.progress import Progress
 
@@ -87,14 +88,14 @@ def overdue(clinic: Clinic) -> frozenset[str]:
     return clinic.overdue
 
 
-def held_back(clinic: Clinic) -> frozenset[tuple[str, str]]:
-    """Return the visits (source, key) of which the source says something else that a person is to judge.
+def held_back(clinic: Clinic) -> Mapping[tuple[str, str], Collection[What]]:
+    """Return the visits (source, key) of which a hold keeps back what the source says now.
 
     Looked up once, until `clinic.held_back` is forgotten: before each batch of messages.
     """
     if clinic.held_back is None:
         with clinic.store.read() as connection:
-            clinic.held_back = frozenset(incoming.held_back(connection, clinic.store.clinic))
+            clinic.held_back = dict(incoming.held_back(connection, clinic.store.clinic))
     return clinic.held_back
 
 

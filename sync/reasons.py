@@ -150,7 +150,7 @@ REASONS: dict[str, Reason] = {
     ),
     "change_held": Reason(
         _M,
-        "a guard holds what its source now says of the visit: reminders wait for a person's decision",
+        "a guard holds that the visit is off, moved or another person's: reminders wait for a decision",
         "clinicrelay held list",
         "safety.hold_if",
         ours=True,

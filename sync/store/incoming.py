@@ -181,14 +181,16 @@ def of_hold(connection: Connection, clinic: str, hold: int) -> Iterator[Waiting]
     yield from _waiting(connection, "held = :hold", clinic=clinic, hold=hold)
 
 
-def held_back(connection: Connection, clinic: str) -> Iterator[tuple[str, str]]:
-    """Yield the visits (source, key) of which a hold keeps a change back."""
+def held_back(
+    connection: Connection, clinic: str
+) -> Iterator[tuple[tuple[str, str], tuple[What, ...]]]:
+    """Yield the visits (source, key) of which a hold keeps a change back, and what would change."""
     rows = dialects.fetch(
         connection,
-        "SELECT source, source_key FROM incoming WHERE clinic = ? AND held IS NOT NULL",
+        "SELECT source, source_key, what FROM incoming WHERE clinic = ? AND held IS NOT NULL",
         (clinic,),
     )
-    yield from ((source, key) for source, key in rows)
+    yield from (((source, key), _whats(what)) for source, key, what in rows)
 
 
 def _waiting(connection: Connection, where: str, **values: Any) -> Iterator[Waiting]:

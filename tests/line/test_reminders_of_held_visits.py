@@ -59,6 +59,20 @@ def test_reminders_of_the_visits_concerned_wait_and_the_others_leave(held: Line)
     assert held.quietly() == []
 
 
+def test_of_visits_that_are_only_missing_from_a_cut_export_everybody_is_reminded(
+    line: Line,
+) -> None:
+    line.set(reminders={"patient": {"steps": ["1d"]}, "doctor": None})
+    line.book_many(40)
+    line.after()
+    line.now += timedelta(days=11)
+    for key in list(line.rows)[:20]:
+        del line.rows[key]
+    assert line.after("2026-12-05 12:00") == []
+    assert line.query("SELECT COUNT(*) FROM incoming WHERE held IS NOT NULL") == [(20,)]
+    assert line.quietly("2026-12-06 09:00") == [("reminder", to) for to in OFF + ON]
+
+
 def test_once_it_is_released_they_are_told_that_it_is_off_and_not_reminded(held: Line) -> None:
     held.sync("2026-12-06 09:00")
     decide(held, release.release)
