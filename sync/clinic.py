@@ -61,6 +61,7 @@ class Clinic:
     altered: dict[Any, Any] = field(default_factory=dict)  # what `sync.digest` has looked up
     overdue: frozenset[str] | None = None  # what `sync.freshness` has looked up
     held_back: dict[tuple[str, str], tuple[What, ...]] | None = None  # the same
+    unasked: frozenset[tuple[str, str]] = frozenset()  # visits that `sync.second_look` left out
     rules: dict[Any, GateOptions] = field(default_factory=dict)  # what `sync.outward` has
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
     _opaque: dict[str, str] = field(default_factory=dict, repr=False)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clinicrelay.settings.schema import QuietHours, Settings
 
 LOOK_AGAIN = timedelta(minutes=5)
+_NEXT_RUN = timedelta(seconds=30)
 CAP_REACHED = "cap_reached"
 STALE, HELD = "source_stale", "change_held"
 OPEN_ENDED = (STALE, HELD)  # it waits, and nobody knows until when
@@ -114,8 +115,9 @@ class GateOptions:
     `closed` says why a channel is of no use for this message to this person (see `sync.ways`),
     `full` until when they get no more reminders and confirmations on it (see `sync.caps`). `paused`
     holds everything, `stale` (the source that was silent for too long) what is to be said in its
-    hour: reminders and digests; `change_held` (by a guard) the visit's reminders. `waited` is why
-    the message has not left before. A doctor needs no consent.
+    hour: reminders and digests; `change_held` (by a guard) the visit's reminders, and `unasked`
+    this one, until its source was asked once more. `waited` is why the message has not left before.
+    A doctor needs no consent.
     """
 
     order: tuple[str, ...]
@@ -130,6 +132,7 @@ class GateOptions:
     paused: bool = False
     stale: str = ""
     change_held: bool = False
+    unasked: bool = False
     waited: str | None = None
 
 
@@ -209,12 +212,8 @@ def gate(
     )
     if drop is not None:
         return drop
-    if options.paused:
-        return Wait(now + LOOK_AGAIN, "paused")
-    if options.stale and say.kind in _IN_ITS_HOUR:
-        return Wait(now + LOOK_AGAIN, STALE)
-    if options.change_held and say.kind is MessageKind.REMINDER:
-        return Wait(now + LOOK_AGAIN, HELD)
+    if wait := _not_yet(say, options, now):
+        return wait
     way = _way(say, fresh, person, addresses, options)
     if not isinstance(way, Go):
         return way
@@ -302,6 +301,19 @@ def _not_to_be_reached(person: Patient | Practitioner | None) -> Drop | None:
     if person.preferred_channel == "none":
         return Drop("opted_out", "patient.preferred_channel")
     return None
+
+
+# --- does anything keep it back -----------------------------------------------------------------
+
+
+def _not_yet(say: Say, options: GateOptions, now: datetime) -> Wait | None:
+    if options.paused:
+        return Wait(now + LOOK_AGAIN, "paused")
+    if options.stale and say.kind in _IN_ITS_HOUR:
+        return Wait(now + LOOK_AGAIN, STALE)
+    if options.change_held and say.kind is MessageKind.REMINDER:
+        return Wait(now + LOOK_AGAIN, HELD)
+    return Wait(now + _NEXT_RUN, "not_asked_yet") if options.unasked else None
 
 
 # --- which way to the person ------------------------------------------------------------------

@@ -14,6 +14,7 @@ from sync import alerts, digest
 from sync.freshness import held_back, overdue
 from sync.gate import GateOptions, options_for
 from sync.standing import PART_OF, Answer, Leave, Leaving, Rehearse, Standing, may_leave
+from sync.ways import patience_ends
 
 if TYPE_CHECKING:
     from clinicrelay.actions import Say
@@ -44,6 +45,8 @@ def options(clinic: Clinic, standing: Standing, say: Say, visit: Appointment | N
         found = replace(found, stale=silent)
     if _is_held(clinic, say, visit):
         found = replace(found, change_held=True)
+    if _is_to_be_asked(clinic, say, visit):
+        found = replace(found, unasked=True)
     if standing.since(part, doctors_of(clinic, visit)) is None:
         return replace(found, only_recipients=None) if found.only_recipients is not None else found
     return found
@@ -68,6 +71,14 @@ def _is_held(clinic: Clinic, say: Say, visit: Appointment | None) -> bool:
     if say.kind is not MessageKind.REMINDER or visit is None:
         return False
     return any(what.in_doubt for what in held_back(clinic).get((visit.source, visit.key), ()))
+
+
+def _is_to_be_asked(clinic: Clinic, say: Say, visit: Appointment | None) -> bool:
+    """Whether a reminder waits for its source to be asked once more: never so long that it is no use."""
+    if visit is None or (visit.source, visit.key) not in clinic.unasked:
+        return False
+    half = say.due_at + (say.useless_after - say.due_at) / 2
+    return say.kind is MessageKind.REMINDER and clinic.now < min(half, patience_ends(say))
 
 
 def _rules(clinic: Clinic, say: Say, *, paused: bool) -> GateOptions:

@@ -155,6 +155,12 @@ REASONS: dict[str, Reason] = {
         "safety.hold_if",
         ours=True,
     ),
+    "not_asked_yet": Reason(
+        _M,
+        "its source is asked first whether the visit still stands, and had too many to answer for",
+        "Nothing: it leaves by itself. Read the source oftener, or ask less: verify_before_send: off.",
+        "sources.NAME.verify_before_send",
+    ),
     "awaiting_approval": Reason(
         _M,
         "too many messages fell due at once; a person has to look",

@@ -2,14 +2,16 @@
 
 What was cancelled or moved after the last read is so found in time. The answers are kept by the same
 line as any read: mapped, judged by the guard, and seen by plan. A source that does not answer keeps
-nobody's reminder back; for how long it may be silent, `sync.freshness` says.
+nobody's reminder back; for how long it may be silent, `sync.freshness` says. Those that there was no
+time to ask about wait for the next run, within limits (`sync.outward`).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -24,9 +26,18 @@ from sync.store import progress, said, together
 if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.pull import SourceRun
+    from sync.reading import Reading
 
 _FRESH = timedelta(minutes=5)
-_AT_ONCE = 200  # visits of a source in one run
+_AT_ONCE = 200  # visits; a source is asked for so many in each run, however long that takes
+_GO_ON = 30.0  # seconds after which no more are asked for: nobody is reminded meanwhile
+
+
+class Looked(NamedTuple):
+    """What became of a look: the visits not asked about (their keys), and why it ended early."""
+
+    left: Sequence[str] = ()
+    failure: TryLater | Refused | None = None
 
 
 def doubtful(clinic: Clinic) -> dict[str, list[str]]:
@@ -47,7 +58,7 @@ def doubtful(clinic: Clinic) -> dict[str, list[str]]:
         for name, keys in due.items()
         if name in clinic.settings.sources and _is_asked(clinic, name)
     }
-    return {name: keys[:_AT_ONCE] for name, keys in asked.items() if keys}
+    return {name: keys for name, keys in asked.items() if keys}
 
 
 def _is_asked(clinic: Clinic, name: str) -> bool:
@@ -62,19 +73,29 @@ def _is_asked(clinic: Clinic, name: str) -> bool:
     return clinic.connector(name).rereads
 
 
-def look(clinic: Clinic, source: SourceRun, keys: Sequence[str]) -> TryLater | Refused | None:
+def look(clinic: Clinic, source: SourceRun, keys: Sequence[str]) -> Looked:
     """Ask a source about visits and keep what it answers, once the guard has judged the whole.
 
-    Returns why it answered no further, if so: what it said before that counts.
+    What it said before it answered no further counts.
     """
-    reading, failure = reading_of_answers(source), None
+    reading, found = reading_of_answers(source), Looked()
     try:
-        for answer in source.connector.reread(keys):
-            reading.records += len(answer.records)
-            keep_page(source, reading, replace(answer, changes=True, last=True, cursor={}))
+        found = Looked(left=_ask(clinic, source, reading, keys))
     except (TryLater, Refused) as error:
-        failure = error
+        found = Looked(failure=error)
     page = Page("by id", last=True, correction=True)
     limits = clinic.settings.safety.hold_if
     keep.end_read(source, reading, page, limits=limits, zone=clinic.zone)
-    return failure
+    return found
+
+
+def _ask(clinic: Clinic, source: SourceRun, reading: Reading, keys: Sequence[str]) -> Sequence[str]:
+    """Ask part by part; return what there was no time for, or no budget that its reads can spare."""
+    began, thrifty = time.monotonic(), clinic.settings.sources[source.name].budget is not None
+    for start in range(0, len(keys), _AT_ONCE):
+        if start and (thrifty or time.monotonic() - began >= _GO_ON or clinic.ending.is_set()):
+            return keys[start:]
+        for answer in source.connector.reread(keys[start : start + _AT_ONCE]):
+            reading.records += len(answer.records)
+            keep_page(source, reading, replace(answer, changes=True, last=True, cursor={}))
+    return ()

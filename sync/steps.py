@@ -203,8 +203,8 @@ def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
     if not clinic.dry:  # in a plan time goes on, and nothing is read
         clinic.overdue = clinic.held_back = None
     for which in Pass:
-        if which is Pass.UNTRIED:  # news wait for no source
-            _look_again(clinic, run)
+        if which is Pass.UNTRIED and not _look_again(clinic, run):  # news wait for no source
+            return True
         shards = _shards(clinic, which)
         if not shards:
             continue
@@ -216,31 +216,42 @@ def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
     return True
 
 
-def _look_again(clinic: Clinic, run: MessageRun) -> None:
-    """Ask about the visits of due reminders once more; what they have become is planned at once."""
+def _look_again(clinic: Clinic, run: MessageRun) -> bool:
+    """Ask about the visits of due reminders once more; what they have become is planned at once.
+
+    False when another process is at it: it sends what is due once it knows.
+    """
+    clinic.unasked = frozenset()
     if clinic.dry or not (doubtful := second_look.doubtful(clinic)):
-        return
-    for name, keys in doubtful.items():
-        with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
-            if held is None or clinic.ending.is_set():
-                continue  # it is being read
-            with renewed(clinic.store, held, at_most=_LONGEST_LOOK):
-                run.holds += _ask_source(clinic, name, held, keys)
+        return True
+    with lease(clinic.store, "look", clinic.settings.store.lease) as held:
+        if held is None:
+            return False
+        with renewed(clinic.store, held, at_most=_LONGEST_LOOK * len(doubtful)):
+            for name, keys in doubtful.items():
+                _ask_source(clinic, name, keys, run)
     plan(clinic)
+    return True
 
 
-def _ask_source(clinic: Clinic, name: str, held: Lease, keys: list[str]) -> list[dict[str, Any]]:
-    try:
-        source = _source(clinic, name, held)
-    except (Refused, SettingsError):
-        return []  # the next read meets the same, and tells it
-    try:
-        if failure := second_look.look(clinic, source, keys):
+def _ask_source(clinic: Clinic, name: str, keys: list[str], run: MessageRun) -> None:
+    with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
+        if held is None or clinic.ending.is_set():
+            return  # it is being read
+        try:
+            source = _source(clinic, name, held)
+        except (Refused, SettingsError):
+            return  # the next read meets the same, and tells it
+        try:
+            with renewed(clinic.store, held, at_most=_LONGEST_LOOK):
+                looked = second_look.look(clinic, source, keys)
+        finally:
+            source.connector.close()
+        if looked.failure:
             # Nobody waits for it again before it was read: that takes as long as its timeouts.
-            _failed(clinic, name, str(failure), _AGAIN)
-    finally:
-        source.connector.close()
-    return source.holds
+            _failed(clinic, name, str(looked.failure), _AGAIN)
+        clinic.unasked |= {(name, key) for key in looked.left}
+        run.holds += source.holds
 
 
 def _shards(clinic: Clinic, which: Pass) -> list[int]:

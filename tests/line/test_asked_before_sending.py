@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from clinicrelay.testing import Asked, HttpServer, Reply
+from sync import second_look
 from sync.runners import once
+from sync.store.leases import lease
 
 if TYPE_CHECKING:
+    from sync.clinic import Clinic
     from tests.line.conftest import Line
 
 START = "2026-11-25T11:00:00+00:00"  # noon in Berlin
@@ -109,6 +113,22 @@ class TwoVisits(Rest):
         return Reply(second if asked.path.endswith("B") else first)
 
 
+class FourVisits(Rest):
+    """Four visits at noon, of as many patients."""
+
+    def __call__(self, asked: Asked) -> Reply:
+        rows = [
+            {
+                **self._row(key, "12:00", self.status),
+                "patient_id": f"P{key}",
+                "patient_email": f"{key.lower()}@mail.example",
+            }
+            for key in "ABCD"
+        ]
+        single = [row for row in rows if asked.path.endswith(f"/{row['appointment_id']}")]
+        return Reply(single[0] if single else {"rows": rows})
+
+
 @pytest.fixture(params=[Fhir, Rest])
 def system(line: Line, request: pytest.FixtureRequest) -> Iterator[Fhir]:
     """A visit was read ten minutes ago, and its reminder is due in ten seconds."""
@@ -162,3 +182,67 @@ def test_a_system_that_is_down_for_a_moment_keeps_nobodys_reminder_back(
 ) -> None:
     system.down = True
     assert send(line) == [("reminder", "p1@mail.example")]
+
+
+FOUR = pytest.mark.parametrize("system", [FourVisits], indirect=True)
+
+
+def kinds(line: Line) -> list[str]:
+    return [message.kind for message in line.calls]
+
+
+@FOUR
+def test_more_than_are_asked_about_at_once_are_all_asked_about(
+    line: Line, system: Fhir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_look, "_AT_ONCE", 2)
+    system.status = "cancelled"
+    send(line)
+    assert kinds(line) == ["cancellation"] * 4
+
+
+@FOUR
+@pytest.mark.parametrize("why", ["no time is left", "the budget is for reading"])
+def test_those_beyond_wait_for_the_next_run_and_are_asked_about_then(
+    line: Line, system: Fhir, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setattr(second_look, "_AT_ONCE", 2)
+    if why == "no time is left":
+        monkeypatch.setattr(second_look, "_GO_ON", 0.0)
+    else:
+        source = line.settings["sources"]["ehr"]
+        line.set(sources={"ehr": {**source, "budget": "100/run"}})
+    send(line)
+    assert kinds(line) == ["reminder"] * 2
+    waiting = line.query("SELECT state, reason FROM messages WHERE state = 'planned'")
+    assert waiting == [("planned", "not_asked_yet")] * 2
+    system.status = "cancelled"
+    line.now += timedelta(minutes=1)
+    line.at_work(once.send)
+    assert kinds(line) == ["reminder"] * 2 + ["cancellation"] * 2
+
+
+@FOUR
+def test_nobody_waits_longer_to_be_asked_about_than_for_a_channel_that_is_down(
+    line: Line, system: Fhir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_look, "_AT_ONCE", 1)
+    monkeypatch.setattr(second_look, "_GO_ON", 0.0)
+    line._pass("2026-11-24 14:00")
+    line.at_work(once.send)
+    assert kinds(line) == ["reminder"] * 4
+
+
+def test_while_another_process_asks_its_reminders_do_not_leave_unasked(
+    line: Line, system: Fhir
+) -> None:
+    def beside_another(at_work: Clinic) -> None:
+        with lease(at_work.store, "look", timedelta(minutes=1)) as held:
+            assert held
+            line.at_work(once.send)
+
+    line._pass("2026-11-24 12:00")
+    line.at_work(beside_another)
+    assert line.calls == []
+    line.at_work(once.send)
+    assert kinds(line) == ["reminder"]

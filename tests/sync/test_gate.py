@@ -423,6 +423,12 @@ def test_a_held_change_holds_the_visits_reminders_and_nothing_else():
     assert asked(options=held, fresh=visit(status=Status.CANCELLED)) == Drop("cancelled")
 
 
+def test_who_is_still_to_be_asked_about_waits_for_the_next_run():
+    verdict = asked(options=replace(OPTIONS, unasked=True))
+    assert isinstance(verdict, Wait)
+    assert (verdict.reason, verdict.until < NOON + minutes(1)) == ("not_asked_yet", True)
+
+
 @pytest.mark.parametrize(
     "options",
     [replace(OPTIONS, change_held=True), replace(OPTIONS, waited="change_held")],
