@@ -216,7 +216,7 @@ REASONS: dict[str, Reason] = {
     "no_receipt": Reason(
         _M,
         "it was accepted, and in time nobody could say that it arrived: it takes another channel",
-        "Nothing; but if a carrier never says it, and all get two messages: when_no_receipt: nothing",
+        "Nothing; where carriers never say so, and all get two messages: when_no_receipt: nothing.",
         "notifiers.NAME.when_no_receipt",
     ),
     "not_on_whatsapp": Reason(
