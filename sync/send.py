@@ -11,26 +11,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from clinicrelay.actions import Role, Told
-from clinicrelay.contracts import Attempt, Found, Message, Notifier, Outcome
-from clinicrelay.model import Channel, Patient, Practitioner
-from sync import alerts, breaker, outward, planner, together, ways
+from clinicrelay.contracts import Attempt, Found, Notifier, Outcome
+from sync import breaker, outward, ways
 from sync.breaker import Barred, Breaker
-from sync.compose import Fresh, addresses_of, message_of, person_of
+from sync.case import Case, Known, look_up
 from sync.conclude import Conclusion, count, join, tell, write
-from sync.gate import Drop, Go, Verdict, Wait, gate
+from sync.gate import Drop, Go, Verdict, Wait
 from sync.guard import Hold, messages_allowed
 from sync.reasons import base
-from sync.standing import Answer, Leave, NotNamed, Rehearse, Standing, Stopped
-from sync.store import attempts, flood, incoming, said, wakes
+from sync.standing import Answer, Leave, NotNamed, Rehearse, Stopped
+from sync.store import attempts, flood, incoming, said
 from sync.store.said import Due, Pass
-from sync.ways import Ways
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -105,31 +102,6 @@ class _NotAsSeen(Exception):
     """What was decided about a message was decided by what holds no longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a batch: the visits as they stand, their people, the ways to them, their days."""
-
-    visits: Mapping[int, Fresh]
-    people: Mapping[int, Patient | Practitioner | None]
-    ways: Ways
-    days: Mapping[together.Person, Sequence[int]]
-
-
-def _look_up(clinic: Clinic, batch: Sequence[Due]) -> _Known:
-    clinic.held_back = None
-    ids = [due.appointment for due in batch if due.appointment]
-    with clinic.store.read() as connection:
-        found = wakes.by_ids(connection, ids)
-        told = planner.told_of(connection, list(found.values()))
-    visits = {n: Fresh(one, one.visit, dict(told.get(n, {}))) for n, one in found.items()}
-    people = {due.id: person_of(clinic, due.say, visits.get(due.appointment or 0)) for due in batch}
-    addresses = [addresses_of(people[due.id]) for due in batch]
-    with clinic.store.read() as connection:
-        known = ways.known(connection, clinic, batch, addresses)
-        days = together.days(connection, clinic, batch, visits)
-    return _Known(visits, people, known, days)
-
-
 def _why_not(verdict: Verdict, leaving: Answer | None) -> Drop | Wait:
     if isinstance(leaving, Stopped):
         return Wait(leaving.until, leaving.reason)
@@ -139,97 +111,7 @@ def _why_not(verdict: Verdict, leaving: Answer | None) -> Drop | Wait:
     return verdict
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One message with all that decides about it."""
-
-    clinic: Clinic
-    standing: Standing
-    due: Due
-    fresh: Fresh | None
-    person: Patient | Practitioner | None
-    ways: Ways
-    days: Mapping[together.Person, Sequence[int]]
-
-    def ask(self, closed: Mapping[Channel, str] | None = None) -> Verdict:
-        """Ask the gate, with further channels closed."""
-        if self.due.say.role is Role.STAFF and (no := alerts.still(self.clinic, self.due.say)):
-            return no
-        say, visit = self.due.say, self.fresh.visit if self.fresh else None
-        addresses = addresses_of(self.person)
-        options = self.ways.left(
-            self.due,
-            addresses,
-            outward.options(self.clinic, self.standing, say, visit),
-            now=self.clinic.now,
-        )
-        if self.due.reason:
-            options = replace(options, waited=self.due.reason)
-        if closed:
-            options = replace(options, closed={**options.closed, **closed})
-        return gate(
-            say,
-            fresh=visit,
-            gone=self.fresh is not None and self.fresh.woken.gone_at is not None,
-            told=self._told_by_another(),
-            person=self.person,
-            addresses=addresses,
-            options=options,
-            now=self.clinic.now,
-        )
-
-    def leaving(self, go: Go) -> Answer:
-        """Ask whether it may leave this way."""
-        visit = self.fresh.visit if self.fresh else None
-        return outward.message(self.clinic, self.standing, self.due.say, visit, go)
-
-    def stands(self, connection: Connection) -> bool:
-        """Whether all is as it was looked up: the messages before this one may have taken a while."""
-        if self.clinic.standing_in(connection) != self.standing:  # a pause holds from now on
-            return False
-        return self.fresh is None or wakes.stands(connection, self.fresh.woken)
-
-    @property
-    def shares_a_day(self) -> bool:
-        """Whether the person has other visits on the day that the message is about."""
-        return together.day_of(self.clinic, self.due, self.fresh) in self.days
-
-    def others(self, go: Go, *, rehearsed: bool = False) -> Sequence[Other]:
-        """Return the person's other visits of that day that the message can tell of."""
-        if self.fresh is None or not isinstance(self.person, Patient):
-            return ()
-        return together.others(
-            self.clinic,
-            self.standing,
-            self.due,
-            go,
-            self.person,
-            self.fresh,
-            self.days,
-            rehearsed=rehearsed,
-        )
-
-    def message(self, go: Go, others: Sequence[Other]) -> Message:
-        return message_of(
-            self.clinic,
-            self.due,
-            self.fresh,
-            self.person,
-            go,
-            self.ways.attempt(self.due, go),
-            shared=self.ways.shared,
-            others=others,
-        )
-
-    def _told_by_another(self) -> Told | None:
-        """Return what was last told, but for what an earlier attempt at this message may have told."""
-        told = self.fresh.told.get(self.due.say.recipient) if self.fresh else None
-        if told is None or not self.due.tries:
-            return told
-        return None if told.by in self.ways.own(self.due) else told
-
-
-def _working(case: _Case, go: Go, run: MessageRun) -> Verdict:
+def _working(case: Case, go: Go, run: MessageRun) -> Verdict:
     """Nothing is tried with a notifier that could send nothing a moment ago."""
     if run.breaker is None:
         with case.clinic.store.read() as connection:
@@ -237,7 +119,7 @@ def _working(case: _Case, go: Go, run: MessageRun) -> Verdict:
     return ways.working(case.due, go, run.breaker.barred, case.ask, now=case.clinic.now)
 
 
-def _has_others(case: _Case, go: Go) -> bool:
+def _has_others(case: Case, go: Go) -> bool:
     """Whether it may leave another way at once: by the channel's next notifier, or the next channel."""
     return len(go.notifiers) > 1 or case.clinic.now >= ways.patience_ends(case.due.say)
 
@@ -270,7 +152,7 @@ class _Sender:
 
     def send(self, batch: Sequence[Due]) -> None:
         """Send a batch, unless the run is told to end. Nothing of it is left to be concluded."""
-        known = _look_up(self._clinic, batch)
+        known = look_up(self._clinic, batch)
         told: set[int | None] = set()
         self._joined.clear()
         for due in batch:
@@ -282,7 +164,7 @@ class _Sender:
             while not done:  # it is not as it was looked up
                 self.conclude()
                 self._standing = self._clinic.standing()
-                done = self._one(due, _look_up(self._clinic, [due]))
+                done = self._one(due, look_up(self._clinic, [due]))
             told.add(due.appointment)
         self.conclude()
 
@@ -305,17 +187,9 @@ class _Sender:
             count(end, run)
             self._end = None
 
-    def _one(self, due: Due, known: _Known) -> bool:
+    def _one(self, due: Due, known: Known) -> bool:
         """Decide about a message, and do it; False: it was decided by what holds no longer."""
-        case = _Case(
-            self._clinic,
-            self._standing,
-            due,
-            known.visits.get(due.appointment or 0),
-            known.people[due.id],
-            known.ways,
-            known.days,
-        )
+        case = known.case(due, self._standing)
         verdict = case.ask()
         leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
         if isinstance(verdict, Go) and isinstance(leaving, Leave):
@@ -329,7 +203,7 @@ class _Sender:
             return self._rehearse(case, verdict)
         return self._put_off(case, _why_not(verdict, leaving))
 
-    def _try(self, case: _Case, go: Go) -> bool:
+    def _try(self, case: Case, go: Go) -> bool:
         clinic, run, due, name = self._clinic, self._run, case.due, go.notifiers[0]
         others = self._others(case, go)
         message, notifier = case.message(go, others), clinic.notifier(name)
@@ -381,14 +255,14 @@ class _Sender:
             with self._writing():
                 pass
 
-    def _others(self, case: _Case, go: Go, *, rehearsed: bool = False) -> Sequence[Other]:
+    def _others(self, case: Case, go: Go, *, rehearsed: bool = False) -> Sequence[Other]:
         """Return what else of the person's day the message can tell of, by all that is written down."""
         if not case.shares_a_day:
             return ()
         self.conclude()
         return case.others(go, rehearsed=rehearsed)
 
-    def _rehearse(self, case: _Case, go: Go) -> bool:
+    def _rehearse(self, case: Case, go: Go) -> bool:
         """Write a message where a person can read it, and count the recipient as told.
 
         So a rehearsal goes on as the real thing would: a move of what was confirmed is told as a
@@ -419,7 +293,7 @@ class _Sender:
         self._run.skipped["rehearsal"] += 1
         return True
 
-    def _put_off(self, case: _Case, verdict: Drop | Wait) -> bool:
+    def _put_off(self, case: Case, verdict: Drop | Wait) -> bool:
         clinic, due, run = self._clinic, case.due, self._run
         given_up = isinstance(verdict, Drop) and verdict.no_way and due.tries > 0
         with self._writing() as connection:
