@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.clinic import Clinic
+    from sync.connections import Connections
     from sync.store.leases import Lease
     from sync.together import Other
 
 _AT_ONCE = 100
+_NEXT_RUN = timedelta(seconds=30)
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class MessageRun:
     unproven: list[str] = field(default_factory=list)  # nobody will ever know whether they arrived
     barred: Mapping[str, Barred] = field(default_factory=dict)
     breaker: Breaker | None = None  # None: not looked up yet
+    connections: Connections | None = None
     holds: list[dict[str, object]] = field(default_factory=list)
     broken_texts: set[str] = field(default_factory=set)  # the clinic's own; ours were sent instead
 
@@ -112,11 +115,19 @@ def _why_not(verdict: Verdict, leaving: Answer | None) -> Drop | Wait:
 
 
 def _working(case: Case, go: Go, run: MessageRun) -> Verdict:
-    """Nothing is tried with a notifier that could send nothing a moment ago."""
+    """Nothing is tried with a notifier that could send nothing a moment ago, or is in use enough."""
     if run.breaker is None:
         with case.clinic.store.read() as connection:
             run.breaker = breaker.known(connection, case.clinic.store.clinic)
-    return ways.working(case.due, go, run.breaker.barred, case.ask, now=case.clinic.now)
+    now = case.clinic.now
+    verdict = ways.working(case.due, go, run.breaker.barred, case.ask, now=now)
+    if (
+        isinstance(verdict, Go)
+        and run.connections
+        and not run.connections.has(verdict.notifiers[0])
+    ):
+        return Wait(now + _NEXT_RUN, "notifier_busy")
+    return verdict
 
 
 def _has_others(case: Case, go: Go) -> bool:

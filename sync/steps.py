@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
 from sync import absence, keep, planner, push, receipts, second_look, send
 from sync import pull as pulling
 from sync import settle as settling
+from sync.connections import Connections
 from sync.pull import SourceRun
 from sync.report import SourceReport
 from sync.store import high_water, progress, quarantine
@@ -199,9 +200,16 @@ def look_back(clinic: Clinic, run: MessageRun) -> None:
 
 def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
     """Send what is due, beside other senders; False when they are at all of it."""
+    if clinic.dry:
+        return _deliver(clinic, run)
+    clinic.overdue = clinic.held_back = None  # in a plan time goes on, and nothing is read
+    with ExitStack() as held:
+        run.connections = Connections(clinic, held)
+        return _deliver(clinic, run)
+
+
+def _deliver(clinic: Clinic, run: MessageRun) -> bool:
     sending = False
-    if not clinic.dry:  # in a plan time goes on, and nothing is read
-        clinic.overdue = clinic.held_back = None
     for which in Pass:
         if which is Pass.UNTRIED and not _look_again(clinic, run):  # news wait for no source
             return True

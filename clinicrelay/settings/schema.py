@@ -281,6 +281,14 @@ class NotifierSettings(Section):
         description="Most messages in a period, of all processes together. Absent: no limit of ours.",
         examples=["1/s"],
     )
+    at_once: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Most processes that send by it at the same time, each one message after the "
+        "other, where the provider limits that. Absent: no limit of ours.",
+        examples=[2],
+    )
     when_no_receipt: Literal["next_channel", "nothing"] = Field(
         default="next_channel",
         description="What follows where the provider still cannot say that a reminder, change or "

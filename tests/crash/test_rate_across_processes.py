@@ -1,4 +1,4 @@
-"""Four processes that send by one provider keep its limit together: hardly a 429, and all arrives."""
+"""Four processes that send by one provider keep its limits together: hardly a 429, and all arrives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinicrelay.testing import Reply
-from tests.crash.killing import post
+from tests.crash.killing import Post, post
 from tests.crash.scene import visit
 from tests.crash.storm import DONE, TRY_AGAIN
 from tests.notifiers.peers import PROVIDERS, Fate, Provider
@@ -75,3 +75,34 @@ def test_four_processes_keep_the_limit_of_their_provider(
         clinic.minutes_later(DUE, 1, 2)
         assert len({one.to for one in clinic.peer.taken}) == len(clinic.peer.taken) == people
         assert limit.refused <= max(2, people // 100)
+
+
+@pytest.mark.parametrize("base", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_more_processes_send_at_once_than_a_provider_lets(scenes: Scenes, most: int) -> None:
+    limited = {**TWILIO.options, "base_url": "${PROVIDER_URL}", "at_once": most}
+    people = 40
+    with post(scenes, TWILIO, doors=AT_ONCE, notifiers={"post": limited}) as clinic:
+        for old in (clinic.scene.folder / "drops" / "reception").iterdir():
+            old.unlink()
+        clinic.scene.drop([visit(n, datetime(2026, 11, 24, 12)) for n in range(people)], 1)
+        assert clinic.scene.sync_here(IMPORTED) == DONE
+        clinic.peer.answers.clear()
+        first = clinic.start(DUE, "send")
+        clinic.wait_until_taken(1)  # and it waits for the answer, in one of the places
+        others = [clinic.start(DUE, "send", door=door) for door in range(1, AT_ONCE)]
+        codes = [clinic.end(run) for run in others]
+        meanwhile = {run for run, _ in shares(clinic)}
+        clinic.peer.answers.set()
+        codes.append(clinic.end(first))
+        assert set(codes) <= {DONE, TRY_AGAIN}
+        assert len(meanwhile) == most
+        clinic.minutes_later(DUE, 1, 2)
+        assert len({one.to for one in clinic.peer.taken}) == len(clinic.peer.taken) == people
+
+
+def shares(clinic: Post) -> list[tuple[str, int]]:
+    """Return how many messages each run has tried."""
+    with clinic.scene.opened(DUE) as at_work, at_work.store.read() as connection:
+        rows = connection.exec_driver_sql("SELECT run, count(*) FROM attempts GROUP BY run")
+        return [(run, number) for run, number in rows]

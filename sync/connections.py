@@ -1,0 +1,41 @@
+"""How many processes may send by a notifier at once: each that does holds one of so many leases.
+
+A process has one message on its way at a time, so one lease is enough for all that it sends.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sync.store.leases import lease, renewed
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
+
+_LONGEST = timedelta(hours=1)  # that a process which hangs may keep others off
+
+
+class Connections:
+    """Those of one process; they are let go with `held`."""
+
+    def __init__(self, clinic: Clinic, held: ExitStack) -> None:
+        self._clinic, self._held = clinic, held
+        self._has: dict[str, bool] = {}
+
+    def has(self, notifier: str) -> bool:
+        """Whether this process may send by a notifier; who found no place asks no more."""
+        if notifier not in self._has:
+            most = self._clinic.settings.notifiers[notifier].at_once
+            self._has[notifier] = most is None or any(
+                self._take(f"notifier:{notifier}:{number}") for number in range(most)
+            )
+        return self._has[notifier]
+
+    def _take(self, name: str) -> bool:
+        store, length = self._clinic.store, self._clinic.settings.store.lease
+        taken = self._held.enter_context(lease(store, name, length))
+        if taken is not None:
+            self._held.enter_context(renewed(store, taken, at_most=_LONGEST))
+        return taken is not None
