@@ -1,6 +1,6 @@
-"""How many processes may send by a notifier at once: each that does holds one of so many leases.
+"""How many processes may call a notifier's provider at once: each that does holds one of so many leases.
 
-A process has one message on its way at a time, so one lease is enough for all that it sends.
+A process makes one call at a time, so one lease is enough for all of them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class Connections:
         self._has: dict[str, bool] = {}
 
     def has(self, notifier: str) -> bool:
-        """Whether this process may send by a notifier; who found no place asks no more."""
+        """Whether this process may use a notifier; who found no place asks no more."""
         if notifier not in self._has:
-            most = self._clinic.settings.notifiers[notifier].at_once
+            entry = self._clinic.settings.notifiers.get(notifier)
+            most = entry.at_once if entry else None
             self._has[notifier] = most is None or any(
                 self._take(f"notifier:{notifier}:{number}") for number in range(most)
             )

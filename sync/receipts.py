@@ -43,7 +43,7 @@ def look_back(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
         asked = kept.to_ask(connection, clinic.store.clinic, now=clinic.now, limit=_AT_ONCE)
     asked.sort(key=lambda one: one.notifier)
     for name, some in groupby(asked, key=lambda one: one.notifier):
-        if not clinic.ending.is_set():
+        if not clinic.ending.is_set() and run.may_use(name):
             _ask(clinic, lease, name, [*some], run)
 
 

@@ -58,6 +58,10 @@ class MessageRun:
     holds: list[dict[str, object]] = field(default_factory=list)
     broken_texts: set[str] = field(default_factory=set)  # the clinic's own; ours were sent instead
 
+    def may_use(self, notifier: str) -> bool:
+        """Whether fewer processes use a notifier at present than may."""
+        return self.connections is None or self.connections.has(notifier)
+
 
 def send(clinic: Clinic, lease: Lease, shard: int, which: Pass, run: MessageRun) -> None:
     """Send what is due in a shard, oldest first."""
@@ -121,11 +125,7 @@ def _working(case: Case, go: Go, run: MessageRun) -> Verdict:
             run.breaker = breaker.known(connection, case.clinic.store.clinic)
     now = case.clinic.now
     verdict = ways.working(case.due, go, run.breaker.barred, case.ask, now=now)
-    if (
-        isinstance(verdict, Go)
-        and run.connections
-        and not run.connections.has(verdict.notifiers[0])
-    ):
+    if isinstance(verdict, Go) and not run.may_use(verdict.notifiers[0]):
         return Wait(now + _NEXT_RUN, "notifier_busy")
     return verdict
 

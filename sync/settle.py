@@ -38,6 +38,8 @@ def settle(clinic: Clinic, lease: Lease, shard: int, run: MessageRun) -> None:
     with clinic.store.read() as connection:
         attempts = said.open_attempts(connection, clinic.store.clinic, shard, now=clinic.now)
     for attempt in attempts:
+        if not run.may_use(attempt.notifier):
+            continue
         proof = _proof(clinic, attempt)
         if isinstance(proof, CannotTell) and proof.nothing:
             _note_nothing(clinic, lease, attempt)

@@ -180,10 +180,11 @@ def settle(clinic: Clinic, run: MessageRun) -> None:
 
     with clinic.store.read() as connection:
         shards = said.shards_with_open(connection, clinic.store.clinic, now=clinic.now)
-    for shard in shards:
-        with lease(clinic.store, lease_of(shard), clinic.settings.store.lease) as held:
-            if held is not None:  # else they have a living sender
-                settling.settle(clinic, held, shard, run)
+    with _connected(clinic, run):
+        for shard in shards:
+            with lease(clinic.store, lease_of(shard), clinic.settings.store.lease) as held:
+                if held is not None:  # else they have a living sender
+                    settling.settle(clinic, held, shard, run)
 
 
 def look_back(clinic: Clinic, run: MessageRun) -> None:
@@ -195,16 +196,26 @@ def look_back(clinic: Clinic, run: MessageRun) -> None:
             return
     with lease(clinic.store, "receipts", clinic.settings.store.lease) as held:
         if held is not None:
-            receipts.look_back(clinic, held, run)
+            with _connected(clinic, run):
+                receipts.look_back(clinic, held, run)
+
+
+@contextmanager
+def _connected(clinic: Clinic, run: MessageRun) -> Iterator[None]:
+    """Keep to how many processes may use a notifier at once; a plan calls none."""
+    if clinic.dry:
+        yield
+        return
+    with ExitStack() as held:
+        run.connections = Connections(clinic, held)
+        yield
 
 
 def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
     """Send what is due, beside other senders; False when they are at all of it."""
-    if clinic.dry:
-        return _deliver(clinic, run)
-    clinic.overdue = clinic.held_back = None  # in a plan time goes on, and nothing is read
-    with ExitStack() as held:
-        run.connections = Connections(clinic, held)
+    if not clinic.dry:  # in a plan time goes on, and nothing is read
+        clinic.overdue = clinic.held_back = None
+    with _connected(clinic, run):
         return _deliver(clinic, run)
 
 

@@ -285,7 +285,7 @@ class NotifierSettings(Section):
         default=None,
         ge=1,
         le=16,
-        description="Most processes that send by it at the same time, each one message after the "
+        description="Most processes that use it at the same time, each with one request after the "
         "other, where the provider limits that. Absent: no limit of ours.",
         examples=[2],
     )

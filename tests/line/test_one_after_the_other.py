@@ -10,7 +10,7 @@ import pytest
 
 from clinicrelay.testing import Fault
 from clinicrelay.times import parse_instant
-from sync import send
+from sync import case
 from sync.runners import once
 from sync.store import standings
 from sync.store.shards import shard_of
@@ -112,7 +112,7 @@ def test_a_message_that_cannot_be_made_keeps_nothing_back_of_the_one_before(
     def broken(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError
 
-    at_the_first(peer, lambda: monkeypatch.setattr(send, "message_of", broken))
+    at_the_first(peer, lambda: monkeypatch.setattr(case, "message_of", broken))
     with pytest.raises(ZeroDivisionError):
         line.sync("2026-11-23 12:00")
     assert states(line) == ["planned", "planned", "sent"]
