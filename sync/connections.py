@@ -5,6 +5,7 @@ A process makes one call at a time, so one lease is enough for all of them.
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
 
 _LONGEST = timedelta(hours=1)  # that a process which hangs may keep others off
+_PATIENCE = 10.0  # seconds that one waits for a place
+_MOMENT = 0.2
 
 
 class Connections:
@@ -29,10 +32,15 @@ class Connections:
         if notifier not in self._has:
             entry = self._clinic.settings.notifiers.get(notifier)
             most = entry.at_once if entry else None
-            self._has[notifier] = most is None or any(
-                self._take(f"notifier:{notifier}:{number}") for number in range(most)
-            )
+            self._has[notifier] = most is None or self._wait_for(notifier, most)
         return self._has[notifier]
+
+    def _wait_for(self, notifier: str, most: int) -> bool:
+        until = time.monotonic() + _PATIENCE
+        while not any(self._take(f"notifier:{notifier}:{number}") for number in range(most)):
+            if time.monotonic() >= until or self._clinic.ending.wait(_MOMENT):
+                return False
+        return True
 
     def _take(self, name: str) -> bool:
         store, length = self._clinic.store, self._clinic.settings.store.lease

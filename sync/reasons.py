@@ -269,12 +269,6 @@ REASONS: dict[str, Reason] = {
         "Nothing: it leaves by itself.",
         "notifiers.NAME.rate",
     ),
-    "notifier_busy": Reason(
-        _M,
-        "as many processes send by this notifier as may at once; one of them or the next run sends it",
-        _NOTHING,
-        "notifiers.NAME.at_once",
-    ),
     "tls_refused": Reason(
         _M,
         "the mail server offers no encryption as the settings want it",

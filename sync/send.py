@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from sync.together import Other
 
 _AT_ONCE = 100
-_NEXT_RUN = timedelta(seconds=30)
 
 
 @dataclass(slots=True)
@@ -72,6 +71,8 @@ def send(clinic: Clinic, lease: Lease, shard: int, which: Pass, run: MessageRun)
             run.broken_texts |= clinic.words.passed_over
             if clinic.ending.is_set():
                 return
+    except _InUse:
+        return
     finally:
         sender.conclude()
 
@@ -105,6 +106,10 @@ def _due(clinic: Clinic, shard: int, which: Pass) -> list[Due]:
         )
 
 
+class _InUse(Exception):
+    """As many processes as may use a notifier at present; what is left is left to them."""
+
+
 class _NotAsSeen(Exception):
     """What was decided about a message was decided by what holds no longer."""
 
@@ -126,7 +131,7 @@ def _working(case: Case, go: Go, run: MessageRun) -> Verdict:
     now = case.clinic.now
     verdict = ways.working(case.due, go, run.breaker.barred, case.ask, now=now)
     if isinstance(verdict, Go) and not run.may_use(verdict.notifiers[0]):
-        return Wait(now + _NEXT_RUN, "notifier_busy")
+        raise _InUse
     return verdict
 
 
