@@ -96,7 +96,7 @@ def _held(case: Case) -> str | None:
         return None
     number = case.waiting["held"]
     doubted = any(What(word).in_doubt for word in case.waiting["what"].split(","))
-    waits = ", and its reminders wait" if doubted else ""
+    waits = ", and its reminders wait" if doubted and case.ahead else ""
     return (
         f"A change to it ({case.waiting['what'].replace(',', ', ')}) is held for a person: "
         f"{case.waiting['summary']}. Until then it stands as it was{waits}. "

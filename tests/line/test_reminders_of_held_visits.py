@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clinicrelay.testing import Asked, HttpServer, Reply
+from commands.why import _why as why
 from sync import release
 from sync import send as sending
 from sync.conditions import conditions
@@ -156,6 +157,16 @@ def test_why_tells_of_a_coming_reminder_that_it_waits(held: Line) -> None:
     (story,) = held.at_work(lambda at_work: stories(at_work, [number]))
     assert story.next is not None
     assert story.next.reason == "change_held"
+    told = held.at_work(lambda at_work: list(why(at_work, "reception/100").lines))
+    assert any(": waits, change_held" in str(line) for line in told)
+
+
+def test_why_tells_that_it_leaves_once_it_is_decided(held: Line) -> None:
+    held.sync("2026-12-06 09:00")
+    decide(held, release.reject)
+    (number,) = held.query("SELECT id FROM appointments WHERE source_key = '100'")[0]
+    (story,) = held.at_work(lambda at_work: stories(at_work, [number]))
+    assert "is due and leaves with the next run" in story.answer
 
 
 class Many(Rest):
