@@ -6,7 +6,7 @@ passes each to `due_reminders`. One function, `when`, says the effective time of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -119,14 +119,7 @@ def due_reminders(
     said come with `skip`, also those of a visit that has begun since the last look; the ledger's
     key keeps each decision once.
     """
-    if not _stands(visit, now):
-        return []
-    decide = _missed if _has_begun(visit, now) else _due_for
-    return [
-        say
-        for person, slots in _people(visit, steps, role, quiet)
-        for say in decide(person, slots, now)
-    ]
+    return reminders(visit, [(role, steps)], now=now, quiet=quiet).due
 
 
 def coming_reminders(
@@ -144,7 +137,8 @@ def coming_reminders(
     return sorted(
         (
             person.say(slot, _known_already(person, slot))
-            for person, slots in _people(visit, steps, role, quiet)
+            for recipient, slots in _people(visit.appointment, steps, role, quiet)
+            for person in (_person(visit, role, recipient),)
             for slot in _nearest_of_each_moment(slots)
             if now < slot.at <= until
         ),
@@ -152,43 +146,37 @@ def coming_reminders(
     )
 
 
-class Moments(NamedTuple):
-    """The hours of a visit's reminders, whether or not they will be said: has any come, the next."""
+class Reminders(NamedTuple):
+    """What is to be said (or explained) now, and the hour of the first of the others, said or not."""
 
-    come: bool
+    due: list[Say]
     coming: datetime | None
 
 
-def moments(
+def reminders(
     visit: Seen,
     steps: Iterable[tuple[Role, Sequence[Step]]],
     *,
     now: datetime,
     quiet: QuietHours | None,
-) -> Moments:
-    """Return whether the hour of any reminder has come, and when the first of the others does.
-
-    Of a visit that has begun none is to come, and those have come that did since it was first seen.
-    """
-    appointment, start = visit.appointment, visit.appointment.start
-    if start is None or not _stands(visit, now):
-        return Moments(come=False, coming=None)
-    come, coming, begun = False, None, start <= now
+) -> Reminders:
+    """Return the reminders of a visit to all its people: see `due_reminders`."""
+    due: list[Say] = []
+    if not _stands(visit, now):
+        return Reminders(due, None)
+    coming = None
+    decide = _missed if _has_begun(visit, now) else _due_for
     for role, some in steps:
-        for zone in _zones(appointment, role):
-            for slot in _slots(role, tuple(some), start, quiet, zone, appointment.timezone):
+        for recipient, slots in _people(visit.appointment, some, role, quiet):
+            come = []
+            for slot in slots:
                 if slot.at <= now:
-                    come = come or not begun or visit.first_seen < slot.at
+                    come.append(slot)
                 elif coming is None or slot.at < coming:
                     coming = slot.at
-    return Moments(come, coming)
-
-
-def _zones(visit: Appointment, role: Role) -> Collection[str]:
-    """Return in which zones the nights of a visit's people fall."""
-    if role is Role.PATIENT:
-        return {p.timezone or visit.timezone for p in visit.patients}
-    return {visit.timezone} if visit.practitioners else ()
+            if come:
+                due += decide(_person(visit, role, recipient), come, now)
+    return Reminders(due, coming)
 
 
 def next_step(
@@ -259,27 +247,25 @@ class _Person(msgspec.Struct, frozen=True):
 
 
 def _people(
-    visit: Seen, steps: Sequence[Step], role: Role, quiet: QuietHours | None
-) -> Iterator[tuple[_Person, tuple[_Slot, ...]]]:
-    """Yield the people of a visit that stands, and when its steps fall due for each."""
-    appointment, live_since = visit.appointment, visit.live_since.get(role)
-    assert appointment.start is not None
-    facts, silent = facts_of(appointment), _silent(appointment, role)
-    for recipient, zone in recipients(appointment, role).items():
-        told = visit.told.get(recipient)
-        person = _Person(
-            recipient=recipient,
-            role=role,
-            facts=facts,
-            known_since=_known_since(visit, told),
-            live_since=live_since,
-            told=told,
-            silent=silent.get(recipient),
-        )
-        yield (
-            person,
-            _slots(role, tuple(steps), appointment.start, quiet, zone, appointment.timezone),
-        )
+    visit: Appointment, steps: Sequence[Step], role: Role, quiet: QuietHours | None
+) -> Iterator[tuple[str, tuple[_Slot, ...]]]:
+    """Yield whom a visit that stands is told to, and when its steps fall due for each."""
+    assert visit.start is not None
+    for recipient, zone in recipients(visit, role).items():
+        yield recipient, _slots(role, tuple(steps), visit.start, quiet, zone, visit.timezone)
+
+
+def _person(visit: Seen, role: Role, recipient: str) -> _Person:
+    told = visit.told.get(recipient)
+    return _Person(
+        recipient=recipient,
+        role=role,
+        facts=facts_of(visit.appointment),
+        known_since=_known_since(visit, told),
+        live_since=visit.live_since.get(role),
+        told=told,
+        silent=_silent(visit.appointment, role).get(recipient),
+    )
 
 
 def _silent(visit: Appointment, role: Role) -> dict[str, str]:
@@ -321,7 +307,7 @@ def _slots(
 def _due_for(person: _Person, slots: Sequence[_Slot], now: datetime) -> Iterator[Say]:
     still_good = []
     for slot in slots:
-        if slot.at > now or _said_since(person, slot):
+        if _said_since(person, slot):
             continue
         skip = _known_already(person, slot) or ("cut_off_passed" if now >= slot.until else None)
         if skip is None:

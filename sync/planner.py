@@ -19,14 +19,7 @@ from clinicrelay.model import Appointment, Patient
 from sync import digest, gate, outward, unlinking
 from sync.changes import same_person
 from sync.compose import Fresh, person_of
-from sync.due import (
-    Moments,
-    digest_due,
-    digest_say,
-    due_reminders,
-    moments,
-    reminder_horizon,
-)
+from sync.due import Reminders, digest_due, digest_say, reminder_horizon, reminders
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, recipients
 from sync.store import events, memory, progress, said, seconds, unlinked, wakes
 from sync.store.events import Shown, Wanted
@@ -141,10 +134,12 @@ def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
 
 def _wake_the_newly_told(connection: Any, batch: Sequence[Woken], known: _Known) -> None:
     """Let whoever was told something since they were looked at be measured by that."""
-    told = said.told(connection, [visit.id for visit in batch])
-    for visit in batch:
-        if told.get(visit.id, {}) != known.told.get(visit.id, {}):
-            wakes.look_again(connection, visit.id)
+    told = said.told_rows(connection, known.looked_up)
+    if told != known.told_rows:
+        newly = {row[0] for row in {*told} ^ {*known.told_rows}}
+        for visit in batch:
+            if visit.id in newly:
+                wakes.look_again(connection, visit.id)
 
 
 def _reopens(clinic: Clinic, batch: Mapping[int, Woken], thing: Owed, ended: Ended) -> bool:
@@ -158,13 +153,18 @@ def _reopens(clinic: Clinic, batch: Mapping[int, Woken], thing: Owed, ended: End
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """All that is kept about the visits of a batch."""
+    """All that is kept about the visits of a batch.
+
+    `told_rows` is what `told` was made of, as it stood in the store for the visits `looked_up`.
+    """
 
     told: Mapping[int, Mapping[str, Told]]
     shown: Mapping[int, Mapping[str, Shown]]
     unlinked: Collection[unlinked.Pair]
     past: Mapping[int, Sequence[Past]]
     replaced: Mapping[int, Woken]
+    looked_up: Sequence[int] = ()
+    told_rows: Sequence[tuple[Any, ...]] = ()
 
     @classmethod
     def of(cls, connection: Any, batch: Sequence[Woken]) -> _Known:
@@ -173,12 +173,15 @@ class _Known:
         ]
         ids = [v.id for v in batch]
         changed = [v.id for v in batch if v.version > 1]
+        told = said.told_rows(connection, ids + others)
         return cls(
-            told=said.told(connection, ids + others),
-            shown=events.of_visits(connection, ids),
+            told=said.as_told(told),
+            shown=events.of_visits(connection, [v.id for v in batch if v.wake_at == wakes.CHANGED]),
             unlinked=unlinked.of_visits(connection, changed),
             past=wakes.history(connection, changed + others),
             replaced=wakes.by_ids(connection, others),
+            looked_up=ids + others,
+            told_rows=told,
         )
 
 
@@ -271,11 +274,13 @@ class _Planner:
     def __init__(self, clinic: Clinic, known: _Known) -> None:
         self.clinic = clinic
         self.known = known
-        reminders = clinic.settings.reminders
-        self.reminders = reminders
+        self.rules, self.quiet = clinic.settings.reminders, clinic.settings.quiet_hours
         self.steps: list[tuple[Role, Sequence[Step]]] = [
             (role, rules.steps)
-            for role, rules in ((Role.PATIENT, reminders.patient), (Role.DOCTOR, reminders.doctor))
+            for role, rules in (
+                (Role.PATIENT, self.rules.patient),
+                (Role.DOCTOR, self.rules.doctor),
+            )
             if rules is not None and rules.steps
         ]
         self.standing = clinic.standing()
@@ -290,12 +295,10 @@ class _Planner:
             one = Seen(visit, _instant(woken.first_seen_at), live_since=live)
         else:
             one = seen(woken, self.known, live)
-        come, coming = self._moments(one)
-        says = [] if imported else owed(one, self.reminders, now=self.clinic.now)
-        if come:
-            says += self._reminders(one)
+        says = [] if imported else owed(one, self.rules, now=self.clinic.now)
+        due, coming = self._reminders(one)
         return _Plan(
-            [self._owed(woken, say, one) for say in says],
+            [self._owed(woken, say, one) for say in (*says, *due)],
             self._wanted(woken, visit),
             (seconds(coming) if coming else None, woken.id, woken.version),
         )
@@ -309,21 +312,12 @@ class _Planner:
             and woken.id not in self.known.told
         )
 
-    def _moments(self, one: Seen) -> Moments:
-        """Return whether a reminder's hour has come, and when to look again: only near the visit."""
+    def _reminders(self, one: Seen) -> Reminders:
+        """Return the reminders whose hour has come, and when to look again: only near the visit."""
         start = one.appointment.start
         if start is not None and start > self.soon:
-            return Moments(come=False, coming=start - self.horizon if self.steps else None)
-        now, quiet = self.clinic.now, self.clinic.settings.quiet_hours
-        return moments(one, self.steps, now=now, quiet=quiet)
-
-    def _reminders(self, one: Seen) -> list[Say]:
-        now, quiet = self.clinic.now, self.clinic.settings.quiet_hours
-        return [
-            say
-            for role, some in self.steps
-            for say in due_reminders(one, some, role, now=now, quiet=quiet)
-        ]
+            return Reminders([], start - self.horizon if self.steps else None)
+        return reminders(one, self.steps, now=self.clinic.now, quiet=self.quiet)
 
     def _owed(self, woken: Woken, say: Say, one: Seen) -> Owed:
         told = one.told.get(say.recipient)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
@@ -365,22 +365,29 @@ def tell(
     )
 
 
-def told(connection: Connection, appointments: Sequence[int]) -> dict[int, dict[str, Told]]:
-    """Return who was told what, by visit and recipient."""
-    found: dict[int, dict[str, Told]] = {}
+def told_rows(connection: Connection, appointments: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Return what people were told of visits, as it stands in the store; the visit comes first."""
+    found: list[tuple[Any, ...]] = []
     for start in range(0, len(appointments), 900):
         some = tuple(appointments[start : start + 900])
-        rows = connection.exec_driver_sql(
+        found += dialects.fetch(
+            connection,
             "SELECT appointment, recipient, facts, told_at, told_by, channel, kind FROM told "
             f"WHERE appointment IN ({dialects.marks(connection, len(some))})",
             some,
         )
-        for appointment, recipient, facts, at, by, channel, kind in rows:
-            found.setdefault(appointment, {})[recipient] = Told(
-                _decode_facts(facts),
-                datetime.fromtimestamp(at, UTC),
-                by,
-                Channel(channel) if channel else None,
-                MessageKind(kind) if kind else None,
-            )
+    return found
+
+
+def as_told(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[str, Told]]:
+    """Return who was told what, by visit and recipient."""
+    found: dict[int, dict[str, Told]] = {}
+    for appointment, recipient, facts, at, by, channel, kind in rows:
+        found.setdefault(appointment, {})[recipient] = Told(
+            _decode_facts(facts),
+            datetime.fromtimestamp(at, UTC),
+            by,
+            Channel(channel) if channel else None,
+            MessageKind(kind) if kind else None,
+        )
     return found

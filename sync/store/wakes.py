@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # When a visit is awake without having to wait for an hour: it (or what is decided about it) changed,
 # or only what is owed to its people is to be looked at, which leaves every calendar as it is.
 CHANGED, OWED = 0, 1
+_AT_ONCE, _MANY = 900, 10  # values of one statement: at most, and from how many on it is worth it
 UNLESS_CHANGED = f"CASE WHEN wake_at = {CHANGED} THEN {CHANGED} ELSE {OWED} END"
 
 SELECT = (
@@ -113,13 +114,24 @@ def history(connection: Connection, ids: Sequence[int]) -> Mapping[int, list[Pas
 def sleep(connection: Connection, rows: Iterable[tuple[int | None, int, int]]) -> None:
     """Set when visits are looked at next: (seconds or None, id, version).
 
-    One that has meanwhile become another version stays awake.
+    One that has meanwhile become another version stays awake. What sleeps until the same hour, as
+    the visits of one hour do, goes to sleep by one statement.
     """
-    todo = list(rows)
-    if todo:
-        dialects.run_many(
-            connection, "UPDATE appointments SET wake_at = ? WHERE id = ? AND version = ?", todo
-        )
+    alike: dict[tuple[int | None, int], list[int]] = {}
+    for wake_at, number, version in rows:
+        alike.setdefault((wake_at, version), []).append(number)
+    update = "UPDATE appointments SET wake_at = ? WHERE version = ? AND id "
+    single: list[tuple[int | None, int, int]] = []
+    for hour, ids in alike.items():
+        if len(ids) < _MANY:
+            single += [(*hour, number) for number in ids]
+            continue
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = dialects.marks(connection, len(some))
+            dialects.run(connection, f"{update}IN ({marks})", (*hour, *some))
+    if single:
+        dialects.run_many(connection, update + "= ?", single)
 
 
 def look_again(connection: Connection, visit: int) -> None:

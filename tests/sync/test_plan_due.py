@@ -18,10 +18,10 @@ from sync.due import (
     digest_say,
     digest_useful_until,
     due_reminders,
-    moments,
     next_step,
     outside_quiet,
     reminder_horizon,
+    reminders,
     useless_after,
     when,
 )
@@ -402,19 +402,7 @@ def test_the_next_moment_is_that_of_the_first_reminder_to_come(role, ahead):
         until = one.appointment.start or START
         coming = coming_reminders(one, STEPS, role, until=until, **asked)
         first = coming[0].due_at if coming else None
-        assert moments(one, [(role, STEPS)], **asked).coming == first
-
-
-@pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("ahead", [days(4), days(3), days(2), hours(1), minutes(1), -minutes(1)])
-@pytest.mark.parametrize("zone", [None, "Pacific/Kiritimati"])
-def test_where_no_hour_has_come_there_is_nothing_to_say_or_to_explain(role, ahead, zone):
-    person = Patient("p1", timezone=zone)
-    for status in (Status.BOOKED, Status.PENDING):
-        one = seen(visit(patients=(person,), status=status), first_seen=START - days(9))
-        asked = {"now": START - ahead, "quiet": NIGHT}
-        said = due_reminders(one, STEPS, role, **asked)
-        assert moments(one, [(role, STEPS)], **asked).come == bool(said)
+        assert reminders(one, [(role, STEPS)], **asked).coming == first
 
 
 def test_steps_that_are_equal_are_found_as_one():
