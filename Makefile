@@ -42,6 +42,7 @@ bench: .venv/bench
 	@$(IN) -m bench.sql
 	@$(IN) -m bench.google
 	@$(IN) -m bench.messages
+	@$(IN) -m bench.claims
 	@$(IN) -m bench.planning
 
 generate: .venv/checks

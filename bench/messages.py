@@ -37,6 +37,7 @@ DUE = datetime(2026, 12, 1, 11, tzinfo=UTC)  # the day before the visits
 FIRST = datetime(2026, 12, 2, 8)  # noqa: DTZ001 - wall-clock time, as exports hold it
 SETTINGS = """
 version: 1
+store: {{url: "{store}"}}
 clinic: {{id: bench, name: Bench Clinic, timezone: Europe/Berlin, country: DE, language: de,
   phone: "+4930123456", email: hello@bench.example}}
 sources:
@@ -163,7 +164,9 @@ WAYS = {
 
 
 @contextmanager
-def clinic(way: Way, there: str, messages: int) -> Iterator[Clinic]:
+def clinic(
+    way: Way, there: str, messages: int, store_url: str = "sqlite:///clinicrelay.db"
+) -> Iterator[Clinic]:
     """Open a clinic that owes so many patients a reminder, and has sent none."""
     from clinicrelay.ids import ulid
     from clinicrelay.settings import load
@@ -174,17 +177,19 @@ def clinic(way: Way, there: str, messages: int) -> Iterator[Clinic]:
     folder = Path(tempfile.mkdtemp(prefix="clinicrelay-bench-"))
     host, _, port = there.partition(":")
     notifier = way.notifier.format(there=there, host=host, port=port)
-    text = SETTINGS.format(notifier=notifier, channel=way.channel)
-    (folder / "settings.yaml").write_text(text, encoding="utf-8")
+    text = SETTINGS.format(notifier=notifier, channel=way.channel, store=store_url)
+    file = folder / "settings.yaml"
+    file.write_text(text, encoding="utf-8")
     (folder / "token").write_text(TOKEN, encoding="utf-8")
     (folder / "token").chmod(0o600)
     export(folder / "export.csv", messages)
     drop(folder, folder / "export.csv")
-    settings = load(folder / "settings.yaml").settings
+    settings = load(file).settings
     store = open_store(settings.store_url, settings.clinic.id, now=BOOKED)
 
     def at(now: datetime) -> Clinic:
-        return Clinic(settings, store, run=ulid(datetime.now(UTC)), now=now, rehearsed=True)
+        run = ulid(datetime.now(UTC))
+        return Clinic(settings, store, run=run, now=now, file=file, rehearsed=True)
 
     opened = at(DUE)
     try:
