@@ -123,7 +123,7 @@ def send(opened: Clinic) -> list[int]:
 
 
 def together(opened: Clinic, what: str, messages: int) -> float:
-    """Let the processes do it at once; return messages a second. Raises SystemExit if one was not once."""
+    """Let all do it at once; return messages a second. Raises SystemExit if one was doubled."""
     command = [sys.executable, "-m", "bench.claims", "--do", what, "--settings", str(opened.file)]
     runs = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
