@@ -25,11 +25,6 @@ class What(StrEnum):
     DETAILS = "details"
     GONE = "gone"
 
-    @property
-    def in_doubt(self) -> bool:
-        """Whether to remind of it would be wrong where it is so."""
-        return self in (What.RESCHEDULED, What.REASSIGNED, What.CANCELLED)
-
 
 class MessageKind(StrEnum):
     """What a message is for; also the first part of its template's name."""

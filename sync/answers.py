@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clinicrelay.actions import Told, What
-from clinicrelay.model import Appointment, Kind, Status
+from clinicrelay.model import Appointment, Kind, Status, decode
+from sync.changes import in_doubt
 from sync.reasons import in_words, reason, setting_of
 from sync.standing import ELSEWHERE
 
@@ -95,7 +96,8 @@ def _held(case: Case) -> str | None:
     if case.waiting is None or not case.waiting.get("held"):
         return None
     number = case.waiting["held"]
-    doubted = any(What(word).in_doubt for word in case.waiting["what"].split(","))
+    content = None if What.GONE in case.waiting["what"].split(",") else case.waiting["content"]
+    doubted = content is not None and in_doubt(case.visit, decode(content))
     waits = ", and its reminders wait" if doubted and case.ahead else ""
     return (
         f"A change to it ({case.waiting['what'].replace(',', ', ')}) is held for a person: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from clinicrelay.actions import What
+from clinicrelay.actions import What, facts_of
 from clinicrelay.model import Appointment, Patient, Practitioner
 from clinicrelay.paths import fold
 
@@ -27,6 +27,17 @@ def changes(before: Appointment, after: Appointment, *, was_gone: bool = False) 
     if _keys(before) != _keys(after) or _patients(before) != _patients(after):
         found.append(What.REASSIGNED)
     return found or [What.DETAILS]
+
+
+def in_doubt(before: Appointment, after: Appointment) -> bool:
+    """Whether to remind of a visit as it was kept would be wrong if it were as its source says now.
+
+    It would where the visit is off, or anything that its people are told; and where others are to come,
+    are reached elsewhere, or want no messages any more.
+    """
+    if not after.status.reminds or facts_of(before) != facts_of(after):
+        return True
+    return _keys(before) != _keys(after) or _reached(before) != _reached(after)
 
 
 def same_person(before: Patient, after: Patient) -> bool:
@@ -71,6 +82,23 @@ def _place(visit: Appointment) -> tuple[str | None, ...]:
 
 def _patients(visit: Appointment) -> set[str]:
     return {p.key for p in visit.patients}
+
+
+def _reached(visit: Appointment) -> dict[str, tuple[object, ...]]:
+    """Return how patients are reached, and all that keeps messages from them."""
+    return {
+        p.key: (
+            p.phone,
+            p.email,
+            p.preferred_channel,
+            p.opted_in,
+            p.opted_out,
+            p.deceased,
+            p.test,
+            p.guardian,
+        )
+        for p in visit.patients
+    }
 
 
 def _keys(visit: Appointment) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay import plugins
 from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Pace, Unpaced, Window
 from clinicrelay.errors import Refused, SettingsError
+from clinicrelay.ids import Opaque
 from clinicrelay.model import Appointment, Channel, Patient, Practitioner
 from sync.guardians import as_reached
 from sync.pacing import pace_of, pace_of_notifier
@@ -29,14 +28,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from clinicrelay.actions import What
     from clinicrelay.settings.schema import Doctor, Settings
     from mappings.compile import Mapper
     from sync.gate import GateOptions
     from sync.store.standings import LiveRow, PauseRow
     from sync.words import Words
-
-_MOST_IDS = 4096  # remembered; those of one message are asked for several times
 
 
 @dataclass(slots=False)
@@ -60,11 +56,10 @@ class Clinic:
     ending: Event = field(default_factory=Event)  # set when the run is told to end
     altered: dict[Any, Any] = field(default_factory=dict)  # what `sync.digest` has looked up
     overdue: frozenset[str] | None = None  # what `sync.freshness` has looked up
-    held_back: dict[tuple[str, str], tuple[What, ...]] | None = None  # the same
+    held_back: dict[tuple[str, str], str | None] | None = None  # the same
     unasked: frozenset[tuple[str, str]] = frozenset()  # visits that `sync.second_look` left out
     rules: dict[Any, GateOptions] = field(default_factory=dict)  # what `sync.outward` has
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
-    _opaque: dict[str, str] = field(default_factory=dict, repr=False)
     _handed: Callable[[str], None] | None = None  # hears of messages that may be accepted
     _stood: tuple[list[LiveRow], list[PauseRow], Standing] | None = None
 
@@ -253,22 +248,10 @@ class Clinic:
         rules = self.settings.reminders.patient
         return as_reached(patient, visit, rules.guardian_until if rules else 0)
 
-    def opaque(self, *parts: object) -> str:
-        """Return an id that means nothing to others and is always the same for the same parts."""
-        message = "|".join(map(str, parts))
-        known = self._opaque.get(message)
-        if known is None:
-            if len(self._opaque) >= _MOST_IDS:
-                self._opaque.clear()
-            keyed = self._keyed.copy()
-            keyed.update(message.encode())
-            digest = base64.b32hexencode(keyed.digest()[:20])
-            known = self._opaque[message] = "cr" + digest.decode().lower()
-        return known
-
     @cached_property
-    def _keyed(self) -> hmac.HMAC:
-        return hmac.new(self.store.instance_key, digestmod="sha256")
+    def opaque(self) -> Opaque:
+        """Makes ids that mean nothing to others and are always the same for the same parts."""
+        return Opaque(self.store.instance_key)
 
     @cached_property
     def policy(self) -> str:

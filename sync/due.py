@@ -1,12 +1,12 @@
 """When a reminder's time has come: steps before a visit, quiet hours, the doctors' digest.
 
-A reminder is no row until it is due: the caller asks for the visits within `reminder_horizon` and
-passes each to `due_reminders`. One function, `when`, says the effective time of a step everywhere.
+A reminder is no row until it is due: a visit sleeps until the hour of its next one. One function,
+`when`, says the effective time of a step everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,9 +27,6 @@ MIN_GAP = timedelta(hours=3)
 # A reminder days ahead on the morning after a message about the same visit only repeats it. Less
 # than a day, so that who books four days ahead still gets the reminder of the third.
 MIN_GAP_DAYS_AHEAD = timedelta(hours=21)
-# Quiet hours bring a step forward by less than a day, or two where clocks skip the time between them;
-# a clock change by two hours at most (Troll).
-_SLACK = timedelta(hours=50)
 _DAY = timedelta(days=1)
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
 
@@ -42,20 +39,23 @@ def quiet_period(
         return None
     today = times.day_of(instant, zone)
     for first in (today - _DAY, today):
-        begin, end = _night(first, quiet, zone)
+        begin, end = _night(first, quiet.start, quiet.end, zone)
         if begin <= instant < end:
             # Where clocks skip what lies between two nights, they are one.
-            before, after = _night(first - _DAY, quiet, zone), _night(first + _DAY, quiet, zone)
+            before, after = (
+                _night(day, quiet.start, quiet.end, zone) for day in (first - _DAY, first + _DAY)
+            )
             return (before[0] if before[1] >= begin else begin), (
                 after[1] if after[0] <= end else end
             )
     return None
 
 
-def _night(first: date, quiet: QuietHours, zone: str) -> tuple[datetime, datetime]:
+@lru_cache(maxsize=256)
+def _night(first: date, start: time, end: time, zone: str) -> tuple[datetime, datetime]:
     """Return the quiet hours that begin on a day."""
-    last = first + _DAY if quiet.end < quiet.start else first
-    return times.at_wall_time(first, quiet.start, zone), times.at_wall_time(last, quiet.end, zone)
+    last = first + _DAY if end < start else first
+    return times.at_wall_time(first, start, zone), times.at_wall_time(last, end, zone)
 
 
 def outside_quiet(
@@ -93,10 +93,23 @@ def when(
     return outside_quiet(due, useless_after(step, start), quiet, recipient_zone)
 
 
-def reminder_horizon(steps: Iterable[Step]) -> timedelta:
-    """Return how far ahead visits have to be looked at so that no step of them is overlooked."""
-    leads = [step.before.length for step in steps]
-    return max(leads) + _SLACK if leads else timedelta(0)
+def first_hour(
+    steps: Iterable[Step],
+    start: datetime,
+    *,
+    quiet: QuietHours | None,
+    recipient_zones: Collection[str],
+    visit_zone: str,
+) -> datetime:
+    """Return when the first of these steps falls due for anybody; without any, when the visit begins."""
+    return min(
+        (
+            when(step, start, quiet=quiet, recipient_zone=zone, visit_zone=visit_zone)
+            for step in steps
+            for zone in recipient_zones
+        ),
+        default=start,
+    )
 
 
 class _Slot(NamedTuple):

@@ -8,7 +8,7 @@ while a guard holds what it says of them now.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import median
@@ -20,7 +20,6 @@ from sync.store import counting, incoming, progress
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from clinicrelay.actions import What
     from sync.clinic import Clinic
     from sync.store.progress import Progress
 
@@ -88,8 +87,10 @@ def overdue(clinic: Clinic) -> frozenset[str]:
     return clinic.overdue
 
 
-def held_back(clinic: Clinic) -> Mapping[tuple[str, str], Collection[What]]:
+def held_back(clinic: Clinic) -> Mapping[tuple[str, str], str | None]:
     """Return the visits (source, key) of which a hold keeps back what the source says now.
+
+    And their content as it says it; None where it does not mention them any more.
 
     Looked up once, until `clinic.held_back` is forgotten: before each batch of messages.
     """

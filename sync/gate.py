@@ -243,7 +243,7 @@ def _not_on(fresh: Appointment) -> Drop | None:
 
 
 def _not_the_same(say: Say, fresh: Appointment) -> Drop | None:
-    if facts_of(fresh).hash != say.facts.hash:
+    if facts_of(fresh) != say.facts:
         return Drop("superseded_by_reschedule")
     if say.recipient not in recipients(fresh, say.role):
         return Drop("not_on_visit")
@@ -256,7 +256,7 @@ def _said_already(say: Say, told: Told | None) -> Drop | None:
         return None
     if say.kind is MessageKind.CANCELLATION:
         return None if told.facts.on else Drop("already_sent", say.setting)
-    if told.facts.hash != say.facts.hash:
+    if told.facts != say.facts:
         return None
     if say.kind is not MessageKind.REMINDER:
         return Drop("already_sent", say.setting)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import Finding
-from clinicrelay.model import Appointment
+from clinicrelay.model import Appointment, decode
 from sync import alerts, digest
+from sync.changes import in_doubt
 from sync.freshness import held_back, overdue
 from sync.gate import GateOptions, options_for
 from sync.standing import PART_OF, Answer, Leave, Leaving, Rehearse, Standing, may_leave
@@ -64,13 +65,14 @@ def _silent_source(clinic: Clinic, say: Say, visit: Appointment | None) -> str:
 
 
 def _is_held(clinic: Clinic, say: Say, visit: Appointment | None) -> bool:
-    """Whether a guard holds that the visit is off, at another time or another person's.
+    """Whether a guard holds something of the visit by which its reminder would be wrong.
 
     That many are missing from a read says less: most often the export was cut, and the visits stand.
     """
     if say.kind is not MessageKind.REMINDER or visit is None:
         return False
-    return any(what.in_doubt for what in held_back(clinic).get((visit.source, visit.key), ()))
+    content = held_back(clinic).get((visit.source, visit.key))
+    return content is not None and in_doubt(visit, decode(content))
 
 
 def _is_to_be_asked(clinic: Clinic, say: Say, visit: Appointment | None) -> bool:

@@ -19,7 +19,7 @@ from clinicrelay.model import Appointment, Patient
 from sync import digest, gate, outward, unlinking
 from sync.changes import same_person
 from sync.compose import Fresh, person_of
-from sync.due import Reminders, digest_due, digest_say, reminder_horizon, reminders
+from sync.due import digest_due, digest_say, first_hour, reminders
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, recipients
 from sync.store import events, memory, progress, said, seconds, unlinked, wakes
 from sync.store.events import Shown, Wanted
@@ -83,22 +83,29 @@ def _oldest(clinic: Clinic) -> datetime:
     return min((w.past.before(clinic.now, clinic.zone) for w in windows), default=clinic.now)
 
 
-def first_look(clinic: Clinic) -> Callable[[int | None], int]:
-    """Return when plan has to look at a visit that comes with an import, by its start.
-
-    Both in seconds; 0 means at once.
+def first_look(clinic: Clinic) -> Callable[[Appointment], int]:
+    """Return when plan has to look at a visit that comes with an import (seconds; 0: at once).
 
     An import is news to nobody. Where no calendar is to show it either, there is nothing to decide
-    about a visit until its first reminder comes near.
+    about a visit until its first reminder is due.
     """
     planner = _Planner(clinic, _Known({}, {}, (), {}, {}))
-    soon = planner.soon.timestamp()
-    before = int(planner.horizon.total_seconds())
+    steps = [step for _, some in planner.steps for step in some]
 
-    def look(start: int | None) -> int:
-        return start - before if start is not None and start > soon else 0
+    @lru_cache(maxsize=4096)  # the visits of a clinic begin at few times
+    def hour(start: datetime, zone: str, others: tuple[str | None, ...]) -> int:
+        zones = {zone, *filter(None, others)}
+        first = first_hour(
+            steps, start, quiet=planner.quiet, recipient_zones=zones, visit_zone=zone
+        )
+        return seconds(first) if first > clinic.now else 0
 
-    return (lambda start: 0) if clinic.settings.calendars else look
+    def look(visit: Appointment) -> int:
+        if visit.start is None:
+            return 0
+        return hour(visit.start, visit.timezone, tuple([p.timezone for p in visit.patients]))
+
+    return (lambda visit: 0) if clinic.settings.calendars else look
 
 
 def _woken(clinic: Clinic) -> list[Woken]:
@@ -284,8 +291,6 @@ class _Planner:
             if rules is not None and rules.steps
         ]
         self.standing = clinic.standing()
-        self.horizon = reminder_horizon(step for _, steps in self.steps for step in steps)
-        self.soon = clinic.now + self.horizon
         self.oldest = _oldest(clinic)
 
     def plan(self, woken: Woken) -> _Plan:
@@ -296,7 +301,7 @@ class _Planner:
         else:
             one = seen(woken, self.known, live)
         says = [] if imported else owed(one, self.rules, now=self.clinic.now)
-        due, coming = self._reminders(one)
+        due, coming = reminders(one, self.steps, now=self.clinic.now, quiet=self.quiet)
         return _Plan(
             [self._owed(woken, say, one) for say in (*says, *due)],
             self._wanted(woken, visit),
@@ -311,13 +316,6 @@ class _Planner:
             and woken.replaced_by is None
             and woken.id not in self.known.told
         )
-
-    def _reminders(self, one: Seen) -> Reminders:
-        """Return the reminders whose hour has come, and when to look again: only near the visit."""
-        start = one.appointment.start
-        if start is not None and start > self.soon:
-            return Reminders([], start - self.horizon if self.steps else None)
-        return reminders(one, self.steps, now=self.clinic.now, quiet=self.quiet)
 
     def _owed(self, woken: Woken, say: Say, one: Seen) -> Owed:
         told = one.told.get(say.recipient)
@@ -418,7 +416,7 @@ def told_of(connection: Any, visits: Sequence[Woken]) -> dict[int, Mapping[str, 
 
 def look(clinic: Clinic, connection: Any, visits: Sequence[Woken]) -> dict[int, Seen]:
     """Return visits as the pure decisions take them, by their number."""
-    known, standing = _Known.of(connection, visits), clinic.standing()
+    known, standing = _Known.of(connection, visits), clinic.standing_in(connection)
     return {
         one.id: seen(one, known, outward.live_since(clinic, standing, one.visit)) for one in visits
     }

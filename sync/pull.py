@@ -66,7 +66,7 @@ class SourceRun:
     notes: list[str] = field(default_factory=list)
     holds: list[dict[str, Any]] = field(default_factory=list)
     people: set[int] = field(default_factory=set)
-    first_look: Callable[[int | None], int] = lambda start: 0
+    first_look: Callable[[Appointment], int] = lambda visit: 0
     widened: bool = False
     last_read: int = 0  # seconds
 
@@ -218,7 +218,7 @@ def _inserted(
     connection: Connection,
     source: SourceRun,
     said: Sequence[Said],
-    first_look: Callable[[int | None], int] | None,
+    first_look: Callable[[Appointment], int] | None,
 ) -> dict[str, int]:
     """Keep new visits; return their numbers by key. See `visits.insert`."""
     if not said:

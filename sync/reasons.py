@@ -150,7 +150,7 @@ REASONS: dict[str, Reason] = {
     ),
     "change_held": Reason(
         _M,
-        "a guard holds that the visit is off, moved or another person's: reminders wait for a decision",
+        "a guard holds something of the visit that would make it wrong: reminders wait for a decision",
         "clinicrelay held list",
         "safety.hold_if",
         ours=True,

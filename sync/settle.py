@@ -156,7 +156,7 @@ def _may_know(clinic: Clinic, connection: Connection, attempt: Open, visit: int,
     """Measure later news by what the person may have read: a cancellation must reach them too."""
     woken = wakes.by_ids(connection, [visit])
     told = planner.told_of(connection, list(woken.values())).get(visit, {}).get(say.recipient)
-    if told is None or told.facts.hash != say.facts.hash:
+    if told is None or told.facts != say.facts:
         said.tell(
             connection,
             clinic.store.clinic,

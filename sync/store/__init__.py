@@ -35,6 +35,8 @@ class Store:
         self.engine = engine
         self.clinic = clinic
         self._scratch = scratch
+        self._writing: list[Connection] = []  # that nobody uses at the moment
+        self._reading: list[Connection] = []
         self.instance_key = b""
         self.made = False
 
@@ -50,7 +52,7 @@ class Store:
                 with self._scratch.begin_nested():
                     yield self._scratch
             else:
-                with self.engine.begin() as connection:
+                with self._begun(self._writing) as connection:
                     yield connection
 
     @contextmanager
@@ -59,11 +61,39 @@ class Store:
         with troubles.understood(self.engine):
             if self._scratch is not None:
                 yield self._scratch
-            else:
+            elif dialects.is_in_memory(self.engine):  # one connection, and nobody else changes it
                 with self.engine.connect().execution_options(reading=True) as connection:
                     yield connection
+            else:
+                with self._begun(self._reading, reading=True) as connection:
+                    yield connection
+
+    @contextmanager
+    def _begun(self, kept: list[Connection], **options: bool) -> Iterator[Connection]:
+        """Begin a transaction, in a file on the connection that had the last one of its kind.
+
+        To ask a pool for one costs a message a twentieth of its time. A server may have ended it
+        meanwhile, which the pool finds out.
+        """
+        try:
+            connection = kept.pop()
+        except IndexError:
+            connection = self.engine.connect().execution_options(**options)
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if kept or self.engine.dialect.name != "sqlite":
+            connection.close()
+        else:
+            kept.append(connection)
 
     def close(self) -> None:
+        for kept in (self._writing, self._reading):
+            while kept:
+                kept.pop().close()
         self.engine.dispose()
 
 

@@ -181,16 +181,19 @@ def of_hold(connection: Connection, clinic: str, hold: int) -> Iterator[Waiting]
     yield from _waiting(connection, "held = :hold", clinic=clinic, hold=hold)
 
 
-def held_back(
-    connection: Connection, clinic: str
-) -> Iterator[tuple[tuple[str, str], tuple[What, ...]]]:
-    """Yield the visits (source, key) of which a hold keeps a change back, and what would change."""
+def held_back(connection: Connection, clinic: str) -> Iterator[tuple[tuple[str, str], str | None]]:
+    """Yield the visits (source, key) of which a hold keeps a change back, and their new content.
+
+    There is none where a visit is only missing.
+    """
     rows = dialects.fetch(
         connection,
-        "SELECT source, source_key, what FROM incoming WHERE clinic = ? AND held IS NOT NULL",
+        "SELECT source, source_key, what, content FROM incoming "
+        "WHERE clinic = ? AND held IS NOT NULL",
         (clinic,),
     )
-    yield from (((source, key), _whats(what)) for source, key, what in rows)
+    for source, key, what, content in rows:
+        yield (source, key), None if What.GONE in _whats(what) else content
 
 
 def _waiting(connection: Connection, where: str, **values: Any) -> Iterator[Waiting]:

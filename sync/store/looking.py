@@ -250,8 +250,8 @@ def waiting_of(connection: Connection, clinic: str, source: str, key: str) -> di
     """Return a change to a visit that waits: held by a guard, or rejected by a person."""
     row = connection.execute(
         text(
-            "SELECT i.what, i.held, i.rejected, i.start_at, i.new_start_at, h.guard, h.summary, "
-            "h.since FROM incoming i LEFT JOIN held h ON h.id = i.held "
+            "SELECT i.what, i.held, i.rejected, i.start_at, i.new_start_at, i.content, h.guard, "
+            "h.summary, h.since FROM incoming i LEFT JOIN held h ON h.id = i.held "
             "WHERE i.clinic = :clinic AND i.source = :source AND i.source_key = :key"
         ),
         {"clinic": clinic, "source": source, "key": key},

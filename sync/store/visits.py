@@ -81,13 +81,13 @@ def insert(
     *,
     run: str,
     now: datetime,
-    first_look: Callable[[int | None], int] | None = None,
+    first_look: Callable[[Appointment], int] | None = None,
 ) -> list[int]:
     """Keep visits of one source that were not known, with their starts (seconds).
 
     Returns their numbers; one whose key is known all the same stays as it was, and has 0. Given a
     `first_look` the visits come with an import: everybody counts as told of them, and it says when
-    plan has to look at one, by its start.
+    plan has to look at one.
     """
     at, newest, baseline = seconds(now), _newest(connection), 1 if first_look else None
     rows = (
@@ -102,7 +102,7 @@ def insert(
             1,
             baseline,
             encode(visit).decode(),
-            first_look(start) if first_look else 0,
+            first_look(visit) if first_look else 0,
             run,
             at,
             at,

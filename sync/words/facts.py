@@ -146,6 +146,8 @@ def variables(kind: MessageKind, channel: Channel) -> frozenset[str]:
 def one_line(text: str | None) -> str:
     """Return a value without line ends, control and direction marks: it cannot leave its place."""
     words = " ".join((text or "").split())
+    if words.isprintable():
+        return words
     return "".join(c for c in words if c.isprintable() or c in "\u200c\u200d")
 
 

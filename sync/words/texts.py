@@ -45,6 +45,7 @@ _WHILE_IT_FITS: Mapping[str, dict[int, int]] = {
 # do without what earlier ones said: each has its `if` for it. A clinic's own are sent as they are.
 _TIGHT = frozenset({"ar", "hi", "ru", "uk", "zh"})
 _SPACES = re.compile(r" {2,}")
+_MUCH_SPACE = re.compile(r"\n{3,}")
 _TWO_STOPS = re.compile(r"(?<=[^.])\.\.(?=\s|$)", re.MULTILINE)  # `10:30 a.m.` ends a sentence
 _SUBJECT = re.compile(r"\s*Subject:[ \t]*(?P<subject>[^\n]*)\n(?P<text>.*)", re.DOTALL)
 
@@ -380,9 +381,10 @@ def _pieces(names: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tidy(text: str) -> str:
-    lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
-    text = _TWO_STOPS.sub(".", "\n".join(lines))
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    text = "\n".join([line.strip() for line in _SPACES.sub(" ", text).split("\n")])
+    if ".." in text:
+        text = _TWO_STOPS.sub(".", text)
+    return _MUCH_SPACE.sub("\n\n", text).strip()
 
 
 def _other_language(text: Text) -> Issue:

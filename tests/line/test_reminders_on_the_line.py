@@ -49,6 +49,16 @@ def store_url(tmp_path: Path) -> str:
 P1, DOCTOR = "+4915155500001", "acar@riverside.example"
 
 
+def test_a_visit_of_an_import_sleeps_until_its_first_reminder(line: Line) -> None:
+    line.set(calendars={})
+    line.book(1, "2026-11-30 10:00")
+    line.after("2026-11-23 09:00")
+    ((wakes,),) = line.query("SELECT wake_at FROM appointments")
+    assert f"{local(datetime.fromtimestamp(wakes, UTC), ZONE):%Y-%m-%d %H:%M}" == "2026-11-27 10:00"
+    said = pass_hours(line, "2026-11-27 11:00")
+    assert to(said, P1) == [("2026-11-27 10:00", "reminder")]
+
+
 def test_each_step_is_said_once_in_its_hour(line: Line) -> None:
     line.book(1, "2026-11-30 10:00")
     line.after("2026-11-23 09:00")

@@ -59,7 +59,7 @@ def keep(
             [int(one.start.timestamp()) if one.start else None for one in news],
             run=run,
             now=now,
-            first_look=(lambda start: 0) if imported else None,
+            first_look=(lambda visit: 0) if imported else None,
         )
 
 
@@ -103,6 +103,40 @@ def test_a_store_of_a_newer_program_is_refused(store: Store, store_url: str, now
     with pytest.raises(SettingsError) as refused:
         open_store(store_url, "riverside", now=now)
     assert "9999" in refused.value.findings[0].message
+
+
+def test_one_connection_serves_one_transaction_after_the_other(store: Store) -> None:
+    used = set()
+    for _ in range(3):
+        with store.write() as connection:
+            used.add(id(connection.connection.dbapi_connection))
+    assert len(used) == 1
+
+
+def test_a_connection_that_failed_serves_nobody_again(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.write() as failed:
+        failed.execute(text("UPDATE clinics SET policy = 'half'"))
+        raise ZeroDivisionError
+    assert failed.closed
+    with store.write() as connection:
+        assert connection.execute(text("SELECT policy FROM clinics")).scalar_one() == ""
+
+
+def test_transactions_within_each_other_have_connections_of_their_own(store: Store) -> None:
+    with store.read() as outer, store.read() as inner, store.write() as writer:
+        assert len({id(one) for one in (outer, inner, writer)}) == 3
+
+
+def test_a_look_at_a_file_is_consistent_from_its_first_statement(
+    tmp_path: Path, now: datetime
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/store.db", "riverside", now=now)
+    with store.read() as connection:
+        assert dialects.fetch(connection, "SELECT policy FROM clinics") == [("",)]
+        with store.write() as writer:
+            writer.execute(text("UPDATE clinics SET policy = 'new'"))
+        assert dialects.fetch(connection, "SELECT policy FROM clinics") == [("",)]
+    store.close()
 
 
 def test_the_instance_key_outlives_the_process_and_differs_by_clinic(

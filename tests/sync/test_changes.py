@@ -9,8 +9,17 @@ import pytest
 from msgspec.structs import replace
 
 from clinicrelay.actions import What
-from clinicrelay.model import Appointment, Modality, Patient, Place, Practitioner, Status
-from sync.changes import changes, same_visit
+from clinicrelay.model import (
+    Appointment,
+    Channel,
+    Guardian,
+    Modality,
+    Patient,
+    Place,
+    Practitioner,
+    Status,
+)
+from sync.changes import changes, in_doubt, same_visit
 
 START = datetime(2026, 12, 1, 9, tzinfo=UTC)
 VISIT = Appointment(
@@ -60,6 +69,41 @@ def altered(**fields: Any) -> Appointment:
 )
 def test_each_difference_has_its_name(after: Appointment, found: str) -> None:
     assert ",".join(changes(VISIT, after)) == found
+
+
+ANNA = VISIT.patients[0]
+
+
+@pytest.mark.parametrize(
+    ("after", "doubted"),
+    [
+        (VISIT, False),
+        (altered(notes="bring papers"), False),
+        (altered(patients=(replace(ANNA, name="Anna Other", language="tr"),)), False),
+        (altered(start=START + timedelta(hours=1)), True),
+        (altered(start=None), True),
+        (altered(location=Place(name="South")), True),
+        (altered(modality=Modality.VIDEO), True),
+        (altered(practitioners=(Practitioner(key="d2"),)), True),
+        (altered(status=Status.CANCELLED), True),
+        (altered(status=Status.ARRIVED), True),
+        (altered(status=Status.PENDING), True),
+        (altered(patients=()), True),
+        (altered(patients=(replace(ANNA, key="p2"),)), True),
+        (altered(patients=(replace(ANNA, phone="+12025550177"),)), True),
+        (altered(patients=(replace(ANNA, email="other@mail.example"),)), True),
+        (altered(patients=(replace(ANNA, opted_out=(Channel.SMS,)),)), True),
+        (altered(patients=(replace(ANNA, opted_in=(Channel.SMS,)),)), True),
+        (altered(patients=(replace(ANNA, preferred_channel="none"),)), True),
+        (altered(patients=(replace(ANNA, deceased=True),)), True),
+        (altered(patients=(replace(ANNA, test=True),)), True),
+        (altered(patients=(replace(ANNA, guardian=Guardian(phone="+12025550177")),)), True),
+    ],
+)
+def test_what_would_make_a_reminder_wrong_puts_it_in_doubt(
+    after: Appointment, doubted: bool
+) -> None:
+    assert in_doubt(VISIT, after) is doubted
 
 
 def test_less_than_a_minute_is_no_move() -> None:

@@ -13,7 +13,14 @@ from msgspec.structs import replace as replace_visit
 from clinicrelay.actions import MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Channel, Patient, Place, Practitioner, Status
 from clinicrelay.settings.schema import Confirmation, PatientReminders, QuietHours, Reminders
-from sync.due import due_reminders, quiet_period, reminder_horizon, reminders, useless_after, when
+from sync.due import (
+    due_reminders,
+    first_hour,
+    quiet_period,
+    reminders,
+    useless_after,
+    when,
+)
 from sync.gate import Drop, GateOptions, Go, Wait, gate, reopens
 from sync.plan import Seen, baseline, dedupe_key, matters, owed
 
@@ -289,6 +296,30 @@ def test_the_coming_hour_is_later_and_then_has_its_reminder(start, status, first
         assert found.coming in {say.due_at for say in then}
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    start=starts,
+    zone=st.sampled_from([None, "America/New_York", "Asia/Tokyo", "Antarctica/Troll"]),
+    ago=st.integers(0, 5 * 24 * 60),
+)
+def test_what_sleeps_until_its_first_hour_misses_no_reminder(start, zone, ago):
+    """So a visit of an import need not be looked at before."""
+    visit = replace_visit(booked(start), patients=(Patient("p1", timezone=zone), Patient("p2")))
+    each = [(role, UNCONFIRMED.patient.steps) for role in (Role.PATIENT, Role.DOCTOR)]
+    steps = [step for _, some in each for step in some]
+    zones = {ZONE, zone or ZONE}
+    first = first_hour(steps, start, quiet=QUIET, recipient_zones=zones, visit_zone=ZONE)
+    one, long_ago = Seen(visit, start - timedelta(days=30)), start - timedelta(days=10)
+    assert first == reminders(one, each, now=long_ago, quiet=QUIET).coming
+    before = first - timedelta(seconds=1) - minutes(ago)
+    assert reminders(one, each, now=before, quiet=QUIET) == ([], first)
+
+
+def test_without_steps_a_visit_sleeps_until_it_begins():
+    asked = {"quiet": QUIET, "recipient_zones": {ZONE}, "visit_zone": ZONE}
+    assert first_hour((), BEGIN, **asked) == BEGIN
+
+
 @settings(max_examples=200, deadline=None)
 @given(start=starts, looks=st.lists(st.integers(0, 5 * 24 * 60), max_size=60))
 def test_however_often_and_late_we_look_a_quiet_visit_is_reminded_at_most_once_a_step(start, looks):
@@ -311,11 +342,11 @@ def test_however_often_and_late_we_look_a_quiet_visit_is_reminded_at_most_once_a
 @example(  # the two hours between two nights are those that the clock skips
     start=datetime(2026, 3, 29, 1, 20, tzinfo=UTC), zone="Antarctica/Troll", begins=3, lasts=22
 )
-def test_a_step_is_outside_quiet_hours_useful_and_within_the_horizon(start, zone, begins, lasts):
+def test_a_step_is_outside_quiet_hours_useful_and_near(start, zone, begins, lasts):
     clock = datetime(2026, 1, 1, begins)
     quiet = QuietHours(start=clock.time(), end=(clock + timedelta(hours=lasts)).time())
     for step in CONFIRMED.patient.steps:
         at = when(step, start, quiet=quiet, recipient_zone=zone, visit_zone=ZONE)
         assert quiet_period(at, quiet, zone) is None
         assert at < useless_after(step, start)
-        assert start - at <= reminder_horizon([step])
+        assert start - at <= step.before.length + timedelta(hours=50)
