@@ -178,7 +178,9 @@ def _why(error: Exception) -> str:
 def _lost(error: Exception) -> str:
     import httpx
 
-    if isinstance(error, httpx.TimeoutException):
+    from clinicrelay.http.errors import TooSlow
+
+    if isinstance(error, (httpx.TimeoutException, TooSlow)):
         return "no answer came in time"
     return "the connection ended before a whole answer came"
 
