@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def read_phone(text: str, country: str) -> PhoneReading:
 
     A number that is possible but not assigned (such as the 555 numbers of examples) is accepted
     with the issue `unassigned_phone`; a fixed line is accepted with `landline`, as SMS do not
-    reach it (N36).
+    reach it (N36). Words around it (`0664 123456 (Oma)`, an extension) are left out.
     """
     import phonenumbers
     from phonenumbers import PhoneNumberType, ValidationResult
@@ -33,7 +34,7 @@ def read_phone(text: str, country: str) -> PhoneReading:
     parsed = _from_e164(text)
     if parsed is None:
         try:
-            parsed = phonenumbers.parse(text, country)
+            parsed = phonenumbers.parse(_without_words(text), country)
         except phonenumbers.NumberParseException:
             return _INVALID
         parsed.extension = None
@@ -64,6 +65,15 @@ def _from_e164(text: str) -> PhoneNumber | None:
             national = not rest.startswith("0") and len(rest) > 3
             return PhoneNumber(country_code=code, national_number=int(rest)) if national else None
     return None
+
+
+def _without_words(text: str) -> str:
+    """Return what stands from the first digit to the first letter.
+
+    The library would dial letters as the keys that they stand on, which is somebody else's number.
+    """
+    begun = dropwhile(lambda letter: not (letter.isdigit() or letter in "+＋"), text)
+    return "".join(takewhile(lambda letter: not letter.isalpha(), begun))
 
 
 def is_e164(text: str) -> bool:

@@ -26,6 +26,18 @@ from clinicrelay.phones import is_e164, read_phone
         ("12", "DE", None, "invalid_phone"),
         ("+49151", "DE", None, "invalid_phone"),
         ("call reception", "DE", None, "invalid_phone"),
+        ("0664 1234567 Oma", "AT", "+436641234567", None),
+        ("0664 1234567(Oma)", "AT", "+436641234567", None),
+        ("0664/123 45 67 Tel", "AT", "+436641234567", None),
+        ("+43 664 1234567 бабушка", "AT", "+436641234567", None),
+        ("dad 415-555-0100", "US", "+14155550100", None),
+        ("415-555-0100 (Mom)", "US", "+14155550100", None),
+        ("415-555-0100 x12", "US", "+14155550100", None),
+        ("415-555-0100 ext. 12", "US", "+14155550100", None),
+        ("tel:+1-415-555-0100;ext=12", "US", "+14155550100", None),
+        ("415 Mom 555-0100", "US", None, "invalid_phone"),
+        ("1-800-FLOWERS", "US", None, "invalid_phone"),
+        ("٠٦٦٤ ١٢٣٤٥٦٧", "AT", "+436641234567", None),
         ("", "DE", None, "invalid_phone"),
     ],
 )
@@ -43,3 +55,8 @@ def test_a_number_in_e164_reads_as_it_does_with_a_space_in_it(code: str, rest: s
     plain, spaced = f"+{code}{rest}", f"+{code} {rest}"
     if is_e164(plain):
         assert read_phone(plain, "DE") == read_phone(spaced, "DE")
+
+
+@given(words=st.text(st.characters(categories=["L", "Zs"]), min_size=1))
+def test_no_letter_is_ever_dialled(words: str) -> None:
+    assert read_phone(f"0664 1234567 ({words})", "AT").number == "+436641234567"
