@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -105,10 +106,9 @@ class Sendgrid(Notifier):
         """Ask Email Activity for each accepted mail, till it has had enough of questions."""
         for attempt in attempts if self.options.activity else ():
             try:
-                row = self._activity(attempt)
+                receipt = self._delivery(attempt, self._activity(attempt) or {})
             except (_http.NotReached, _http.Lost, _NotTold):
                 return
-            receipt = _delivery(attempt, row or {})
             if receipt:
                 yield receipt
 
@@ -167,6 +167,18 @@ class Sendgrid(Notifier):
         if not isinstance(row, dict) or not _is_of(attempt, row):
             raise _NotTold(_http.BY_HAND)
         return row
+
+    def _delivery(self, attempt: Attempt, row: dict[str, Any]) -> Receipt | None:
+        """Return how far a mail came by its row in Email Activity. Raises NotReached and Lost."""
+        ids = (attempt.message.id, attempt.provider_id)
+        if row.get("status") == "delivered":
+            return Receipt(Delivery.DELIVERED, *ids)
+        if row.get("status") != "not_delivered":
+            return None
+        answer = self._call("GET", f"/v3/messages/{quote(str(row['msg_id']), safe='')}")
+        told = _listed(answer, "events") if answer.status == 200 else None
+        detail = "SendGrid: the mail did not arrive."
+        return Receipt(Delivery.UNDELIVERED, *ids, reason=events.why(told or []), detail=detail)
 
     def _may(self, scopes: list[Any]) -> Iterator[Finding]:
         if "mail.send" not in scopes:
@@ -227,16 +239,6 @@ def _listed(answer: _http.Answer, name: str) -> list[Any] | None:
     except (msgspec.DecodeError, LookupError, TypeError):
         return None
     return found if isinstance(found, list) else None
-
-
-def _delivery(attempt: Attempt, row: dict[str, Any]) -> Receipt | None:
-    ids = (attempt.message.id, attempt.provider_id)
-    if row.get("status") == "delivered":
-        return Receipt(Delivery.DELIVERED, *ids)
-    if row.get("status") != "not_delivered":
-        return None
-    detail = "SendGrid: the mail did not arrive."
-    return Receipt(Delivery.UNDELIVERED, *ids, reason="undelivered", detail=detail)
 
 
 def _unreachable(says: str) -> Finding:

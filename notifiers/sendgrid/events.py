@@ -107,6 +107,21 @@ def _receipt(event: dict[str, Any]) -> Receipt | None:
     )
 
 
+def why(told: list[Any]) -> str:
+    """Return why a mail did not arrive, by the events that Email Activity tells of it.
+
+    A drop of which it says no more is of an address that is on one of SendGrid's lists, so that it
+    is sent nothing until somebody takes it off.
+    """
+    for event in (one for one in told if isinstance(one, dict)):
+        if event.get("event_name") == "dropped":
+            return _why_dropped(event) if event.get("reason") else "address_refused"
+        if event.get("event_name") in ("bounce", "bounced"):
+            hard = event.get("bounce_type") not in ("blocked", "expired")
+            return "address_refused" if hard else "undelivered"
+    return "undelivered"
+
+
 def _why_dropped(event: dict[str, Any]) -> str:
     why = str(event.get("reason") or "").lower()
     return next(

@@ -87,7 +87,18 @@ class Exchange:
             ("GET", "/v3/messages"): self.list,
             ("GET", "/v3/scopes"): lambda asked: Reply({"scopes": self.scopes}),
         }.get((asked.method, asked.path))
+        if asked.method == "GET" and asked.path.startswith("/v3/messages/"):
+            found = self.tell
         return found(asked) if found else no(404, None)
+
+    def tell(self, asked: Asked) -> Reply:
+        """Tell the events of one mail, which is asked for by its long id."""
+        (mail,) = [mail for mail in self.mails if f"/{mail['id']}." in asked.path]
+        return (
+            Reply({"msg_id": asked.path, "events": mail["events"]})
+            if "events" in mail
+            else no(404, None)
+        )
 
     def take(self, asked: Asked) -> Reply:
         assert asked.headers["content-type"] == "application/json"
@@ -415,6 +426,31 @@ class TestWhatIsFoundOut(Served):
             ("cr2", "taken-2", Delivery.UNDELIVERED, "undelivered"),
         ]
         assert not canaries_in(*found)
+
+    @pytest.mark.parametrize(
+        ("event", "reason"),
+        [
+            ({"event_name": "dropped"}, "address_refused"),
+            ({"event_name": "dropped", "reason": "Unsubscribed Address"}, "opted_out"),
+            ({"event_name": "dropped", "reason": "Bounced Address"}, "address_refused"),
+            ({"event_name": "dropped", "reason": "Spam Content"}, "content_refused"),
+            ({"event_name": "dropped", "reason": f"{CANARY_EMAIL} of a new kind"}, "undelivered"),
+            ({"event_name": "bounced", "reason": f"550 {CANARY_EMAIL}"}, "address_refused"),
+            ({"event_name": "bounced", "bounce_type": "blocked"}, "undelivered"),
+            ({"event_name": "processed"}, "undelivered"),
+            ("dropped", "undelivered"),
+        ],
+    )
+    def test_why_an_accepted_mail_did_not_arrive_is_asked_as_well(
+        self, tmp_path: Path, event: object, reason: str
+    ) -> None:
+        sendgrid = self.sendgrid(tmp_path, activity=True)
+        message = an_email()
+        attempt = Attempt(message, BEGUN, NOW, provider_id=sendgrid.send(message).provider_id)
+        self.grid.mails[0] |= {"status": "not_delivered", "events": [event]}
+        (found,) = sendgrid.look_back([attempt])
+        assert (found.delivery, found.reason) == (Delivery.UNDELIVERED, reason)
+        assert not canaries_in(found)
 
     def test_without_email_activity_nothing_is_asked(self, tmp_path: Path) -> None:
         attempt = Attempt(an_email(), BEGUN, NOW, provider_id="taken-0")
