@@ -49,7 +49,7 @@ from mappings.transforms import clean, read_minutes
 Make: TypeAlias = Callable[[Source, Source, str | None], Appointment]
 When: TypeAlias = tuple[datetime | None, datetime | None, bool, str]
 Care: TypeAlias = tuple[
-    Status, str | None, Practitioner | None, Kind | None, Modality, Place | None
+    Status, str | None, Practitioner | None, Kind | None, Modality | None, Place | None
 ]
 ZoneOf: TypeAlias = Callable[[Source], str]
 
@@ -150,6 +150,7 @@ def compile_visit(
             doctors = doctors_of(source, issues)
             doctor = doctors[0] if doctors else None
         number = number_of(texts, issues) if number_of else None
+        link = link_of(texts, issues) if link_of else None
         key = key or derived_visit_key(patient, doctor, start)
         # By position: so many keywords take four times as long.
         return Appointment(
@@ -161,8 +162,8 @@ def compile_visit(
             end,
             inferred,
             kind or (Kind.VISIT if patient else Kind.BLOCK),
-            modality,
-            link_of(texts, issues) if link_of else None,
+            modality or (Modality.VIDEO if link else Modality.IN_PERSON),
+            link,
             link_for_doctor_of(texts, issues) if link_for_doctor_of else None,
             patients,
             doctors,
@@ -233,7 +234,7 @@ def _care_part(fields: Mapping[str, Field], readers: Readers, resolve: Resolve) 
             raw,
             doctor,
             _KINDS[kind] if kind else None,
-            _MODALITIES[modality] if modality else Modality.IN_PERSON,
+            _MODALITIES[modality] if modality else None,
             place_of(source, issues),
         )
 
