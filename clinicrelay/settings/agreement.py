@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from clinicrelay import plugins
 from clinicrelay.contracts import Calendar, Notifier
 from clinicrelay.model import Channel
-from clinicrelay.settings import texts
+from clinicrelay.settings import spoken, texts
 from clinicrelay.settings.folders import inboxes, outboxes
 from clinicrelay.settings.monitoring import channel_of
 from clinicrelay.settings.plugged import Plugged
 from clinicrelay.settings.schema import Settings
-from clinicrelay.settings.telling import PatientReminders, Step
 from clinicrelay.settings.tree import Tree, Where
 
 
@@ -26,11 +26,12 @@ def check_all(tree: Tree, settings: Settings, plugged: Plugged) -> None:
     _doctors(tree, settings)
     _quiet_hours(tree, settings)
     _caps(tree, settings)
+    spoken.check_rules(tree, settings)
     if not any(where[0] == "notifiers" for where in plugged.unknown):
         served = _served(plugged)
         _named_notifiers(tree, settings, served)
         _alerts(tree, settings, served)
-        _spoken_channels(tree, settings, {c for channels in served.values() for c in channels})
+        spoken.check_channels(tree, settings, {c for able in served.values() for c in able})
     _callbacks(tree, settings)
     _texts_elsewhere(tree, settings, plugged)
 
@@ -76,6 +77,26 @@ def _doctors(tree: Tree, settings: Settings) -> None:
         _links(tree, (*where, "match"), doctor.match, tree.data.get("sources"), "source")
         _links(tree, (*where, "calendar"), doctor.calendar, tree.data.get("calendars"), "calendar")
 
+    _matched_once(tree, settings)
+
+
+def _matched_once(tree: Tree, settings: Settings) -> None:
+    """Report a practitioner whom two entries claim: the second would win without a word.
+
+    One without a source stands for all of them, and yields to one that names its source.
+    """
+    only = next(iter(settings.sources), "") if len(settings.sources) == 1 else ""
+    first: dict[tuple[str, str], str] = {}
+    for place, doctor in enumerate(settings.doctors):
+        match = doctor.match if isinstance(doctor.match, dict) else {"": doctor.match}
+        for source, key in match.items():
+            where: Where = ("doctors", place, "match", *([source] if source else ()))
+            other = first.setdefault((source or only, key), doctor.id)
+            if other != doctor.id:
+                message = f"{other} above is this practitioner already"
+                fix = "delete one of the two, or correct its match"
+                tree.report(tree.mark(where), where, "same_match", message, fix)
+
 
 def _links(
     tree: Tree,
@@ -112,6 +133,15 @@ def _quiet_hours(tree: Tree, settings: Settings) -> None:
             'delete the line, or write {from: "21:00", to: "08:00"}',
             "warning",
         )
+    elif (awake := settings.quiet_hours.open) < timedelta(hours=1):
+        tree.report(
+            tree.mark(("quiet_hours",)),
+            ("quiet_hours",),
+            "hardly_open",
+            f"only {awake // timedelta(minutes=1)} minutes of a day are left for messages",
+            'write when the night is: {from: "21:00", to: "08:00"}',
+            "warning",
+        )
 
 
 def _caps(tree: Tree, settings: Settings) -> None:
@@ -122,6 +152,16 @@ def _caps(tree: Tree, settings: Settings) -> None:
             "caps_off",
             "caps are off: nothing limits how many reminders one patient gets",
             "delete the line, or write {day: 3, week: 6}",
+            "warning",
+        )
+    elif settings.safety.caps.week < settings.safety.caps.day:
+        caps = settings.safety.caps
+        tree.report(
+            tree.mark(("safety", "caps")),
+            ("safety", "caps"),
+            "no_effect",
+            f"`day: {caps.day}` changes nothing: no more than {caps.week} are said in a whole week",
+            f"write week: {caps.day} or more, or a smaller day",
             "warning",
         )
 
@@ -228,97 +268,3 @@ def _texts_elsewhere(tree: Tree, settings: Settings, plugged: Plugged) -> None:
                 )
                 fix = f"add {text} here, or give it channels without {plugin.channels[0].value}"
                 tree.report(tree.key_mark(where), where, "no_template", message, fix)
-
-
-def _spoken_channels(tree: Tree, settings: Settings, served: set[Channel]) -> None:
-    for where, channel in _named_channels(tree, settings):
-        if channel not in served:
-            _unserved(tree, where, channel)
-    for where in _open_channels(settings):
-        if not served:
-            tree.report(
-                tree.key_mark(where),
-                where,
-                "nobody_sends",
-                "something is to be said, and no notifier is there to say it",
-                "add `notifiers: {outbox: {type: outbox}}`, or delete this section",
-            )
-    confirmation = settings.reminders.patient and settings.reminders.patient.confirmation
-    if confirmation and confirmation.invite:
-        _invitation(tree, confirmation.channels, served)
-
-
-def _invitation(tree: Tree, channels: tuple[Channel, ...] | None, served: set[Channel]) -> None:
-    if channels is None and Channel.EMAIL in served:
-        return
-    if channels is not None and Channel.EMAIL in channels:
-        return  # whether anything sends it is asked where the channel is named
-    where: Where = ("reminders", "patient", "confirmation", "invite")
-    message = "an invitation travels by e-mail, and the confirmation does not"
-    fix = "add email to the confirmation's channels, or write invite: false"
-    tree.report(tree.mark(where), where, "invite_without_email", message, fix)
-
-
-def _unserved(tree: Tree, where: Where, channel: Channel) -> None:
-    tree.report(
-        tree.mark(where),
-        where,
-        "channel_unserved",
-        f"no notifier sends {channel.value}",
-        f"add a notifier of type {' or '.join(_types_for(channel)) or 'outbox'}",
-    )
-
-
-def _types_for(channel: Channel) -> Iterator[str]:
-    for name in plugins.names("notifiers"):
-        try:
-            plugin = plugins.find("notifiers", name)
-        except ImportError:  # its library is not installed: it still is an answer worth naming
-            continue
-        if issubclass(plugin, Notifier) and channel in plugin.channels:
-            yield name
-
-
-def _named_channels(tree: Tree, settings: Settings) -> Iterator[tuple[Where, Channel]]:
-    """Yield the channels that are asked for by name; defaults of the digest count as named."""
-    patient, doctor = settings.reminders.patient, settings.reminders.doctor
-    base: Where = ("reminders", "patient")
-    if patient:
-        if patient.confirmation:
-            yield from _items((*base, "confirmation"), patient.confirmation.channels)
-        yield from _of_steps(base, patient.steps)
-    base = ("reminders", "doctor")
-    if doctor:
-        yield from _of_steps(base, doctor.steps)
-        if doctor.digest:
-            yield from _items((*base, "digest"), doctor.digest.channels)
-    if patient or doctor:
-        for place, name in enumerate(settings.channels.order):
-            where: Where = ("channels", "order", place)
-            if name != "preferred" and where in tree.values:
-                yield where, Channel(name)
-
-
-def _of_steps(base: Where, steps: tuple[Step, ...]) -> Iterator[tuple[Where, Channel]]:
-    for place, step in enumerate(steps):
-        yield from _items((*base, "steps", place), step.channels)
-
-
-def _items(where: Where, channels: tuple[Channel, ...] | None) -> Iterator[tuple[Where, Channel]]:
-    for place, channel in enumerate(channels or ()):
-        yield (*where, "channels", place), channel
-
-
-def _open_channels(settings: Settings) -> Iterator[Where]:
-    """Yield the sections that say something on whatever channel there is."""
-    patient, doctor = settings.reminders.patient, settings.reminders.doctor
-    if patient and _says_anyhow(patient):
-        yield ("reminders", "patient")
-    if doctor and any(s.channels is None for s in doctor.steps):
-        yield ("reminders", "doctor")
-
-
-def _says_anyhow(patient: PatientReminders) -> bool:
-    confirms = patient.confirmation is not None and patient.confirmation.channels is None
-    changes = patient.on_change or patient.on_cancel or patient.on_gone
-    return confirms or changes or any(s.channels is None for s in patient.steps)

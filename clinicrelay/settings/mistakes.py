@@ -164,6 +164,13 @@ def _missing(mistake: Mistake, shape: Shape, tree: Tree) -> Sentence:
     return "missing", f"{mistake.key!r} is {state}", f"{verb} `{_example(mistake, shape)}`"
 
 
+def _too_short(mistake: Mistake, shape: Shape) -> Sentence:
+    info = shape.fields(mistake.where[:-1]).get(mistake.key)
+    needed = info is None or info.is_required()
+    message = f"at least {mistake.limits['min_length']} must be named here"
+    return "empty", message, "add to the list" + ("" if needed else f", or delete `{mistake.key}`")
+
+
 def _unknown(mistake: Mistake, shape: Shape) -> Sentence:
     from difflib import get_close_matches
 
@@ -260,6 +267,7 @@ _BY_SHAPE: Mapping[str, Callable[[Mistake, Shape], Sentence]] = {
     "string_type": _unquoted,
     "union_tag_not_found": _kindless,
     "model_attributes_type": _kindless,
+    "too_short": _too_short,
 }
 
 
@@ -302,7 +310,6 @@ _PLAIN: Mapping[str, Callable[[Mistake], Sentence]] = {
     "less_than_equal": _is("out_of_range", "this must be at most {le}", "write {le} or less"),
     "less_than": _is("out_of_range", "this must be less than {lt}", "write less than {lt}"),
     "string_too_short": _is("empty", "this must not be empty", "write something"),
-    "too_short": _is("empty", "at least {min_length} must be named here", "add to the list"),
     "string_pattern_mismatch": _is(
         "wrong_value", "this holds signs that are not allowed here", "it must match {pattern}"
     ),

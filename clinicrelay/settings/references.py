@@ -177,6 +177,7 @@ def _filled(tree: Tree, references: References, value: Any, where: Where) -> Any
         return value
     except Unresolved as error:
         tree.report(tree.mark(where), where, error.code, str(error), error.fix)
+        tree.opaque.add(where)
         return value
     if found:
         tree.values[where] = replace(tree.mark(where), hidden=tuple(f for f in (*found, text) if f))

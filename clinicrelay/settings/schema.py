@@ -39,6 +39,7 @@ from clinicrelay.settings.values import (
     Name,
     Phone,
     RateLimit,
+    Said,
     Section,
     SomeTime,
     Whole,
@@ -85,7 +86,7 @@ class Clinic(Section):
         description="Short name that never changes; part of every identity in the store.",
         examples=["riverside"],
     )
-    name: str = Field(
+    name: Said = Field(
         min_length=1,
         description="The name that patients read.",
         examples=["Riverside Family Clinic"],
@@ -304,7 +305,7 @@ def _kind_of_link(value: Any) -> str:
 
 
 Link: TypeAlias = Annotated[
-    Annotated[dict[str, str], Tag("each")] | Annotated[str, Tag("any")],
+    Annotated[dict[str, Said], Tag("each")] | Annotated[Said, Tag("any")],
     Discriminator(_kind_of_link),
 ]
 

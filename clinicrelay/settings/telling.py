@@ -41,6 +41,7 @@ class Channels(Section):
 
     order: tuple[Preference, ...] = Field(
         default=("preferred", "sms", "email"),
+        min_length=1,
         description="Which channel is tried first; `preferred` is the patient's own choice.",
         examples=[["preferred", "sms", "email"]],
     )
@@ -106,6 +107,7 @@ class Step(Section):
     )
     channels: tuple[Channel, ...] | None = Field(
         default=None,
+        min_length=1,
         description="Only these channels for this step, instead of `channels.order`.",
         examples=[["sms"]],
     )
@@ -155,6 +157,7 @@ class Confirmation(Section):
 
     channels: tuple[Channel, ...] | None = Field(
         default=None,
+        min_length=1,
         description="Only these channels, instead of `channels.order`.",
         examples=[["email"]],
     )
@@ -226,7 +229,10 @@ class Digest(Section):
         description="When the list is sent, on the clinic's clock.", examples=["18:00"]
     )
     channels: tuple[Channel, ...] = Field(
-        default=(Channel.EMAIL,), description="Channels of the list.", examples=[["email"]]
+        default=(Channel.EMAIL,),
+        min_length=1,
+        description="Channels of the list.",
+        examples=[["email"]],
     )
     empty: Literal["skip", "send"] = Field(
         default="skip",
@@ -243,7 +249,8 @@ class DoctorReminders(Section):
     steps: Steps = Field(default=(), description="Reminders before each visit.", examples=[["1h"]])
     digest: Digest | None = Field(
         default=None,
-        description="One list of the next day's visits. Absent: none.",
+        description="One list of the next day's visits, or of the same day's where `at` is before "
+        "noon. Absent: none.",
         examples=[{"at": "18:00"}],
     )
 
@@ -281,3 +288,9 @@ class QuietHours(Section):
         if self.start == self.end:
             raise wrong("quiet hours begin and end at the same time", "write `off` to have none")
         return self
+
+    @property
+    def open(self) -> timedelta:
+        """How much of a day is left for messages."""
+        start, end = (timedelta(hours=t.hour, minutes=t.minute) for t in (self.start, self.end))
+        return (start - end) % timedelta(days=1)

@@ -55,7 +55,7 @@ class Tree:
     keys: dict[Where, Mark] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     unquoted: set[tuple[int, int]] = field(default_factory=set)  # places filled in to read on
-    opaque: set[Where] = field(default_factory=set)  # references that are not followed
+    opaque: set[Where] = field(default_factory=set)  # references not followed, or that lead nowhere
 
     def mark(self, where: Where) -> Mark:
         """Return the place of a value, or of the nearest thing around it."""

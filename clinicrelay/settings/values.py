@@ -93,7 +93,7 @@ def read_clock(value: Any) -> time:
     if isinstance(value, time):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        raise _sexagesimal(value)
+        raise _number_for_a_clock(value)
     if not isinstance(value, str) or not (parts := _CLOCK.fullmatch(value.strip())):
         raise wrong("this is not a time of day", 'write hours and minutes in quotes: "21:00"')
     if isinstance(value, Plain):
@@ -101,12 +101,26 @@ def read_clock(value: Any) -> time:
     return time(int(parts[1]), int(parts[2]))
 
 
-def _sexagesimal(value: int) -> PydanticCustomError:
-    clock = value if value < 24 * 60 else value // 60
-    if not 0 <= clock < 24 * 60:
+def _number_for_a_clock(value: int) -> PydanticCustomError:
+    if not (meant := [f"{hours:02}:{minutes:02}" for hours, minutes in _clocks(value)]):
         return wrong(f"{value} is not a time of day", 'write hours and minutes in quotes: "21:00"')
-    text = f"{clock // 60:02}:{clock % 60:02}"
-    return unquoted(f"{value} looks like an unquoted {text}: quote this", f'write "{text}"')
+    message = f"{value} is a number and looks like an unquoted {' or '.join(meant)}: quote this"
+    return unquoted(message, "write " + " or ".join(f'"{text}"' for text in meant))
+
+
+def _clocks(value: int) -> list[tuple[int, int]]:
+    """Return the times that a number may have been written for.
+
+    It stands for hours alone (21, and 24 for midnight), for what YAML 1.1 makes of 21:00 and of
+    21:00:00, or for a time without its colon (2100): 1320 may be 22:00 and 13:20.
+    """
+    if 0 <= value <= 24:
+        return [(value % 24, 0)]
+    minutes = value // 60 if value >= 60 * 60 else value
+    sexagesimal = [divmod(minutes, 60)] if 60 <= minutes < 24 * 60 else []
+    hour, minute = divmod(value, 100)
+    plain = [(hour, minute)] if 0 < hour < 24 and minute < 60 else []
+    return [*sexagesimal, *plain]
 
 
 _ABBREVIATIONS = {
@@ -230,6 +244,13 @@ _EMAIL = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+\.[^@\s<>,;\"]+")
 _TAG = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
 
 
+def not_blank(value: str) -> str:
+    """Accept a text in which something can be read."""
+    if value.strip():
+        return value
+    raise wrong("this must not be empty", "write something")
+
+
 def read_name(value: str) -> str:
     """Accept what may become part of a file's name and of an identity."""
     if _NAME.fullmatch(value):
@@ -336,6 +357,7 @@ RateLimit: TypeAlias = Annotated[
     Rate, PlainValidator(read_rate), _text_schema(r"^\s*0*[1-9]\d*\s*/\s*(s|m|h|d|run)\s*$", "5/s")
 ]
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
+Said: TypeAlias = Annotated[str, AfterValidator(not_blank)]
 Name: TypeAlias = Annotated[
     str, AfterValidator(read_name), _text_schema(f"^{_NAME.pattern}$", "main_ehr")
 ]

@@ -346,3 +346,38 @@ def test_the_shipped_settings_hold_as_they_stand() -> None:
 
     assert loaded.findings == ()
     assert loaded.settings.notifiers["outbox"].options.folder == Path("outbox")
+
+
+def test_doctors_of_two_sources_may_share_an_id_that_is_elsewhere_somebody_elses(
+    read: Read,
+) -> None:
+    head = "version: 1\nclinic: {id: a, name: A, timezone: UTC, country: DE, language: de}\n"
+    sources = "sources: {new: {type: csv, contents: delta}, old: {type: csv, contents: delta}}\n"
+    doctors = "doctors: [{id: acar, match: '17'}, {id: braun, match: {old: '17'}}]\n"
+
+    assert read(head + sources + doctors).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "message"),
+    [
+        ('quiet_hours: {from: "08:30", to: "08:00"}', "quiet_hours", "only 30 minutes"),
+        ('quiet_hours: {from: "00:00", to: "23:30"}', "quiet_hours", "only 30 minutes"),
+        ("safety: {caps: {day: 7, week: 3}}", "safety.caps", "no more than 3"),
+        ("safety: {caps: {day: 7}}", "safety.caps", "no more than 6"),
+    ],
+)
+def test_what_leaves_hardly_a_message_is_a_warning(
+    read: Read, text: str, path: str, message: str
+) -> None:
+    [found] = read(text).findings
+
+    assert (found.severity, found.path) == ("warning", path)
+    assert message in found.message
+
+
+@pytest.mark.parametrize(
+    "text", ['quiet_hours: {from: "09:00", to: "08:00"}', "safety: {caps: {day: 3, week: 3}}"]
+)
+def test_what_leaves_some_messages_may_stand(read: Read, text: str) -> None:
+    assert read(text).findings == ()

@@ -95,6 +95,7 @@ GOLDEN = [
     (CLINIC + GOOD.replace("DE", "UK"), 7, 12, "clinic.country", "ISO 3166", "write GB"),
     (CLINIC + GOOD.replace("DE", "false"), 7, 12, "clinic.country", "quote this", '"false"'),
     (CLINIC + GOOD.replace("de", "de_DE"), 8, 13, "clinic.language", "language tag", "de-DE"),
+    (CLINIC + GOOD.replace("name: A", "name: '  '"), 5, 9, "clinic.name", "empty", "write some"),
     (CLINIC + GOOD.replace("id: a", "id: 0017"), 4, 7, "clinic.id", "quote this", '"0017"'),
     (CLINIC + GOOD.replace("id: a", "id: My Clinic"), 4, 7, "clinic.id", "file names", "my_clinic"),
     (
@@ -128,6 +129,19 @@ GOLDEN = [
         "quiet_hours.from",
         "unquoted 21:00",
         '"21:00"',
+    ),
+    (
+        "quiet_hours: {from: 21, to: 8}",
+        4,
+        21,
+        "quiet_hours.from",
+        "21 is a number",
+        'write "21:00"',
+    ),
+    ("quiet_hours: {from: 21, to: 8}", 4, 29, "quiet_hours.to", "8 is a number", 'write "08:00"'),
+    (
+        OUT + "reminders: {doctor: {digest: {at: 18}}}",
+        *(5, 35, "reminders.doctor.digest.at", "unquoted 18:00", 'write "18:00"'),
     ),
     (
         'quiet_hours: {from: "9 pm", to: "08:00"}',
@@ -192,6 +206,30 @@ GOLDEN = [
     (
         OUT + "reminders: {patient: {steps: [1d, {before: 1h, latest: 2h}]}}",
         *(5, 56, "reminders.patient.steps[1].latest", "nearer to the visit", "less than 1h"),
+    ),
+    (
+        OUT + "reminders: {patient: {steps: [1d, 1h, 1d]}}",
+        *(5, 39, "reminders.patient.steps[2]", "the time of 1d above", "{before: 1d, channels"),
+    ),
+    (
+        OUT + "reminders: {doctor: {steps: [90m, {before: 1h30m, channels: [sms]}]}}",
+        *(5, 35, "reminders.doctor.steps[1]", "silence each other", "delete one of the two"),
+    ),
+    (
+        OUT + "channels: {order: []}",
+        *(5, 19, "channels.order", "at least 1", "or delete `order`"),
+    ),
+    (
+        OUT + "reminders: {patient: {steps: [{before: 1d, channels: []}]}}",
+        *(5, 54, "reminders.patient.steps[0].channels", "at least 1", "or delete `channels`"),
+    ),
+    (
+        OUT + "reminders: {patient: {confirmation: {channels: []}}}",
+        *(5, 48, "reminders.patient.confirmation.channels", "at least 1", "or delete `channels`"),
+    ),
+    (
+        OUT + 'reminders: {doctor: {digest: {at: "18:00", channels: []}}}',
+        *(5, 54, "reminders.doctor.digest.channels", "at least 1", "or delete `channels`"),
     ),
     (
         OUT + "reminders: {patient: {on_gone: maybe}}",
@@ -260,6 +298,23 @@ GOLDEN = [
     (
         "doctors: [{id: a, match: '1'}, {id: a, match: '2'}]",
         *(4, 37, "doctors[1].id", "above already", "of its own"),
+    ),
+    (
+        "doctors: [{id: a, match: '1'}, {id: b, match: '1'}]",
+        *(4, 47, "doctors[1].match", "a above is this practitioner", "correct its match"),
+    ),
+    (
+        "doctors: [{id: a, match: {reception: '1'}}, {id: b, match: {reception: '1'}}]",
+        *(4, 72, "doctors[1].match.reception", "a above is this", "delete one of the two"),
+    ),
+    (
+        "doctors: [{id: a, match: '1'}, {id: b, match: {reception: '1'}}]",
+        *(4, 59, "doctors[1].match.reception", "a above is this", "delete one of the two"),
+    ),
+    ("doctors: [{id: a, match: ''}]", 4, 19, "doctors[0].match", "must not be empty", "write some"),
+    (
+        "doctors: [{id: a, match: {reception: ' '}}]",
+        *(4, 38, "doctors[0].match.reception", "must not be empty", "write something"),
     ),
     (
         OUT + "channels: {sms: [twilio]}",

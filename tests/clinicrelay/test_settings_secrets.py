@@ -206,6 +206,19 @@ def test_a_short_secret_is_struck_out_where_it_is_a_word_of_its_own(mistakes: Mi
     assert finding.fix == "write 15m, 6h, 30d or 1h30m"
 
 
+@pytest.mark.parametrize("reference", ["${SMTP_PASSWORD}", "${file:gone}"])
+def test_a_secret_that_is_nowhere_is_missed_and_no_more_said(
+    tmp_path: Path, read: Read, reference: str
+) -> None:
+    (tmp_path / "settings.yaml").touch()
+    (tmp_path / "settings.yaml").chmod(0o644)
+
+    with pytest.raises(SettingsError) as refused:
+        read(SMTP % f'"{reference}"')
+
+    assert [f.severity for f in refused.value.findings] == ["error"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="file modes are those of POSIX")
 def test_a_settings_file_without_secrets_may_be_read_by_everybody(
     tmp_path: Path, read: Read

@@ -96,6 +96,23 @@ def test_an_unquoted_time_of_yaml_1_1_is_recognised_with_and_without_seconds() -
 
 
 @pytest.mark.parametrize(
+    ("number", "fix"),
+    [
+        (0, 'write "00:00"'),
+        (8, 'write "08:00"'),
+        (24, 'write "00:00"'),
+        (2100, 'write "21:00"'),
+        (1320, 'write "22:00" or "13:20"'),
+    ],
+)
+def test_a_number_for_a_time_is_answered_with_each_time_it_may_mean(number: int, fix: str) -> None:
+    with pytest.raises(PydanticCustomError) as refused:
+        values.read_clock(number)
+
+    assert (refused.value.context or {})["fix"] == fix
+
+
+@pytest.mark.parametrize(
     ("before", "latest"),
     [
         ("3d", timedelta(hours=36)),
