@@ -7,11 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay import ical
-from clinicrelay.actions import MessageKind, Role, Say
+from clinicrelay.actions import Facts, MessageKind, Role, Say
 from clinicrelay.contracts import Attachment, EventWrite
-from clinicrelay.model import Appointment, Patient, Practitioner
+from clinicrelay.model import Appointment, Modality, Patient, Practitioner
 from sync.store.wakes import Woken
-from sync.words.facts import DigestChange, DigestLine, Other, TextFacts
+from sync.words.facts import (
+    LINK_AHEAD,
+    DigestChange,
+    DigestLine,
+    Other,
+    TextFacts,
+    one_line,
+    web_link,
+)
 from sync.words.titles import initials
 
 if TYPE_CHECKING:
@@ -37,8 +45,6 @@ def text_facts(
     if say.kind is MessageKind.CANCELLATION and say.before is not None:
         start = say.before.start  # the time that the person has in mind
     assert start is not None
-    doctor = visit.primary if visit else None
-    named = clinic.as_named(visit.source, doctor) if visit and doctor else None
     return TextFacts(
         at=clinic.now,
         start=start,
@@ -48,7 +54,7 @@ def text_facts(
         place=say.facts.place,
         join_url=_link(say, visit),
         call_in=say.facts.call_in,
-        practitioner_name=named.name if named else None,
+        practitioner_name=_practitioner(clinic, visit, person),
         first_name=first_name(person.name) if isinstance(person, Patient) else None,
         names_whom=names_whom,
         others=tuple(Other(one.start, one.practitioner) for one in others),
@@ -56,6 +62,8 @@ def text_facts(
         kind_of_change=_changes(say),
         before_start=say.before.start if say.before else None,
         before_place=say.before.place if say.before else None,
+        before_modality=say.before.modality if say.before else None,
+        reminded_near=_is_reminded_near(clinic),
         visits=tuple(_digest_line(woken.visit) for woken in visits),
         changed=tuple(DigestChange(one.what, _digest_line(one.visit), one.before) for one in news),
     )
@@ -110,11 +118,34 @@ def invitation(
     return Attachment("invite.ics", f"text/calendar; method={method.value}", content)
 
 
+def _is_reminded_near(clinic: Clinic) -> bool:
+    """Whether patients get a reminder so near to a visit that it shows what they join by."""
+    rules = clinic.settings.reminders.patient
+    return any(step.before.length <= LINK_AHEAD for step in rules.steps) if rules else False
+
+
+def _practitioner(
+    clinic: Clinic, visit: Appointment | None, person: Patient | Practitioner | None
+) -> str | None:
+    """Return whom a patient visits; a doctor reads their own name, also where a colleague leads."""
+    if isinstance(person, Practitioner):
+        return person.name
+    doctor = visit.primary if visit else None
+    return clinic.as_named(visit.source, doctor).name if visit and doctor else None
+
+
 def _link(say: Say, visit: Appointment | None) -> str | None:
     """Patient and practitioner join by links of their own; one is never given the other's."""
     if say.role is Role.DOCTOR:
         return visit.join_url_practitioner if visit else None
     return say.facts.join_url
+
+
+def _way_in(facts: Facts) -> str:
+    """Return what a patient joins a video visit or a phone visit by, if it is known."""
+    if facts.modality is Modality.VIDEO:
+        return web_link(facts.join_url)
+    return one_line(facts.call_in) if facts.modality is Modality.PHONE else ""
 
 
 def first_name(name: str | None) -> str | None:
@@ -132,8 +163,8 @@ def _changes(say: Say) -> Collection[str]:
         return {"reinstated"}
     differing = {
         "time": before.start != now.start,
-        "place": (before.place, before.modality, before.join_url, before.call_in)
-        != (now.place, now.modality, now.join_url, now.call_in),
+        "place": now.place not in (None, before.place) or before.modality != now.modality,
+        "link": _way_in(now) not in ("", _way_in(before)),
         "practitioner": before.practitioner != now.practitioner,
     }
     return {name for name, differs in differing.items() if differs}

@@ -19,8 +19,7 @@ from sync.words.texts import MOST_SEGMENTS, Rendered, Words
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jinja2 import TemplateSyntaxError
-
+_TELLS_WHEN = (MessageKind.REMINDER, MessageKind.CONFIRMATION)
 _TAG = re.compile(r"(?P<language>[a-z]{2,3})(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?", re.IGNORECASE)
 
 
@@ -29,7 +28,7 @@ def check_words(words: Words) -> list[Finding]:
     findings = [*_no_folder(words), *_misnamed(words), *_twice(words), *_missing(words)]
     for kind, channel, text in _texts(words):
         faults = list(_faults(kind, channel, text, words))
-        findings += faults or _turns(words, kind, channel, text)
+        findings += faults or [*_timeless(words, kind, text), *_turns(words, kind, channel, text)]
     return list(dict.fromkeys(findings))
 
 
@@ -142,7 +141,7 @@ def _faults(kind: MessageKind, channel: Channel, text: Text, words: Words) -> It
 
     try:
         source = text.path.read_text("utf-8")
-        words.templates.sandbox.parse(source)
+        not_allowed = words.templates.sandbox.faults(source)
     except UnicodeDecodeError:
         yield _fault(text, 1, "template_not_utf8", "not UTF-8", "Save the file as UTF-8.")
     except OSError as error:
@@ -151,31 +150,25 @@ def _faults(kind: MessageKind, channel: Channel, text: Text, words: Words) -> It
     except RecursionError:
         yield _fault(text, 1, "template_syntax", "nested too deep", "Mend the template.")
     except TemplateSyntaxError as error:
-        yield _not_a_template(text, error)
+        yield _fault(
+            text, error.lineno, "template_syntax", f"{error.message}", "Mend the template."
+        )
     else:
-        yield from _undefined(kind, channel, text, words)
+        for line, said in not_allowed:
+            fix = "A text can only name, choose with if and repeat with for."
+            yield _fault(text, line, "template_not_allowed", said, fix)
+        yield from _undefined(kind, channel, text, words.templates.sandbox.names(source))
         yield from _not_to_be_said(text, source)
 
 
-def _not_a_template(text: Text, error: TemplateSyntaxError) -> Finding:
-    from jinja2 import TemplateAssertionError
-
-    if isinstance(error, TemplateAssertionError):
-        fix = "A text can only name, choose with if and repeat with for."
-        return _fault(text, error.lineno, "template_not_allowed", f"{error.message}", fix)
-    return _fault(text, error.lineno, "template_syntax", f"{error.message}", "Mend the template.")
-
-
-def _undefined(kind: MessageKind, channel: Channel, text: Text, words: Words) -> Iterator[Finding]:
-    from jinja2 import meta, nodes
-
-    tree = words.templates.sandbox.parse(text.path.read_text("utf-8"))
+def _undefined(
+    kind: MessageKind, channel: Channel, text: Text, names: dict[str, int]
+) -> Iterator[Finding]:
     known = variables(kind, channel)
-    for name in sorted(meta.find_undeclared_variables(tree) - known):
-        line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == name), 0)
+    for name in sorted(names.keys() - known):
         near = get_close_matches(name, known, n=1)
         fix = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}."
-        yield _fault(text, line, "unknown_variable", f"{name} cannot be used here", fix)
+        yield _fault(text, names[name], "unknown_variable", f"{name} cannot be used here", fix)
 
 
 def _not_to_be_said(text: Text, source: str) -> Iterator[Finding]:
@@ -183,6 +176,17 @@ def _not_to_be_said(text: Text, source: str) -> Iterator[Finding]:
     if found:
         fix = "Offer a telephone call: replies are not read, and this word may opt the patient out."
         yield _fault(text, found[0], "forbidden_word", f"{found[1]!r} asks for a reply", fix)
+
+
+def _timeless(words: Words, kind: MessageKind, text: Text) -> Iterator[Finding]:
+    """Warn of an own text that reminds of a visit without its time: nobody can act on it."""
+    told = words.templates.names_in(text)
+    if text.own and kind in _TELLS_WHEN and told.isdisjoint(("when", "day", "time")):
+        said, fix = (
+            "does not say when the visit is",
+            "Write {{ when }}, or {{ day }} and {{ time }}.",
+        )
+        yield _fault(text, 1, "no_time", said, fix, severity="warning")
 
 
 # --- what becomes of it --------------------------------------------------------------------------

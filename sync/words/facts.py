@@ -11,10 +11,11 @@ from clinicrelay.actions import MessageKind
 from clinicrelay.model import Channel, Modality
 
 # A reminder a calendar day ahead is 25 hours ahead in the night when clocks go back.
-_LINK_AHEAD = timedelta(hours=25)
+LINK_AHEAD = timedelta(hours=25)
+REMOTE = (Modality.VIDEO, Modality.PHONE)
 
-# The closed list, each with what it says. `call`, `visit`, `when`, `also` and `before` are made of the
-# others by the small files beside the texts, in the text's language.
+# The closed list, each with what it says. `call`, `visit`, `when`, `also`, `later` and `before` are made
+# of the others by the small files beside the texts, in the text's language.
 VISIT_NAMES = {
     "clinic": "the clinic's name",
     "phone": "the clinic's telephone, or nothing",
@@ -28,14 +29,20 @@ VISIT_NAMES = {
     "time": "the time, as people write it there",
     "city": "the city whose time it is, where the reader's clocks may differ, else nothing",
     "modality": "`in_person`, `video`, `phone` or `unknown`: to choose by, not to print",
-    "place": "the site's name, or nothing; never for a video or phone visit",
+    "place": "the site's name; without one, in an e-mail about a visit in person, the clinic's address; "
+    "or nothing; only for a visit in person",
     "join_url": "the link to a video visit, from a day before it on, else nothing",
     "call_in": "the number to dial for a phone visit, from a day before it on, else nothing",
-    "changes": "in a change: which of `time`, `place`, `practitioner`, `reinstated` it holds",
+    "we_call": "true for a phone visit without a number to dial, at any time; else false",
+    "later": "the sentence that the link, or the number to dial, comes with the last reminder; nothing "
+    "where there is none or it may be shown by now",
+    "changes": "in a change: which of `time`, `place` (also from or to video or phone), `link` (a new "
+    "link or number to dial), `practitioner`, `reinstated` it holds",
     "before": "in a change: day and time before it",
     "before_day": "in a change: the day before it",
     "before_time": "in a change: the time before it",
     "before_place": "in a change: the site before it, or nothing",
+    "before_modality": "in a change: the `modality` before it",
 }
 DIGEST_NAMES = {
     "clinic": "the clinic's name",
@@ -54,7 +61,7 @@ DIGEST_NAMES = {
 # Who is meant and who is visited stand in no text that shows on a locked telephone.
 EMAIL_NAMES = {
     "first_name": "the patient's first name, or nothing; never in a digest",
-    "practitioner": "who is visited, or nothing",
+    "practitioner": "who is visited, or nothing; in a doctor's reminder or digest: who reads it",
 }
 
 
@@ -90,7 +97,7 @@ class TextFacts:
 
     `at` is when the text is written: a join link is shown only a day ahead. `start` of a digest is
     any instant of its day. `names_whom` says that a short text names the patient too, because others
-    read it. `changes` are of `time`, `place`, `practitioner`, `reinstated`.
+    read it. `kind_of_change` is of `time`, `place`, `link`, `practitioner`, `reinstated`.
     """
 
     at: datetime
@@ -109,25 +116,49 @@ class TextFacts:
     kind_of_change: Collection[str] = frozenset()
     before_start: datetime | None = None
     before_place: str | None = None
+    before_modality: Modality | None = None
+    reminded_near: bool = True  # by a reminder that may show a link
     visits: tuple[DigestLine, ...] = ()
     changed: tuple[DigestChange, ...] = ()
 
     @property
     def remote(self) -> bool:
         """Whether nobody travels, so that a street address would mislead."""
-        return self.modality in (Modality.VIDEO, Modality.PHONE)
+        return self.modality in REMOTE
 
     @property
     def number(self) -> str:
         """The number to dial for a phone visit where it may be shown by now."""
-        near = self.start - self.at <= _LINK_AHEAD
-        return one_line(self.call_in) if near and self.modality is Modality.PHONE else ""
+        return self._number if self._near else ""
 
     @property
     def link(self) -> str:
-        """The join link where it may be shown by now, and is one."""
-        near = self.start - self.at <= _LINK_AHEAD
-        return web_link(self.join_url) if near and self.modality is not Modality.PHONE else ""
+        """The link to a video visit where it may be shown by now, and is one."""
+        return self._link if self._near else ""
+
+    @property
+    def comes_later(self) -> bool:
+        """Whether a link or a number may not be shown yet, and a reminder is to come that shows it."""
+        return self.reminded_near and not self._near and bool(self._link or self._number)
+
+    @property
+    def we_call(self) -> bool:
+        """Whether the patient of a phone visit has nothing to dial, now or later."""
+        return self.modality is Modality.PHONE and not self._number
+
+    @property
+    def _near(self) -> bool:
+        return self.start - self.at <= LINK_AHEAD
+
+    @property
+    def _number(self) -> str:
+        return one_line(self.call_in) if self.modality is Modality.PHONE else ""
+
+    @property
+    def _link(self) -> str:
+        # Of a visit whose modality nobody understood no place is told, so it is where its link leads.
+        video = self.modality in (Modality.VIDEO, Modality.UNKNOWN)
+        return web_link(self.join_url) if video else ""
 
 
 def web_link(text: str | None) -> str:

@@ -22,6 +22,40 @@ _QUOTED = re.compile(
     rf"(?<=[{_QUOTES}])\s?(?:{_WORDS}|{_IN_QUOTES})(?=\s?[{_QUOTES}])", re.IGNORECASE
 )
 
+# Whoever is told to send one of these would do it, however it is written: "Text stop to cancel".
+_ANSWERS = (
+    f"{_IN_QUOTES}|stopp?|cancel|unsubscribe|quit|opt-?out|yes|confirm|arr[eê]t|abmelden|afmelden"
+    "|absagen?|stornieren|storno|bestätigen|ja|annuler|oui|confirmer|cancelar|baja|confirmar|sí|sim"
+    "|parar|sair|disdire|annulla|conferma|sì|annuleren|bevestigen|wypisz|anuluj|odwołaj|potwierdzam"
+    "|tak|[iİı]ptal|evet|onay|стоп|отмена|отказ|отписаться|да|відмова|скасувати|відписатися|так"
+    "|نعم|हाँ|是"
+).replace(" ", r"\s")
+_SENT = re.compile(
+    rf"""
+      (?:
+        (?<!you\s)\b(?:text|send|type|write|answer)(?:\s(?:us|back|with|the\sword|the\skeyword))*
+      | \b(?:schreib|send|schick|antwort|tipp|sims)(?:e|en|et|t|n)?
+        (?:\s(?:Sie|einfach|bitte|uns|mit|das\sWort|die\sAntwort))*
+      | \b(?:envoy|écri|tap|text|répond)(?:ez|er|s|re|vez|e|ie)(?:[\s-](?:nous|par|le\smot))*
+      | \b(?:env[ií]|escrib|mand|tecle|respond|contest|escrev|digit)(?:e|a|ar|er|ir)
+        (?:\s(?:nos|con|com|la\spalabra|a\spalavra))*
+      | \b(?:inv[iî]|scriv|mand|digit|rispond)(?:i|a|o|are|ere|ete|ate)(?:\s(?:ci|con|la\sparola))*
+      | \b(?:stuur|sms|schrijf|typ|app\sons)(?:\s(?:ons|met|het\swoord))*
+      | \b(?:wyślij|wysłać|prześlij|napisz|wpisz)(?:\s(?:nam|do\snas|słowo))*
+      | \b(?:отправьте|напишите|пришлите|введите)(?:\s(?:нам|слово))*
+      | \b(?:надішліть|відправте|напишіть|введіть)(?:\s(?:нам|слово))*
+      | (?<!لا\s)\b(?:[أا]رسل(?:وا|ي)?|إرسال|[اأ]كتب(?:وا|ي)?)(?:\s(?:كلمة|لنا))*
+      | \b(?:gửi|nhắn|soạn|viết)(?:\s(?:tin|từ|chữ))*
+      )
+      :?\s(?:[{_QUOTES}]\s?)?(?:{_ANSWERS})(?![\w-])
+    | (?<![\w-])(?:{_ANSWERS})[{_QUOTES}]?\s
+      (?:(?:yaz|gönder)(?:[ıi]n|[ıi]n[ıi]z|[ıi]p|arak|erek)?\b|लिखें|लिखिए|लिख\s?कर|भेजें|भेजिए|भेज\s?कर|टाइप)
+    | (?:发送|發送|输入|輸入|编辑|編輯)\s?[{_QUOTES}]?(?:退订|退訂|取消|停止|拒收|是)
+      (?=[{_QUOTES}]|\s?[至到给給以即可,，。.;；]|\s|$)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
 # Nobody hears a reply. "Do not reply" is welcome in every language.
 _REPLY = re.compile(
     r"""
@@ -55,5 +89,6 @@ _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 def forbidden(source: str) -> tuple[int, str] | None:
     """Return the line and the words of the first thing in a template that may not be said (N26)."""
     said = _COMMENT.sub(lambda comment: "\n" * comment.group().count("\n"), source)
-    found = _KEYWORD.search(said) or _QUOTED.search(said) or _REPLY.search(said)
+    rules = (_KEYWORD, _QUOTED, _SENT, _REPLY)
+    found = next(filter(None, (rule.search(said) for rule in rules)), None)
     return (said.count("\n", 0, found.start()) + 1, found.group().strip()) if found else None

@@ -135,7 +135,7 @@ def _table(
 def _cell(value: object) -> str:
     if isinstance(value, frozenset):
         return ", ".join(sorted(value))
-    return "" if isinstance(value, list) else str(value)
+    return "" if isinstance(value, list) or value is False else str(value)
 
 
 def _allowed() -> str:

@@ -14,10 +14,37 @@ _START = datetime(2026, 9, 30, 8, 30, tzinfo=UTC)  # a Wednesday in September: t
 _CHANGES = (
     ("time",),
     ("place",),
+    ("link",),
     ("practitioner",),
     ("time", "place"),
     ("time", "practitioner"),
+    ("time", "link", "practitioner"),
     ("reinstated",),
+)
+_EARLY = {"at": _START - timedelta(days=20)}  # before a link or a number is shown
+_VISITS: tuple[dict[str, Any], ...] = (
+    {},
+    {"place": None, "practitioner_name": None, "first_name": None},
+    {"modality": Modality.VIDEO, "join_url": "https://meet.example/" + "x" * 60},
+    {"modality": Modality.PHONE},
+    {"modality": Modality.PHONE, "call_in": "+493055501234"},
+    {"modality": Modality.VIDEO, "join_url": "https://meet.example/a", **_EARLY},
+    {"modality": Modality.PHONE, "call_in": "+493055501234", **_EARLY},
+    {"recipient_timezone": "America/Argentina/Buenos_Aires"},
+    {"names_whom": True},
+    {"others": (Other(_START + timedelta(hours=3), "Dr. Ana Costa"),)},
+)
+_OTHERWISE: tuple[dict[str, Any], ...] = (
+    {"before_modality": Modality.VIDEO},
+    {"before_modality": Modality.PHONE, "place": None},
+    {"modality": Modality.VIDEO, "before_modality": Modality.IN_PERSON},
+    {"modality": Modality.PHONE, "before_modality": Modality.VIDEO},
+    {
+        "modality": Modality.PHONE,
+        "before_modality": Modality.IN_PERSON,
+        "call_in": "+493055501234",
+        **_EARLY,
+    },
 )
 
 
@@ -33,16 +60,7 @@ def samples(kind: MessageKind) -> Iterator[TextFacts]:
         yield _sample(visits=(line,) * 20, changed=news * 10)
         return
     for changes in _CHANGES if kind is MessageKind.CHANGE else ((),):
-        for facts in (
-            {},
-            {"place": None, "practitioner_name": None, "first_name": None},
-            {"modality": Modality.VIDEO, "join_url": "https://meet.example/" + "x" * 60},
-            {"modality": Modality.PHONE},
-            {"modality": Modality.PHONE, "call_in": "+493055501234"},
-            {"recipient_timezone": "America/Argentina/Buenos_Aires"},
-            {"names_whom": True},
-            {"others": (Other(_START + timedelta(hours=3), "Dr. Ana Costa"),)},
-        ):
+        for facts in (*_VISITS, *(_OTHERWISE if "place" in changes else ())):
             yield _sample(kind_of_change=frozenset(changes), **facts)
 
 

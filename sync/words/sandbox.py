@@ -6,6 +6,7 @@ A sandbox alone keeps a template away from the program, not from writing without
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 
 from jinja2 import StrictUndefined, TemplateAssertionError, TemplateSyntaxError, nodes
@@ -46,22 +47,53 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters = {name: self.filters[name] for name in FILTERS}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        if len(source) > _MOST_LETTERS:
-            raise TemplateSyntaxError(f"longer than {_MOST_LETTERS} letters", 1, name, filename)
-        tree = super()._parse(source, name, filename)
-        fault = _fault(tree, 0)
-        if fault:
-            raise TemplateAssertionError(fault[1], fault[0], name, filename)
+        tree = self._tree(source, name, filename)
+        for line, said in _faults(tree, 0):
+            raise TemplateAssertionError(said, line, name, filename)
         return tree
 
+    def _tree(
+        self, source: str, name: str | None = None, filename: str | None = None
+    ) -> nodes.Template:
+        if len(source) > _MOST_LETTERS:
+            raise TemplateSyntaxError(f"longer than {_MOST_LETTERS} letters", 1, name, filename)
+        return super()._parse(source, name, filename)
 
-def _fault(node: nodes.Node, depth: int) -> tuple[int, str] | None:
-    """Return line and sentence of the first thing that is not on the list."""
+    def faults(self, source: str) -> list[tuple[int, str]]:
+        """Return line and sentence of all that is not on the list. Raises TemplateSyntaxError."""
+        return [*_faults(self._tree(source), 0)]
+
+    def names(self, source: str) -> dict[str, int]:
+        """Return the names that a text uses, each with its first line. Raises TemplateSyntaxError."""
+        found: dict[str, int] = {}
+        for name in _names(self._tree(source), frozenset()):
+            found.setdefault(name.name, name.lineno)
+        return found
+
+
+def _names(node: nodes.Node, made: frozenset[str]) -> Iterator[nodes.Name]:
+    """Yield the names that no loop around them has made."""
+    if not isinstance(node, _NODES):
+        return  # it is told of itself
+    if isinstance(node, nodes.Name) and node.name not in made:
+        yield node
+    if isinstance(node, nodes.For):
+        for outside in (node.iter, *node.else_):
+            yield from _names(outside, made)
+        made |= {"loop", *(name.name for name in node.find_all(nodes.Name) if name.ctx == "store")}
+    for child in node.iter_child_nodes(exclude=("iter", "else_")):
+        yield from _names(child, made)
+
+
+def _faults(node: nodes.Node, depth: int) -> Iterator[tuple[int, str]]:
+    """Yield line and sentence of what is not on the list; nothing is said of what stands inside it."""
     depth += isinstance(node, nodes.For)
     said = _wrong(node) or ("loops stand too deep" if depth > _MOST_DEEP else None)
     if said:
-        return node.lineno, said
-    return next(filter(None, (_fault(child, depth) for child in node.iter_child_nodes())), None)
+        yield node.lineno, said
+    if isinstance(node, _NODES):
+        for child in node.iter_child_nodes():
+            yield from _faults(child, depth)
 
 
 def _wrong(node: nodes.Node) -> str | None:

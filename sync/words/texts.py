@@ -15,7 +15,15 @@ from clinicrelay.contracts import ClinicFacts
 from clinicrelay.model import Channel, Issue, Modality
 from clinicrelay.sms import plain, segments, to_gsm7
 from sync.words import dates
-from sync.words.facts import DigestChange, TextFacts, greeted, one_line, shortened, variables
+from sync.words.facts import (
+    REMOTE,
+    DigestChange,
+    TextFacts,
+    greeted,
+    one_line,
+    shortened,
+    variables,
+)
 from sync.words.page import Emphasis, isolated, page
 from sync.words.templates import PART_NAMES, PARTS, Templates, Text, broken, name_of
 
@@ -44,6 +52,7 @@ _WHILE_IT_FITS: Mapping[str, dict[int, int]] = {
 # Scripts that GSM-7 lacks: two SMS hold 134 letters of them, not 306. Where that is too few, our texts
 # do without what earlier ones said: each has its `if` for it. A clinic's own are sent as they are.
 _TIGHT = frozenset({"ar", "hi", "ru", "uk", "zh"})
+_BRACKETS = {"zh": "（{}）"}  # around a patient's name: it then needs no case in any language
 _SPACES = re.compile(r" {2,}")
 _MUCH_SPACE = re.compile(r"\n{3,}")
 _TWO_STOPS = re.compile(r"(?<=[^.])\.\.(?=\s|$)", re.MULTILINE)  # `10:30 a.m.` ends a sentence
@@ -192,14 +201,13 @@ class Words:
         day, time, *others = (names[name] for name in PART_NAMES)
         made = self._shared(language, (day, time, *others))
         before = self._shared(language, (names["before_day"], names["before_time"], *others))
-        found = {**made, "before": before["when"], "also": self._also(names, language)}
+        found = {**made, "before": before["when"]}
+        for name, needed in (("also", names["others"]), ("later", names["comes_later"])):
+            part = self.templates.part(name, language) if needed else None
+            found[name] = self.templates.render(part, names).strip() if part else ""
         if names["whom"] and "visit" in found:
-            found["visit"] += f" ({names['whom']})"  # in brackets it needs no case in any language
+            found["visit"] += _BRACKETS.get(_primary(language), " ({})").format(names["whom"])
         return found
-
-    def _also(self, names: dict[str, Any], language: str) -> str:
-        part = self.templates.part("also", language) if names["others"] else None
-        return self.templates.render(part, names).strip() if part else ""
 
     def _shared(self, language: str, said: tuple[str, ...]) -> dict[str, str]:
         """Return the pieces for these values of `PART_NAMES`, made once for all who are told them."""
@@ -234,7 +242,7 @@ class _Values:
 
     def of_visit(self) -> dict[str, Any]:
         facts, start = self.facts, self.facts.start
-        before = facts.before_start or start
+        before, was = facts.before_start or start, facts.before_modality or facts.modality
         zone_matters = facts.remote or dates.differs(
             start, facts.timezone, facts.recipient_timezone
         )
@@ -243,13 +251,16 @@ class _Values:
             "time": self._time(start),
             "city": self._line(dates.city(facts.timezone, *self.locale)) if zone_matters else "",
             "modality": facts.modality.value,
-            "place": "" if facts.remote else self._fit(facts.place),
+            "place": self._place(),
             "join_url": _link(facts),
             "call_in": self._line(facts.number),
+            "we_call": facts.we_call,
+            "comes_later": facts.comes_later,
             "changes": frozenset(facts.kind_of_change),
             "before_day": self._day(before),
             "before_time": self._time(before),
-            "before_place": self._fit(facts.before_place),
+            "before_place": self._fit(facts.before_place) if was is Modality.IN_PERSON else "",
+            "before_modality": was.value,
             "first_name": self._line(greeted(facts.first_name)),
             "whom": self._whom(),
             "others": self._others(),
@@ -305,6 +316,13 @@ class _Values:
         ]
         words = [f"{at} ({who})" if who else at for at, who in named]
         return dates.listed(words, *self.locale) if words else ""
+
+    def _place(self) -> str:
+        """Return where to go: the clinic's address where nothing else is known and there is room."""
+        facts = self.facts
+        if facts.modality is not Modality.IN_PERSON:
+            return ""
+        return self._fit(facts.place or (None if self.short else self.clinic.address))
 
     def _whom(self) -> str:
         """Return whose visit it is, in a short text that others may read as theirs."""
@@ -371,8 +389,12 @@ def _when(names: dict[str, Any]) -> str:
 
 def _pieces(names: Mapping[str, Any]) -> dict[str, str]:
     """Return what a text is made of, as far as it is words; where to be is one of them."""
-    found = {name: str(value) for name, value in names.items() if isinstance(value, str | int)}
-    remote = names.get("modality") in (Modality.VIDEO.value, Modality.PHONE.value)
+    found = {
+        name: str(value)
+        for name, value in names.items()
+        if isinstance(value, str | int) and not isinstance(value, bool)
+    }
+    remote = names.get("modality") in REMOTE
     instead = found.get("visit" if remote else "clinic", "")
     found["place_or_link"] = next(
         filter(None, map(found.get, ("join_url", "call_in", "place"))), instead

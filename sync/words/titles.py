@@ -214,7 +214,7 @@ def invitation_text(
     if number:
         call = f"{words.dial} {words.name.format(number)}\n{call}".rstrip()
     title = f"{_kind(visit.modality, words)} - {words.name.format(clinic.name)}"
-    return EventText(title, call, _location(visit))
+    return EventText(title, call, _location(visit) or _at_the_clinic(visit, clinic))
 
 
 def invitation_link(visit: Appointment) -> str:
@@ -272,7 +272,13 @@ def _description(detail: str, visit: Appointment, clinic: ClinicFacts, words: _L
     return text
 
 
+def _at_the_clinic(visit: Appointment, clinic: ClinicFacts) -> str:
+    """Return the clinic's address for a visit in person that has no place of its own."""
+    here = visit.modality is Modality.IN_PERSON and visit.location is None
+    return one_line(clinic.address) if here else ""
+
+
 def _location(visit: Appointment) -> str:
     """Return the name of the site; its key or its street could say more than that."""
-    remote = visit.modality in (Modality.VIDEO, Modality.PHONE)
-    return visit.location.name or "" if visit.location and not remote else ""
+    here = visit.modality is Modality.IN_PERSON
+    return visit.location.name or "" if visit.location and here else ""

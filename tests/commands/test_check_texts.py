@@ -31,16 +31,16 @@ def test_every_mistake_in_the_folder_is_told_at_once_with_file_and_line(
     wrong = {
         "reminder.sms.en.j2": ("{{ clinic }}\n{{ docter }}", 2, "unknown_variable"),
         "reminder.sms.de.j2": ("{{ clinic }}\n\n{% if day %}", 3, "template_syntax"),
-        "reminder.email.en.j2": ("{{ clinic }}", 1, "no_subject"),
+        "reminder.email.en.j2": ("{{ clinic }} {{ when }}", 1, "no_subject"),
         "change.sms.fr.j2": ("{{ clinic }}\nEnvoyez ARRET", 2, "forbidden_word"),
         "change.sms.es.j2": ("{{ clinic }}: responda SI", 1, "forbidden_word"),
         "cancellation.sms.en.j2": ("{{ clinic }} " + "x" * 300, 1, "sms_too_long"),
         "digest.sms.tr.j2": ("\n{% set x = 1 %}", 2, "template_not_allowed"),
         "remainder.sms.en.j2": ("{{ clinic }}", None, "template_not_used"),
-        "reminder.sms.deutsch.j2": ("{{ clinic }}", None, "unknown_language"),
-        "reminder.sms.de_AT.j2": ("{{ clinic }}", None, "unknown_language"),
-        "confirmation.sms.en.j2": ("{{ clinic }}", None, None),
-        "confirmation.sms.j2": ("{{ clinic }}", None, "template_twice"),
+        "reminder.sms.deutsch.j2": ("{{ clinic }} {{ when }}", None, "unknown_language"),
+        "reminder.sms.de_AT.j2": ("{{ clinic }} {{ when }}", None, "unknown_language"),
+        "confirmation.sms.en.j2": ("{{ clinic }}", 1, "no_time"),
+        "confirmation.sms.j2": ("{{ clinic }} {{ when }}", None, "template_twice"),
     }
     for name, (text, _, _) in wrong.items():
         (folder / name).write_text(text)
@@ -111,7 +111,7 @@ def test_a_text_that_fails_is_said_in_our_words_and_sync_tells_so(
     ran = book(desk, row)
 
     (mail,) = mails(desk)
-    assert "your appointment is booked" in mail
+    assert "Your appointment is booked" in mail
     assert ran.code == 3
     assert "confirmation.email.en.j2 cannot be filled in, ours was sent" in ran.out
     assert "clinicrelay check" in ran.out

@@ -35,6 +35,51 @@ def test_a_misspelt_name_is_found_with_its_line_and_a_suggestion(tmp_path: Path)
     assert found.fix == "Did you mean place?"
 
 
+def test_what_is_not_allowed_hides_no_misspelt_name(tmp_path: Path) -> None:
+    lines = ("{{ clinic.secret }}", "{{ wen | uper }}", "{{ loop.index }}", "{{ tme.x }}")
+    (tmp_path / "reminder.sms.de.j2").write_text("\n".join(lines))
+
+    assert {(f.line, f.code, f.message.split(": ", 1)[1]) for f in findings(tmp_path)} == {
+        (1, "template_not_allowed", "there is no .secret here"),
+        (2, "template_not_allowed", "there is no filter 'uper' here; there is upper"),
+        (2, "unknown_variable", "wen cannot be used here"),
+        (3, "unknown_variable", "loop cannot be used here"),
+        (4, "template_not_allowed", "there is no .x here"),
+        (4, "unknown_variable", "tme cannot be used here"),
+    }
+
+
+def test_what_a_loop_makes_is_known_in_it_and_nowhere_else(tmp_path: Path) -> None:
+    loop = "{% for d in days %}{{ loop.index }} {{ d.day }}{% for v in d.visits %}{{ v.time }}"
+    text = (
+        loop
+        + "{% endfor %}{% else %}{{ d }}{% endfor %}\n{% if count == 99 %}{{ v.time }}{% endif %}"
+    )
+    (tmp_path / "digest.sms.de.j2").write_text(text)
+
+    assert {(f.line, f.message) for f in findings(tmp_path)} == {
+        (1, "digest.sms.de.j2: d cannot be used here"),
+        (2, "digest.sms.de.j2: v cannot be used here"),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["reminder.sms.de.j2", "confirmation.sms.de.j2", "doctor_reminder.sms.de.j2"]
+)
+def test_an_own_text_that_does_not_say_when_the_visit_is_is_a_warning(
+    tmp_path: Path, name: str
+) -> None:
+    found = fault(tmp_path, "{{ clinic }}: {{ visit }}", name)
+
+    assert (found.severity, found.code) == ("warning", "no_time")
+    assert "{{ when }}" in found.fix
+
+
+def test_a_cancellation_may_leave_out_when_the_visit_was(tmp_path: Path) -> None:
+    (tmp_path / "cancellation.sms.de.j2").write_text("{{ clinic }}: {{ visit }}")
+    assert findings(tmp_path) == []
+
+
 @pytest.mark.parametrize("name", ["first_name", "practitioner", "reason", "service"])
 def test_an_sms_cannot_say_what_an_sms_must_not(tmp_path: Path, name: str) -> None:
     found = fault(tmp_path, "{{ clinic }} {{ " + name + " }}")
@@ -80,12 +125,12 @@ def test_harmless_words_may_stand(tmp_path: Path, text: str) -> None:
 
 
 def test_a_long_sms_is_found(tmp_path: Path) -> None:
-    found = fault(tmp_path, "{{ clinic }} " + "x" * 300)
+    found = fault(tmp_path, "{{ clinic }} {{ when }} " + "x" * 300)
     assert (found.severity, found.code) == ("warning", "sms_too_long")
 
 
 def test_a_mail_without_a_subject_is_found(tmp_path: Path) -> None:
-    found = fault(tmp_path, "Hello from {{ clinic }}", "reminder.email.de.j2")
+    found = fault(tmp_path, "Hello from {{ clinic }}", "cancellation.email.de.j2")
     assert found.code == "no_subject"
 
 

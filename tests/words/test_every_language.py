@@ -88,6 +88,27 @@ def turns(kind: MessageKind) -> Iterator[TextFacts]:
             recipient_timezone=zone,
             kind_of_change=frozenset(changed),
         )
+    if kind is MessageKind.CHANGE:
+        yield from ways()
+
+
+def ways() -> Iterator[TextFacts]:
+    """Every change of how patient and practitioner meet, early and late."""
+    late, early = (START - timedelta(hours=hours) for hours in (20, 90))
+    for before, modality, place, way_in, at, changed in product(
+        (*Modality, None), Modality, ("Zzyzx", None), (True, False), (late, early),
+        (("place", "link"), ("time", "place", "link"), ("practitioner", "link"), ("reinstated",)),
+    ):  # fmt: skip
+        yield replace(
+            FACTS,
+            at=at,
+            modality=modality,
+            before_modality=before,
+            place=place,
+            join_url=LINK if way_in else None,
+            call_in="+493055501234" if way_in else None,
+            kind_of_change=frozenset(changed),
+        )
 
 
 @cache
@@ -362,6 +383,42 @@ def test_french_says_first_of_the_month(language: str) -> None:
         assert said in made.text
     made = words("en").render(MessageKind.REMINDER, Role.PATIENT, Channel.EMAIL, language, FACTS)
     assert "30 septembre" in made.text
+
+
+def test_an_english_mail_begins_with_a_capital_after_the_greeting() -> None:
+    for made in everything("en"):
+        if made.subject is None:
+            continue
+        _greeting, said, *_rest = made.text.split("\n\n")
+        assert not said[0].islower(), said
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("es", "Nuevo horario"),
+        ("fr", "Nouvel horaire"),
+        ("it", "Nuovo orario"),
+        ("pt", "Novo horário"),
+    ],
+)
+def test_another_hour_of_the_same_day_is_announced_as_no_other_date(
+    language: str, said: str
+) -> None:
+    facts = replace(FACTS, before_start=START - timedelta(hours=2), kind_of_change={"time"})
+    made = words(language).render(MessageKind.CHANGE, Role.PATIENT, Channel.EMAIL, language, facts)
+    assert said in (made.subject or "")
+    assert not re.search(r"(?i)\b(fecha|date|data)\b", made.text)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("zh", "您的就诊（Xq）时间为"), ("de", "Termin (Xq)"), ("en", "appointment (Xq)")],
+)
+def test_a_name_stands_in_the_brackets_of_its_language(language: str, said: str) -> None:
+    facts = replace(FACTS, names_whom=True)
+    made = words(language).render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, language, facts)
+    assert said in made.text
 
 
 # --- events in calendars -------------------------------------------------------------------------

@@ -28,6 +28,61 @@ def test_what_asks_for_a_reply_or_opts_out_is_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        *("Text stop to cancel", "Text Cancel to this number", "Answer yes to confirm"),
+        *("Send us the word 'yes'", "To confirm, just text back: Yes.", "send Confirm to 12345"),
+        *("Schreiben Sie Stop, um abzusagen", "Senden Sie ABSAGE an diese Nummer"),
+        *("Bitte schicken Sie uns einfach „Ja“", "Antworten Sie mit ja", "Schreib stopp an uns"),
+        *("Envoyez ANNULER", "Répondez OUI", "Envoyez « oui » pour confirmer", "écrivez stop"),
+        *("Envíe cancelar a este número", "Escriba SÍ para confirmar", "Conteste sí"),
+        *("Envie sim para confirmar", "Digite cancelar", "Invii annulla", "Scrivi sì"),
+        *("Stuur ja naar dit nummer", "App ons: ja", "Wyślij tak", "Napisz do nas: odwołaj"),
+        *("İptal yazın", "Evet yanıtı için iptal yazıp gönderin"),
+        *("Отправьте стоп", "Напишите нам да", "Надішліть так", "Напишіть скасувати"),
+        *("أرسل إلغاء", "أرسلوا لنا نعم", "اكتب إيقاف", "रद्द लिखें", "हाँ भेजें"),
+        *("发送取消至本号码", "输入 是", "Gửi hủy", "Nhắn từ chối"),
+    ],
+)
+def test_a_word_that_is_to_be_sent_is_found_however_it_is_written(text: str) -> None:
+    assert forbidden(text) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Please call us if you want to cancel", "Your visit was cancelled", "Yes, we are open"),
+        *("We will send confirmation by e-mail", "The bus stops here", "Write down your questions"),
+        *(
+            "Text messages are not read",
+            "Please call to cancel or confirm",
+            "We text one day ahead",
+        ),
+        *("Bitte rufen Sie an, um abzusagen", "Ihr Termin wurde abgesagt", "Ja, wir haben offen"),
+        *(
+            "Bitte senden Sie keine Nachricht",
+            "Schreiben Sie uns eine E-Mail",
+            "Sagen Sie bitte ab",
+        ),
+        *(
+            "Appelez-nous pour annuler",
+            "écrivez-nous pour annuler ou confirmer",
+            "Arrêt de bus Oui",
+        ),
+        *("Llame para cancelar", "Escriba a la clínica si no puede venir", "Lo confirmamos, sí"),
+        *("Ligue para cancelar", "Chiami per disdire", "Ci scriva se non può venire"),
+        *("Bel ons om te annuleren", "Zadzwoń, aby odwołać", "Napisz, jeśli nie możesz przyjść"),
+        *("İptal için bizi arayın", "Позвоните, чтобы отменить", "Напишите, если не сможете"),
+        *("Зателефонуйте, щоб скасувати", "Напишіть, якщо не зможете"),
+        *("اتصلوا بنا للإلغاء", "سنرسل إلغاء الموعد", "रद्द करने के लिए कॉल करें"),
+        *("如需取消请致电", "我们将发送取消通知", "Gọi để hủy lịch hẹn"),
+    ],
+)
+def test_a_word_that_is_not_to_be_sent_may_stand(text: str) -> None:
+    assert forbidden(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         *("Ваш приём отменён", "Отмена записи по телефону", "ответственный специалист"),
         *("Не отвечайте на это сообщение", "На это сообщение не нужно отвечать"),
         *("Прийом скасовано", "Не відповідайте на це повідомлення", "відповідальний фахівець"),

@@ -50,6 +50,8 @@ ELSEWHERE = replace(VISIT, recipient_timezone="Asia/Tokyo")
 LATER = replace(VISIT, at=START - timedelta(days=400))
 VIDEO = replace(VISIT, modality=Modality.VIDEO, join_url="https://meet.example/k7x2")
 PHONE = replace(VISIT, modality=Modality.PHONE)
+DIALLED = replace(PHONE, call_in="+493055501234")
+EARLY = START - timedelta(days=6)
 SEVERAL = replace(
     VISIT,
     others=(
@@ -73,6 +75,10 @@ def changed(facts: TextFacts, *what: str) -> TextFacts:
     return replace(facts, kind_of_change=frozenset(what))
 
 
+def was(before: Modality, facts: TextFacts, *what: str) -> TextFacts:
+    return replace(changed(facts, *(what or ("place",))), before_modality=before)
+
+
 # What is rendered: a heading, the kind, who gets it, by SMS, by e-mail, and of which visit.
 SAMPLES: tuple[tuple[str, str, Role, bool, bool, TextFacts], ...] = (
     ("confirmation", "confirmation", Role.PATIENT, True, True, VISIT),
@@ -87,8 +93,19 @@ SAMPLES: tuple[tuple[str, str, Role, bool, bool, TextFacts], ...] = (
     ("change of time and place", "change", Role.PATIENT, True, True, changed(VISIT, "time", "place")),
     ("change of doctor", "change", Role.PATIENT, True, False, changed(VISIT, "practitioner")),
     ("change of place", "change", Role.PATIENT, True, True, changed(VISIT, "place")),
-    ("now by video", "change", Role.PATIENT, True, True, changed(VIDEO, "place")),
-    ("now by phone", "change", Role.PATIENT, True, True, changed(PHONE, "place")),
+    ("now by video", "change", Role.PATIENT, True, True, was(Modality.IN_PERSON, VIDEO)),
+    ("now by phone", "change", Role.PATIENT, True, True, was(Modality.IN_PERSON, PHONE)),
+    ("now by phone, to dial, early", "change", Role.PATIENT, True, True,
+     replace(was(Modality.VIDEO, DIALLED, "place", "link"), at=EARLY)),
+    ("no longer by video", "change", Role.PATIENT, True, True, was(Modality.VIDEO, VISIT)),
+    ("no longer by phone, no place", "change", Role.PATIENT, True, True,
+     was(Modality.PHONE, replace(VISIT, place=None))),
+    ("another link", "change", Role.PATIENT, True, True, changed(VIDEO, "link")),
+    ("another link, early", "change", Role.PATIENT, True, True,
+     replace(changed(VIDEO, "link"), at=EARLY)),
+    ("another number", "change", Role.PATIENT, True, False, changed(DIALLED, "link")),
+    ("another number, early", "change", Role.PATIENT, True, True,
+     replace(changed(DIALLED, "link"), at=EARLY)),
     ("on again", "change", Role.PATIENT, True, True, changed(VISIT, "reinstated")),
     ("cancellation", "cancellation", Role.PATIENT, True, True, VISIT),
     ("doctor's reminder", "reminder", Role.DOCTOR, True, True, VIDEO),

@@ -64,7 +64,7 @@ def test_what_is_not_on_the_list_is_found_and_never_done(tmp_path: Path, templat
 
     assert found
     assert {finding.file for finding in found} == {str(tmp_path / FILE)}
-    assert {finding.line for finding in found} == {NOT_ALLOWED[template]}
+    assert min(finding.line for finding in found) == NOT_ALLOWED[template]
     (facts, *_) = samples(MessageKind.REMINDER)
     made = ours.render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "de", facts)
     assert "Erinnerung an Ihren Termin" in made.text

@@ -69,7 +69,7 @@ def test_an_american_sms_stays_in_the_cheap_alphabet() -> None:
 def test_a_mail_has_a_subject_a_text_and_a_page() -> None:
     made = mail(kind="confirmation")
     assert made.subject == "Your appointment on Tuesday, 1 December 2026, 10:30"
-    assert made.text.startswith("Hello Jane,\n\nyour appointment is booked:\n\n")
+    assert made.text.startswith("Hello Jane,\n\nYour appointment is booked:\n\n")
     assert "Main site" in made.text
     assert made.html is not None
     assert made.html.startswith("<!doctype html>")
@@ -145,6 +145,15 @@ def test_a_video_visit_never_sends_anybody_to_a_street() -> None:
             assert "Main site" not in mail(changed, kind).text
 
 
+@pytest.mark.parametrize("kind", ["confirmation", "reminder", "change"])
+def test_who_comes_to_the_clinic_is_sent_no_link(kind: str) -> None:
+    here = replace(VIDEO, modality=Modality.IN_PERSON)
+    nowhere = replace(VIDEO, modality=Modality.UNKNOWN, place=None)
+    for facts, shown in ((here, False), (replace(here, place=None), False), (nowhere, True)):
+        for text in (sms(facts, kind), mail(facts, kind).text):
+            assert (LINK in text) is shown
+
+
 def test_only_a_web_address_is_a_link() -> None:
     odd = replace(VIDEO, join_url="javascript:alert(1)")
     assert "javascript" not in (mail(odd).html or "")
@@ -181,9 +190,107 @@ def test_a_change_says_what_changed(changes: set[str], said: str) -> None:
 
 
 def test_a_moved_visit_that_became_a_video_visit_names_the_new_way() -> None:
-    facts = replace(VIDEO, kind_of_change={"place"})
+    facts = replace(VIDEO, kind_of_change={"place"}, before_modality=Modality.IN_PERSON)
     assert "is now a video visit" in sms(facts, "change")
     assert "as a video visit" in mail(facts, "change").text
+
+
+PHONE = replace(FACTS, modality=Modality.PHONE, place=None)
+DIALLED = replace(PHONE, call_in="+493055501234")
+EARLY = START - timedelta(days=3)
+BY_PHONE = {
+    "ar": "سنتصل بكم", "de": "wir rufen Sie an", "en": "we will call you", "es": "le llamaremos",
+    "fr": "nous vous appellerons", "hi": "हम आपको फ़ोन करेंगे", "it": "La chiameremo noi",
+    "nl": "wij bellen u", "pl": "adzwonimy do Państwa", "pt": "amos ligar na hora marcada",
+    "ru": "ы Вам позвоним", "tr": "izi biz arayacağız", "uk": "и Вам зателефонуємо",
+    "vi": "húng tôi sẽ gọi cho quý vị", "zh": "届时我们会致电给您",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", BY_PHONE)
+def test_only_who_has_no_number_to_dial_is_told_that_we_call(language: str) -> None:
+    for facts, we_call in ((PHONE, True), (DIALLED, False)):
+        for at in (EARLY, FACTS.at):
+            now = replace(
+                facts, at=at, kind_of_change={"place"}, before_modality=Modality.IN_PERSON
+            )
+            for channel in (Channel.WHATSAPP, Channel.EMAIL):  # an SMS may lose its accents
+                made = words().render(MessageKind.CHANGE, Role.PATIENT, channel, language, now)
+                assert (BY_PHONE[language] in made.text) is we_call
+
+
+def test_who_will_dial_is_told_when_the_number_comes() -> None:
+    facts = replace(
+        DIALLED,
+        at=EARLY,
+        kind_of_change={"place", "link"},
+        before_modality=Modality.IN_PERSON,
+    )
+    said = "The number to dial comes with our last reminder."
+    assert f"is now by phone. {said}" in sms(facts, "change")
+    assert said in mail(facts, "change").text
+    assert said not in sms(replace(facts, at=FACTS.at), "change")
+
+
+@pytest.mark.parametrize("changes", [{"place"}, {"place", "time"}, {"place", "practitioner"}])
+@pytest.mark.parametrize("place", ["North branch", None])
+@pytest.mark.parametrize("before", [Modality.VIDEO, Modality.PHONE])
+def test_who_would_wait_at_a_dead_link_is_told_to_come(
+    changes: set[str], place: str | None, before: Modality
+) -> None:
+    facts = replace(
+        FACTS, kind_of_change=changes, place=place, before_modality=before, before_place="Nowhere"
+    )
+    where = f" ({place})" if place else ""
+    assert f"It is now at the clinic{where}, no longer by {before}." in sms(facts, "change")
+    text = mail(facts, "change").text
+    assert f"at the clinic, no longer by {before}\n{place or ''}" in text
+    assert "Nowhere" not in text
+
+
+@pytest.mark.parametrize("kind", ["confirmation", "reminder", "change"])
+def test_a_mail_about_a_visit_without_a_place_has_the_clinics_address(kind: str) -> None:
+    address = "Uferstrasse 5, 13357 Berlin"
+    ours = words(address=address)
+    for place, modality, shown in (
+        (None, Modality.IN_PERSON, True),
+        ("Main site", Modality.IN_PERSON, False),
+        *((None, other, False) for other in Modality if other is not Modality.IN_PERSON),
+    ):
+        facts = replace(FACTS, place=place, modality=modality)
+        made = {
+            channel: ours.render(MessageKind(kind), Role.PATIENT, channel, "en", facts).text
+            for channel in (Channel.EMAIL, Channel.SMS)
+        }
+        assert (address in made[Channel.EMAIL]) is shown
+        assert address not in made[Channel.SMS]
+
+
+@pytest.mark.parametrize(
+    ("facts", "new", "later", "shown"),
+    [
+        (VIDEO, "There is a new link for your video visit", "The link comes", f"Join: {LINK}"),
+        (
+            DIALLED,
+            "There is a new number to dial for your phone visit",
+            "The number to dial comes",
+            "Dial in: +493055501234",
+        ),
+    ],
+)
+def test_another_link_or_number_is_told_as_that(
+    facts: TextFacts, new: str, later: str, shown: str
+) -> None:
+    late = replace(facts, kind_of_change={"link"})
+    early = replace(late, at=EARLY)
+    for text in (sms(late, "change"), sms(early, "change")):
+        assert new in text
+        assert "is now" not in text
+    assert shown in sms(late, "change")
+    assert later not in sms(late, "change")
+    assert f"{later} with our last reminder." in sms(early, "change")
+    assert shown not in sms(early, "change")
+    assert f"{later} with our last reminder." in mail(early, "change").text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -80,6 +81,18 @@ def test_only_a_video_visits_invitation_holds_a_link(modality: Modality) -> None
     odd = msgspec.structs.replace(VISIT, modality=Modality.VIDEO, join_url="javascript:alert(1)")
     assert invitation_link(odd) == ""
     assert invitation_text(VISIT, CLINIC, "de").title == "Termin - Riverside Family Clinic"
+
+
+def test_an_invitation_without_a_place_leads_to_the_clinic() -> None:
+    clinic = replace(CLINIC, address="Uferstrasse 5, 13357 Berlin")
+    nowhere = msgspec.structs.replace(VISIT, location=None)
+    assert invitation_text(nowhere, clinic, "en").location == clinic.address
+    assert invitation_text(nowhere, CLINIC, "en").location == ""
+    assert invitation_text(VISIT, clinic, "en").location == "Main site"
+    for modality in (Modality.VIDEO, Modality.PHONE, Modality.UNKNOWN):
+        elsewhere = msgspec.structs.replace(nowhere, modality=modality)
+        assert invitation_text(elsewhere, clinic, "en").location == ""
+    assert event_text("full", nowhere, clinic, "en").location == ""
 
 
 def test_a_block_of_time_is_busy_at_any_detail() -> None:
