@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _IN_ITS_PLACE = ("superseded_by_reschedule", "superseded_by_later_step", "already_sent")
 _MAY_LEAVE = ("paused", "change_held")  # of what waited for a pause or a hold that is over
+_NO_END = ("rehearsal", "source_stale", "change_held")  # it leaves all the same, or waits
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
@@ -61,10 +62,12 @@ class Case:
     waiting: Mapping[str, Any] | None = None
     aside: Sequence[Mapping[str, Any]] = ()
     next: Outlook | None = None
+    waits: Outlook | None = None  # what will become of the last planned message
     guardian: bool = False  # addressed in the patient's place
     silent: bool = False  # the settings ask for no reminders
     on_gone: bool = False
     pause: Pause | None = None
+    beside: Sequence[str] = ()  # other visits of the patient on that day
     source_state: str = "ok"
     last_complete: datetime | None = None
 
@@ -286,25 +289,38 @@ def _why_silent(case: Case) -> str | None:
     if message is None or _sent_after(case, message) or _said_otherwise(case, message):
         return None
     if message["together"]:
-        return f"The {_name(message)} left with that of another visit ({message['together']})."
+        left = "left" if message["left"] else "is on its way"
+        return f"The {_name(message)} {left} with that of another visit ({message['together']})."
     setting = setting_of(message["reason"], message["setting"])
     by = f" ({setting})" if setting else ""
     return f"The {_name(message)} was not sent: {in_words(message['reason'])}{by}."
 
 
 def _next(case: Case) -> str | None:
-    if case.next is None:
+    if case.next is None or case.next.step in _on_their_way(case):
         return None
     name, at = f"next reminder ({case.next.step})", case.when(case.next.at)
     if case.next.pause is not None:
         return f"The {name}, {at}, leaves {_once_resumed(case, case.next.pause)}."
     if case.next.reason is None:
         way = _WORDS.get(case.next.channel or "", "")
-        return f"The {name} leaves {at}{f' by {way}' if way else ''}."
+        by = f" by {way}" if way else ""
+        return f"The {name} leaves {at}{by}{_or_with_another(case)}."
     todo = reason(case.next.reason).to_do
     if case.next.reason == "source_stale":
         return f"The next reminder ({case.next.step}) waits{_until_read(case)}."
     return f"The {name}, {at}, will not be sent: {in_words(case.next.reason)}. {todo}"
+
+
+def _on_their_way(case: Case) -> set[str]:
+    """Return the steps that are told with another visit's: what comes next is decided without them."""
+    return {m["step"] for m in case.messages if m["together"] and not m["left"]}
+
+
+def _or_with_another(case: Case) -> str:
+    if not case.beside:
+        return ""
+    return f", or with that of another visit of that day ({', '.join(case.beside)})"
 
 
 def _told_cancelled(case: Case) -> str | None:
@@ -326,6 +342,8 @@ def _waiting_for_its_time(case: Case) -> str | None:
     if message["reason"] == "source_stale":
         useless = case.when(message["useless_after"])
         return f"The {_name(message)} waits{_until_read(case)}, and is of use until {useless}."
+    if case.waits is not None and case.waits.reason not in (None, *_NO_END):
+        return f"The {_name(message)} will not be sent: {in_words(case.waits.reason)}."
     at = max(filter(None, (message["due_at"], message.get("next_try_at"))))
     if at <= case.now or message["reason"] in _MAY_LEAVE:
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."

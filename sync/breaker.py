@@ -30,8 +30,16 @@ _T = TypeVar("_T")
 IN_A_ROW = 3
 _OWNER, _REFUSED = "sync/barred", "sync/refused"
 _TILL_LOOKED_AT = timedelta(minutes=15)
-# What no server said of everyone: we did not ask it, or it plainly meant one mailbox.
-_THEIR_OWN = {"address_invalid", "address_unsupported", "mailbox_full"}
+# What no server said of everyone: we did not ask it, or it plainly meant one person or mailbox.
+_THEIR_OWN = {
+    "address_invalid",
+    "address_unsupported",
+    "handset_unreachable",
+    "landline",
+    "mailbox_full",
+    "not_on_whatsapp",
+    "opted_out",
+}
 
 
 class Barred(NamedTuple):

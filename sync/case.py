@@ -12,6 +12,7 @@ from clinicrelay.model import Channel, Patient, Practitioner
 from sync import alerts, outward, planner, together, ways
 from sync.compose import Fresh, addresses_of, message_of, person_of
 from sync.gate import Go, Verdict, gate
+from sync.reasons import base, reason
 from sync.standing import Answer, Standing
 from sync.store import wakes
 from sync.store.said import Due
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from sync.clinic import Clinic
     from sync.together import Other
+
+
+_PASSES = ("cap_reached", "not_asked_yet", "rate", "server_busy", "unreachable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,7 @@ class Case:
             outward.options(self.clinic, self.standing, say, visit),
             now=self.clinic.now,
         )
-        if self.due.reason:
-            options = replace(options, waited=self.due.reason)
+        options = replace(options, waited=self._waited())
         if closed:
             options = replace(options, closed={**options.closed, **closed})
         return gate(
@@ -105,6 +108,13 @@ class Case:
             shared=self.ways.shared,
             others=others,
         )
+
+    def _waited(self) -> str | None:
+        """Return what kept it back till now, where that was neither the night nor its own fault."""
+        waited = self.due.reason
+        if waited is None or base(waited) == "provider_rejected":
+            return None
+        return waited if reason(waited).ours or base(waited) in _PASSES else None
 
     def _told_by_another(self) -> Told | None:
         """Return what was last told, but for what an earlier attempt at this message may have told."""

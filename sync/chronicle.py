@@ -47,7 +47,7 @@ def chronicle(life: Life, zone: str) -> list[Line]:
     """Return everything that happened to a visit, the oldest first; local times are in `zone`."""
     lines = [
         *_versions(life, zone),
-        *(entry(message) for message in life.messages),
+        *(line for message in life.messages for line in entries(message)),
         *(_event(event) for event in life.events),
         *(line for event in life.events for line in _deeds(event)),
         *_waiting(life.waiting, zone),
@@ -115,12 +115,16 @@ def _doctor(visit: Appointment) -> str:
 # --- messages, events, records -------------------------------------------------------------------
 
 
-def entry(message: Mapping[str, Any]) -> Line:
-    """Return what became of a message, with its way and reason."""
+def entries(message: Mapping[str, Any]) -> Iterator[Line]:
+    """Yield each way that a message took in vain, then what became of it, with its way and reason."""
     name = f"{message['kind']} {message['step']}".strip()
     if message["role"] == "doctor":
         name += " to the doctor"
-    return Line(
+    for one in message["attempts"][:-1]:
+        by = f"by {one['notifier']}, {one['delivery'] or one['state']}"
+        at = one["finished_at"] or one["started_at"]
+        yield Line(at, f"{name} tried", one["reason"] or None, "", by)
+    yield Line(
         message["settled_at"] or message["created_at"],
         f"{name} {message['state']}",
         message["reason"],
@@ -135,8 +139,15 @@ def _way(message: Mapping[str, Any]) -> str:
     parts = [f"{_WORDS.get(message['channel'], message['channel'])} by {message['notifier']}"]
     if message["attempts"]:
         last = message["attempts"][-1]
-        parts += [last["delivery"] or last["state"], *([last["reason"]] if last["reason"] else [])]
+        parts += [last["delivery"] or last["state"], *_why(last, message)]
     return ", ".join(parts)
+
+
+def _why(last: Mapping[str, Any], message: Mapping[str, Any]) -> Iterator[str]:
+    if last["reason"] == "unproven_repeated" and message["state"] in ("skipped", "failed"):
+        yield "unproven_not_repeated"  # it was to be, and then there was nothing more to say
+    elif last["reason"]:
+        yield last["reason"]
 
 
 _EVENT_WORDS = {

@@ -28,6 +28,7 @@ MIN_GAP = timedelta(hours=3)
 # than a day, so that who books four days ahead still gets the reminder of the third.
 MIN_GAP_DAYS_AHEAD = timedelta(hours=21)
 _DAY = timedelta(days=1)
+_ITS_HOUR = timedelta(hours=1)
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
 
 
@@ -401,23 +402,33 @@ def _ahead(digest: Digest) -> timedelta:
     return timedelta(days=0 if digest.at < time(12) else 1)
 
 
-def digest_useful_until(day: date, starts: Iterable[datetime], zone: str) -> datetime:
-    """Return when a digest is no longer news: at the day's first visit, else at the day's end."""
-    return min(starts, default=times.first_instant(day + timedelta(days=1), zone))
+def digest_useful_until(
+    day: date, starts: Collection[datetime], zone: str, *, since: datetime
+) -> datetime:
+    """Return when a digest is no longer news: at the day's first visit, else at the day's end.
+
+    In the morning, visits of the hour that begins with it (`since`) do not count, so that it is not
+    lost to them; one whose visits have all begun by then is none.
+    """
+    if not starts:
+        return times.first_instant(day + timedelta(days=1), zone)
+    later = [start for start in starts if start > since]
+    last = max(later, default=since)
+    return min((start for start in later if start >= since + _ITS_HOUR), default=last)
 
 
 def digest_say(
-    practitioner: str, day: date, starts: Iterable[datetime], digest: Digest, zone: str
+    practitioner: str, day: date, starts: Collection[datetime], digest: Digest, zone: str
 ) -> Say:
     """Return the digest of a day for a doctor; its step is the day, so each is sent once."""
-    evening = day - timedelta(days=0 if digest.at < time(12) else 1)
+    due_at = times.at_wall_time(day - _ahead(digest), digest.at, zone)
     return Say(
         kind=MessageKind.DIGEST,
         role=Role.DOCTOR,
         recipient=f"doctor/{practitioner}",
         facts=Facts(on=True, start=times.first_instant(day, zone), practitioner=practitioner),
-        due_at=times.at_wall_time(evening, digest.at, zone),
-        useless_after=digest_useful_until(day, starts, zone),
+        due_at=due_at,
+        useless_after=digest_useful_until(day, starts, zone, since=due_at),
         setting="reminders.doctor.digest",
         step=day.isoformat(),
     )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.actions import Role
 from clinicrelay.model import Appointment
-from clinicrelay.times import iso, local
+from clinicrelay.times import day_of, first_instant, iso, local
 from sync import planner
 from sync.answers import Case, answer
 from sync.chronicle import Life, Line, chronicle
@@ -22,6 +22,7 @@ from sync.freshness import source_state
 from sync.outlook import Next, outlook
 from sync.reasons import setting_of
 from sync.store import looking, progress, together, wakes
+from sync.store.said import say_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -126,7 +127,8 @@ def with_attempts(connection: Connection, rows: list[dict[str, Any]]) -> list[di
     attempts = looking.attempts_of(connection, numbers)
     leads = together.leads(connection, numbers)
     for row in rows:
-        row["together"] = leads.get(row["id"])
+        lead = leads.get(row["id"])
+        row["together"], row["left"] = (lead.visit, lead.sent) if lead else (None, False)
         _to_instants(row, "due_at", "useless_after", "next_try_at", "created_at", "settled_at")
         row["attempts"] = attempts.get(row["id"], [])
         for attempt in row["attempts"]:
@@ -160,14 +162,45 @@ def _case(
         waiting=life.waiting,
         aside=life.aside,
         next=coming,
+        waits=_waits(clinic, seen, [m for m in life.messages if m["recipient"] == who]),
         guardian=bool(visit.patients)
         and clinic.as_reached(visit.patients[0], visit).guardian is not None,
         silent=rules is None or not rules.steps,
         on_gone=rules is not None and rules.on_gone,
         pause=_pause(clinic),
+        beside=_beside(clinic, connection, woken, visit),
         source_state=source_state(clinic, connection, woken.source),
         last_complete=datetime.fromtimestamp(last, UTC) if last else None,
     )
+
+
+def _waits(clinic: Clinic, seen: Seen, messages: Sequence[Mapping[str, Any]]) -> Next | None:
+    """Return what will become of the first patient's last planned message at its hour."""
+    planned = [one for one in messages if one["state"] == "planned"]
+    if not planned:
+        return None
+    last, patient = planned[-1], seen.appointment.patients[0]
+    hours = (clinic.now, last["due_at"], last["next_try_at"])
+    at = max(hour for hour in hours if hour is not None)
+    return outlook(clinic, clinic.standing(), seen, patient, say_of(last["say"]), at=at)
+
+
+def _beside(
+    clinic: Clinic, connection: Connection, woken: Woken, visit: Appointment
+) -> Sequence[str]:
+    """Return the first patient's other visits of that day, which one reminder may tell of as well."""
+    if not visit.patients or visit.start is None:
+        return ()
+    day = day_of(visit.start, clinic.zone)
+    some = together.booked(
+        connection,
+        clinic.store.clinic,
+        [visit.patients[0].key],
+        first=first_instant(day, clinic.zone),
+        end=first_instant(day + timedelta(days=1), clinic.zone),
+    )
+    numbers = [one.id for one in some if one.source == woken.source and one.id != woken.id]
+    return [f"{one.source}/{one.source_key}" for one in wakes.by_ids(connection, numbers).values()]
 
 
 def _pause(clinic: Clinic) -> Pause | None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LOOK_AGAIN = timedelta(minutes=5)
 _NEXT_RUN = timedelta(seconds=30)
 CAP_REACHED = "cap_reached"
-STALE, HELD = "source_stale", "change_held"
+STALE, HELD, PAUSED = "source_stale", "change_held", "paused"
 OPEN_ENDED = (STALE, HELD)  # it waits, and nobody knows until when
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
 _OF_NO_VISIT = (MessageKind.DIGEST, MessageKind.ALERT)
@@ -38,6 +38,7 @@ _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 _MOVED_ON = frozenset(
     {
         "already_arrived",
+        "as_told",
         "cancelled",
         "gone",
         "not_booked",
@@ -116,7 +117,7 @@ class GateOptions:
     `full` until when they get no more reminders and confirmations on it (see `sync.caps`). `paused`
     holds everything, `stale` (the source that was silent for too long) what is to be said in its
     hour: reminders and digests; `change_held` (by a guard) the visit's reminders, and `unasked`
-    this one, until its source was asked once more. `waited` is why the message has not left before.
+    this one, until its source was asked once more. `waited` is what kept the message back till now.
     A doctor needs no consent.
     """
 
@@ -205,7 +206,7 @@ def gate(
     about no visit at all, so their `fresh` is None.
     """
     drop = (
-        (None if say.kind in _OF_NO_VISIT else _untrue(say, fresh, gone=gone))
+        (None if say.kind in _OF_NO_VISIT else _untrue(say, fresh, told, gone=gone))
         or _said_already(say, told)
         or _too_late(say, options, now)
         or _not_to_be_reached(person)
@@ -223,13 +224,13 @@ def gate(
 # --- is it still true --------------------------------------------------------------------------
 
 
-def _untrue(say: Say, fresh: Appointment | None, *, gone: bool) -> Drop | None:
+def _untrue(say: Say, fresh: Appointment | None, told: Told | None, *, gone: bool) -> Drop | None:
     if say.kind is MessageKind.CANCELLATION:
         still_off = fresh is None or not facts_of(fresh, gone=gone).on
         return None if still_off else Drop("reinstated")
     if fresh is None or gone:
         return Drop("gone")
-    return _not_on(fresh) or _not_the_same(say, fresh)
+    return _not_on(fresh) or _not_the_same(say, fresh, told)
 
 
 def _not_on(fresh: Appointment) -> Drop | None:
@@ -242,9 +243,10 @@ def _not_on(fresh: Appointment) -> Drop | None:
     return Drop("not_booked" if fresh.status in _ASKED_FOR else "already_arrived")
 
 
-def _not_the_same(say: Say, fresh: Appointment) -> Drop | None:
-    if facts_of(fresh) != say.facts:
-        return Drop("superseded_by_reschedule")
+def _not_the_same(say: Say, fresh: Appointment, told: Told | None) -> Drop | None:
+    if (facts := facts_of(fresh)) != say.facts:
+        back = say.kind is MessageKind.CHANGE and told is not None and told.facts == facts
+        return Drop("as_told" if back else "superseded_by_reschedule")
     if say.recipient not in recipients(fresh, say.role):
         return Drop("not_on_visit")
     return None
@@ -277,10 +279,14 @@ def _too_late(say: Say, options: GateOptions, now: datetime) -> Drop | None:
     past = start is not None and now >= start and say.kind is not MessageKind.DIGEST
     if not past and now < say.useless_after:
         return None
-    if say.kind in _IN_ITS_HOUR and (options.stale or options.waited == STALE):
-        return Drop(STALE, f"sources.{options.stale}.stale_after" if options.stale else "")
-    if say.kind is MessageKind.REMINDER and (options.change_held or options.waited == HELD):
+    if say.kind in _IN_ITS_HOUR and options.stale:
+        return Drop(STALE, f"sources.{options.stale}.stale_after")
+    if say.kind is MessageKind.REMINDER and options.change_held:
         return Drop(HELD)
+    if options.paused:
+        return Drop(PAUSED)
+    if options.waited:
+        return Drop(options.waited)
     return Drop("past_visit" if past else "cut_off_passed", say.setting)
 
 
@@ -308,7 +314,7 @@ def _not_to_be_reached(person: Patient | Practitioner | None) -> Drop | None:
 
 def _not_yet(say: Say, options: GateOptions, now: datetime) -> Wait | None:
     if options.paused:
-        return Wait(now + LOOK_AGAIN, "paused")
+        return Wait(now + LOOK_AGAIN, PAUSED)
     if options.stale and say.kind in _IN_ITS_HOUR:
         return Wait(now + LOOK_AGAIN, STALE)
     if options.change_held and say.kind is MessageKind.REMINDER:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.times import local
 from sync.alerts import SETTING
-from sync.chronicle import Line, entry
+from sync.chronicle import Line, entries
 from sync.explain import with_attempts
 from sync.reasons import in_words, reason
 from sync.store import alerts, looking
@@ -47,7 +47,7 @@ def notice(clinic: Clinic, reference: str) -> Notice | None:
         (message,) = with_attempts(connection, [row])
         say = say_of(message["say"])
         episode = alerts.numbered(connection, clinic.store.clinic, say.about or 0)
-    history = sorted([*_lines(episode), entry(message)], key=lambda line: line.at)
+    history = sorted([*_lines(episode), *entries(message)], key=lambda line: line.at)
     answer = f"{_head(clinic, message, episode)} {_fate(clinic, message)}"
     return Notice(history, message, answer)
 

@@ -294,11 +294,15 @@ def dedupe_key(visit_source: str, visit_key: str, say: Say, told: Told | None) -
     A reminder is unique for visit, person, step and facts. Anything else is unique also for what
     it corrects, so that A→B→A→B is told each time. Where the truth went back before B was sent, B
     has the key of the entry that was dropped: `gate.reopens` says which of those come back.
+
+    The first 8 digits are the visit's start (seconds): what falls due together then lies together
+    in the ledger's index, where keys by chance would touch a page each.
     """
+    start = int(say.facts.start.timestamp()) if say.facts.start else 0
     parts = [visit_source, visit_key, say.recipient, say.kind, say.step, say.facts.hash]
     if say.kind is not MessageKind.REMINDER:
         parts += [_set_by(told), say.skip or ""]
-    return sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+    return f"{start & 0xFFFFFFFF:08x}" + sha256("\x1f".join(parts).encode()).hexdigest()[:24]
 
 
 def _set_by(told: Told | None) -> str:

@@ -81,6 +81,9 @@ REASONS: dict[str, Reason] = {
     "superseded_by_reschedule": Reason(
         _M, "the visit was moved; the new time is told instead", _NOTHING
     ),
+    "as_told": Reason(
+        _M, "the visit is again as the person knows it, so there is nothing to tell", _NOTHING
+    ),
     "not_on_visit": Reason(_M, "the person is no longer named in the visit", _NOTHING),
     "entered_in_error": Reason(
         _M, "the source says that the visit never was", _NOTHING, "reminders.patient.on_cancel"

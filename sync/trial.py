@@ -93,12 +93,12 @@ def alerts(clinic: Clinic) -> Tried:
 def _facts(clinic: Clinic) -> TextFacts:
     from sync.words.facts import TextFacts
 
-    place = clinic.settings.clinic.address or clinic.settings.clinic.name
+    own = clinic.settings.clinic
     return TextFacts(
         at=clinic.now,
         start=_tomorrow(clinic),
         timezone=clinic.zone,
-        place=place,
+        place=None if own.address else own.name,  # the texts know the address
         first_name="Alex",
     )
 

@@ -231,6 +231,15 @@ def fetch(
         return cast("list[tuple[Any, ...]]", cursor.fetchall())
 
 
+def locked(
+    connection: Connection, statement: str, values: tuple[Any, ...] = ()
+) -> list[tuple[Any, ...]]:
+    """Return rows that nobody else can change before this transaction ends."""
+    if connection.dialect.name != "sqlite":  # there a writing transaction is alone anyway
+        statement += " FOR UPDATE"
+    return fetch(connection, statement, values)
+
+
 def run(connection: Connection, statement: str, values: tuple[Any, ...] = ()) -> int:
     """Change rows the same way; return how many were met."""
     with cursor_of(connection) as cursor:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from sync.store import Store
 
 
+_ENOUGH = 0.9  # of its length is left to a lease that need not be renewed
+
+
 class LeaseLost(StoreBusy):
     """Somebody else has taken over: what this owner still wanted to write is void, the rest stands."""
 
@@ -42,19 +45,22 @@ class Lease:
     length: timedelta
 
     def fence(self, connection: Connection, patience: timedelta = timedelta(0)) -> None:
-        """Renew the lease in this transaction, for `patience` at least until the next one.
+        """Hold the lease through this transaction, and for `patience` at least until the next one.
 
-        Raises LeaseLost when it is no longer ours, so that the transaction is rolled back.
+        Raises LeaseLost when it is no longer ours, so that the transaction is rolled back. This is
+        in every transaction of every message, so the row is written only where a tenth of its time
+        has passed, or where it would hold longer than is wanted now; nobody can take it meanwhile.
         """
-        # One statement, the clock in it: this is in every transaction of every message.
-        now = dialects.MOMENT[connection.dialect.name]
-        renewed = dialects.run(
-            connection,
-            f"UPDATE leases SET until = {now} + ? WHERE clinic = ? AND name = ? AND token = ?",
-            (max(self.length, patience).total_seconds(), self.clinic, self.name, self.token),
-        )
-        if renewed != 1:
+        now, row = dialects.MOMENT[connection.dialect.name], (self.clinic, self.name, self.token)
+        mine = "WHERE clinic = ? AND name = ? AND token = ?"
+        found = dialects.locked(connection, f"SELECT until - {now} FROM leases {mine}", row)
+        if not found:
             raise LeaseLost(f"another run has taken over ({self.name})")
+        wanted = max(self.length, patience)
+        enough, left = max(patience, wanted * _ENOUGH), timedelta(seconds=found[0][0])
+        if not enough <= left <= wanted:
+            renewed = f"UPDATE leases SET until = {now} + ? {mine}"
+            dialects.run(connection, renewed, (wanted.total_seconds(), *row))
 
 
 @contextmanager

@@ -216,13 +216,18 @@ def of_no_visit(connection: Connection, clinic: str, reference: str) -> dict[str
 
 
 def attempts_of(connection: Connection, messages: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-    """Return the attempts of messages, the oldest first; never their texts."""
+    """Return the attempts of messages, the oldest first; never their texts.
+
+    Of those of one second the one that did not fail is the last: after it nothing else was tried.
+    """
     found: dict[int, list[dict[str, Any]]] = {}
     for some in _slices(messages):
         rows = connection.exec_driver_sql(
             "SELECT id, message, notifier, state, reason, detail, provider_id, started_at, "
             "finished_at, delivery FROM attempts "
-            f"WHERE message IN ({dialects.marks(connection, len(some))}) ORDER BY started_at, id",
+            f"WHERE message IN ({dialects.marks(connection, len(some))}) ORDER BY started_at, CASE "
+            "WHEN state IN ('rejected', 'not_sent', 'undelivered', 'abandoned') THEN 0 ELSE 1 END, "
+            "finished_at, id",
             some,
         )
         for row in rows:

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 def next_moment(connection: Connection, clinic: str, *, after: datetime) -> datetime | None:
     """Return when the next visit wakes or the next planned message falls due.
 
-    What a pause keeps back is asked for every few minutes and leaves when the pause ends, no sooner;
-    what waits for its source, or for a person's word, leaves once that has come.
+    A visit that a message has just woken is awake already. What a pause keeps back is asked for
+    every few minutes and leaves when the pause ends, no sooner; what waits for its source, or for a
+    person's word, leaves once that has come.
     """
     row = connection.execute(
         text(
             "SELECT min(moment) FROM ("
             "SELECT min(wake_at) AS moment FROM appointments "
-            "WHERE clinic = :clinic AND wake_at > :after UNION ALL "
+            "WHERE clinic = :clinic AND wake_at IS NOT NULL UNION ALL "
             "SELECT min(CASE WHEN next_try_at > due_at THEN next_try_at ELSE due_at END) "
             "FROM messages WHERE clinic = :clinic AND state = 'planned' "
             "AND (reason IS NULL OR reason NOT IN ('paused', 'source_stale', 'change_held')) "

@@ -144,14 +144,24 @@ def share(connection: Connection, lead: int, state: str, reason: str) -> None:
     )
 
 
-def leads(connection: Connection, messages: Sequence[int]) -> dict[int, str]:
-    """Return the visit (`source/key`) with whose reminder each message left."""
+class Lead(NamedTuple):
+    """The visit (`source/key`) with whose reminder a message leaves, and whether that was sent."""
+
+    visit: str
+    sent: bool
+
+
+def leads(connection: Connection, messages: Sequence[int]) -> dict[int, Lead]:
+    """Return with which reminder each message left, or is to leave."""
     if not messages:
         return {}
     rows = connection.exec_driver_sql(
-        "SELECT t.message, a.source, a.source_key FROM together t "
+        "SELECT t.message, a.source, a.source_key, m.state FROM together t "
         "JOIN messages m ON m.id = t.told_with JOIN appointments a ON a.id = m.appointment "
         f"WHERE t.message IN ({dialects.marks(connection, len(messages))})",
         tuple(messages),
     )
-    return {int(message): f"{source}/{key}" for message, source, key in rows}
+    return {
+        int(message): Lead(f"{source}/{key}", state == "sent")
+        for message, source, key, state in rows
+    }

@@ -155,7 +155,9 @@ class Person:
 
     def _drop(self, kind: str, was: State) -> None:
         assert self.true is not None
-        reason = "cancelled" if self.true.off else "superseded_by_reschedule"
+        back = kind == "change" and self.true == self.believed  # there and back in one night
+        moved = "as_told" if back else "superseded_by_reschedule"
+        reason = "cancelled" if self.true.off else moved
         self.lines.append(Line(kind, "", "skipped", "reinstated" if was.off else reason))
 
     def _may_leave(self, now: datetime, kind: str, state: State, since: datetime) -> bool:

@@ -50,6 +50,13 @@ def test_the_first_list_and_one_after_a_quiet_day_tell_no_changes(ward: Line) ->
     assert "Sample" not in last(ward)
 
 
+def test_whoever_gets_a_list_is_greeted_as_the_settings_name_them(ward: Line) -> None:
+    assert "Guten Tag Dr. Acar," in last(ward)  # as the source does
+    ward.set(doctors=[{"id": "acar", "match": "acar", "name": "Dr. Elif Acar"}])
+    digests(ward, "2026-11-24 18:00")
+    assert "Guten Tag Dr. Elif Acar," in last(ward)
+
+
 def test_what_was_booked_moved_or_cancelled_since_is_named_as_such(ward: Line) -> None:
     ward.book(5, "2026-11-25 15:00", modality="phone")
     ward.change(3, start="2026-11-26 08:30")
@@ -138,3 +145,13 @@ def test_what_a_later_import_brings_is_not_told_as_booked(ward: Line) -> None:
     digests(ward, "2026-11-24 18:00")
 
     assert news(ward) == []
+
+
+def test_a_morning_list_is_not_lost_to_a_visit_that_begins_with_it(line: Line) -> None:
+    line.set(reminders={"doctor": {"digest": {"at": "08:00", "channels": ["email"]}}})
+    for number, hour in enumerate(("08:00", "08:10", "15:00"), 1):
+        line.book(number, f"2026-11-25 {hour}")
+    line.after("2026-11-23 09:00")
+    digests(line, "2026-11-24 08:00")
+    assert digests(line, "2026-11-25 08:12") == {"acar@riverside.example"}
+    assert "15:00 Uhr" in last(line)

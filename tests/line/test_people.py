@@ -225,6 +225,45 @@ def invitations(line: Line) -> list[icalendar.Event]:
     return sorted(events, key=lambda event: event["SEQUENCE"])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({"modality": "video", "join_url": LINK}, {"join_url": f"{LINK}new"},
+         "There is a new link for your video visit"),
+        ({"modality": "video", "join_url": LINK}, {"modality": "office", "join_url": ""},
+         "It is now at the clinic, no longer by video."),
+        ({"modality": "phone", "call_in": "030 5550123"}, {"call_in": "030 5550124"},
+         "There is a new number to dial for your phone visit"),
+        ({"modality": "office"}, {"modality": "phone", "call_in": "030 5550123"},
+         "is now by phone. The number to dial comes with our last reminder."),
+        ({"modality": "office"}, {"modality": "phone"}, "is now by phone: we will call you."),
+    ],
+)  # fmt: skip
+def test_whatever_changes_of_a_link_or_a_number_is_told_as_that(
+    clinic: Line, before: dict[str, str], after: dict[str, str], said: str
+) -> None:
+    clinic.set(channels={"order": ["sms"]})
+    clinic.book(1, "2026-12-11 10:00", language="en", location="", **before)
+    clinic.after()
+    clinic.change(1, **after)
+    assert clinic.after() == [("change", OWN)]
+    (text,) = (sent.text for sent in clinic.outbox() if sent.kind == "change")
+    assert said in text
+
+
+def test_no_reminder_is_promised_that_will_not_come(clinic: Line) -> None:
+    clinic.set(
+        channels={"order": ["sms"]}, reminders={"patient": {"confirmation": {}, "steps": ["3d"]}}
+    )
+    clinic.book(1, "2026-12-11 10:00", language="en", location="")
+    clinic.after()
+    clinic.change(1, modality="phone", call_in="030 5550123")
+    assert clinic.after() == [("change", OWN)]
+    (text,) = (sent.text for sent in clinic.outbox() if sent.kind == "change")
+    assert "is now by phone." in text
+    assert "reminder" not in text
+
+
 # --- phone visits ------------------------------------------------------------------------------
 
 

@@ -11,8 +11,10 @@ import pytest
 from clinicrelay.contracts import CannotTell, Message, Outcome, Proof, SendResult
 from clinicrelay.model import Channel
 from notifiers.outbox import Outbox
+from sync.explain import stories
 from sync.report import RunReport
 from sync.runners import once
+from sync.searching import search
 
 if TYPE_CHECKING:
     from tests.line.conftest import Line
@@ -209,3 +211,51 @@ def down(*names: str) -> Answer:
         return SendResult(Outcome.NOT_SENT, "unreachable", retry_after=minute, pause=minute)
 
     return answer
+
+
+def life(line: Line, key: int = 1) -> list[tuple[Any, ...]]:
+    """Return what `why` tells of a visit's reminders: what, why, and by which way."""
+    (told,) = line.at_work(lambda at_work: stories(at_work, search(at_work, f"reception/{key}")))
+    return [(one.what, one.reason, one.detail) for one in told.history if "reminder" in one.what]
+
+
+def test_why_tells_each_way_that_was_tried_in_vain(line: Line, desk: Desk) -> None:
+    desk.answer = refusing("landline", "one", "two")
+    run(line, "2026-11-24 12:01")
+    assert life(line) == [
+        ("reminder 1d tried", "landline", "by one, rejected"),
+        ("reminder 1d sent", None, "e-mail by mail, accepted"),
+    ]
+
+
+def test_whom_a_provider_refuses_for_themselves_costs_nobody_else_a_reminder(
+    line: Line, desk: Desk
+) -> None:
+    line.set(channels={"order": ["sms"], "sms": ["one"]})
+    for key in range(2, 8):
+        line.book(key, "2026-11-25 12:00")
+    line.drop()
+    run(line, "2026-11-23 10:00")
+    closed = {f"+49151555{key:0>5}" for key in range(1, 5)}
+    desk.answer = lambda name, message: (
+        SendResult(REFUSED, "landline", code="21614") if message.to in closed else None
+    )
+    run(line, "2026-11-24 12:01")
+    assert sorted(state for _, state, *_ in ledger(line)) == ["failed"] * 4 + ["sent"] * 3
+    assert len(line.query("SELECT address FROM contacts WHERE state = 'closed'")) == 4
+
+
+def test_what_waited_for_its_server_too_long_says_so(line: Line, desk: Desk) -> None:
+    locked_out = SendResult(
+        Outcome.NOT_SENT, "credentials_refused", pause=timedelta(minutes=15), code="401"
+    )
+    line.set(channels={"order": ["sms"], "sms": ["one"]})
+    line.book(2, "2026-11-25 12:00")
+    line.drop()
+    run(line, "2026-11-23 10:00")
+    desk.answer = lambda name, message: locked_out
+    run(line, "2026-11-24 12:01")
+    run(line, "2026-11-25 08:59")
+    run(line, "2026-11-25 10:00")
+    reasons = {reason for step, _, reason, *_ in ledger(line) if step == "1d"}
+    assert reasons == {"credentials_refused"}

@@ -188,6 +188,56 @@ def test_plan_foretells_one_message(line: Line) -> None:
     assert [one["reason"] for one in foreseen.unsaid] == ["told_together"]
 
 
+def test_why_says_of_none_that_it_left_before_it_did(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Outbox, "send", lambda self, message: ANSWERS["unknown"])
+    monkeypatch.setattr(Outbox, "lookup", lambda self, attempt: CannotTell())
+    begin(line, "10:00", "15:00")
+    line.sync("2026-11-24 10:01")
+    (story,) = line.at_work(lambda at_work: stories(at_work, search(at_work, "reception/2")))
+    assert "is on its way with that of another visit (reception/1)" in story.answer
+    assert "next reminder (1d)" not in story.answer
+
+
+def test_why_says_that_a_reminder_may_leave_with_another(line: Line) -> None:
+    line.book(99, "2026-11-25 10:00")
+    begin(line, "10:00", "11:30")
+    story, alone = line.at_work(
+        lambda at_work: [
+            *stories(at_work, search(at_work, "reception/2")),
+            *stories(at_work, search(at_work, "reception/99")),
+        ]
+    )
+    assert "or with that of another visit of that day (reception/1)" in story.answer
+    assert "another visit" not in alone.answer
+
+
+def test_plan_foretells_the_doctors_reminders_of_visits_that_are_told_together(line: Line) -> None:
+    line.set(
+        channels={"order": ["sms"]},
+        reminders={"patient": {"steps": ["1d"]}, "doctor": {"steps": ["1d", "1h"]}},
+    )
+    begin_with = {**PHONE, "doctor_phone": "+4915155500009"}
+    line.book(1, "2026-11-25 10:00", **begin_with)
+    line.book(2, "2026-11-25 18:00", **begin_with)
+    line.drop()
+    line.sync("2026-11-23 09:00")
+    until = timedelta(days=2, hours=10)
+    foreseen = line.at_work(
+        lambda at_work: foresee(at_work, until=at_work.now + until), scratch=True
+    )
+    assert [
+        (one["at"], one["step"], one["to"], one["appointment"]) for one in foreseen.messages
+    ] == [
+        ("2026-11-24T09:00:00Z", "1d", "patient", "reception/1"),
+        ("2026-11-24T09:00:00Z", "1d", "doctor", "reception/1"),
+        ("2026-11-24T17:00:00Z", "1d", "doctor", "reception/2"),
+        ("2026-11-25T08:00:00Z", "1h", "doctor", "reception/1"),
+        ("2026-11-25T16:00:00Z", "1h", "doctor", "reception/2"),
+    ]
+
+
 def test_tomorrow_counts_both_as_covered(line: Line) -> None:
     begin(line, "10:00", "11:30")
     line.sync("2026-11-24 10:01")

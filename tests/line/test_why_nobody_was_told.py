@@ -104,6 +104,11 @@ def resumed_too_late(line: Line) -> None:
     line.quietly()
 
 
+def offline_till_it_was_over(line: Line) -> None:
+    booked(line)
+    line.quietly("2026-11-30 09:00")
+
+
 def at_night(line: Line, **cells: str) -> None:
     """Leave a confirmation waiting for the morning, and let the visit change meanwhile."""
     line.book(99, "2026-12-24 10:00")
@@ -201,7 +206,7 @@ SILENCES = [
     ),
     Silence("superseded_by_later_step", "told by SMS on Sun 29 Nov 11:00 (reminder 1d)", offline),
     Silence("cut_off_passed", "would be of no use now", offline_for_too_long),
-    Silence("past_visit", "The visit is past", resumed_too_late),
+    Silence("past_visit", "The visit is past", offline_till_it_was_over),
     Silence("quiet_hours_deferred", "end of quiet hours", at_night),
     Silence(
         "cancelled",
@@ -269,6 +274,39 @@ def test_whoever_was_not_told_is_told_of_with_the_reason(line: Line, silence: Si
 
 def test_the_reasons_are_more_than_twenty_and_all_of_them_distinct() -> None:
     assert len({one.code for one in SILENCES}) == len(SILENCES) > 20
+
+
+@sqlite
+def test_what_a_pause_kept_back_too_long_was_paused(line: Line) -> None:
+    line.set(reminders={"patient": PATIENT}, calendars={})
+    resumed_too_late(line)
+    (said,) = line.query("SELECT state, reason FROM messages WHERE kind = 'confirmation'")
+    assert said == ("skipped", "paused")
+
+
+@sqlite
+def test_what_was_moved_there_and_back_in_one_night_will_not_be_told(line: Line) -> None:
+    line.set(reminders={"patient": PATIENT}, calendars={})
+    booked(line, "2026-12-04 10:00")
+    line.change(1, start="2026-12-05 10:00")
+    line.after("2026-11-23 22:00")
+    assert "The change leaves" in story(line).answer
+    line.change(1, start="2026-12-04 10:00")
+    line.after("2026-11-23 23:00")
+    told = story(line).answer
+    assert "The change will not be sent: the visit is again as the person knows it" in told
+    assert line.quietly("2026-11-24 08:00") == []
+    assert "as_told" in codes(story(line))
+
+
+@sqlite
+def test_what_was_booked_and_cancelled_in_one_night_will_not_be_told(line: Line) -> None:
+    line.set(reminders={"patient": PATIENT}, calendars={})
+    at_night(line)
+    assert "The confirmation leaves" in story(line).answer
+    line.cancel(1)
+    line.after("2026-11-23 23:59")
+    assert "It was cancelled. The confirmation will not be sent" in story(line).answer
 
 
 @sqlite

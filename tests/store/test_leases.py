@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -57,6 +58,49 @@ def test_an_owner_that_waits_for_somebodys_answer_is_not_taken_for_dead(store: S
             patient.fence(connection)  # the answer came
         with lease(store, "send", MINUTE) as next_one:
             assert next_one is not None
+
+
+@pytest.mark.parametrize(("left", "renewed"), [(59, False), (55, False), (53, True), (300, True)])
+def test_a_lease_is_written_down_anew_once_a_tenth_of_it_is_over_or_it_lasts_too_long(
+    store: Store, left: int, renewed: bool
+) -> None:
+    def until() -> float:
+        with store.read() as connection:
+            return float(connection.execute(text("SELECT until FROM leases")).scalar_one())
+
+    with lease(store, "source:a", MINUTE) as mine:
+        assert mine is not None
+        with store.write() as connection:
+            connection.execute(text("UPDATE leases SET until = until - 60 + :left"), {"left": left})
+        before = until()
+        with store.write() as connection:
+            mine.fence(connection)
+        assert (until() != before) is renewed
+
+
+def test_an_owner_whose_time_runs_out_ends_its_transaction_before_anybody_follows(
+    store: Store,
+) -> None:
+    order: list[str] = []
+
+    def follow() -> None:
+        while "followed" not in order:
+            with lease(store, "source:a", MINUTE) as quick:
+                if quick is not None:
+                    order.append("followed")
+
+    other = threading.Thread(target=follow)
+    with lease(store, "source:a", timedelta(seconds=0.5)) as slow:
+        assert slow is not None
+        with store.write() as connection:
+            slow.fence(connection)
+            other.start()
+            other.join(1)  # twice as long as the lease
+            order.append("written")
+        other.join()
+        with pytest.raises(LeaseLost), store.write() as connection:
+            slow.fence(connection)
+    assert order == ["written", "followed"]
 
 
 def test_a_ghost_leaves_nothing_behind(store: Store) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import inspect, text
@@ -88,13 +89,19 @@ def _described(store: Store) -> dict[str, object]:
     return {
         table: (
             [(c["name"], repr(c["type"]), c["nullable"]) for c in found.get_columns(table)],
-            sorted(str(i["column_names"]) for i in found.get_indexes(table)),
+            sorted(map(_index, found.get_indexes(table))),
             found.get_pk_constraint(table)["constrained_columns"],
             sorted(str(u["column_names"]) for u in found.get_unique_constraints(table)),
         )
         for table in found.get_table_names()
         if table != "alembic_version"
     }
+
+
+def _index(found: Any) -> str:
+    """Return the columns of an index, and of which rows it is where it is not of all."""
+    which = {name: str(said) for name, said in found.get("dialect_options", {}).items()}
+    return f"{found['column_names']} {sorted(which.items())}"
 
 
 def test_a_store_of_a_newer_program_is_refused(store: Store, store_url: str, now: datetime) -> None:

@@ -52,9 +52,9 @@ def test_refusals_of_many_kinds_and_of_one_person_mean_nobody_else() -> None:
 
 
 def test_what_no_server_said_of_everyone_counts_for_nothing() -> None:
-    invalid, full = refused(reason="address_invalid"), refused(reason="mailbox_full")
-    assert not ended([(who, invalid) for who in "abcd"]).refused
-    assert not ended([(who, full) for who in "abcd"]).refused
+    for reason in ("address_invalid", "mailbox_full", "opted_out", "landline", "not_on_whatsapp"):
+        own = refused(reason=reason)
+        assert not ended([(who, own) for who in "abcd"]).refused
 
 
 def test_a_wait_between_two_refusals_proves_nothing() -> None:

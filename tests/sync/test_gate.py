@@ -386,6 +386,13 @@ def test_a_digest_needs_no_visit_and_comes_at_the_hour_it_was_set_to():
 # --- standing orders ------------------------------------------------------------------------------
 
 
+def test_a_change_back_to_what_was_told_needs_no_telling_and_may_come_again():
+    moved = say(MessageKind.CHANGE, facts=facts_of(visit(start=START + hours(1))))
+    known = Told(facts_of(visit()), at=NOON - hours(1), by="cr1")
+    assert asked(moved, told=known) == Drop("as_told")
+    assert reopens(MessageKind.CHANGE, "as_told")
+
+
 def test_a_pause_holds_and_does_not_lose():
     verdict = asked(options=replace(OPTIONS, paused=True))
     assert isinstance(verdict, Wait)
@@ -395,6 +402,15 @@ def test_a_pause_holds_and_does_not_lose():
 def test_a_pause_keeps_nothing_alive_that_is_no_longer_true():
     paused = replace(OPTIONS, paused=True)
     assert asked(options=paused, fresh=visit(status=Status.CANCELLED)) == Drop("cancelled")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [replace(OPTIONS, paused=True), replace(OPTIONS, waited="paused")],
+    ids=["still paused", "resumed too late"],
+)
+def test_what_a_pause_kept_back_too_long_says_so(options):
+    assert asked(say(useless_after=NOON), options=options) == Drop("paused")
 
 
 def test_a_stale_source_holds_reminders_and_not_changes():

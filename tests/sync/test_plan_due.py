@@ -487,11 +487,17 @@ def test_hour_by_hour_there_is_one_digest_a_day_also_when_clocks_change():
     assert all((b.date() - a.date()) == days(1) for a, b in pairwise(sent))
 
 
-def test_a_digest_is_news_until_the_first_visit_of_its_day():
+def test_a_digest_is_news_until_the_first_visit_of_its_day_or_of_the_rest_of_it():
     first, second = wall("2026-12-01T09:00"), wall("2026-12-01T11:00")
     tomorrow = TODAY + days(1)
-    assert digest_useful_until(tomorrow, [second, first], BERLIN) == first
-    assert digest_useful_until(tomorrow, [], BERLIN) == wall("2026-12-02T00:00")
+    evening, morning = wall("2026-11-30T18:00"), wall("2026-12-01T09:00")
+    assert digest_useful_until(tomorrow, [second, first], BERLIN, since=evening) == first
+    assert digest_useful_until(tomorrow, [second, first], BERLIN, since=morning) == second
+    assert digest_useful_until(tomorrow, [first], BERLIN, since=morning) == morning
+    soon = morning + minutes(10)
+    assert digest_useful_until(tomorrow, [first, soon, second], BERLIN, since=morning) == second
+    assert digest_useful_until(tomorrow, [first, soon], BERLIN, since=morning) == soon
+    assert digest_useful_until(tomorrow, [], BERLIN, since=evening) == wall("2026-12-02T00:00")
     say = digest_say("d1", tomorrow, [first], EVENING, BERLIN)
     assert (say.kind, say.recipient, say.step) == (MessageKind.DIGEST, "doctor/d1", "2026-12-01")
     assert (say.due_at, say.useless_after) == (wall("2026-11-30T18:00"), first)
