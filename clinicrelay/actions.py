@@ -88,7 +88,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: MessageKind | None = None
 
 
-class Say(msgspec.Struct, frozen=True):
+class Say(msgspec.Struct, frozen=True, omit_defaults=True):
     """Somebody is owed a message: what about, from when, until when, and which setting says so.
 
     `recipient` is `patient/KEY`, `doctor/KEY` or `staff/ADDRESS`. `skip` carries the reason code

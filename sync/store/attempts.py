@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from clinicrelay.contracts import Message, SendResult
 from clinicrelay.model import Channel
@@ -86,7 +87,7 @@ def begin(
                 "sending",
                 "",
                 "",
-                msgspec.json.encode(message).decode(),
+                _kept(message),
                 seconds(now),
                 run,
                 seconds(min(now, datetime.now(UTC))),
@@ -109,6 +110,11 @@ def begin(
             "contact",
         ),
     )
+
+
+def _kept(message: Message) -> str:
+    """Return a message as it is remembered: an e-mail's page says no more than its text does."""
+    return msgspec.json.encode(structs.replace(message, html=None)).decode()
 
 
 def end(

@@ -8,8 +8,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from clinicrelay.actions import Facts, MessageKind, Role, Say
-from sync.store import Store, open_store, said
+from clinicrelay.contracts import Message
+from clinicrelay.model import Channel
+from sync.store import Store, attempts, open_store, said
 from sync.store.ledger import Wanted, entries
+from sync.store.said import Pass
+from sync.store.shards import shard_of
 
 HOUR = timedelta(hours=1)
 
@@ -59,3 +63,14 @@ def test_a_stretch_of_time_is_half_open(store: Store, now: datetime) -> None:
 def test_columns_narrow_the_list(store: Store) -> None:
     assert recipients(store, Wanted(state="skipped", kind="digest")) == ["d2"]
     assert recipients(store, Wanted(channel="sms")) == []
+
+
+def test_of_a_mail_the_words_are_kept_and_not_the_page(store: Store, now: datetime) -> None:
+    mail = Message("cr7", Channel.EMAIL, "a@mail.example", "Hello", "en", html="<p>Hello</p>")
+    with store.write() as connection:
+        (due,) = said.due(
+            connection, "riverside", shard_of("doctor/d1"), Pass.ALL, now=now, limit=9
+        )
+        attempts.begin(connection, "riverside", due, mail, "smtp", contact="c", run="run", now=now)
+        (begun,) = said.open_attempts(connection, "riverside", shard_of("doctor/d1"), now=now)
+    assert (begun.body.text, begun.body.to, begun.body.html) == ("Hello", "a@mail.example", None)
