@@ -46,7 +46,8 @@ class Role(StrEnum):
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that a message about a visit depends on; when it differs from what was told, tell.
 
-    `on` is false once the visit will not take place (cancelled or gone).
+    `on` is false once the visit will not take place (cancelled or gone). `place` is empty where the
+    source says that there is one and not how people call it: a key would mean nothing to them.
     """
 
     on: bool
@@ -71,7 +72,7 @@ def facts_of(visit: Appointment, *, gone: bool = False) -> Facts:
         on=not gone and not visit.status.called_off and visit.start is not None,
         start=visit.start,
         modality=visit.modality,
-        place=(place.name or place.address or place.key) if place else None,
+        place=(place.name or place.address or "") if place else None,
         join_url=visit.join_url,
         practitioner=doctor.key if doctor else None,
         call_in=visit.call_in,

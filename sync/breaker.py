@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from clinicrelay.contracts import Outcome, SendResult
 from clinicrelay.times import iso
 from sync.reasons import reason
-from sync.store import memory
+from sync.store import memory, said
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -134,12 +134,26 @@ def note(
     if found != before:
         with clinic.store.write() as connection:
             lease.fence(connection)
-            store = clinic.store.clinic
-            old, new = _written(before.barred), _written(found.barred)
-            memory.remember(connection, store, _OWNER, old, new)
-            old, new = ({n: r._asdict() for n, r in b.refused.items()} for b in (before, found))
-            memory.remember(connection, store, _REFUSED, old, new)
+            _keep(connection, clinic.store.clinic, before, found)
     return found
+
+
+def lift(clinic: Clinic, name: str) -> None:
+    """Let a notifier be used again that somebody has just seen to work, and what waited for it leave."""
+    store = clinic.store.clinic
+    with clinic.store.write() as connection:
+        before = known(connection, store)
+        works = Breaker(_with(before.barred, name, None), _with(before.refused, name, None))
+        _keep(connection, store, before, works)
+        if name in before.barred:
+            said.hurry(connection, store, before.barred[name].reason)
+
+
+def _keep(connection: Connection, clinic: str, before: Breaker, now: Breaker) -> None:
+    old, new = _written(before.barred), _written(now.barred)
+    memory.remember(connection, clinic, _OWNER, old, new)
+    old, new = ({n: r._asdict() for n, r in b.refused.items()} for b in (before, now))
+    memory.remember(connection, clinic, _REFUSED, old, new)
 
 
 def _written(all_: Mapping[str, Barred]) -> dict[str, Any]:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from sync.words import Words
 
 
+# Another number makes plan look at every visit once more: facts of a visit are what they were not.
+_UNDERSTOOD = 2
+
+
 @dataclass(slots=False)
 class Clinic:
     """What a run works with.
@@ -255,9 +259,10 @@ class Clinic:
 
     @cached_property
     def policy(self) -> str:
-        """A fingerprint of the settings that plan decides by."""
+        """A fingerprint of what plan decides by: the settings, and how a visit is understood."""
         own = self.settings
         parts = (
+            _UNDERSTOOD,
             own.clinic,
             own.doctors,
             own.calendars,

@@ -249,14 +249,14 @@ def matters(told: Facts, true: Facts) -> bool:
     """Return whether a difference is worth a message of its own.
 
     A move of less than 5 minutes is told with the next reminder. What became unknown (a place, a
-    link, a practitioner) leaves nothing to say, and a practitioner named for the first time is no
-    change of practitioner.
+    link, a practitioner) or has no name leaves nothing to say, and a practitioner named for the
+    first time is no change of practitioner.
     """
     return (
         _moved(told.start, true.start)
         or told.on != true.on
         or told.modality != true.modality
-        or true.place not in (None, told.place)
+        or true.place not in (None, "", told.place)
         or true.join_url not in (None, told.join_url)
         or true.call_in not in (None, told.call_in)
         or (told.practitioner is not None and true.practitioner not in (None, told.practitioner))

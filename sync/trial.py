@@ -1,6 +1,7 @@
 """Tries one plugin for real: a made-up patient's reminder, or an event put, read back and removed.
 
-No visit is touched, and nothing is written to the store but that it was tried.
+No visit is touched, and nothing is written to the store but that it was tried, and that a notifier
+which sent nothing works again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from clinicrelay.contracts import EventResult, EventWrite, Message, Outcome, Sen
 from clinicrelay.errors import TryLater
 from clinicrelay.model import Channel, Practitioner
 from clinicrelay.settings.monitoring import channel_of
+from sync import breaker
 from sync.checklist import ALERTS, note_tried
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def message(
     result = notifier.send(sample)
     if result.outcome is Outcome.ACCEPTED:
         note_tried(clinic, name)
+        breaker.lift(clinic, name)
     return Tried(result.outcome is Outcome.ACCEPTED, (_sent(name, channel, result),))
 
 

@@ -163,7 +163,7 @@ def _changes(say: Say) -> Collection[str]:
         return {"reinstated"}
     differing = {
         "time": before.start != now.start,
-        "place": now.place not in (None, before.place) or before.modality != now.modality,
+        "place": now.place not in (None, "", before.place) or before.modality != now.modality,
         "link": _way_in(now) not in ("", _way_in(before)),
         "practitioner": before.practitioner != now.practitioner,
     }

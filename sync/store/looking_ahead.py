@@ -79,13 +79,13 @@ def changes_of(connection: Connection, clinic: str, run: str) -> list[dict[str, 
 
 def _facts(visit: Appointment) -> dict[str, Any]:
     """Return what of a visit may be printed anywhere: no person but the practitioner's id."""
-    facts = facts_of(visit)
+    facts, place = facts_of(visit), visit.location
     return {
         "start": iso(visit.start) if visit.start else None,
         "end": iso(visit.end) if visit.end else None,
         "status": visit.status.value,
         "practitioner": facts.practitioner,
-        "location": facts.place,
+        "location": (facts.place or place.key) if place else None,
     }
 
 

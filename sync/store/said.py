@@ -274,6 +274,16 @@ def settle(
     )
 
 
+def hurry(connection: Connection, clinic: str, reason: str) -> None:
+    """Let what waits for a reason that is gone be tried by the next run."""
+    dialects.run(
+        connection,
+        "UPDATE messages SET next_try_at = NULL "
+        "WHERE clinic = ? AND state = 'planned' AND reason = ?",
+        (clinic, reason),
+    )
+
+
 class Open(NamedTuple):
     """An attempt nobody knows the end of."""
 

@@ -322,7 +322,9 @@ class _Values:
         facts = self.facts
         if facts.modality is not Modality.IN_PERSON:
             return ""
-        return self._fit(facts.place or (None if self.short else self.clinic.address))
+        if facts.place is None and not self.short:
+            return self._fit(self.clinic.address)
+        return self._fit(facts.place)
 
     def _whom(self) -> str:
         """Return whose visit it is, in a short text that others may read as theirs."""

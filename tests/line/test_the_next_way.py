@@ -11,6 +11,7 @@ import pytest
 from clinicrelay.contracts import CannotTell, Message, Outcome, Proof, SendResult
 from clinicrelay.model import Channel
 from notifiers.outbox import Outbox
+from sync import trial
 from sync.explain import stories
 from sync.report import RunReport
 from sync.runners import once
@@ -259,3 +260,25 @@ def test_what_waited_for_its_server_too_long_says_so(line: Line, desk: Desk) -> 
     run(line, "2026-11-25 10:00")
     reasons = {reason for step, _, reason, *_ in ledger(line) if step == "1d"}
     assert reasons == {"credentials_refused"}
+
+
+def test_what_waits_for_a_password_leaves_once_a_trial_has_shown_that_it_works(
+    line: Line, desk: Desk
+) -> None:
+    locked_out = SendResult(Outcome.NOT_SENT, "credentials_refused", pause=timedelta(minutes=15))
+    line.set(channels={"order": ["sms"], "sms": ["one"]})
+    line.book(2, "2026-11-25 12:00")
+    line.drop()
+    run(line, "2026-11-23 10:00")
+    desk.answer = lambda name, message: locked_out
+    run(line, "2026-11-24 12:01")
+    desk.answer = lambda name, message: None
+    run(line, "2026-11-24 12:02")
+    assert {state for _, state, *_ in ledger(line)} == {"planned"}
+    line.at_work(
+        lambda at_work: trial.message(
+            at_work, "one", "+4915155500099", channel=Channel.SMS, language=None
+        )
+    )
+    run(line, "2026-11-24 12:03")
+    assert {state for _, state, *_ in ledger(line)} == {"sent"}

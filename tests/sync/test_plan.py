@@ -131,7 +131,9 @@ def test_a_move_of_less_than_five_minutes_waits_for_the_next_reminder():
     assert say.skip == "minor_change"
 
 
-@pytest.mark.parametrize("changed", [{"location": None}, {"practitioners": ()}])
+@pytest.mark.parametrize(
+    "changed", [{"location": None}, {"location": Place("loc-3")}, {"practitioners": ()}]
+)
 def test_what_became_unknown_is_nothing_to_tell(changed):
     assert owed(seen(visit(**changed), told()), EVERYTHING, now=NOW) == []
 

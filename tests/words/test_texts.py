@@ -255,6 +255,7 @@ def test_a_mail_about_a_visit_without_a_place_has_the_clinics_address(kind: str)
     for place, modality, shown in (
         (None, Modality.IN_PERSON, True),
         ("Main site", Modality.IN_PERSON, False),
+        ("", Modality.IN_PERSON, False),  # somewhere that has no name: hardly at the clinic's
         *((None, other, False) for other in Modality if other is not Modality.IN_PERSON),
     ):
         facts = replace(FACTS, place=place, modality=modality)
