@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
 _PLAIN = re.compile(r"\+[1-9][0-9]{7,14}")
+_PLUSLESS = re.compile(r"[1-9]\d{9,14}")
 
 
 class PhoneReading(NamedTuple):
@@ -26,7 +27,8 @@ def read_phone(text: str, country: str) -> PhoneReading:
 
     A number that is possible but not assigned (such as the 555 numbers of examples) is accepted
     with the issue `unassigned_phone`; a fixed line is accepted with `landline`, as SMS do not
-    reach it (N36). Words around it (`0664 123456 (Oma)`, an extension) are left out.
+    reach it (N36). Words around it (`0664 123456 (Oma)`, an extension) are left out, and so is what
+    spreadsheets do to numbers: `4915123456789.0` is a mobile number without its plus.
     """
     import phonenumbers
     from phonenumbers import PhoneNumberType, ValidationResult
@@ -34,7 +36,7 @@ def read_phone(text: str, country: str) -> PhoneReading:
     parsed = _from_e164(text)
     if parsed is None:
         try:
-            parsed = phonenumbers.parse(_without_words(text), country)
+            parsed = _parsed(_without_words(_FRACTION.sub("", text.strip())), country)
         except phonenumbers.NumberParseException:
             return _INVALID
         parsed.extension = None
@@ -42,12 +44,35 @@ def read_phone(text: str, country: str) -> PhoneReading:
     kind = phonenumbers.number_type(parsed)
     if kind == PhoneNumberType.UNKNOWN:  # not valid; perhaps not even possible
         length = phonenumbers.is_possible_number_with_reason(parsed)
-        whole = length == ValidationResult.IS_POSSIBLE  # not one that only works within its town
+        # Not one that only works within its town, nor the half of one.
+        whole = length == ValidationResult.IS_POSSIBLE and len(text) >= _SHORTEST
         return PhoneReading(text, "unassigned_phone") if whole else _INVALID
     return PhoneReading(text, "landline" if kind == PhoneNumberType.FIXED_LINE else None)
 
 
+_FRACTION = re.compile(r"(?<=\d)[.,]0+$")
+_SHORTEST = len("+1234567")
 _INVALID = PhoneReading(None, "invalid_phone")
+
+
+def _parsed(digits: str, country: str) -> PhoneNumber:
+    """Parse a number; one that is a mobile number but for its plus is that.
+
+    As a number of the country it may well be possible too: `491512…` would be a fixed line in the
+    town whose code is 04915.
+    """
+    import phonenumbers
+    from phonenumbers import PhoneNumberType
+
+    if _PLUSLESS.fullmatch(digits):
+        try:
+            other = phonenumbers.parse(f"+{digits}", None)
+        except phonenumbers.NumberParseException:
+            return phonenumbers.parse(digits, country)
+        at_home = other.country_code == phonenumbers.country_code_for_region(country)
+        if at_home and phonenumbers.number_type(other) == PhoneNumberType.MOBILE:
+            return other
+    return phonenumbers.parse(digits, country)
 
 
 def _from_e164(text: str) -> PhoneNumber | None:

@@ -39,6 +39,12 @@ from clinicrelay.phones import is_e164, read_phone
         ("1-800-FLOWERS", "US", None, "invalid_phone"),
         ("٠٦٦٤ ١٢٣٤٥٦٧", "AT", "+436641234567", None),
         ("", "DE", None, "invalid_phone"),
+        ("+4915123456789.0", "DE", "+4915123456789", None),
+        ("4915123456789.0", "DE", "+4915123456789", None),
+        ("4915123456789", "DE", "+4915123456789", None),
+        ("4930123456", "DE", "+4930123456", "landline"),
+        ("7911123456", "GB", "+447911123456", None),
+        ("0151 xxx 5555", "DE", None, "invalid_phone"),
     ],
 )
 def test_a_number_becomes_e164_or_says_why_not(
