@@ -10,9 +10,9 @@ from clinicrelay import ical
 from clinicrelay.actions import Facts, MessageKind, Role, Say
 from clinicrelay.contracts import Attachment, EventWrite
 from clinicrelay.model import Appointment, Modality, Patient, Practitioner
+from clinicrelay.times import parse_span
 from sync.store.wakes import Woken
 from sync.words.facts import (
-    LINK_AHEAD,
     DigestChange,
     DigestLine,
     Other,
@@ -58,12 +58,13 @@ def text_facts(
         first_name=first_name(person.name) if isinstance(person, Patient) else None,
         names_whom=names_whom,
         others=tuple(Other(one.start, one.practitioner) for one in others),
-        recipient_timezone=person.timezone if isinstance(person, Patient) else None,
+        recipient_timezone=(person.timezone if isinstance(person, Patient) else None)
+        or clinic.zone,
         kind_of_change=_changes(say),
         before_start=say.before.start if say.before else None,
         before_place=say.before.place if say.before else None,
         before_modality=say.before.modality if say.before else None,
-        reminded_near=_is_reminded_near(clinic),
+        reminded_again=_is_reminded_again(clinic, say),
         visits=tuple(_digest_line(woken.visit) for woken in visits),
         changed=tuple(DigestChange(one.what, _digest_line(one.visit), one.before) for one in news),
     )
@@ -118,10 +119,16 @@ def invitation(
     return Attachment("invite.ics", f"text/calendar; method={method.value}", content)
 
 
-def _is_reminded_near(clinic: Clinic) -> bool:
-    """Whether patients get a reminder so near to a visit that it shows what they join by."""
-    rules = clinic.settings.reminders.patient
-    return any(step.before.length <= LINK_AHEAD for step in rules.steps) if rules else False
+def _is_reminded_again(clinic: Clinic, say: Say) -> bool:
+    """Whether a nearer reminder is to come, which may show what a patient joins the visit by."""
+    rules, start = clinic.settings.reminders.patient, say.facts.start
+    if rules is None or start is None or say.role is not Role.PATIENT:
+        return False
+    lead = parse_span(say.step).length if say.kind is MessageKind.REMINDER else None
+    return any(
+        (lead is None or step.before.length < lead) and start - step.before.length > clinic.now
+        for step in rules.steps
+    )
 
 
 def _practitioner(

@@ -95,7 +95,8 @@ class DigestChange:
 class TextFacts:
     """Everything a text can be made of; what may be shown where is decided in here, not outside.
 
-    `at` is when the text is written: a join link is shown only a day ahead. `start` of a digest is
+    `at` is when the text is written: a join link is shown a day ahead, or by the last message before
+    the visit. `start` of a digest is
     any instant of its day. `names_whom` says that a short text names the patient too, because others
     read it. `kind_of_change` is of `time`, `place`, `link`, `practitioner`, `reinstated`.
     """
@@ -117,7 +118,7 @@ class TextFacts:
     before_start: datetime | None = None
     before_place: str | None = None
     before_modality: Modality | None = None
-    reminded_near: bool = True  # by a reminder that may show a link
+    reminded_again: bool = True  # by a later message, which may show a link
     visits: tuple[DigestLine, ...] = ()
     changed: tuple[DigestChange, ...] = ()
 
@@ -139,7 +140,7 @@ class TextFacts:
     @property
     def comes_later(self) -> bool:
         """Whether a link or a number may not be shown yet, and a reminder is to come that shows it."""
-        return self.reminded_near and not self._near and bool(self._link or self._number)
+        return not self._near and bool(self._link or self._number)
 
     @property
     def we_call(self) -> bool:
@@ -148,7 +149,7 @@ class TextFacts:
 
     @property
     def _near(self) -> bool:
-        return self.start - self.at <= LINK_AHEAD
+        return self.start - self.at <= LINK_AHEAD or not self.reminded_again
 
     @property
     def _number(self) -> str:

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from clinicrelay.actions import MessageKind, Role, Say, facts_of
-from clinicrelay.model import Appointment, Patient, Practitioner, Status
+from clinicrelay.model import Appointment, Modality, Patient, Practitioner, Status
+from clinicrelay.settings.schema import PatientReminders, Step
 from sync.wording import text_facts
 
 NOW = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
@@ -49,3 +51,40 @@ def test_a_doctor_is_greeted_by_their_own_name(
 
 def test_a_patient_reads_who_leads_the_visit() -> None:
     assert named(Role.PATIENT, ANNA, VISIT) == "Dr. Acar, named by settings"
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "hours", "again"),
+    [
+        (MessageKind.CONFIRMATION, "", 200, True),
+        (MessageKind.CONFIRMATION, "", 20, False),  # both steps lie behind
+        (MessageKind.REMINDER, "3d", 72, True),
+        (MessageKind.REMINDER, "2d", 48, False),
+    ],
+)
+def test_a_link_is_left_to_a_nearer_reminder_only_where_there_is_one(
+    kind: MessageKind, step: str, hours: int, again: bool
+) -> None:
+    steps = tuple(Step(before=before) for before in ("3d", "2d"))
+    clinic: Any = SimpleNamespace(
+        **{
+            **vars(CLINIC),
+            "settings": SimpleNamespace(
+                reminders=SimpleNamespace(patient=PatientReminders(steps=steps))
+            ),
+        }
+    )
+    visit = structs.replace(
+        VISIT,
+        start=NOW + timedelta(hours=hours),
+        modality=Modality.VIDEO,
+        join_url="https://meet.example/a",
+    )
+    say = Say(kind, Role.PATIENT, "patient/p1", facts_of(visit), NOW, NOW, "reminders", step)
+    facts = text_facts(clinic, say, visit, ANNA, ())
+    assert (facts.comes_later, bool(facts.link)) == (again, not again)
+
+
+def test_whoever_is_not_said_to_be_elsewhere_reads_on_the_clinics_clock() -> None:
+    say = Say(MessageKind.REMINDER, Role.DOCTOR, "doctor/acar", facts_of(VISIT), NOW, NOW, "", "1d")
+    assert text_facts(CLINIC, say, VISIT, FIRST, ()).recipient_timezone == "Europe/Berlin"
