@@ -80,7 +80,11 @@ def facts_of(visit: Appointment, *, gone: bool = False) -> Facts:
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one person was last told about one visit. `by` is None where an import counts as told."""
+    """What one person was last told about one visit.
+
+    `by` is None where they know it without us: an import counts as told, and a visit whose
+    confirmation reached nobody is known to whoever booked it.
+    """
 
     facts: Facts
     at: datetime
@@ -88,13 +92,21 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: Channel | None = None
     kind: MessageKind | None = None
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether a confirmation was owed and reached nobody; it still is, once there is a way."""
+        return self.by is None and self.kind is MessageKind.CONFIRMATION
+
+
+INVITATION = "invitation"  # the step of news that go by e-mail only for the calendar's sake
+
 
 class Say(msgspec.Struct, frozen=True, omit_defaults=True):
     """Somebody is owed a message: what about, from when, until when, and which setting says so.
 
     `recipient` is `patient/KEY`, `doctor/KEY` or `staff/ADDRESS`. `skip` carries the reason code
     when the decision is that nothing will be said; it is kept all the same, so that it can be
-    explained. `repeated` says that it may have arrived before, which nobody can prove. `about` is
+    explained. `step` is that of a reminder, or `INVITATION`. `repeated` says that it may have arrived before, which nobody can prove. `about` is
     the number of an alert's episode (see `sync.alerts`).
     """
 

@@ -1,7 +1,9 @@
 """How many messages one person gets at one address: what is above the cap waits, or is not said.
 
 Only what may be left out counts, and is left out: confirmations and reminders. A change or a
-cancellation always leaves, as somebody would stand in front of a closed door.
+cancellation always leaves, as somebody would stand in front of a closed door. What is about visits
+that are far ahead leaves some of it free: six confirmations of a series of visits are not to cost
+the reminder of tomorrow's.
 """
 
 from __future__ import annotations
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 CAPPED = (MessageKind.CONFIRMATION, MessageKind.REMINDER)
 WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
+NEAR = timedelta(hours=36)  # a reminder a day ahead may leave in the evening before
+
+
+def sparing(caps: Caps) -> Caps:
+    """Return what may be used up by what is far ahead: some is left for the reminders of tomorrow."""
+    return caps.model_copy(update={"day": max(1, caps.day - 1), "week": max(1, caps.week // 2)})
 
 
 def full_until(

@@ -153,7 +153,7 @@ def look_up(clinic: Clinic, batch: Sequence[Due]) -> Known:
     ids = [due.appointment for due in batch if due.appointment]
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, ids)
-        told = planner.told_of(connection, list(found.values()))
+        told = planner.told_of(clinic, connection, list(found.values()))
     visits = {n: Fresh(one, one.visit, dict(told.get(n, {}))) for n, one in found.items()}
     people = {due.id: person_of(clinic, due.say, visits.get(due.appointment or 0)) for due in batch}
     addresses = [addresses_of(people[due.id]) for due in batch]

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from clinicrelay.actions import MessageKind
+from msgspec import structs
+
+from clinicrelay.actions import INVITATION, MessageKind
 from clinicrelay.contracts import Message, Outcome, SendResult
+from clinicrelay.model import Channel
+from sync import gate
+from sync.plan import follow_up_key
 from sync.store import attempts, contacts, said, together, wakes
 from sync.store.contacts import Learned
 from sync.ways import LASTING
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from sync.store.wakes import Woken
     from sync.together import Other
 
+_ALTERS = (MessageKind.CHANGE, MessageKind.CANCELLATION)
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(minutes=30)
 _FIRST_LOOK = timedelta(minutes=2)
@@ -65,6 +71,7 @@ def write(connection: Connection, clinic: Clinic, end: Conclusion, run: MessageR
         reason = "unproven_repeated" if due.say.repeated else None
         said.settle(connection, due.id, "sent", now=now, reason=reason)
         tell(connection, clinic, due, message, alone=end.alone)
+        _tell_their_calendar(connection, clinic, due, message)
         _wake(connection, due, seen)
     elif result.outcome is Outcome.REJECTED:
         refused = run.breaker.refused.get(notifier) if run.breaker else None
@@ -146,6 +153,42 @@ def tell(
         )
         if appointment != due.appointment:
             wakes.look_again(connection, appointment)
+
+
+def know_anyhow(connection: Connection, clinic: Clinic, due: Due, reason: str) -> None:
+    """Note that a person knows of a visit from whoever booked it, where its confirmation reached nobody.
+
+    So a move or a cancellation is news to them. It counts from the hour in which the confirmation
+    was owed, or the reminders of the time that it waited would seem to lie before the booking.
+    """
+    say = due.say
+    if due.appointment is not None and gate.is_known_anyhow(say.kind, reason):
+        store = clinic.store.clinic
+        said.tell(
+            connection,
+            store,
+            due.appointment,
+            say,
+            by=None,
+            kind=say.kind,
+            channel=None,
+            now=say.due_at,
+        )
+
+
+def _tell_their_calendar(
+    connection: Connection, clinic: Clinic, due: Due, message: Message
+) -> None:
+    """Owe the mail that moves or withdraws an invitation, where the news left another way."""
+    say, visit = due.say, due.appointment
+    if not say.invite or say.kind not in _ALTERS or message.channel is Channel.EMAIL:
+        return
+    if visit is None or not said.was_invited(connection, visit, say.recipient):
+        return
+    mail = structs.replace(say, step=INVITATION, due_at=clinic.now)
+    owed = said.Owed(follow_up_key(due.dedupe, INVITATION), visit, mail, anew=False)
+    store = clinic.store.clinic
+    said.owe(connection, store, [owed], run=clinic.run, now=clinic.now, reopens=lambda *_: False)
 
 
 def rejected(result: SendResult) -> str:

@@ -289,9 +289,20 @@ def _silent(visit: Appointment, role: Role) -> dict[str, str]:
 
 
 def _known_since(visit: Seen, told: Told | None) -> datetime:
-    """Return from when the present start was there to be reminded of; earlier steps are missed."""
+    """Return from when the present start was there to be reminded of; earlier steps are missed.
+
+    Where a visit was elsewhere or off for a while and nobody heard of that, it was there all along.
+    """
     counted = told.at if told is not None and told.by is None else visit.first_seen
-    return max(visit.first_seen, visit.moved_at or visit.first_seen, counted)
+    moved = visit.moved_at
+    if moved is None or (told is not None and told.at < moved and _told_of(visit, told)):
+        moved = visit.first_seen
+    return max(visit.first_seen, moved, counted)
+
+
+def _told_of(visit: Seen, told: Told) -> bool:
+    """Whether what somebody was told is that the visit is on, and when it is."""
+    return told.facts.on and told.facts.start == visit.appointment.start
 
 
 @lru_cache(maxsize=4096)  # the visits of a clinic begin at few times

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from clinicrelay import times
-from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
+from clinicrelay.actions import INVITATION, Facts, MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Channel, Issue, Patient, Practitioner, Status
 from sync.caps import CAPPED
 from sync.due import min_gap, quiet_period
@@ -63,6 +63,8 @@ _TELLING = (
     "no_contact",
     "no_notifier",
 )
+# What keeps a person from being reached; the others are what the clinic chose, or pass by themselves.
+_UNREACHABLE = frozenset(_TELLING) - {CAP_REACHED, "only_recipients", "channel_off", "no_notifier"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +99,29 @@ class Drop:
 Verdict: TypeAlias = Go | Wait | Drop
 
 
-def reopens(kind: MessageKind, reason: str) -> bool:
+def reopens(reason: str) -> bool:
     """Return whether a message dropped for this reason may be taken up when it is planned again.
 
     Its key is the same, so the ledger would otherwise refuse it for ever: B when A→B→A→B passes
-    within a night, or a cancellation to a number that has been corrected since. Reminders are asked
-    for every minute, so for them a missing contact is final; the next step looks again.
+    within a night, or a cancellation to a number that has been corrected since.
     """
-    mended = kind is not MessageKind.REMINDER and reason in _TELLING
-    return mended or reason in _MOVED_ON
+    return reason in _TELLING or reason in _MOVED_ON
+
+
+def needs_a_call(say: Say, reason: str) -> bool:
+    """Return whether somebody has to tell by telephone what no message could, for this reason.
+
+    Nobody is to stand in front of a closed door because the clinic thought that they were told.
+    """
+    return say.kind in _CLOSED_DOOR and say.step != INVITATION and reason in _UNREACHABLE
+
+
+def is_known_anyhow(kind: MessageKind, reason: str) -> bool:
+    """Return whether people know of a visit although nothing was said, for this reason.
+
+    A confirmation that reaches nobody leaves a visit that its patient has arranged with somebody.
+    """
+    return kind is MessageKind.CONFIRMATION and reason not in _MOVED_ON and reason != "already_sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +185,8 @@ def options_for(
 
 def _order_of(say: Say, settings: Settings) -> tuple[tuple[str, ...], str]:
     """Return the channels a message may take, and the setting that says so."""
+    if say.step == INVITATION:
+        return (Channel.EMAIL,), "reminders.patient.confirmation.invite"
     own = _own_channels(say, settings)
     if own is None:
         return settings.channels.order, "channels.order"
@@ -256,6 +274,8 @@ def _said_already(say: Say, told: Told | None) -> Drop | None:
     """Refuse what the person heard since it was planned, by another message than this."""
     if told is None or told.by is None or say.kind is MessageKind.DIGEST:
         return None
+    if say.step == INVITATION:
+        return None  # they heard it, their calendar did not
     if say.kind is MessageKind.CANCELLATION:
         return None if told.facts.on else Drop("already_sent", say.setting)
     if told.facts != say.facts:

@@ -26,7 +26,7 @@ from clinicrelay.actions import (
     Told,
     facts_of,
 )
-from clinicrelay.model import Appointment, Kind, Patient, Status
+from clinicrelay.model import Appointment, Kind, Modality, Patient, Status
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import PatientReminders, Reminders
@@ -96,7 +96,9 @@ def owed(seen: Seen, reminders: Reminders, *, now: datetime) -> list[Say]:
         return []
     facts, told = facts_of(visit, gone=seen.gone), seen.told
     here = {f"patient/{p.key}": p for p in visit.patients}
-    if here.keys() == told.keys() and all(one.facts == facts for one in told.values()):
+    if here.keys() == told.keys() and all(
+        one.facts == facts and not one.unconfirmed for one in told.values()
+    ):
         return []  # as it is for nearly every visit: all were told the truth, and nobody else
     case = _Case(seen, rules, facts, now)
     return [*_owed_to_those_who_come(case, here), *_owed_to_those_who_left(case, here)]
@@ -146,7 +148,7 @@ def _owed_to_those_who_come(case: _Case, here: Mapping[str, Patient]) -> Iterato
 
 def _owed_to(recipient: str, case: _Case) -> Say | None:
     told = case.seen.told.get(recipient)
-    if told is None:
+    if told is None or (told.unconfirmed and told.facts == case.facts):
         return _confirmation(recipient, case)
     if told.facts == case.facts:
         return None
@@ -255,7 +257,7 @@ def matters(told: Facts, true: Facts) -> bool:
     return (
         _moved(told.start, true.start)
         or told.on != true.on
-        or told.modality != true.modality
+        or true.modality not in (Modality.UNKNOWN, told.modality)
         or true.place not in (None, "", told.place)
         or true.join_url not in (None, told.join_url)
         or true.call_in not in (None, told.call_in)
@@ -301,8 +303,14 @@ def dedupe_key(visit_source: str, visit_key: str, say: Say, told: Told | None) -
     start = int(say.facts.start.timestamp()) if say.facts.start else 0
     parts = [visit_source, visit_key, say.recipient, say.kind, say.step, say.facts.hash]
     if say.kind is not MessageKind.REMINDER:
-        parts += [_set_by(told), say.skip or ""]
+        corrects = "" if say.kind is MessageKind.CONFIRMATION else _set_by(told)
+        parts += [corrects, say.skip or ""]
     return f"{start & 0xFFFFFFFF:08x}" + sha256("\x1f".join(parts).encode()).hexdigest()[:24]
+
+
+def follow_up_key(dedupe: str, step: str) -> str:
+    """Return the ledger's key of what follows from a message that was sent."""
+    return dedupe[:8] + sha256(f"{dedupe}\x1f{step}".encode()).hexdigest()[:24]
 
 
 def _set_by(told: Told | None) -> str:

@@ -152,7 +152,7 @@ def _wake_the_newly_told(connection: Any, batch: Sequence[Woken], known: _Known)
 def _reopens(clinic: Clinic, batch: Mapping[int, Woken], thing: Owed, ended: Ended) -> bool:
     """Whether what reached nobody is to be tried anew: the reason is gone, the address corrected."""
     if not ended.refused:
-        return gate.reopens(thing.say.kind, ended.reason)
+        return gate.reopens(ended.reason)
     visit = batch.get(thing.appointment or 0)
     person = visit and person_of(clinic, thing.say, Fresh(visit, visit.visit, {}))
     return bool(person and ended.refused - {person.phone, person.email})
@@ -193,14 +193,23 @@ class _Known:
 
 
 def seen(
-    visit: Woken, known: _Known, live_since: Mapping[Role, datetime] = MappingProxyType({})
+    visit: Woken,
+    known: _Known,
+    live_since: Mapping[Role, datetime] = MappingProxyType({}),
+    *,
+    confirms: bool = True,
 ) -> Seen:
-    """Return a visit as the pure decisions take it."""
+    """Return a visit as the pure decisions take it.
+
+    Where nobody gets a confirmation (`confirms`), people know of a visit as it was first booked.
+    """
     appointment, past = visit.visit, known.past.get(visit.id, ())
     other = known.replaced.get(visit.replaces or 0)
     told = _told(visit, known)
     if not told and other is not None:
-        told = _told(other, known)
+        told = _told(other, known) or ({} if confirms else _as_booked(other, known))
+    if not confirms and not told.keys() >= recipients(appointment, Role.PATIENT).keys():
+        told = {**_as_booked(visit, known), **told}
     if told and past:
         told = dict(told)
         _carry_over(appointment.patients, past, told)
@@ -269,6 +278,17 @@ def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
     return baseline(appointment, gone=gone, now=at) | since
 
 
+def _as_booked(visit: Woken, known: _Known) -> Mapping[str, Told]:
+    """Return what people know of a visit who arranged it and were told nothing: as it first stood."""
+    past = known.past.get(visit.id, ())
+    contents = [*(one.content for one in past), visit.content]
+    since = [visit.first_seen_at, *(one.replaced_at for one in past)]
+    for content, at in zip(contents, since, strict=True):
+        if told := baseline(wakes.visit_of(content), now=_instant(at)):
+            return told
+    return {}
+
+
 class _Plan(NamedTuple):
     owed: Sequence[Owed]
     wanted: Sequence[Wanted]
@@ -290,6 +310,7 @@ class _Planner:
             )
             if rules is not None and rules.steps
         ]
+        self.confirms = _confirms(clinic)
         self.standing = clinic.standing()
         self.oldest = _oldest(clinic)
 
@@ -299,7 +320,7 @@ class _Planner:
         if imported := self._is_as_imported(woken):
             one = Seen(visit, _instant(woken.first_seen_at), live_since=live)
         else:
-            one = seen(woken, self.known, live)
+            one = seen(woken, self.known, live, confirms=self.confirms)
         says = [] if imported else owed(one, self.rules, now=self.clinic.now)
         due, coming = reminders(one, self.steps, now=self.clinic.now, quiet=self.quiet)
         return _Plan(
@@ -408,17 +429,26 @@ def _digest_day(clinic: Clinic) -> tuple[date | None, dict[str, Any]]:
     return digest_due(clinic.now, doctor.digest, clinic.zone, last), remembered
 
 
-def told_of(connection: Any, visits: Sequence[Woken]) -> dict[int, Mapping[str, Told]]:
+def _confirms(clinic: Clinic) -> bool:
+    rules = clinic.settings.reminders.patient
+    return rules is not None and rules.confirmation is not None
+
+
+def told_of(
+    clinic: Clinic, connection: Any, visits: Sequence[Woken]
+) -> dict[int, Mapping[str, Told]]:
     """Return who counts as told what of visits, by a message or silently."""
-    known = _Known.of(connection, visits)
-    return {visit.id: seen(visit, known).told for visit in visits}
+    known, confirms = _Known.of(connection, visits), _confirms(clinic)
+    return {visit.id: seen(visit, known, confirms=confirms).told for visit in visits}
 
 
 def look(clinic: Clinic, connection: Any, visits: Sequence[Woken]) -> dict[int, Seen]:
     """Return visits as the pure decisions take them, by their number."""
     known, standing = _Known.of(connection, visits), clinic.standing_in(connection)
+    confirms = _confirms(clinic)
     return {
-        one.id: seen(one, known, outward.live_since(clinic, standing, one.visit)) for one in visits
+        one.id: seen(one, known, outward.live_since(clinic, standing, one.visit), confirms=confirms)
+        for one in visits
     }
 
 

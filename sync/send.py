@@ -21,8 +21,8 @@ from clinicrelay.contracts import Attempt, Found, Notifier, Outcome
 from sync import breaker, outward, ways
 from sync.breaker import Barred, Breaker
 from sync.case import Case, Known, look_up
-from sync.conclude import Conclusion, count, join, tell, write
-from sync.gate import Drop, Go, Verdict, Wait
+from sync.conclude import Conclusion, count, join, know_anyhow, tell, write
+from sync.gate import Drop, Go, Verdict, Wait, needs_a_call
 from sync.guard import Hold, messages_allowed
 from sync.reasons import base
 from sync.standing import Answer, Leave, NotNamed, Rehearse, Stopped
@@ -312,6 +312,8 @@ class _Sender:
     def _put_off(self, case: Case, verdict: Drop | Wait) -> bool:
         clinic, due, run = self._clinic, case.due, self._run
         given_up = isinstance(verdict, Drop) and verdict.no_way and due.tries > 0
+        missed = isinstance(verdict, Drop) and needs_a_call(due.say, verdict.reason)
+        state = "failed" if missed else "skipped"
         with self._writing() as connection:
             if not case.stands(connection):
                 return False
@@ -331,12 +333,14 @@ class _Sender:
                 said.settle(
                     connection,
                     due.id,
-                    "skipped",
+                    state,
                     now=clinic.now,
                     reason=verdict.reason,
                     setting=verdict.setting,
                 )
-        if not given_up:
+            if isinstance(verdict, Drop):
+                know_anyhow(connection, clinic, due, verdict.reason)
+        if state == "skipped":
             run.skipped[verdict.reason] += 1
         elif state == "unproven":
             run.unproven += [one.id for one in case.ways.tried.get(due.id, ())][-1:]

@@ -155,7 +155,9 @@ def _why_left(say: Say) -> str:
 def _may_know(clinic: Clinic, connection: Connection, attempt: Open, visit: int, say: Say) -> None:
     """Measure later news by what the person may have read: a cancellation must reach them too."""
     woken = wakes.by_ids(connection, [visit])
-    told = planner.told_of(connection, list(woken.values())).get(visit, {}).get(say.recipient)
+    told = (
+        planner.told_of(clinic, connection, list(woken.values())).get(visit, {}).get(say.recipient)
+    )
     if told is None or told.facts != say.facts:
         said.tell(
             connection,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from clinicrelay.actions import Role
 from clinicrelay.model import Channel
 from sync import caps
-from sync.caps import CAPPED, full_until
+from sync.caps import CAPPED, NEAR, full_until, sparing
 from sync.gate import Go, Wait
 from sync.store import attempts, contacts
 
@@ -87,10 +87,12 @@ class Ways:
         self, say: Say, addresses: Addresses, options: GateOptions, now: datetime
     ) -> dict[Channel, datetime]:
         """Return the channels on which a person got enough for now, and until when."""
-        if say.kind not in CAPPED or say.role is not Role.PATIENT:
+        if say.kind not in CAPPED or say.role is not Role.PATIENT or self.caps is None:
             return {}
+        near = say.facts.start is not None and say.facts.start - now <= NEAR
+        caps = self.caps if near else sparing(self.caps)
         ends = {
-            channel: full_until(some, self.caps, options.zone, now=now)
+            channel: full_until(some, caps, options.zone, now=now)
             for channel, address in _open(addresses, options)
             if (some := self.said.get(contact(self.opaque, say, channel, address)))
         }

@@ -122,7 +122,7 @@ def unsaid_since(
         text(
             "SELECT m.due_at, m.kind, m.step, m.role, m.reason, m.setting, a.source, a.source_key "
             "FROM messages m LEFT JOIN appointments a ON a.id = m.appointment "
-            "WHERE m.clinic = :clinic AND m.state IN ('skipped', 'planned') "
+            "WHERE m.clinic = :clinic AND m.state IN ('skipped', 'failed', 'planned') "
             "AND m.due_at >= :oldest AND m.reason IS NOT NULL "
             "AND (m.settled_at >= :start OR (m.state = 'planned' "
             "AND m.reason IN ('paused', 'source_stale', 'change_held'))) "

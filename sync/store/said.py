@@ -147,9 +147,7 @@ def _reopen(
             (clinic, *some),
         ).fetchall()
         refused = _refused(connection, [row[0] for row in rows if row[3] == "failed"])
-        for number, dedupe, reason, state in rows:
-            if state == "failed" and number not in refused:
-                continue
+        for number, dedupe, reason, _ in rows:
             if reopens(wanted[dedupe], Ended(reason, refused.get(number, frozenset()))):
                 again.append((number, wanted[dedupe].say))
     if again:
@@ -185,13 +183,16 @@ def _refused(connection: Connection, messages: Sequence[int]) -> dict[int, froze
 def due(
     connection: Connection, clinic: str, shard: int, which: Pass, *, now: datetime, limit: int
 ) -> list[Due]:
-    """Return planned messages of a shard whose time has come, the oldest first."""
+    """Return planned messages of a shard whose time has come, the oldest first.
+
+    Of those of one moment the nearest visit comes first: keys begin with its start.
+    """
     rows = dialects.fetch(
         connection,
         "SELECT id, dedupe, appointment, say, tries, reason FROM messages "
         "WHERE clinic = ? AND state = 'planned' AND due_at <= ? AND shard = ? "
         f"AND (next_try_at IS NULL OR next_try_at <= ?){which} "
-        "ORDER BY tries, CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END, due_at, id LIMIT ?",
+        "ORDER BY tries, CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END, due_at, dedupe LIMIT ?",
         (clinic, seconds(now), shard, seconds(now), limit),
     )
     return [
@@ -274,6 +275,17 @@ def settle(
     )
 
 
+def was_invited(connection: Connection, visit: int, recipient: str) -> bool:
+    """Whether a mail of ours may have put a visit into somebody's own calendar."""
+    rows = dialects.fetch(
+        connection,
+        "SELECT say FROM messages WHERE appointment = ? AND recipient = ? AND channel = 'email' "
+        "AND state IN ('sent', 'unknown', 'unproven') AND kind <> 'reminder'",
+        (visit, recipient),
+    )
+    return any(say_of(say).invite for (say,) in rows)
+
+
 def hurry(connection: Connection, clinic: str, reason: str) -> None:
     """Let what waits for a reason that is gone be tried by the next run."""
     dialects.run(
@@ -345,15 +357,15 @@ def tell(
     appointment: int,
     say: Say,
     *,
-    by: str,
+    by: str | None,
     kind: MessageKind | None,
-    channel: Channel,
+    channel: Channel | None,
     now: datetime,
 ) -> None:
     """Note what a person knows from now on; `kind` None: what they may know, where nothing proves it.
 
     That is what later news are measured by, but it is no kind of message, so no reminder is spared
-    for its sake.
+    for its sake. `by` None: they know it, and not from us (see `Told`).
     """
     bulk.write(
         connection,
@@ -367,7 +379,7 @@ def tell(
                 msgspec.json.encode(say.facts).decode(),
                 seconds(now),
                 by,
-                channel.value,
+                channel.value if channel else None,
                 kind.value if kind else None,
             )
         ],

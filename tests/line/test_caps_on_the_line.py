@@ -33,7 +33,7 @@ def test_what_is_above_the_cap_of_a_day_waits_for_the_next(line: Line) -> None:
     one_person(line, caps={"day": 3, "week": 20})
     line.drop()
     line.sync("2026-11-23 09:30")
-    assert [row[1] for row in ledger(line, "confirmation")].count("sent") == 3
+    assert [row[1] for row in ledger(line, "confirmation")].count("sent") == 2  # one is left free
     line.sync("2026-11-24 13:01")
     sent, waits = ("sent", None), ("planned", "cap_reached")
     assert [row[1:] for row in ledger(line)] == [sent, sent, sent, waits, waits]
@@ -46,10 +46,24 @@ def test_what_no_waiting_would_help_is_not_said_and_why_tells_it(line: Line) -> 
     line.drop()
     line.sync("2026-11-23 09:30")
     line.sync("2026-11-24 13:01")
-    assert [row[1:] for row in ledger(line)] == [("skipped", "cap_reached")] * 5
-    assert line.query("SELECT DISTINCT setting FROM messages WHERE kind = 'reminder'") == [
-        ("safety.caps",)
-    ]
+    skipped = ("skipped", "cap_reached")
+    assert [row[1:] for row in ledger(line)] == [("sent", None)] * 2 + [skipped] * 3
+    assert line.query(
+        "SELECT DISTINCT setting FROM messages WHERE kind = 'reminder' AND state = 'skipped'"
+    ) == [("safety.caps",)]
+
+
+def test_a_series_booked_at_once_does_not_cost_the_reminder_of_its_nearest_visit(
+    line: Line,
+) -> None:
+    one_person(line, caps={"day": 3, "week": 6}, day="2026-12-09")
+    line.book(9, "2026-11-25 10:00", patient_id="P1", mobile="+4915155550001")
+    line.drop()
+    line.sync("2026-11-23 09:30")
+    confirmed = [key for key, state, _ in ledger(line, "confirmation") if state == "sent"]
+    assert confirmed == ["1", "9"]  # the nearest, and one more
+    line.sync("2026-11-24 10:01")
+    assert ledger(line) == [("9", "sent", None)]
 
 
 def test_a_cancellation_leaves_whatever_was_said_before(line: Line) -> None:
@@ -61,7 +75,7 @@ def test_a_cancellation_leaves_whatever_was_said_before(line: Line) -> None:
     line.drop()
     line.sync("2026-11-23 10:30")
     told = [row for row in ledger(line, "cancellation") if row[1] == "sent"]
-    assert len(told) == 1  # of the one visit that they had heard of
+    assert len(told) == 4  # whoever booked them knows of them, confirmed or not
 
 
 def test_another_person_at_the_same_number_is_counted_apart(line: Line) -> None:

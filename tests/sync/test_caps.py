@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clinicrelay import times
 from clinicrelay.settings.upkeep import Caps
-from sync.caps import full_until
+from sync.caps import full_until, sparing
 
 ZONE = "Europe/Berlin"
 CAPS = Caps(day=3, week=6)
@@ -37,6 +37,11 @@ def test_yesterday_evening_is_another_day() -> None:
 def test_the_seventh_of_a_week_waits_until_the_first_is_a_week_ago() -> None:
     said = ago(20, 40, 60, 80, 100, 120)
     assert full_until(said, CAPS, ZONE, now=NOON) == said[-1] + timedelta(days=7)
+
+
+def test_what_is_far_ahead_leaves_room_for_the_reminders_of_tomorrow() -> None:
+    assert sparing(CAPS) == Caps(day=2, week=3)
+    assert sparing(Caps(day=1, week=1)) == Caps(day=1, week=1)
 
 
 def test_switched_off_nothing_is_too_many() -> None:

@@ -11,7 +11,7 @@ import pytest
 from clinicrelay.actions import MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Channel, Issue, Patient, Practitioner, Status
 from clinicrelay.settings.schema import Clinic, QuietHours, Settings
-from sync.gate import Drop, GateOptions, Go, Wait, gate, options_for, reopens
+from sync.gate import Drop, GateOptions, Go, Wait, gate, needs_a_call, options_for, reopens
 
 START = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)  # 10:30 in Berlin
 NOON = datetime(2026, 11, 30, 11, 0, tzinfo=UTC)
@@ -390,7 +390,7 @@ def test_a_change_back_to_what_was_told_needs_no_telling_and_may_come_again():
     moved = say(MessageKind.CHANGE, facts=facts_of(visit(start=START + hours(1))))
     known = Told(facts_of(visit()), at=NOON - hours(1), by="cr1")
     assert asked(moved, told=known) == Drop("as_told")
-    assert reopens(MessageKind.CHANGE, "as_told")
+    assert reopens("as_told")
 
 
 def test_a_pause_holds_and_does_not_lose():
@@ -455,20 +455,32 @@ def test_what_waited_for_a_persons_decision_too_long_says_so(options):
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason", "comes_back"),
+    ("reason", "comes_back"),
     [
-        (MessageKind.CHANGE, "superseded_by_reschedule", True),
-        (MessageKind.REMINDER, "cancelled", True),
-        (MessageKind.CANCELLATION, "reinstated", True),
-        (MessageKind.CANCELLATION, "no_contact", True),
-        (MessageKind.REMINDER, "no_contact", False),
-        (MessageKind.CONFIRMATION, "cut_off_passed", False),
-        (MessageKind.CHANGE, "already_sent", False),
-        (MessageKind.CHANGE, "past_visit", False),
+        ("superseded_by_reschedule", True),
+        ("reinstated", True),
+        ("no_contact", True),
+        ("cut_off_passed", False),
+        ("already_sent", False),
+        ("past_visit", False),
     ],
 )
-def test_a_dropped_message_comes_back_when_what_stopped_it_can_be_undone(kind, reason, comes_back):
-    assert reopens(kind, reason) is comes_back
+def test_a_dropped_message_comes_back_when_what_stopped_it_can_be_undone(reason, comes_back):
+    assert reopens(reason) is comes_back
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "calls"),
+    [
+        (MessageKind.CANCELLATION, "no_contact", True),
+        (MessageKind.CHANGE, "opted_out", True),
+        (MessageKind.CHANGE, "channel_off", False),  # the clinic wants it so
+        (MessageKind.CHANGE, "superseded_by_reschedule", False),
+        (MessageKind.REMINDER, "no_contact", False),
+    ],
+)
+def test_news_that_reach_nobody_are_to_be_told_by_telephone(kind, reason, calls):
+    assert needs_a_call(say(kind), reason) is calls
 
 
 # --- what settings say ----------------------------------------------------------------------------
