@@ -143,7 +143,10 @@ class Person:
         if not reason:
             return kind
         self._decided.add((kind, str(true), str(self.believed)))
-        self.lines.append(Line(kind, "", "skipped", reason))
+        by_telephone = self.silent and kind != "confirmation"
+        self.lines.append(Line(kind, "", "failed" if by_telephone else "skipped", reason))
+        if kind == "confirmation":
+            self.believed = true  # they arranged it
         return ""
 
     def _not_told(self, kind: str, true: State) -> str:
@@ -172,7 +175,7 @@ class Person:
         if morning_after(now, self.zone) >= min(soon, since + DAY):
             self._decided.add((kind, str(state), str(self.believed)))
             self.lines.append(Line(kind, "", "skipped", "cut_off_passed"))
-            self.waiting = None
+            self.believed, self.waiting = state, None
         return False
 
     def _hear(self, now: datetime, kind: str, step: str) -> None:

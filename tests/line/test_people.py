@@ -251,7 +251,7 @@ def test_whatever_changes_of_a_link_or_a_number_is_told_as_that(
     assert said in text
 
 
-def test_no_reminder_is_promised_that_will_not_come(clinic: Line) -> None:
+def test_the_number_comes_with_the_last_reminder_however_far_ahead_that_is(clinic: Line) -> None:
     clinic.set(
         channels={"order": ["sms"]}, reminders={"patient": {"confirmation": {}, "steps": ["3d"]}}
     )
@@ -261,6 +261,21 @@ def test_no_reminder_is_promised_that_will_not_come(clinic: Line) -> None:
     assert clinic.after() == [("change", OWN)]
     (text,) = (sent.text for sent in clinic.outbox() if sent.kind == "change")
     assert "is now by phone." in text
+    assert "with our last reminder" in text
+    assert "+49305550123" not in text
+    clinic.quietly("2026-12-08 10:00")
+    (text,) = (sent.text for sent in clinic.outbox() if sent.kind == "reminder")
+    assert "+49305550123" in text
+
+
+def test_where_no_reminder_is_to_come_the_change_says_the_number(clinic: Line) -> None:
+    clinic.set(channels={"order": ["sms"]}, reminders={"patient": {"confirmation": {}}})
+    clinic.book(1, "2026-12-11 10:00", language="en", location="")
+    clinic.after()
+    clinic.change(1, modality="phone", call_in="030 5550123")
+    assert clinic.after() == [("change", OWN)]
+    (text,) = (sent.text for sent in clinic.outbox() if sent.kind == "change")
+    assert "+49305550123" in text
     assert "reminder" not in text
 
 
