@@ -56,8 +56,8 @@ _ALLOWED = """\
 remarks (`{# … #}`); and these filters: """
 
 _FILTERS = """\
-`capitalize` raises the first letter and leaves the others. `replace` puts in nothing longer than it takes
-out.
+`capitalize` raises the first letter and leaves the others.
+`replace` puts in nothing longer than it takes out.
 """
 
 _COST = """\

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import ClinicFacts
 from clinicrelay.model import Channel, Issue, Modality
-from clinicrelay.sms import plain, segments, to_gsm7
+from clinicrelay.sms import plain, segments
 from sync.words import dates
 from sync.words.facts import (
     REMOTE,
@@ -25,33 +24,14 @@ from sync.words.facts import (
     variables,
 )
 from sync.words.page import Emphasis, isolated, page
+from sync.words.short import MOST_SEGMENTS, TIGHT, cheap, ever_shorter
 from sync.words.templates import PART_NAMES, PARTS, Templates, Text, broken, name_of
 
-MOST_SEGMENTS = 2
 _MOST_PIECES = 1_000  # a day's hours, in the languages of a clinic
 _MOST_CHANGES = 20  # of a digest's list of changes; the others are counted
 _MOST_LETTERS = 40  # of a clinic's name or a place in an SMS
 _MOST_NAME = 20  # of a patient's first name there
 
-# Languages whose SMS are written in GSM-7: an accent there would double the price (70 letters to a
-# message instead of 160). The first row needs none but in names. The second drops some (á í ó ú, â ê
-# î ô û ë ï œ, ã õ ç, ą ć ę ł ń ś ź ż), as banks and clinics do in those languages: nobody misreads it.
-_GSM7_LANGUAGES = frozenset(
-    {"en", "de", "da", "fi", "it", "nb", "nl", "no", "sv"} | {"es", "fr", "pt", "pl"}
-)
-# Turkish is no such language: without their dots and tails words become others, obscene ones among
-# them (ı is not i). They stay as long as the text then costs no more than it may at most.
-# Nor is Vietnamese, where each mark makes another word. Banks and clinics there have sent SMS without
-# any for decades, and people read them by the sentence: so that is done where it saves a third SMS.
-# Then all marks go, also those on the letters that GSM-7 happens to have: a reader who sees some takes
-# a syllable without one for a word of its own.
-_WHILE_IT_FITS: Mapping[str, dict[int, int]] = {
-    "tr": {},
-    "vi": str.maketrans("àèéìòùÉ", "aeeiouE"),
-}
-# Scripts that GSM-7 lacks: two SMS hold 134 letters of them, not 306. Where that is too few, our texts
-# do without what earlier ones said: each has its `if` for it. A clinic's own are sent as they are.
-_TIGHT = frozenset({"ar", "hi", "ru", "uk", "zh"})
 _BRACKETS = {"zh": "（{}）"}  # around a patient's name: it then needs no case in any language
 _SPACES = re.compile(r" {2,}")
 _MUCH_SPACE = re.compile(r"\n{3,}")
@@ -174,12 +154,12 @@ class Words:
 
     def _sms(self, text: Text, names: dict[str, Any], issues: list[Issue]) -> Rendered:
         language = _primary(text.language)
-        said = _cheap(self.templates.render(text, names), language)
-        tight = language in _TIGHT and not text.own
-        for shorter in _ever_shorter(names) if tight else ():
+        said = cheap(_tidy(self.templates.render(text, names)), language)
+        tight = language in TIGHT and not text.own
+        for shorter in ever_shorter(names) if tight else ():
             if segments(said).messages <= MOST_SEGMENTS:
                 break
-            again = _cheap(self.templates.render(text, shorter), language)
+            again = cheap(_tidy(self.templates.render(text, shorter)), language)
             said = min(said, again, key=lambda one: segments(one).messages)
         count = segments(said).messages
         if count > MOST_SEGMENTS:
@@ -347,31 +327,6 @@ class _Values:
 
     def _time(self, instant: Any) -> str:
         return dates.clock(instant, self.facts.timezone, *self.locale)
-
-
-def _cheap(filled: str, language: str) -> str:
-    # One letter with its marks instead of a letter and marks: fewer to pay for, and known to GSM-7.
-    text = unicodedata.normalize("NFC", plain(_tidy(filled)))
-    if language in _WHILE_IT_FITS:
-        fits = segments(text).messages <= MOST_SEGMENTS
-        return text if fits else to_gsm7(text.translate(_WHILE_IT_FITS[language]))
-    return to_gsm7(text) if language in _GSM7_LANGUAGES else text
-
-
-def _ever_shorter(names: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the names with less and less in them.
-
-    First the sentence whom to call becomes a sign and the number, which needs no words in any
-    language; then the time before a change goes, and at last the number.
-    """
-    phone = names.get("phone")
-    for less in (
-        {"call": f"(\u260e {phone})" if phone else ""},
-        {"before_day": "", "before_time": ""},
-        {"call": ""},
-    ):
-        names = {**names, **{name: said for name, said in less.items() if name in names}}
-        yield names
 
 
 def _emphasis(names: Mapping[str, Any]) -> Emphasis:

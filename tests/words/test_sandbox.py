@@ -149,11 +149,14 @@ def test_a_name_keeps_its_capital_in_a_sentence_that_begins_with_the_visit(langu
     ours = Words(language, CLINIC, None)
     made = ours.render(MessageKind.CANCELLATION, Role.PATIENT, Channel.WHATSAPP, language, shared)
     assert "(Maximiliane)" in made.text
-    assert made.text.startswith(f"{CLINIC.name}: {'Randevunuz' if language == 'tr' else 'Cuộc hẹn'}")
+    assert made.text.startswith(
+        f"{CLINIC.name}: {'Randevunuz' if language == 'tr' else 'Cuộc hẹn'}"
+    )
 
 
 @pytest.mark.parametrize(
-    ("said", "raised"), [("dr. Müller", "Dr. Müller"), ("über uns", "Über uns"), ("", ""), ("预约", "预约")]
+    ("said", "raised"),
+    [("dr. Müller", "Dr. Müller"), ("über uns", "Über uns"), ("", ""), ("预约", "预约")],
 )
 def test_capitalize_raises_the_first_letter_and_leaves_the_others(
     tmp_path: Path, said: str, raised: str
