@@ -17,7 +17,8 @@ REMOTE = (Modality.VIDEO, Modality.PHONE)
 # The closed list, each with what it says. `call`, `visit`, `when`, `also`, `later` and `before` are made
 # of the others by the small files beside the texts, in the text's language.
 VISIT_NAMES = {
-    "clinic": "the clinic's name",
+    "clinic": "the clinic's name; in an SMS to a number that several patients share, where the text "
+    "does without `visit`, with the first name of whose it is: `Riverside Family Clinic (Anna)`",
     "phone": "the clinic's telephone, or nothing",
     "when": "day, time and, where it matters, the zone: what most texts need",
     "visit": "what it is: an appointment, a video visit, a phone visit; in an SMS to a number that "

@@ -122,14 +122,15 @@ class Words:
         written_as = wanted if same else text.language
         names = self._variables(kind, channel, facts, text.language, written_as)
         found = list(issues) + ([] if same else [_other_language(text)])
-        if channel is Channel.SMS:
-            return self._sms(text, names, found)
-        filled = self.templates.render(text, names)
         if channel is Channel.EMAIL:
+            filled = self.templates.render(text, names)
             return self._mail(filled, text.language, _link(facts), _emphasis(names), found)
+        naming = self._naming(text, names, _whom(kind, channel, facts, text.language))
+        if channel is Channel.SMS:
+            return self._sms(text, naming, found)
         return Rendered(
             None,
-            plain(_tidy(filled)),
+            plain(_tidy(self.templates.render(text, naming))),
             None,
             text.language,
             issues=tuple(found),
@@ -140,6 +141,15 @@ class Words:
     def names(self, kind: MessageKind, channel: Channel, facts: TextFacts) -> dict[str, Any]:
         """Return what a template's names say, in the clinic's language."""
         return self._variables(kind, channel, facts, self.default, self.default)
+
+    def _naming(self, text: Text, names: dict[str, Any], whom: str) -> dict[str, Any]:
+        """Return the names of a text so that it says whose visit it is, if it is to.
+
+        Most say it with `visit`, which not every sentence has a place for; all begin with the clinic.
+        """
+        if not whom or whom.casefold() in self.templates.render(text, names).casefold():
+            return names
+        return names | {"clinic": names["clinic"] + whom}
 
     def _mail(
         self, filled: str, language: str, link: str, emphasis: Emphasis, issues: list[Issue]
@@ -172,11 +182,11 @@ class Words:
         values = _Values(self.clinic, channel, facts, language, locale)
         names = values.of_digest() if kind is MessageKind.DIGEST else values.of_visit()
         if kind is not MessageKind.DIGEST:
-            names |= self._parts(names, language)
+            names |= self._parts(names, language, _whom(kind, channel, facts, language))
         allowed = variables(kind, channel)
         return {name: value for name, value in names.items() if name in allowed}
 
-    def _parts(self, names: dict[str, Any], language: str) -> dict[str, str]:
+    def _parts(self, names: dict[str, Any], language: str, whom: str) -> dict[str, str]:
         """Return the pieces that most texts share; a language may lack them, save for `when`."""
         day, time, *others = (names[name] for name in PART_NAMES)
         made = self._shared(language, (day, time, *others))
@@ -185,8 +195,8 @@ class Words:
         for name, needed in (("also", names["others"]), ("later", names["comes_later"])):
             part = self.templates.part(name, language) if needed else None
             found[name] = self.templates.render(part, names).strip() if part else ""
-        if names["whom"] and "visit" in found:
-            found["visit"] += _BRACKETS.get(_primary(language), " ({})").format(names["whom"])
+        if "visit" in found:
+            found["visit"] += whom
         return found
 
     def _shared(self, language: str, said: tuple[str, ...]) -> dict[str, str]:
@@ -242,7 +252,6 @@ class _Values:
             "before_place": self._fit(facts.before_place) if was is Modality.IN_PERSON else "",
             "before_modality": was.value,
             "first_name": self._line(greeted(facts.first_name)),
-            "whom": self._whom(),
             "others": self._others(),
             "practitioner": self._line(facts.practitioner_name),
         }
@@ -306,11 +315,6 @@ class _Values:
             return self._fit(self.clinic.address)
         return self._fit(facts.place)
 
-    def _whom(self) -> str:
-        """Return whose visit it is, in a short text that others may read as theirs."""
-        named = self.short and self.facts.names_whom
-        return self._line(shortened(greeted(self.facts.first_name), _MOST_NAME)) if named else ""
-
     def _fit(self, text: str | None) -> str:
         line = one_line(text)
         return self._line(shortened(line, _MOST_LETTERS) if self.short else line)
@@ -327,6 +331,14 @@ class _Values:
 
     def _time(self, instant: Any) -> str:
         return dates.clock(instant, self.facts.timezone, *self.locale)
+
+
+def _whom(kind: MessageKind, channel: Channel, facts: TextFacts, language: str) -> str:
+    """Return in brackets whose visit it is, in a short text that others may read as theirs."""
+    if kind is MessageKind.DIGEST or channel is Channel.EMAIL or not facts.names_whom:
+        return ""
+    name = isolated(one_line(shortened(greeted(facts.first_name), _MOST_NAME)), language)
+    return _BRACKETS.get(_primary(language), " ({})").format(name) if name else ""
 
 
 def _emphasis(names: Mapping[str, Any]) -> Emphasis:

@@ -421,6 +421,34 @@ def test_a_name_stands_in_the_brackets_of_its_language(language: str, said: str)
     assert said in made.text
 
 
+@EVERY
+@pytest.mark.parametrize("channel", [Channel.SMS, Channel.WHATSAPP])
+def test_whatever_happens_a_shared_telephone_is_told_whose_visit_it_is(
+    language: str, channel: Channel
+) -> None:
+    ours = words(language)
+    brackets = "（Xq）" if language == "zh" else "(Xq)"
+    patients = [kind for kind, role in TEXTS if role is Role.PATIENT]
+    for kind, facts in ((one, facts) for one in patients for facts in turns(one)):
+        shared = replace(facts, names_whom=True, first_name="Xq")
+        made = ours.render(kind, Role.PATIENT, channel, language, shared)
+        assert brackets in bare(made.text), made.text
+        assert "Xq" not in ours.render(kind, Role.PATIENT, channel, language, facts).text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "Qwx (Xq): Another member"), ("fr", "Qwx (Xq) : Un autre"), ("zh", "【Qwx（Xq）】")],
+)
+def test_a_sentence_without_room_for_a_name_leaves_it_to_the_clinics(
+    language: str, said: str
+) -> None:
+    facts = replace(FACTS, names_whom=True, kind_of_change={"practitioner"})
+    made = words(language).render(MessageKind.CHANGE, Role.PATIENT, Channel.SMS, language, facts)
+    assert made.text.startswith(said)
+    assert made.text.count("Xq") == 1
+
+
 # --- events in calendars -------------------------------------------------------------------------
 
 
