@@ -45,13 +45,14 @@ def ever_shorter(names: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the names with less and less in them.
 
     First the sentence whom to call becomes a sign and the number, which needs no words in any
-    language; then the time before a change goes, and at last the number.
+    language; then the time before a change goes, then the number, and at last that a link comes later.
     """
     phone = names.get("phone")
     for less in (
         {"call": f"(\u260e {phone})" if phone else ""},
         {"before_day": "", "before_time": ""},
         {"call": ""},
+        {"later": ""},
     ):
         names = {**names, **{name: said for name, said in less.items() if name in names}}
         yield names
