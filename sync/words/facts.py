@@ -38,7 +38,8 @@ VISIT_NAMES = {
     "later": "the sentence that the link, or the number to dial, comes with the last reminder; nothing "
     "where there is none or it may be shown by now",
     "changes": "in a change: which of `time`, `place` (also from or to video or phone), `link` (a new "
-    "link or number to dial), `practitioner`, `reinstated` it holds",
+    "link or number to dial), `practitioner`, `reinstated` it holds; `reinstated` is alone, or with "
+    "`time`: on again, at another time",
     "before": "in a change: day and time before it",
     "before_day": "in a change: the day before it",
     "before_time": "in a change: the time before it",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -246,7 +247,7 @@ class _Values:
             "call_in": self._line(facts.number),
             "we_call": facts.we_call,
             "comes_later": facts.comes_later,
-            "changes": frozenset(facts.kind_of_change),
+            "changes": self._changes(before),
             "before_day": self._day(before),
             "before_time": self._time(before),
             "before_place": self._fit(facts.before_place) if was is Modality.IN_PERSON else "",
@@ -296,6 +297,12 @@ class _Values:
 
     def _clinic(self) -> dict[str, Any]:
         return {"clinic": self._fit(self.clinic.name), "phone": self._line(self.clinic.phone)}
+
+    def _changes(self, before: datetime) -> frozenset[str]:
+        """Return what changed; what is on again at another time than people last knew says that too."""
+        changes, start = frozenset(self.facts.kind_of_change), self.facts.start
+        known = (self._day(before), self._time(before)) == (self._day(start), self._time(start))
+        return changes if known or "reinstated" not in changes else changes | {"time"}
 
     def _others(self) -> str:
         """Return when else one is to come; with whom, where that may be shown."""

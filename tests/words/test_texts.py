@@ -181,7 +181,7 @@ def test_a_far_day_is_told_with_its_year() -> None:
         ({"place"}, "has changed. New place: Main site."),
         ({"time", "place"}, "It was Tue 24 Nov, 10:30. New place: Main site."),
         ({"practitioner"}, "Another member of our team will see you on Tue 1 Dec"),
-        ({"reinstated"}, "takes place after all: Tue 1 Dec, 10:30."),
+        ({"reinstated"}, "takes place after all, at another time: Tue 1 Dec, 10:30."),
     ],
 )
 def test_a_change_says_what_changed(changes: set[str], said: str) -> None:
@@ -247,6 +247,32 @@ def test_who_would_wait_at_a_dead_link_is_told_to_come(
     text = mail(facts, "change").text
     assert f"at the clinic, no longer by {before}\n{place or ''}" in text
     assert "Nowhere" not in text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        *(("ar", "في وقت آخر"), ("de", "zu einer anderen Zeit"), ("en", "at another time")),
+        *(
+            ("es", "con otro horario"),
+            ("fr", "à un autre horaire"),
+            ("hi", "नए समय पर|समय बदल गया"),
+        ),
+        *(("it", "a un altro orario"), ("nl", "op een ander tijdstip"), ("pl", "w innym terminie")),
+        *(("pt", "com outro horário"), ("ru", "в другое время"), ("tr", "başka bir zamanda")),
+        *(("uk", "в інший час"), ("vi", "vào thời gian khác"), ("zh", "时间有变")),
+    ],
+)
+@pytest.mark.parametrize("channel", [Channel.WHATSAPP, Channel.EMAIL])
+def test_what_is_on_again_at_another_time_says_that_it_is_another(
+    language: str, said: str, channel: Channel
+) -> None:
+    for before, other in ((START - timedelta(hours=1), True), (START, False), (None, False)):
+        facts = replace(FACTS, kind_of_change={"reinstated"}, before_start=before)
+        made = words().render(MessageKind.CHANGE, Role.PATIENT, channel, language, facts)
+        assert bool(re.search(said, made.text)) is other, made.text
+        assert "10:30" in made.text
+        assert not other or channel is Channel.WHATSAPP or "9:30" in made.text
 
 
 NOW_BY = {
