@@ -283,6 +283,23 @@ def _elements(page: str) -> set[str]:
     return found
 
 
+NEXT = {
+    "ar": "القادم|التالي", "de": "nächst", "en": "next", "es": "siguiente|próxim", "fr": "prochain",
+    "hi": "अगल", "it": "prossim", "nl": "volgende", "pl": "następn", "pt": "próxim|proxim",
+    "ru": "следующ", "tr": "sıradaki", "uk": "наступн", "vi": "tiếp theo|tiep theo", "zh": "下一",
+}  # fmt: skip
+
+
+@EVERY
+def test_a_doctors_reminder_does_not_call_a_visit_the_next_one(language: str) -> None:
+    ours = words(language)
+    for channel, facts in product(
+        (Channel.SMS, Channel.WHATSAPP, Channel.EMAIL), turns(MessageKind.REMINDER)
+    ):
+        made = ours.render(MessageKind.REMINDER, Role.DOCTOR, channel, language, facts)
+        assert not re.search(NEXT[language], f"{made.subject}\n{made.text}", re.IGNORECASE)
+
+
 # --- how long it is ------------------------------------------------------------------------------
 
 
