@@ -19,7 +19,7 @@ from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import ClinicFacts
 from clinicrelay.model import Appointment, Channel, Modality, Patient, Place, Status
 from clinicrelay.sms import segments
-from sync.words import DigestLine, Rendered, TextFacts, Words
+from sync.words import DigestChange, DigestLine, Rendered, TextFacts, Words
 from sync.words.facts import Other
 from sync.words.templates import languages
 from sync.words.titles import event_text, invitation_link, invitation_number, invitation_text
@@ -69,6 +69,17 @@ DAY = replace(
     ),
 )
 ONE = replace(DAY, visits=DAY.visits[:1])
+NEWS = replace(
+    ONE,
+    changed=tuple(
+        DigestChange(what, line, VISIT.before_start)
+        for what, line in zip(
+            ("booked", "moved", "cancelled", "reassigned"),
+            (*DAY.visits, DigestLine(START, initials="B.B.")),
+            strict=True,
+        )
+    ),
+)
 
 
 def changed(facts: TextFacts, *what: str) -> TextFacts:
@@ -125,6 +136,7 @@ SAMPLES: tuple[tuple[str, str, Role, bool, bool, TextFacts], ...] = (
     ("doctor's reminder", "reminder", Role.DOCTOR, True, True, VIDEO),
     ("doctor's digest", "digest", Role.DOCTOR, True, True, DAY),
     ("doctor's digest of one", "digest", Role.DOCTOR, True, False, ONE),
+    ("doctor's digest with changes", "digest", Role.DOCTOR, True, True, NEWS),
     ("doctor's digest of none", "digest", Role.DOCTOR, True, True, VISIT),
 )  # fmt: skip
 NOBODY = (

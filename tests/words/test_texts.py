@@ -233,6 +233,16 @@ def test_who_will_dial_is_told_when_the_number_comes() -> None:
     assert said not in sms(replace(facts, at=FACTS.at), "change")
 
 
+def test_portuguese_says_what_is_said_in_brazil_and_in_portugal() -> None:
+    early = replace(DIALLED, at=EARLY)
+    for kind in ("confirmation", "reminder", "change"):
+        for facts, changes in ((DIALLED, ()), (DIALLED, ("link",)), (early, ("time", "link"))):
+            now = replace(facts, kind_of_change=changes)
+            for text in (sms(now, kind, "pt"), mail(now, kind, "pt").text):
+                assert not re.search("n[uú]mero a marcar", text, re.IGNORECASE)
+    assert "Para a consulta, ligue para: +493055501234" in sms(DIALLED, language="pt")
+
+
 @pytest.mark.parametrize("changes", [{"place"}, {"place", "time"}, {"place", "practitioner"}])
 @pytest.mark.parametrize("place", ["North branch", None])
 @pytest.mark.parametrize("before", [Modality.VIDEO, Modality.PHONE])
