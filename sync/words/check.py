@@ -13,8 +13,9 @@ from clinicrelay.model import Channel
 from sync.words.facts import variables
 from sync.words.forbidden import forbidden
 from sync.words.samples import samples
+from sync.words.short import MOST_SEGMENTS
 from sync.words.templates import FILE, TEXTS, Text, broken, languages, name_of
-from sync.words.texts import MOST_SEGMENTS, Rendered, Words
+from sync.words.texts import Rendered, Words
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,8 @@ REMOTE = (Modality.VIDEO, Modality.PHONE)
 # The closed list, each with what it says. `call`, `visit`, `when`, `also`, `later` and `before` are made
 # of the others by the small files beside the texts, in the text's language.
 VISIT_NAMES = {
-    "clinic": "the clinic's name",
+    "clinic": "the clinic's name; in an SMS to a number that several patients share, where the text "
+    "does without `visit`, with the first name of whose it is: `Riverside Family Clinic (Anna)`",
     "phone": "the clinic's telephone, or nothing",
     "when": "day, time and, where it matters, the zone: what most texts need",
     "visit": "what it is: an appointment, a video visit, a phone visit; in an SMS to a number that "
@@ -37,7 +38,8 @@ VISIT_NAMES = {
     "later": "the sentence that the link, or the number to dial, comes with the last reminder; nothing "
     "where there is none or it may be shown by now",
     "changes": "in a change: which of `time`, `place` (also from or to video or phone), `link` (a new "
-    "link or number to dial), `practitioner`, `reinstated` it holds",
+    "link or number to dial), `practitioner`, `reinstated` it holds; `reinstated` is alone, or with "
+    "`time`: on again, at another time",
     "before": "in a change: day and time before it",
     "before_day": "in a change: the day before it",
     "before_time": "in a change: the time before it",

@@ -55,6 +55,11 @@ _ALLOWED = """\
 `not`, `in`, `==` and their like; a choice in one line (`{{ 'visit' if count == 1 else 'visits' }}`);
 remarks (`{# … #}`); and these filters: """
 
+_FILTERS = """\
+`capitalize` raises the first letter and leaves the others.
+`replace` puts in nothing longer than it takes out.
+"""
+
 _COST = """\
 ## What an SMS costs
 
@@ -140,7 +145,7 @@ def _cell(value: object) -> str:
 
 def _allowed() -> str:
     filters = ", ".join(f"`{name}`" for name in FILTERS)
-    return f"{_ALLOWED}{filters}.\n`replace` puts in nothing longer than it takes out.\n"
+    return f"{_ALLOWED}{filters}.\n{_FILTERS}"
 
 
 def _costs() -> Iterator[str]:

@@ -19,6 +19,7 @@ _CHANGES = (
     ("time", "place"),
     ("time", "practitioner"),
     ("time", "link", "practitioner"),
+    ("time", "place", "link"),
     ("reinstated",),
 )
 _EARLY = {"at": _START - timedelta(days=20)}  # before a link or a number is shown
@@ -60,8 +61,15 @@ def samples(kind: MessageKind) -> Iterator[TextFacts]:
         yield _sample(visits=(line,) * 20, changed=news * 10)
         return
     for changes in _CHANGES if kind is MessageKind.CHANGE else ((),):
-        for facts in (*_VISITS, *(_OTHERWISE if "place" in changes else ())):
+        for facts in (*_VISITS, *_otherwise(changes)):
             yield _sample(kind_of_change=frozenset(changes), **facts)
+
+
+def _otherwise(changes: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+    """Return the visits that are met in another way now, or that are on again as they were."""
+    if "reinstated" in changes:
+        return ({"before_start": _START},)
+    return _OTHERWISE if "place" in changes else ()
 
 
 def _sample(**changes: Any) -> TextFacts:

@@ -44,7 +44,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,
         )
         self.globals.clear()
-        self.filters = {name: self.filters[name] for name in FILTERS}
+        self.filters = {name: self.filters[name] for name in FILTERS} | {"capitalize": _raised}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = self._tree(source, name, filename)
@@ -69,6 +69,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for name in _names(self._tree(source), frozenset()):
             found.setdefault(name.name, name.lineno)
         return found
+
+
+def _raised(text: object) -> str:
+    """Raise the first letter only: Jinja's own filter lowers the others, a person's name among them."""
+    said = str(text)
+    return said[:1].title() + said[1:]
 
 
 def _names(node: nodes.Node, made: frozenset[str]) -> Iterator[nodes.Name]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import ClinicFacts
 from clinicrelay.model import Channel, Issue, Modality
-from clinicrelay.sms import plain, segments, to_gsm7
+from clinicrelay.sms import plain, segments
 from sync.words import dates
 from sync.words.facts import (
     REMOTE,
@@ -25,33 +25,14 @@ from sync.words.facts import (
     variables,
 )
 from sync.words.page import Emphasis, isolated, page
+from sync.words.short import MOST_SEGMENTS, TIGHT, cheap, ever_shorter
 from sync.words.templates import PART_NAMES, PARTS, Templates, Text, broken, name_of
 
-MOST_SEGMENTS = 2
 _MOST_PIECES = 1_000  # a day's hours, in the languages of a clinic
 _MOST_CHANGES = 20  # of a digest's list of changes; the others are counted
 _MOST_LETTERS = 40  # of a clinic's name or a place in an SMS
 _MOST_NAME = 20  # of a patient's first name there
 
-# Languages whose SMS are written in GSM-7: an accent there would double the price (70 letters to a
-# message instead of 160). The first row needs none but in names. The second drops some (á í ó ú, â ê
-# î ô û ë ï œ, ã õ ç, ą ć ę ł ń ś ź ż), as banks and clinics do in those languages: nobody misreads it.
-_GSM7_LANGUAGES = frozenset(
-    {"en", "de", "da", "fi", "it", "nb", "nl", "no", "sv"} | {"es", "fr", "pt", "pl"}
-)
-# Turkish is no such language: without their dots and tails words become others, obscene ones among
-# them (ı is not i). They stay as long as the text then costs no more than it may at most.
-# Nor is Vietnamese, where each mark makes another word. Banks and clinics there have sent SMS without
-# any for decades, and people read them by the sentence: so that is done where it saves a third SMS.
-# Then all marks go, also those on the letters that GSM-7 happens to have: a reader who sees some takes
-# a syllable without one for a word of its own.
-_WHILE_IT_FITS: Mapping[str, dict[int, int]] = {
-    "tr": {},
-    "vi": str.maketrans("àèéìòùÉ", "aeeiouE"),
-}
-# Scripts that GSM-7 lacks: two SMS hold 134 letters of them, not 306. Where that is too few, our texts
-# do without what earlier ones said: each has its `if` for it. A clinic's own are sent as they are.
-_TIGHT = frozenset({"ar", "hi", "ru", "uk", "zh"})
 _BRACKETS = {"zh": "（{}）"}  # around a patient's name: it then needs no case in any language
 _SPACES = re.compile(r" {2,}")
 _MUCH_SPACE = re.compile(r"\n{3,}")
@@ -142,14 +123,15 @@ class Words:
         written_as = wanted if same else text.language
         names = self._variables(kind, channel, facts, text.language, written_as)
         found = list(issues) + ([] if same else [_other_language(text)])
-        if channel is Channel.SMS:
-            return self._sms(text, names, found)
-        filled = self.templates.render(text, names)
         if channel is Channel.EMAIL:
+            filled = self.templates.render(text, names)
             return self._mail(filled, text.language, _link(facts), _emphasis(names), found)
+        naming = self._naming(text, names, _whom(kind, channel, facts, text.language))
+        if channel is Channel.SMS:
+            return self._sms(text, naming, found)
         return Rendered(
             None,
-            plain(_tidy(filled)),
+            plain(_tidy(self.templates.render(text, naming))),
             None,
             text.language,
             issues=tuple(found),
@@ -160,6 +142,15 @@ class Words:
     def names(self, kind: MessageKind, channel: Channel, facts: TextFacts) -> dict[str, Any]:
         """Return what a template's names say, in the clinic's language."""
         return self._variables(kind, channel, facts, self.default, self.default)
+
+    def _naming(self, text: Text, names: dict[str, Any], whom: str) -> dict[str, Any]:
+        """Return the names of a text so that it says whose visit it is, if it is to.
+
+        Most say it with `visit`, which not every sentence has a place for; all begin with the clinic.
+        """
+        if not whom or whom.casefold() in self.templates.render(text, names).casefold():
+            return names
+        return names | {"clinic": names["clinic"] + whom}
 
     def _mail(
         self, filled: str, language: str, link: str, emphasis: Emphasis, issues: list[Issue]
@@ -174,12 +165,12 @@ class Words:
 
     def _sms(self, text: Text, names: dict[str, Any], issues: list[Issue]) -> Rendered:
         language = _primary(text.language)
-        said = _cheap(self.templates.render(text, names), language)
-        tight = language in _TIGHT and not text.own
-        for shorter in _ever_shorter(names) if tight else ():
+        said = cheap(_tidy(self.templates.render(text, names)), language)
+        tight = language in TIGHT and not text.own
+        for shorter in ever_shorter(names) if tight else ():
             if segments(said).messages <= MOST_SEGMENTS:
                 break
-            again = _cheap(self.templates.render(text, shorter), language)
+            again = cheap(_tidy(self.templates.render(text, shorter)), language)
             said = min(said, again, key=lambda one: segments(one).messages)
         count = segments(said).messages
         if count > MOST_SEGMENTS:
@@ -192,11 +183,11 @@ class Words:
         values = _Values(self.clinic, channel, facts, language, locale)
         names = values.of_digest() if kind is MessageKind.DIGEST else values.of_visit()
         if kind is not MessageKind.DIGEST:
-            names |= self._parts(names, language)
+            names |= self._parts(names, language, _whom(kind, channel, facts, language))
         allowed = variables(kind, channel)
         return {name: value for name, value in names.items() if name in allowed}
 
-    def _parts(self, names: dict[str, Any], language: str) -> dict[str, str]:
+    def _parts(self, names: dict[str, Any], language: str, whom: str) -> dict[str, str]:
         """Return the pieces that most texts share; a language may lack them, save for `when`."""
         day, time, *others = (names[name] for name in PART_NAMES)
         made = self._shared(language, (day, time, *others))
@@ -205,8 +196,8 @@ class Words:
         for name, needed in (("also", names["others"]), ("later", names["comes_later"])):
             part = self.templates.part(name, language) if needed else None
             found[name] = self.templates.render(part, names).strip() if part else ""
-        if names["whom"] and "visit" in found:
-            found["visit"] += _BRACKETS.get(_primary(language), " ({})").format(names["whom"])
+        if "visit" in found:
+            found["visit"] += whom
         return found
 
     def _shared(self, language: str, said: tuple[str, ...]) -> dict[str, str]:
@@ -256,13 +247,12 @@ class _Values:
             "call_in": self._line(facts.number),
             "we_call": facts.we_call,
             "comes_later": facts.comes_later,
-            "changes": frozenset(facts.kind_of_change),
+            "changes": self._changes(before),
             "before_day": self._day(before),
             "before_time": self._time(before),
             "before_place": self._fit(facts.before_place) if was is Modality.IN_PERSON else "",
             "before_modality": was.value,
             "first_name": self._line(greeted(facts.first_name)),
-            "whom": self._whom(),
             "others": self._others(),
             "practitioner": self._line(facts.practitioner_name),
         }
@@ -308,6 +298,12 @@ class _Values:
     def _clinic(self) -> dict[str, Any]:
         return {"clinic": self._fit(self.clinic.name), "phone": self._line(self.clinic.phone)}
 
+    def _changes(self, before: datetime) -> frozenset[str]:
+        """Return what changed; what is on again at another time than people last knew says that too."""
+        changes, start = frozenset(self.facts.kind_of_change), self.facts.start
+        known = (self._day(before), self._time(before)) == (self._day(start), self._time(start))
+        return changes if known or "reinstated" not in changes else changes | {"time"}
+
     def _others(self) -> str:
         """Return when else one is to come; with whom, where that may be shown."""
         named = [
@@ -325,11 +321,6 @@ class _Values:
         if facts.place is None and not self.short:
             return self._fit(self.clinic.address)
         return self._fit(facts.place)
-
-    def _whom(self) -> str:
-        """Return whose visit it is, in a short text that others may read as theirs."""
-        named = self.short and self.facts.names_whom
-        return self._line(shortened(greeted(self.facts.first_name), _MOST_NAME)) if named else ""
 
     def _fit(self, text: str | None) -> str:
         line = one_line(text)
@@ -349,29 +340,12 @@ class _Values:
         return dates.clock(instant, self.facts.timezone, *self.locale)
 
 
-def _cheap(filled: str, language: str) -> str:
-    # One letter with its marks instead of a letter and marks: fewer to pay for, and known to GSM-7.
-    text = unicodedata.normalize("NFC", plain(_tidy(filled)))
-    if language in _WHILE_IT_FITS:
-        fits = segments(text).messages <= MOST_SEGMENTS
-        return text if fits else to_gsm7(text.translate(_WHILE_IT_FITS[language]))
-    return to_gsm7(text) if language in _GSM7_LANGUAGES else text
-
-
-def _ever_shorter(names: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the names with less and less in them.
-
-    First the sentence whom to call becomes a sign and the number, which needs no words in any
-    language; then the time before a change goes, and at last the number.
-    """
-    phone = names.get("phone")
-    for less in (
-        {"call": f"(\u260e {phone})" if phone else ""},
-        {"before_day": "", "before_time": ""},
-        {"call": ""},
-    ):
-        names = {**names, **{name: said for name, said in less.items() if name in names}}
-        yield names
+def _whom(kind: MessageKind, channel: Channel, facts: TextFacts, language: str) -> str:
+    """Return in brackets whose visit it is, in a short text that others may read as theirs."""
+    if kind is MessageKind.DIGEST or channel is Channel.EMAIL or not facts.names_whom:
+        return ""
+    name = isolated(one_line(shortened(greeted(facts.first_name), _MOST_NAME)), language)
+    return _BRACKETS.get(_primary(language), " ({})").format(name) if name else ""
 
 
 def _emphasis(names: Mapping[str, Any]) -> Emphasis:

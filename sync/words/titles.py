@@ -89,10 +89,10 @@ LANGUAGES = {
         "Consulta",
         "Consulta por videochamada",
         "Consulta por telefone",
-        "Marcação de {}. As alterações feitas aqui não alteram a consulta.",
+        "Consulta marcada por {}. As alterações feitas aqui não alteram a consulta.",
         "Entrar:",
         "Se tiver algum impedimento, por favor, ligue para {}.",
-        "Número a marcar:",
+        "Para a consulta, ligue para:",
     ),
     "nl": _Language(
         "Bezet",

@@ -283,6 +283,23 @@ def _elements(page: str) -> set[str]:
     return found
 
 
+NEXT = {
+    "ar": "القادم|التالي", "de": "nächst", "en": "next", "es": "siguiente|próxim", "fr": "prochain",
+    "hi": "अगल", "it": "prossim", "nl": "volgende", "pl": "następn", "pt": "próxim|proxim",
+    "ru": "следующ", "tr": "sıradaki", "uk": "наступн", "vi": "tiếp theo|tiep theo", "zh": "下一",
+}  # fmt: skip
+
+
+@EVERY
+def test_a_doctors_reminder_does_not_call_a_visit_the_next_one(language: str) -> None:
+    ours = words(language)
+    for channel, facts in product(
+        (Channel.SMS, Channel.WHATSAPP, Channel.EMAIL), turns(MessageKind.REMINDER)
+    ):
+        made = ours.render(MessageKind.REMINDER, Role.DOCTOR, channel, language, facts)
+        assert not re.search(NEXT[language], f"{made.subject}\n{made.text}", re.IGNORECASE)
+
+
 # --- how long it is ------------------------------------------------------------------------------
 
 
@@ -419,6 +436,34 @@ def test_a_name_stands_in_the_brackets_of_its_language(language: str, said: str)
     facts = replace(FACTS, names_whom=True)
     made = words(language).render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, language, facts)
     assert said in made.text
+
+
+@EVERY
+@pytest.mark.parametrize("channel", [Channel.SMS, Channel.WHATSAPP])
+def test_whatever_happens_a_shared_telephone_is_told_whose_visit_it_is(
+    language: str, channel: Channel
+) -> None:
+    ours = words(language)
+    brackets = "（Xq）" if language == "zh" else "(Xq)"
+    patients = [kind for kind, role in TEXTS if role is Role.PATIENT]
+    for kind, facts in ((one, facts) for one in patients for facts in turns(one)):
+        shared = replace(facts, names_whom=True, first_name="Xq")
+        made = ours.render(kind, Role.PATIENT, channel, language, shared)
+        assert brackets in bare(made.text), made.text
+        assert "Xq" not in ours.render(kind, Role.PATIENT, channel, language, facts).text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "Qwx (Xq): Another member"), ("fr", "Qwx (Xq) : Un autre"), ("zh", "【Qwx（Xq）】")],
+)
+def test_a_sentence_without_room_for_a_name_leaves_it_to_the_clinics(
+    language: str, said: str
+) -> None:
+    facts = replace(FACTS, names_whom=True, kind_of_change={"practitioner"})
+    made = words(language).render(MessageKind.CHANGE, Role.PATIENT, Channel.SMS, language, facts)
+    assert made.text.startswith(said)
+    assert made.text.count("Xq") == 1
 
 
 # --- events in calendars -------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from clinicrelay.actions import MessageKind, Role
 from clinicrelay.contracts import ClinicFacts
 from clinicrelay.model import Appointment, Channel, Modality, Patient, Place, Status
 from clinicrelay.sms import segments
-from sync.words import DigestLine, Rendered, TextFacts, Words
+from sync.words import DigestChange, DigestLine, Rendered, TextFacts, Words
 from sync.words.facts import Other
 from sync.words.templates import languages
 from sync.words.titles import event_text, invitation_link, invitation_number, invitation_text
@@ -69,6 +69,17 @@ DAY = replace(
     ),
 )
 ONE = replace(DAY, visits=DAY.visits[:1])
+NEWS = replace(
+    ONE,
+    changed=tuple(
+        DigestChange(what, line, VISIT.before_start)
+        for what, line in zip(
+            ("booked", "moved", "cancelled", "reassigned"),
+            (*DAY.visits, DigestLine(START, initials="B.B.")),
+            strict=True,
+        )
+    ),
+)
 
 
 def changed(facts: TextFacts, *what: str) -> TextFacts:
@@ -100,17 +111,32 @@ SAMPLES: tuple[tuple[str, str, Role, bool, bool, TextFacts], ...] = (
     ("no longer by video", "change", Role.PATIENT, True, True, was(Modality.VIDEO, VISIT)),
     ("no longer by phone, no place", "change", Role.PATIENT, True, True,
      was(Modality.PHONE, replace(VISIT, place=None))),
+    ("moved, and now by phone", "change", Role.PATIENT, True, True,
+     was(Modality.IN_PERSON, PHONE, "time", "place")),
+    ("moved, and now by video, early", "change", Role.PATIENT, True, True,
+     replace(was(Modality.PHONE, VIDEO, "time", "place", "link"), at=EARLY)),
+    ("moved, and no longer by video", "change", Role.PATIENT, True, True,
+     was(Modality.VIDEO, VISIT, "time", "place")),
+    ("moved, and another link", "change", Role.PATIENT, True, True,
+     changed(VIDEO, "time", "link")),
+    ("moved, and another number, early", "change", Role.PATIENT, True, True,
+     replace(changed(DIALLED, "time", "link"), at=EARLY)),
+    ("now by phone, to a shared telephone", "change", Role.PATIENT, True, False,
+     was(Modality.IN_PERSON, replace(PHONE, names_whom=True))),
     ("another link", "change", Role.PATIENT, True, True, changed(VIDEO, "link")),
     ("another link, early", "change", Role.PATIENT, True, True,
      replace(changed(VIDEO, "link"), at=EARLY)),
     ("another number", "change", Role.PATIENT, True, False, changed(DIALLED, "link")),
     ("another number, early", "change", Role.PATIENT, True, True,
      replace(changed(DIALLED, "link"), at=EARLY)),
-    ("on again", "change", Role.PATIENT, True, True, changed(VISIT, "reinstated")),
+    ("on again", "change", Role.PATIENT, True, True,
+     replace(changed(VISIT, "reinstated"), before_start=START)),
+    ("on again, at another time", "change", Role.PATIENT, True, True, changed(VISIT, "reinstated")),
     ("cancellation", "cancellation", Role.PATIENT, True, True, VISIT),
     ("doctor's reminder", "reminder", Role.DOCTOR, True, True, VIDEO),
     ("doctor's digest", "digest", Role.DOCTOR, True, True, DAY),
     ("doctor's digest of one", "digest", Role.DOCTOR, True, False, ONE),
+    ("doctor's digest with changes", "digest", Role.DOCTOR, True, True, NEWS),
     ("doctor's digest of none", "digest", Role.DOCTOR, True, True, VISIT),
 )  # fmt: skip
 NOBODY = (

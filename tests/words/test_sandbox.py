@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,26 @@ def test_a_file_that_cannot_be_read_is_a_finding_and_ours_is_said(tmp_path: Path
     (facts, *_) = samples(MessageKind.REMINDER)
     made = ours.render(MessageKind.REMINDER, Role.PATIENT, Channel.SMS, "de", facts)
     assert "Erinnerung" in made.text
+
+
+@pytest.mark.parametrize("language", ["tr", "vi"])
+def test_a_name_keeps_its_capital_in_a_sentence_that_begins_with_the_visit(language: str) -> None:
+    (facts, *_) = samples(MessageKind.CANCELLATION)
+    shared = replace(facts, names_whom=True)
+    ours = Words(language, CLINIC, None)
+    made = ours.render(MessageKind.CANCELLATION, Role.PATIENT, Channel.WHATSAPP, language, shared)
+    assert "(Maximiliane)" in made.text
+    assert made.text.startswith(
+        f"{CLINIC.name}: {'Randevunuz' if language == 'tr' else 'Cuộc hẹn'}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "raised"),
+    [("dr. Müller", "Dr. Müller"), ("über uns", "Über uns"), ("", ""), ("预约", "预约")],
+)
+def test_capitalize_raises_the_first_letter_and_leaves_the_others(
+    tmp_path: Path, said: str, raised: str
+) -> None:
+    sandbox = words(tmp_path, "").templates.sandbox
+    assert sandbox.from_string("{{ said | capitalize }}").render(said=said) == raised

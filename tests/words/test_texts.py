@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -180,7 +181,7 @@ def test_a_far_day_is_told_with_its_year() -> None:
         ({"place"}, "has changed. New place: Main site."),
         ({"time", "place"}, "It was Tue 24 Nov, 10:30. New place: Main site."),
         ({"practitioner"}, "Another member of our team will see you on Tue 1 Dec"),
-        ({"reinstated"}, "takes place after all: Tue 1 Dec, 10:30."),
+        ({"reinstated"}, "takes place after all, at another time: Tue 1 Dec, 10:30."),
     ],
 )
 def test_a_change_says_what_changed(changes: set[str], said: str) -> None:
@@ -232,6 +233,16 @@ def test_who_will_dial_is_told_when_the_number_comes() -> None:
     assert said not in sms(replace(facts, at=FACTS.at), "change")
 
 
+def test_portuguese_says_what_is_said_in_brazil_and_in_portugal() -> None:
+    early = replace(DIALLED, at=EARLY)
+    for kind in ("confirmation", "reminder", "change"):
+        for facts, changes in ((DIALLED, ()), (DIALLED, ("link",)), (early, ("time", "link"))):
+            now = replace(facts, kind_of_change=changes)
+            for text in (sms(now, kind, "pt"), mail(now, kind, "pt").text):
+                assert not re.search("n[uú]mero a marcar", text, re.IGNORECASE)
+    assert "Para a consulta, ligue para: +493055501234" in sms(DIALLED, language="pt")
+
+
 @pytest.mark.parametrize("changes", [{"place"}, {"place", "time"}, {"place", "practitioner"}])
 @pytest.mark.parametrize("place", ["North branch", None])
 @pytest.mark.parametrize("before", [Modality.VIDEO, Modality.PHONE])
@@ -246,6 +257,98 @@ def test_who_would_wait_at_a_dead_link_is_told_to_come(
     text = mail(facts, "change").text
     assert f"at the clinic, no longer by {before}\n{place or ''}" in text
     assert "Nowhere" not in text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        *(("ar", "في وقت آخر"), ("de", "zu einer anderen Zeit"), ("en", "at another time")),
+        *(
+            ("es", "con otro horario"),
+            ("fr", "à un autre horaire"),
+            ("hi", "नए समय पर|समय बदल गया"),
+        ),
+        *(("it", "a un altro orario"), ("nl", "op een ander tijdstip"), ("pl", "w innym terminie")),
+        *(("pt", "com outro horário"), ("ru", "в другое время"), ("tr", "başka bir zamanda")),
+        *(("uk", "в інший час"), ("vi", "vào thời gian khác"), ("zh", "时间有变")),
+    ],
+)
+@pytest.mark.parametrize("channel", [Channel.WHATSAPP, Channel.EMAIL])
+def test_what_is_on_again_at_another_time_says_that_it_is_another(
+    language: str, said: str, channel: Channel
+) -> None:
+    for before, other in ((START - timedelta(hours=1), True), (START, False), (None, False)):
+        facts = replace(FACTS, kind_of_change={"reinstated"}, before_start=before)
+        made = words().render(MessageKind.CHANGE, Role.PATIENT, channel, language, facts)
+        assert bool(re.search(said, made.text)) is other, made.text
+        assert "10:30" in made.text
+        assert not other or channel is Channel.WHATSAPP or "9:30" in made.text
+
+
+NOW_BY = {
+    "ar": ("سيكون عبر الفيديو", "سيكون هاتفيًا"), "de": ("nun per Video", "nun per Telefon"),
+    "en": ("now a video visit", "now by phone"), "es": ("ahora por videollamada", "ahora por teléfono"),
+    "fr": ("lieu en vidéo", "lieu par téléphone"), "hi": ("अब वीडियो पर", "अब फ़ोन पर"),
+    "it": ("ora in videochiamata", "ora per telefono"), "nl": ("nu via video", "nu telefonisch"),
+    "pl": ("w formie wideo", "telefonicznie"), "pt": ("ser por videochamada", "ser por telefone"),
+    "ru": ("Теперь по видеосвязи", "Теперь по телефону"),
+    "tr": ("artık görüntülü", "artık telefonla"), "uk": ("Тепер онлайн", "Тепер телефоном"),
+    "vi": ("nay diễn ra qua video", "nay diễn ra qua điện thoại"),
+    "zh": ("现改为视频问诊", "现改为电话问诊"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", NOW_BY)
+def test_another_time_does_not_hide_another_way_to_meet(language: str) -> None:
+    changes = {"time", "place", "link"}
+    for facts, said in zip((VIDEO, PHONE), NOW_BY[language], strict=True):
+        for before in Modality:
+            now = replace(facts, kind_of_change=changes, before_modality=before)
+            made = words().render(MessageKind.CHANGE, Role.PATIENT, Channel.WHATSAPP, language, now)
+            assert (said in made.text) is (before is not facts.modality), made.text
+            if facts is PHONE and before is not Modality.PHONE:
+                assert BY_PHONE[language] in made.text
+
+
+NEW_LINK = {
+    "ar": ("رابط", "رقم الاتصال", "جديد|تغير"),
+    "de": ("Link", "Einwahl", "neue"), "en": ("link", "number to dial", "new"),
+    "es": ("enlace", "acceso", "nuevo"), "fr": ("lien", "numéro", "nouveau"),
+    "hi": ("लिंक", "नंबर", "नया|बदल"), "it": ("link", "numero", "nuovo"),
+    "nl": ("link", "inbelnummer", "nieuwe?"), "pl": ("link", "numer", "nowy|zmienił"),
+    "pt": ("link", "numero|número", "novo"), "ru": ("ссылка", "номер", "нов"),
+    "tr": ("bağlantı", "numara", "yeni|değişti"), "uk": ("посилання", "номер", "нов"),
+    "vi": ("liên kết", "số gọi vào", "mới"), "zh": ("链接", "拨入号码", "新|更改"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "when",
+    [{}, {"at": EARLY}, {"at": EARLY, "reminded_near": False}],
+    ids=["late", "early", "never"],
+)
+@pytest.mark.parametrize("other", ["time", "practitioner"])
+@pytest.mark.parametrize("language", NEW_LINK)
+def test_what_else_changed_does_not_hide_another_link(
+    language: str, other: str, when: dict[str, Any]
+) -> None:
+    link, number, new = NEW_LINK[language]
+    for facts, named in ((VIDEO, link), (DIALLED, number)):
+        told = [
+            words()
+            .render(
+                MessageKind.CHANGE,
+                Role.PATIENT,
+                Channel.WHATSAPP,
+                language,
+                replace(facts, kind_of_change={other, *also}, before_start=facts.start, **when),
+            )
+            .text
+            for also in ((), ("link",))
+        ]
+        news = [len(re.findall(f"(?i){new}", text)) for text in told]
+        assert news[1] > news[0], told
+        assert re.search(f"(?i){named}", told[1]), told
 
 
 @pytest.mark.parametrize("kind", ["confirmation", "reminder", "change"])
@@ -270,7 +373,12 @@ def test_a_mail_about_a_visit_without_a_place_has_the_clinics_address(kind: str)
 @pytest.mark.parametrize(
     ("facts", "new", "later", "shown"),
     [
-        (VIDEO, "There is a new link for your video visit", "The link comes", f"Join: {LINK}"),
+        (
+            VIDEO,
+            "There is a new link for your video visit",
+            "The link comes",
+            f"Join: {LINK}",
+        ),
         (
             DIALLED,
             "There is a new number to dial for your phone visit",
