@@ -107,6 +107,21 @@ def test_a_message_and_an_event_lead_back_to_their_visit(lived: Any) -> None:
     assert told(lived, found["events"][0]["ref"])["appointment"]["key"] == "10"
 
 
+def test_a_step_that_fell_due_while_nothing_ran_is_the_next_one(desk: Any, row: Row) -> None:
+    desk.sync(row(1, time="10:00"))
+    late = "2026-11-30T14:00:00Z"
+
+    found = told(desk, "1", now=late)
+    assert (found["next"]["step"], found["next"]["at"]) == ("1d", late)
+    assert "reminder (1d) is overdue and leaves with the next run by SMS" in found["answer"]
+    assert "next: reminder 1d  with the next run, sms" in desk.run("why", "1", now=late).out
+    sent = json.loads(desk.run("plan", "--json", now=late).out)["messages"]
+    assert [one["step"] for one in sent] == ["1d"]
+
+    desk.sync(now=late)
+    assert told(desk, "1", now=late)["next"]["step"] == "1h"
+
+
 def test_an_imported_visit_counts_as_told(lived: Any) -> None:
     found = told(lived, "1")
 
