@@ -106,8 +106,9 @@ class Say(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `recipient` is `patient/KEY`, `doctor/KEY` or `staff/ADDRESS`. `skip` carries the reason code
     when the decision is that nothing will be said; it is kept all the same, so that it can be
-    explained. `step` is that of a reminder, or `INVITATION`. `repeated` says that it may have arrived before, which nobody can prove. `about` is
-    the number of an alert's episode (see `sync.alerts`).
+    explained. `step` is that of a reminder, or `INVITATION`. `repeated` says that it may have
+    arrived before, which nobody can prove. `about` is the number of an alert's episode (see
+    `sync.alerts`).
     """
 
     kind: MessageKind

@@ -105,7 +105,7 @@ def _message(at_work: Clinic, message: dict[str, Any]) -> str:
 
     at = when(at_work, datetime.fromisoformat(message["at"]))
     about = message["appointment"] or "the day"
-    return f"{at}  {_what(message)} to {message['to']} by {message['channel']}  {about}"
+    return f"{at}  {_what(message)} to {_whom(message)} by {message['channel']}  {about}"
 
 
 def _silence(at_work: Clinic, one: dict[str, Any]) -> str:
@@ -113,7 +113,13 @@ def _silence(at_work: Clinic, one: dict[str, Any]) -> str:
     from sync.reasons import in_words
 
     at, about = when(at_work, datetime.fromisoformat(one["at"])), one["appointment"] or "the day"
-    return f"{at}  {_what(one)} to {one['to']}  {about}  {one['reason']}: {in_words(one['reason'])}"
+    return (
+        f"{at}  {_what(one)} to {_whom(one)}  {about}  {one['reason']}: {in_words(one['reason'])}"
+    )
+
+
+def _whom(message: dict[str, Any]) -> str:
+    return f"{message['to']} {message.get('doctor', '')}".rstrip()
 
 
 def _what(message: dict[str, Any]) -> str:

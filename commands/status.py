@@ -68,10 +68,14 @@ def _notifiers(at_work: Clinic, found: Health) -> Iterator[str]:
 
 
 def _messages(found: Health) -> str:
-    said = found.messages
+    said = {**found.messages, "due": found.due}
     counts = {"sent in 24 h": "sent_24h", "due": "due", "unknown": "unknown", "failed": "failed"}
+    if found.outstanding.visits and not found.due:
+        del counts["due"]  # nobody has looked yet: 0 might not be true
     told = [f"{what} {said[name]}" for what, name in counts.items()]
     told += [f"never to be known {n}"] if (n := said.get("unproven", 0)) else []
+    waiting = found.outstanding
+    told += [f"{waiting.waiting} visits wait for the next run"] if waiting.visits else []
     return f"{'messages':<21}{'   '.join(told)}"
 
 

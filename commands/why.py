@@ -35,9 +35,9 @@ def why(
         str,
         typer.Argument(
             metavar="REF",
-            help="SOURCE/KEY, a key, a patient's key, phone, e-mail or name, a message's or event's "
-            "id (an alert's or a list's, too); `-` asks for it, so that it stays out of the shell's "
-            "history.",
+            help="SOURCE/KEY, a key, a patient's key, phone, e-mail or name, doctor/KEY, a message's "
+            "or event's id (an alert's or a list's, too); `-` asks for it, so that it stays out of the "
+            "shell's history.",
         ),
     ],
 ) -> int:
@@ -49,11 +49,11 @@ def why(
 
 def _why(at_work: Clinic, wanted: str) -> Answer:
     from sync.explain import nearest, stories
-    from sync.notices import notice
+    from sync.notices import notice, of_doctor
     from sync.searching import search
 
     found = search(at_work, wanted)
-    if not found and (known := notice(at_work, wanted)):
+    if not found and (known := notice(at_work, wanted) or of_doctor(at_work, wanted)):
         return _noticed(at_work, known)
     told = stories(at_work, nearest(at_work, found, _MOST))
     answer = told[0].answer if told else _nothing(at_work, wanted)
@@ -62,13 +62,13 @@ def _why(at_work: Clinic, wanted: str) -> Answer:
 
 
 def _noticed(at_work: Clinic, known: Notice) -> Answer:
-    """Tell of a message that is about no visit."""
+    """Tell of messages that are no patient's."""
     from sync.explain import line_json, message_json
 
     told = {
         **_json([], known.answer),
         "history": [line_json(line) for line in known.history],
-        "messages": [message_json(known.message)],
+        "messages": [message_json(one) for one in known.messages],
     }
     return Answer(told, [*_history(at_work, known.history), *_short_answer(known.answer)])
 
@@ -211,7 +211,9 @@ def _coming(at_work: Clinic, story: Story) -> Iterator[str]:
     fate = "waits" if coming.reason in OPEN_ENDED else "will be skipped"
     skip = f": {fate}, {coming.reason}" if coming.reason else ""
     skip = ": waits, paused" if coming.pause else skip
-    yield f" next: reminder {coming.step}  {_short(at_work, coming.at)}{way}{skip}"
+    overdue = coming.at <= at_work.now and not skip
+    at = "with the next run" if overdue else _short(at_work, coming.at)
+    yield f" next: reminder {coming.step}  {at}{way}{skip}"
 
 
 def _moment(at_work: Clinic, line: Line) -> str:

@@ -67,7 +67,7 @@ class Case:
     silent: bool = False  # the settings ask for no reminders
     on_gone: bool = False
     pause: Pause | None = None
-    beside: Sequence[str] = ()  # other visits of the patient on that day
+    beside: Sequence[str] = ()  # visits of that day with whose reminder the next one may leave
     source_state: str = "ok"
     last_complete: datetime | None = None
 
@@ -297,7 +297,7 @@ def _why_silent(case: Case) -> str | None:
 
 
 def _next(case: Case) -> str | None:
-    if case.next is None or case.next.step in _on_their_way(case):
+    if case.next is None:
         return None
     name, at = f"next reminder ({case.next.step})", case.when(case.next.at)
     if case.next.pause is not None:
@@ -305,16 +305,15 @@ def _next(case: Case) -> str | None:
     if case.next.reason is None:
         way = _WORDS.get(case.next.channel or "", "")
         by = f" by {way}" if way else ""
+        if case.next.at <= case.now:
+            return (
+                f"The {name} is overdue and leaves with the next run{by}{_or_with_another(case)}."
+            )
         return f"The {name} leaves {at}{by}{_or_with_another(case)}."
     todo = reason(case.next.reason).to_do
     if case.next.reason == "source_stale":
         return f"The next reminder ({case.next.step}) waits{_until_read(case)}."
     return f"The {name}, {at}, will not be sent: {in_words(case.next.reason)}. {todo}"
-
-
-def _on_their_way(case: Case) -> set[str]:
-    """Return the steps that are told with another visit's: what comes next is decided without them."""
-    return {m["step"] for m in case.messages if m["together"] and not m["left"]}
 
 
 def _or_with_another(case: Case) -> str:

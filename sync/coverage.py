@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay import times
-from clinicrelay.actions import MessageKind, Role, facts_of
+from clinicrelay.actions import MessageKind, facts_of
 from clinicrelay.model import Kind
 from sync import planner
 from sync.breaker import Barred, barred
-from sync.due import coming_reminders, due_reminders
-from sync.outlook import Next, outlook
+from sync.outlook import Next, ahead, outlook
 from sync.reasons import base, reason
 from sync.store import counting, wakes
 from sync.store.together import TOLD_TOGETHER
@@ -143,10 +142,10 @@ class _Looking:
         who, facts = f"patient/{patient.key}", facts_of(seen.appointment)
         mine = [e for e in said if e.say.recipient == who and e.say.facts.start == facts.start]
         waiting = [(e.say, e.again) for e in mine if e.state == "planned"]
-        ahead = [(say, None) for say in self._ahead(seen, who, mine)]
+        later = [(say, None) for say in self._ahead(seen, who, mine)]
         nexts = [
             (say, outlook(self.clinic, self.standing, seen, patient, say, at=self._at(say, again)))
-            for say, again in (*waiting, *ahead)
+            for say, again in (*waiting, *later)
         ]
         why_not = [self._why_not(one, say.useless_after) for say, one in nexts]
         return Heard(
@@ -167,16 +166,8 @@ class _Looking:
 
     def _ahead(self, seen: Seen, who: str, mine: Sequence[Entry]) -> Iterator[Say]:
         """Yield what is to fall due for a patient, and what did since plan last looked."""
-        start, now, quiet = (
-            seen.appointment.start,
-            self.clinic.now,
-            self.clinic.settings.quiet_hours,
-        )
-        assert start is not None
         decided = {entry.say.step for entry in mine}
-        due = due_reminders(seen, self.steps, Role.PATIENT, now=now, quiet=quiet)
-        later = coming_reminders(seen, self.steps, Role.PATIENT, now=now, until=start, quiet=quiet)
-        for say in (*due, *later):
+        for say in ahead(self.clinic, seen):
             if say.recipient == who and say.step not in decided:
                 yield say
 

@@ -1,7 +1,7 @@
 """Tells the life of a visit: every version, decision, message and event, what comes next, and why.
 
 A projection of the store: nothing here decides anything. What comes next is asked of the same
-functions that will decide it (`sync.due`, `sync.outlook`).
+functions that will decide it (`sync.outlook`, `sync.together`).
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from clinicrelay.actions import Role
 from clinicrelay.model import Appointment
 from clinicrelay.times import day_of, first_instant, iso, local
 from sync import planner
 from sync.answers import Case, answer
 from sync.chronicle import Life, Line, chronicle
-from sync.due import coming_reminders
 from sync.freshness import source_state
-from sync.outlook import Next, outlook
+from sync.outlook import Next, ahead, outlook
 from sync.reasons import setting_of
 from sync.store import looking, progress, together, wakes
 from sync.store.said import say_of
+from sync.together import led_by
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from clinicrelay.actions import Say
     from sync.clinic import Clinic
     from sync.plan import Seen
     from sync.standing import Pause
@@ -87,7 +87,7 @@ def _story(
     clinic: Clinic, connection: Connection, woken: Woken, seen: Seen, past: Sequence[wakes.Past]
 ) -> Story:
     life = _life(clinic, connection, woken, seen.appointment, past)
-    coming = _next(clinic, seen)
+    coming = _coming(clinic, seen, life.messages)
     case = _case(clinic, connection, seen, life, coming)
     return Story(
         woken,
@@ -96,7 +96,7 @@ def _story(
         life.events,
         life.messages,
         answer(case),
-        coming,
+        coming[1] if coming else None,
     )
 
 
@@ -143,7 +143,11 @@ def _to_instants(row: dict[str, Any], *names: str) -> None:
 
 
 def _case(
-    clinic: Clinic, connection: Connection, seen: Seen, life: Life, coming: Next | None
+    clinic: Clinic,
+    connection: Connection,
+    seen: Seen,
+    life: Life,
+    coming: tuple[Say, Next] | None,
 ) -> Case:
     woken = life.woken
     visit = seen.appointment
@@ -161,14 +165,14 @@ def _case(
         imported=seen.imported,
         waiting=life.waiting,
         aside=life.aside,
-        next=coming,
+        next=coming[1] if coming else None,
         waits=_waits(clinic, seen, [m for m in life.messages if m["recipient"] == who]),
         guardian=bool(visit.patients)
         and clinic.as_reached(visit.patients[0], visit).guardian is not None,
         silent=rules is None or not rules.steps,
         on_gone=rules is not None and rules.on_gone,
         pause=_pause(clinic),
-        beside=_beside(clinic, connection, woken, visit),
+        beside=_beside(clinic, connection, woken, seen, coming[0]) if coming else (),
         source_state=source_state(clinic, connection, woken.source),
         last_complete=datetime.fromtimestamp(last, UTC) if last else None,
     )
@@ -186,21 +190,25 @@ def _waits(clinic: Clinic, seen: Seen, messages: Sequence[Mapping[str, Any]]) ->
 
 
 def _beside(
-    clinic: Clinic, connection: Connection, woken: Woken, visit: Appointment
+    clinic: Clinic, connection: Connection, woken: Woken, seen: Seen, say: Say
 ) -> Sequence[str]:
-    """Return the first patient's other visits of that day, which one reminder may tell of as well."""
-    if not visit.patients or visit.start is None:
-        return ()
-    day = day_of(visit.start, clinic.zone)
+    """Return the patient's other visits of that day with whose reminder this one may leave."""
+    start = seen.appointment.start
+    assert start is not None
+    day = day_of(start, clinic.zone)
     some = together.booked(
         connection,
         clinic.store.clinic,
-        [visit.patients[0].key],
+        [say.recipient.partition("/")[2]],
         first=first_instant(day, clinic.zone),
         end=first_instant(day + timedelta(days=1), clinic.zone),
     )
     numbers = [one.id for one in some if one.source == woken.source and one.id != woken.id]
-    return [f"{one.source}/{one.source_key}" for one in wakes.by_ids(connection, numbers).values()]
+    others = planner.look(clinic, connection, list(wakes.by_ids(connection, numbers).values()))
+    return [
+        f"{woken.source}/{one.appointment.key}"
+        for one in led_by(clinic, connection, seen, say, others.values())
+    ]
 
 
 def _pause(clinic: Clinic) -> Pause | None:
@@ -214,23 +222,30 @@ def _pause(clinic: Clinic) -> Pause | None:
 # --- what comes next -----------------------------------------------------------------------------
 
 
-def _next(clinic: Clinic, seen: Seen) -> Next | None:
-    """Return the first patient's coming reminder, judged as the gate would judge it then."""
-    rules, visit = clinic.settings.reminders.patient, seen.appointment
-    if rules is None or not rules.steps or visit.start is None or not visit.patients:
+def _coming(
+    clinic: Clinic, seen: Seen, messages: Sequence[Mapping[str, Any]]
+) -> tuple[Say, Next] | None:
+    """Return the first patient's next reminder, judged as the gate would judge it then.
+
+    One that fell due while nothing ran is the next; what stands in the ledger is decided already.
+    """
+    if not seen.appointment.patients:
         return None
-    patient = visit.patients[0]
-    coming = coming_reminders(
-        seen,
-        rules.steps,
-        Role.PATIENT,
-        now=clinic.now,
-        until=visit.start,
-        quiet=clinic.settings.quiet_hours,
-    )
-    mine = [say for say in coming if say.recipient == f"patient/{patient.key}"]
-    first = next((say for say in mine if say.skip is None), mine[0] if mine else None)
-    return outlook(clinic, clinic.standing(), seen, patient, first) if first is not None else None
+    patient = seen.appointment.patients[0]
+    who = f"patient/{patient.key}"
+    decided = {_what(say_of(one["say"])) for one in messages}
+    mine = [say for say in ahead(clinic, seen) if say.recipient == who]
+    left = [say for say in mine if _what(say) not in decided]
+    if not left:
+        return None
+    first = next((say for say in left if say.skip is None), left[0])
+    at = max(first.due_at, clinic.now)
+    return first, outlook(clinic, clinic.standing(), seen, patient, first, at=at)
+
+
+def _what(say: Say) -> tuple[str, str, str, str]:
+    """Return by what the ledger tells reminders of one visit from each other."""
+    return say.kind.value, say.recipient, say.step, say.facts.hash
 
 
 # --- as JSON -------------------------------------------------------------------------------------

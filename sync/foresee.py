@@ -117,8 +117,14 @@ def _forecast(clinic: Clinic, report: RunReport, since: datetime) -> Forecast:
         report,
         changes,
         _event_writes(clinic, refs),
-        messages,
-        [{**one, "setting": setting_of(one["reason"], one["setting"]) or None} for one in unsaid],
+        [_without_address(clinic, one) for one in messages],
+        [
+            {
+                **_without_address(clinic, one),
+                "setting": setting_of(one["reason"], one["setting"]) or None,
+            }
+            for one in unsaid
+        ],
         held,
         [
             {"source": one["source"], "place": one["place"], "field": one["field"],
@@ -126,6 +132,12 @@ def _forecast(clinic: Clinic, report: RunReport, since: datetime) -> Forecast:
             for one in aside
         ],
     )  # fmt: skip
+
+
+def _without_address(clinic: Clinic, told: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry with an opaque id for a doctor whom the source knows by an e-mail only."""
+    doctor = told.get("doctor", "")
+    return {**told, "doctor": clinic.opaque("doctor", doctor)} if "@" in doctor else told
 
 
 def _event_writes(clinic: Clinic, refs: dict[str, str]) -> list[dict[str, Any]]:

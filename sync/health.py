@@ -17,6 +17,7 @@ from sync.breaker import Barred, barred
 from sync.calendar_health import CalendarHealth
 from sync.coverage import Coverage, tomorrow
 from sync.freshness import rhythms, state_of
+from sync.outstanding import Outstanding, outstanding
 from sync.reasons import in_words
 from sync.report import Need
 from sync.standing import Standing
@@ -93,6 +94,12 @@ class Health:
     standing: Standing = field(default_factory=Standing)
     unwritten: list[Need] = field(default_factory=list)
     senders: tuple[str, ...] = ()
+    outstanding: Outstanding = field(default_factory=Outstanding)
+
+    @property
+    def due(self) -> int:
+        """How many messages are due: those in the ledger, and those that the next run will owe."""
+        return self.messages["due"] + self.outstanding.messages
 
     @property
     def notifiers(self) -> dict[str, NotifierHealth]:
@@ -135,7 +142,7 @@ class Health:
             "mode": self.mode,
             "sources": {name: _source_json(one) for name, one in self.sources.items()},
             "calendars": {name: one.json() for name, one in self.calendars.items()},
-            "messages": _messages_json(self.messages),
+            "messages": _messages_json(self),
             "notifiers": {name: one.json() for name, one in self.notifiers.items()},
             "coverage": {"tomorrow": self.tomorrow.json()},
         }
@@ -158,6 +165,7 @@ def health(clinic: Clinic) -> Health:
             standing,
             [*_unwritten(clinic), *_untold(clinic, connection)],
             tuple(clinic.settings.notifiers),
+            outstanding(clinic, connection),
         )
 
 
@@ -251,10 +259,16 @@ def _sources(health: Health) -> Iterator[Need]:
             yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
 
 
-def _messages_json(messages: Mapping[str, int]) -> dict[str, int]:
+def _messages_json(health: Health) -> dict[str, int]:
     """Count as unknown what is not known yet, and what within a day nobody could find out."""
+    messages = health.messages
     shown = {name: number for name, number in messages.items() if name != "unproven"}
-    return {**shown, "unknown": messages["unknown"] + messages.get("unproven", 0)}
+    return {
+        **shown,
+        "due": health.due,
+        "unknown": messages["unknown"] + messages.get("unproven", 0),
+        "visits_waiting": health.outstanding.visits,
+    }
 
 
 def _notifiers(health: Health) -> Iterator[Need]:

@@ -221,14 +221,13 @@ def _note_progress(
     elif held:
         # Where the read began, and not where its last page was: the whole of it is judged again.
         values["cursor"] = reading.began
+        if whole:
+            _note_held(connection, source, _days_noted(reading, page, zone))
     elif not page.same:
         values["cursor"] = page.cursor
         values["fingerprint"] = source.mapper.fingerprint
         values |= {} if page.changes else {"last_count": reading.records}
-        covered = days_covered(reading, zone)
-        if page.complete and covered and not page.changes:
-            values["first_day"] = covered.first.isoformat()
-            values["last_day"] = covered.last.isoformat()
+        values |= _days_noted(reading, page, zone)
     # A file that nobody could read was no import: what the next one brings is no news either. Nor
     # is the rest of a first read that had to stop half-way.
     read_some = reading.records > reading.set_aside and not page.unfinished
@@ -236,6 +235,20 @@ def _note_progress(
         values["imported_at"] = source.now
     if values:
         progress.note(connection, source.clinic, source.name, **values)
+
+
+def _note_held(connection: Connection, source: SourceRun, days: dict[str, str]) -> None:
+    """Note how far a read went that only a person can let count: see `sync.release`."""
+    at = int(source.now.timestamp())
+    progress.note_held(connection, source.clinic, source.name, last_complete_at=at, **days)
+
+
+def _days_noted(reading: Reading, page: Page, zone: str) -> dict[str, str]:
+    """Return the days that a complete read covered, as they are noted."""
+    covered = days_covered(reading, zone)
+    if not (page.complete and covered) or page.changes:
+        return {}
+    return {"first_day": covered.first.isoformat(), "last_day": covered.last.isoformat()}
 
 
 def _names_all(source: SourceRun, page: Page) -> bool:

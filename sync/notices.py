@@ -1,9 +1,9 @@
-"""Tells of a message that is about no visit: an alert to the clinic's own people, or a day's list."""
+"""Tells of messages that are no patient's: an alert, a day's list, or the latest to one doctor."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.times import local
@@ -15,6 +15,7 @@ from sync.store import alerts, looking
 from sync.store.said import say_of
 
 if TYPE_CHECKING:
+    from clinicrelay.settings.schema import Doctor
     from sync.clinic import Clinic
     from sync.store.alerts import Episode
 
@@ -30,11 +31,15 @@ _FATE = {
 }
 
 
+_LOOK_BACK = timedelta(days=14)
+_MOST = 20  # messages to a doctor
+
+
 class Notice(NamedTuple):
-    """What became of such a message, line by line, as the ledger has it, and in short."""
+    """What became of such messages, line by line, as the ledger has them, and in short."""
 
     history: Sequence[Line]
-    message: Mapping[str, Any]
+    messages: Sequence[Mapping[str, Any]]
     answer: str
 
 
@@ -49,7 +54,45 @@ def notice(clinic: Clinic, reference: str) -> Notice | None:
         episode = alerts.numbered(connection, clinic.store.clinic, say.about or 0)
     history = sorted([*_lines(episode), *entries(message)], key=lambda line: line.at)
     answer = f"{_head(clinic, message, episode)} {_fate(clinic, message)}"
-    return Notice(history, message, answer)
+    return Notice(history, [message], answer)
+
+
+def of_doctor(clinic: Clinic, reference: str) -> Notice | None:
+    """Return what was lately said to the doctor whom `doctor/KEY`, a key or an id of settings names.
+
+    None where nothing was, and settings know nobody of that name.
+    """
+    name = reference.strip().removeprefix("doctor/")
+    named = [one for one in clinic.settings.doctors if name in (one.id, *_keys(one))]
+    keys = {name, *(key for one in named for key in _keys(one))}
+    with clinic.store.read() as connection:
+        rows = looking.messages_to(
+            connection,
+            clinic.store.clinic,
+            [f"doctor/{key}" for key in sorted(keys)],
+            since=clinic.now - _LOOK_BACK,
+            most=_MOST,
+        )
+        messages = with_attempts(connection, rows)
+    if not messages:
+        told = f"Nothing was said to this doctor in the last {_LOOK_BACK.days} days."
+        return Notice([], [], told) if named else None
+    lines = [line for one in messages for line in _about(one)]
+    latest = messages[0]
+    head = f"The latest to this doctor is the {latest['kind']} {latest['step']}."
+    answer = f"{head} {_fate(clinic, latest)}"
+    return Notice(sorted(lines, key=lambda line: line.at), messages, answer)
+
+
+def _keys(doctor: Doctor) -> Iterator[str]:
+    """Yield the keys under which sources know a doctor of the settings."""
+    yield from doctor.match.values() if isinstance(doctor.match, dict) else (doctor.match,)
+
+
+def _about(message: Mapping[str, Any]) -> Iterator[Line]:
+    for line in entries(message):
+        parts = filter(None, (message["visit"], line.detail))
+        yield line._replace(detail=", ".join(parts))
 
 
 def _lines(episode: Episode | None) -> Iterator[Line]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from clinicrelay.actions import Role
 from clinicrelay.model import Patient
 from sync import outward, ways
 from sync.compose import addresses_of
+from sync.due import coming_reminders, due_reminders
 from sync.gate import OPEN_ENDED, Drop, Go, gate
 from sync.standing import PART_OF, Leave, Rehearse
 from sync.store.said import Due
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 class Next:
     """A coming reminder of a patient, why it will not be sent, if so, or what pause it waits for.
 
-    `notifiers` are those that could send it, in their order.
+    `at` is now for one that fell due while nothing ran. `notifiers` are those that could send it, in
+    their order.
     """
 
     step: str
@@ -35,6 +38,20 @@ class Next:
     pause: Pause | None = None
     notifiers: tuple[str, ...] = ()
     setting: str = ""
+
+
+def ahead(clinic: Clinic, seen: Seen) -> list[Say]:
+    """Return the reminders of a visit's patients: those due by now, said or not, then those to come.
+
+    What fell due while nothing ran stands in no ledger yet; the next run says it all the same.
+    """
+    rules, start = clinic.settings.reminders.patient, seen.appointment.start
+    if rules is None or start is None or start <= clinic.now:
+        return []
+    now, quiet = clinic.now, clinic.settings.quiet_hours
+    due = due_reminders(seen, rules.steps, Role.PATIENT, now=now, quiet=quiet)
+    coming = coming_reminders(seen, rules.steps, Role.PATIENT, now=now, until=start, quiet=quiet)
+    return [*due, *coming]
 
 
 def outlook(

@@ -86,7 +86,10 @@ def _calendars(clinic: Clinic, connection: Connection, hold: Mapping[str, Any]) 
 
 def _close(clinic: Clinic, connection: Connection, hold: Mapping[str, Any], state: str) -> None:
     incoming.close(connection, clinic.store.clinic, hold["id"], state, now=clinic.now)
-    source = hold["source"] if hold["guard"] != UNLINKED else ""
-    if source and not incoming.open_holds(connection, clinic.store.clinic, source):
+    source, name = hold["source"] if hold["guard"] != UNLINKED else "", clinic.store.clinic
+    if source and state == "rejected":  # what it said was not all true, so it counts as no read
+        progress.note_held(connection, name, source)
+    if source and not incoming.open_holds(connection, name, source):
         # The source itself is as it should be; only its last read waited for a person.
-        progress.note(connection, clinic.store.clinic, source, state="ok")
+        progress.note(connection, name, source, state="ok")
+        progress.believe_held(connection, name, source, now=clinic.now)

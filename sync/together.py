@@ -6,7 +6,7 @@ after all if it does not, so nothing depends on their being taken along.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,7 @@ from clinicrelay.model import Channel, Modality, Patient
 from sync import planner
 from sync.compose import addresses_of
 from sync.due import coming_reminders, due_reminders
-from sync.outlook import outlook
+from sync.outlook import ahead, outlook
 from sync.plan import dedupe_key
 from sync.store import together, wakes
 from sync.store.said import Owed
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.compose import Fresh
     from sync.gate import Go
+    from sync.outlook import Next
     from sync.plan import Seen
     from sync.standing import Standing
     from sync.store.said import Due
@@ -98,12 +99,10 @@ def others(
     one of tomorrow evening is told in the morning, one hours later is not told an hour ahead.
     """
     say, whose = due.say, day_of(clinic, due, fresh)
-    if whose is None or go.channel not in _CHANNELS:
+    if whose is None:
         return []
     numbers = [number for number in known.get(whose, ()) if number != due.appointment]
-    if not numbers or not clinic.words.tells_of_others(
-        say.kind, say.role, go.channel, person.language
-    ):
+    if not numbers or not _has_room(clinic, say, go.channel, person):
         return []
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, numbers)
@@ -111,9 +110,11 @@ def others(
     fitting = [
         Other(Owed(key, number, its, anew=False), its.facts.start, _practitioner(clinic, one))
         for number, one in seen.items()
-        if (its := _same_step(clinic, say, one)) is not None
+        if (its := _same_step(clinic, say, one, now=clinic.now)) is not None
         and its.facts.start is not None
-        and _leaves_alike(clinic, standing, one, its, go, person, rehearsed=rehearsed)
+        and _leaves_alike(
+            clinic, standing, one, its, go, person, rehearsed=rehearsed, at=clinic.now
+        )
         and (key := dedupe_key(fresh.visit.source, found[number].source_key, its, None))
     ]
     if not fitting:
@@ -125,9 +126,57 @@ def others(
     return sorted(fitting, key=lambda one: one.start)[:_MOST]
 
 
-def _same_step(clinic: Clinic, lead: Say, seen: Seen) -> Say | None:
+def led_by(
+    clinic: Clinic, connection: Connection, seen: Seen, say: Say, leads: Iterable[Seen]
+) -> list[Seen]:
+    """Return the visits with whose reminder another one of the day may leave, by the rule of `others`.
+
+    Theirs of the same step has to leave first: it is the earlier one that takes the later one along.
+    """
+    if not _may_share(say):
+        return []
+    found = [(one, first) for one in leads if (first := _leads(clinic, one, seen, say)) is not None]
+    keys = {
+        one.appointment.key: dedupe_key(one.appointment.source, one.appointment.key, first, None)
+        for one, first in found
+    }
+    decided = together.decided(connection, clinic.store.clinic, keys.values()) if keys else ()
+    return [one for one, _ in found if keys[one.appointment.key] not in decided]
+
+
+def _leads(clinic: Clinic, lead: Seen, seen: Seen, say: Say) -> Say | None:
+    """Return the reminder of a visit that may take along that of another one; None: there is none."""
+    alike = (s for s in ahead(clinic, lead) if (s.recipient, s.step) == (say.recipient, say.step))
+    first = next((one for one in alike if one.skip is None and _may_share(one)), None)
+    if first is None or _turn(first) > _turn(say):
+        return None
+    at, standing = max(first.due_at, clinic.now), clinic.standing()
+    its = _same_step(clinic, first, seen, now=at)
+    patient = next(p for p in lead.appointment.patients if f"patient/{p.key}" == say.recipient)
+    way = outlook(clinic, standing, lead, patient, first, at=at)
+    person, free = clinic.as_reached(patient, lead.appointment), way.reason in (None, "rehearsal")
+    if its is None or not free or way.pause or not _has_room(clinic, first, way.channel, person):
+        return None
+    rehearsed = way.reason is not None
+    fits = _leaves_alike(clinic, standing, seen, its, way, person, rehearsed=rehearsed, at=at)
+    return first if fits else None
+
+
+def _turn(say: Say) -> tuple[datetime, datetime]:
+    """Return by what one reminder leaves before another."""
+    return say.due_at, say.facts.start or say.due_at
+
+
+def _has_room(clinic: Clinic, say: Say, channel: str | None, person: Patient) -> bool:
+    """Whether the text that one would get can tell of other visits."""
+    return channel in _CHANNELS and clinic.words.tells_of_others(
+        say.kind, say.role, Channel(channel), person.language
+    )
+
+
+def _same_step(clinic: Clinic, lead: Say, seen: Seen, *, now: datetime) -> Say | None:
     """Return the reminder of another visit that is due, or will be within the lead of the step."""
-    rules, now = clinic.settings.reminders.patient, clinic.now
+    rules = clinic.settings.reminders.patient
     steps, quiet = (rules.steps if rules else ()), clinic.settings.quiet_hours
     until = now + times.parse_span(lead.step).length
     due = due_reminders(seen, steps, Role.PATIENT, now=now, quiet=quiet)
@@ -143,19 +192,20 @@ def _leaves_alike(
     standing: Standing,
     seen: Seen,
     say: Say,
-    go: Go,
+    go: Go | Next,
     person: Patient,
     *,
     rehearsed: bool,
+    at: datetime,
 ) -> bool:
-    """Whether a reminder, were it due now, would leave as the other one does, to the same address."""
+    """Whether a reminder, were it due then, would leave as the other one does, to the same address."""
     key = say.recipient.partition("/")[2]
     same = next((one for one in seen.appointment.patients if one.key == key), None)
     if same is None:
         return False
     if addresses_of(clinic.as_reached(same, seen.appointment)) != addresses_of(person):
         return False
-    then = outlook(clinic, standing, seen, same, say, at=clinic.now)
+    then = outlook(clinic, standing, seen, same, say, at=at)
     way = then.channel == go.channel and then.notifiers[:1] == go.notifiers[:1]
     return way and then.pause is None and then.reason == ("rehearsal" if rehearsed else None)
 

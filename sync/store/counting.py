@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,10 +10,12 @@ import msgspec
 from sqlalchemy import text
 
 from clinicrelay.actions import Say
-from sync.store import seconds
+from sync.store import dialects, seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_AT_ONCE = 900  # parameters of one statement
 
 
 def kept(connection: Connection, clinic: str, source: str) -> int:
@@ -67,6 +69,30 @@ def messages_by_state(connection: Connection, clinic: str, *, now: datetime) -> 
         name: int(connection.execute(text(statement), at).scalar_one())
         for name, statement in asked.items()
     }
+
+
+def awake(connection: Connection, clinic: str, *, now: datetime, at_most: int) -> int:
+    """Return at how many visits plan has to look by now, of so many at most: counted in an index."""
+    statement = (
+        "SELECT count(*) FROM (SELECT wake_at FROM appointments "
+        "WHERE clinic = :clinic AND wake_at <= :now LIMIT :most) awake"
+    )
+    at = {"clinic": clinic, "now": seconds(now), "most": at_most}
+    return int(connection.execute(text(statement), at).scalar_one())
+
+
+def in_ledger(connection: Connection, clinic: str, keys: Collection[str]) -> int:
+    """Return how many of these keys the ledger has."""
+    some, found = sorted(keys), 0
+    for start in range(0, len(some), _AT_ONCE):
+        part = tuple(some[start : start + _AT_ONCE])
+        rows = connection.exec_driver_sql(
+            f"SELECT count(*) FROM messages WHERE clinic = {dialects.marks(connection, 1)} "
+            f"AND dedupe IN ({dialects.marks(connection, len(part))})",
+            (clinic, *part),
+        )
+        found += int(rows.scalar_one())
+    return found
 
 
 class Entry(NamedTuple):

@@ -191,10 +191,12 @@ def runs_of_versions(connection: Connection, visit: int) -> dict[int, str]:
     return {row.version: row.run for row in rows}
 
 
-_LEDGER = (
-    "SELECT id, recipient, role, kind, step, setting, state, reason, due_at, useless_after, "
-    "next_try_at, channel, notifier, tries, created_at, settled_at, held, say FROM messages "
+_OF_LEDGER = (
+    "m.id, m.recipient, m.role, m.kind, m.step, m.setting, m.state, m.reason, m.due_at, "
+    "m.useless_after, m.next_try_at, m.channel, m.notifier, m.tries, m.created_at, m.settled_at, "
+    "m.held, m.say"
 )
+_LEDGER = f"SELECT {_OF_LEDGER} FROM messages m "
 
 
 def messages_of(connection: Connection, visit: int) -> list[dict[str, Any]]:
@@ -213,6 +215,28 @@ def of_no_visit(connection: Connection, clinic: str, reference: str) -> dict[str
         {"id": number, "clinic": clinic},
     ).fetchone()
     return dict(row._mapping) if row else None
+
+
+def messages_to(
+    connection: Connection, clinic: str, recipients: Sequence[str], *, since: datetime, most: int
+) -> list[dict[str, Any]]:
+    """Return the latest messages to somebody that fell due since, newest first, with their `visit`."""
+    states = "'planned', 'sending', 'sent', 'skipped', 'failed', 'unknown', 'unproven', 'held'"
+    names = {f"to{n}": recipient for n, recipient in enumerate(recipients)}
+    rows = connection.execute(
+        text(
+            f"SELECT {_OF_LEDGER}, a.source, a.source_key FROM messages m "
+            "LEFT JOIN appointments a ON a.id = m.appointment "
+            f"WHERE m.clinic = :clinic AND m.state IN ({states}) AND m.due_at > :since "
+            f"AND m.recipient IN ({', '.join(f':{name}' for name in names)}) "
+            "ORDER BY m.due_at DESC, m.id DESC LIMIT :most"
+        ),
+        {"clinic": clinic, "since": seconds(since), "most": most, **names},
+    )
+    return [
+        {**row._mapping, "visit": f"{row.source}/{row.source_key}" if row.source else ""}
+        for row in rows
+    ]
 
 
 def attempts_of(connection: Connection, messages: Sequence[int]) -> dict[int, list[dict[str, Any]]]:

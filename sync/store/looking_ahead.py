@@ -93,7 +93,8 @@ def sent_by(connection: Connection, clinic: str, run: str) -> list[dict[str, Any
     """Return the messages that a run sent, in their order."""
     rows = connection.execute(
         text(
-            "SELECT m.settled_at, m.kind, m.step, m.role, m.channel, a.source, a.source_key "
+            "SELECT m.settled_at, m.kind, m.step, m.role, m.recipient, m.channel, a.source, "
+            "a.source_key "
             "FROM attempts t JOIN messages m ON m.id = t.message "
             "LEFT JOIN appointments a ON a.id = m.appointment "
             "WHERE t.clinic = :clinic AND t.run = :run AND m.state = 'sent' "
@@ -107,11 +108,18 @@ def sent_by(connection: Connection, clinic: str, run: str) -> list[dict[str, Any
             "kind": row.kind,
             "step": row.step or None,
             "to": row.role,
+            **_which_doctor(row.recipient),
             "channel": row.channel,
             "appointment": f"{row.source}/{row.source_key}" if row.source else None,
         }
         for row in rows
     ]
+
+
+def _which_doctor(recipient: str) -> dict[str, str]:
+    """Return what tells one doctor's list of a day from another's; a patient is known by the visit."""
+    role, _, key = recipient.partition("/")
+    return {"doctor": key} if role == "doctor" else {}
 
 
 def unsaid_since(
@@ -120,7 +128,8 @@ def unsaid_since(
     """Return what was decided since not to be said, and what waits for a pause, a source or a person."""
     rows = connection.execute(
         text(
-            "SELECT m.due_at, m.kind, m.step, m.role, m.reason, m.setting, a.source, a.source_key "
+            "SELECT m.due_at, m.kind, m.step, m.role, m.recipient, m.reason, m.setting, a.source, "
+            "a.source_key "
             "FROM messages m LEFT JOIN appointments a ON a.id = m.appointment "
             "WHERE m.clinic = :clinic AND m.state IN ('skipped', 'failed', 'planned') "
             "AND m.due_at >= :oldest AND m.reason IS NOT NULL "
@@ -136,6 +145,7 @@ def unsaid_since(
             "kind": row.kind,
             "step": row.step or None,
             "to": row.role,
+            **_which_doctor(row.recipient),
             "appointment": f"{row.source}/{row.source_key}" if row.source else None,
             "reason": row.reason,
             "setting": row.setting,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
-from sync.store import dialects, seconds
+from sync.store import dialects, memory, seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -77,6 +77,28 @@ def note(connection: Connection, clinic: str, source: str, **values: Any) -> Non
             ),
             at,
         )
+
+
+def note_held(connection: Connection, clinic: str, source: str, **values: Any) -> None:
+    """Remember what a complete read that is held would have noted, until a person has decided.
+
+    Instants are seconds, as in `believe_held`.
+    """
+    owner = _held_read(source)
+    memory.remember(connection, clinic, owner, memory.recall(connection, clinic, owner), values)
+
+
+def believe_held(connection: Connection, clinic: str, source: str, *, now: datetime) -> None:
+    """Count a held read, of which everything was released, as the complete read that it was."""
+    found = memory.recall(connection, clinic, _held_read(source))
+    then = min(found.get("last_complete_at", 0), seconds(now))  # the clock may have been set back
+    if then > (progress(connection, clinic, source).last_complete_at or 0):
+        note(connection, clinic, source, **{**found, "last_complete_at": then})
+    note_held(connection, clinic, source)
+
+
+def _held_read(source: str) -> str:
+    return f"sync/held/{source}"
 
 
 def run_started(

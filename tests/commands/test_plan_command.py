@@ -42,3 +42,26 @@ def test_the_json_of_a_plan_has_exactly_the_promised_keys_and_what_is_not_said(
         "reason": "no_contact",
         "setting": "channels.order",
     }
+
+
+def test_the_lists_of_several_doctors_are_told_apart_by_their_ids(desk: Any, row: Row) -> None:
+    desk.change("steps: [3d, 1d, 1h]}", 'steps: [1d]}\n  doctor: {digest: {at: "18:00"}}')
+    day = {"date": "2026-11-25", "doctor_email": ""}
+    desk.drop(
+        row(1, **day, doctor_id="d1"),
+        row(2, **{**day, "doctor_email": "two@riverside.example"}, doctor_id="d2"),
+        row(3, **{**day, "doctor_email": "lost@riverside.example"}, doctor_id=""),
+    )
+
+    ran = desk.run("plan", "--until", "34h")
+    found = json.loads(desk.run("plan", "--until", "34h", "--json").out)
+
+    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert any("digest 2026-11-25 to doctor d1 the day no_contact" in line for line in lines)
+    assert any("digest 2026-11-25 to doctor d2 by email the day" in line for line in lines)
+    assert [one["doctor"] for one in found["unsaid"] if one["kind"] == "digest"] == ["d1"]
+    lists = [one["doctor"] for one in found["messages"] if one["kind"] == "digest"]
+    assert len(set(lists)) == 2
+    assert "d2" in lists
+    assert "@" not in ran.out + json.dumps(found["messages"])
+    assert not any("doctor" in one for one in found["messages"] if one["to"] == "patient")

@@ -85,11 +85,40 @@ def test_a_clinic_in_order_is_green_with_exactly_the_promised_keys(desk: Any, ro
                 ],
             }
         },
-        "messages": {"due": 0, "sent_24h": 0, "unknown": 0, "failed": 0},
+        "messages": {"due": 0, "sent_24h": 0, "unknown": 0, "failed": 0, "visits_waiting": 0},
         "notifiers": {"outbox": {"state": "ok", "reason": None, "since": None, "until": None}},
         "coverage": {"tomorrow": {"visits": 1, "covered": 1, "explained": 0}},
     }
     assert "GREEN" in desk.run("status").out
+
+
+def test_what_fell_due_while_nothing_ran_is_due(desk: Any, row: Row) -> None:
+    late = "2026-11-30T14:00:00Z"
+    both = {"time": "10:00", "email": ""}
+    desk.sync(row(1, **both), row(2, **both), row(3, date="2026-12-20"))
+    assert told(desk.run("status", "--json"))["messages"]["due"] == 0
+
+    found = told(desk.run("status", "--json", now=late))["messages"]
+    assert (found["due"], found["visits_waiting"]) == (2, 0)  # of three steps a visit only the 1d
+    assert "due 2" in desk.run("status", now=late).out
+
+    assert told(desk.run("sync", "--json", now=late))["messages"]["sent"] == 2
+    assert told(desk.run("status", "--json", now=late))["messages"]["due"] == 0
+
+
+def test_more_visits_than_can_be_looked_at_are_said_to_wait_for_the_next_run(
+    desk: Any, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = "2026-11-30T14:00:00Z"
+    desk.sync(*(row(n, time="10:00") for n in range(1, 5)))
+    monkeypatch.setattr("sync.outstanding._MOST", 3)
+
+    ran = desk.run("status", now=late)
+
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("messages")]
+    assert "4 visits wait for the next run" in line
+    assert "due" not in line
+    assert told(desk.run("status", "--json", now=late))["messages"]["visits_waiting"] == 4
 
 
 def test_a_record_set_aside_turns_the_status_red(desk: Any, row: Row) -> None:

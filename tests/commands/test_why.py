@@ -107,6 +107,21 @@ def test_a_message_and_an_event_lead_back_to_their_visit(lived: Any) -> None:
     assert told(lived, found["events"][0]["ref"])["appointment"]["key"] == "10"
 
 
+def test_a_step_that_fell_due_while_nothing_ran_is_the_next_one(desk: Any, row: Row) -> None:
+    desk.sync(row(1, time="10:00"))
+    late = "2026-11-30T14:00:00Z"
+
+    found = told(desk, "1", now=late)
+    assert (found["next"]["step"], found["next"]["at"]) == ("1d", late)
+    assert "reminder (1d) is overdue and leaves with the next run by SMS" in found["answer"]
+    assert "next: reminder 1d  with the next run, sms" in desk.run("why", "1", now=late).out
+    sent = json.loads(desk.run("plan", "--json", now=late).out)["messages"]
+    assert [one["step"] for one in sent] == ["1d"]
+
+    desk.sync(now=late)
+    assert told(desk, "1", now=late)["next"]["step"] == "1h"
+
+
 def test_an_imported_visit_counts_as_told(lived: Any) -> None:
     found = told(lived, "1")
 
@@ -253,6 +268,28 @@ def test_a_doctors_list_is_found_by_its_message(desk: Any, row: Row) -> None:
         assert found["answer"].startswith(
             "This is the digest 2026-11-24 for doctor/acar. It was sent"
         )
+
+
+def test_a_doctor_is_found_by_key_or_id_with_what_was_said_to_them(desk: Any, row: Row) -> None:
+    desk.change(
+        "steps: [3d, 1d, 1h]}", 'steps: [1d]}\n  doctor: {digest: {at: "18:00"}, steps: [1h]}'
+    )
+    desk.write(desk.settings.read_text() + "doctors:\n  - {id: elif, match: acar}\n")
+    desk.sync(row(1, date="2026-11-24", time="10:00"), row(2, doctor_id="kaya", doctor_email=""))
+    assert "Nothing was said to this doctor" in told(desk, "doctor/elif")["answer"]
+    desk.run("sync", now="2026-11-23T17:05:00Z")
+    desk.run("sync", now="2026-11-24T08:05:00Z")
+
+    for reference in ("doctor/acar", "acar", "elif", "doctor/elif"):
+        found = told(desk, reference, now="2026-11-24T09:00:00Z")
+        assert {one["to"] for one in found["messages"]} == {"doctor/acar"}
+        assert [one["kind"] for one in found["messages"]] == ["reminder", "digest"]
+        assert found["answer"].startswith("The latest to this doctor is the reminder 1h.")
+        assert any(str(one["detail"]).startswith("reception/1") for one in found["history"])
+    ran = desk.run("why", "doctor/acar", now="2026-11-24T09:00:00Z")
+    assert "digest 2026-11-24 to the doctor sent" in ran.out
+    assert canaries_in(ran.out, ran.err) == []
+    assert "Nothing is known under this." in desk.run("why", "doctor/nobody").out
 
 
 def test_a_message_that_was_never_tried_leads_to_its_visit_by_its_number(

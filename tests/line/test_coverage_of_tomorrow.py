@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinicrelay.times import parse_instant
-from sync import coverage
+from sync import coverage, outstanding
 from sync.coverage import Coverage
 from sync.health import Health, health
+from sync.outstanding import Outstanding
 from sync.store import standings
 
 if TYPE_CHECKING:
@@ -134,3 +135,21 @@ def test_the_look_goes_by_the_day_and_not_through_all_visits(tomorrow: Line) -> 
         assert not any(step.startswith(("SCAN a", "SCAN m")) for step in steps)
 
     tomorrow.at_work(listened)
+
+
+def test_what_fell_due_while_nothing_ran_is_due_until_it_has_left(
+    tomorrow: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomorrow.set(reminders={"patient": {"steps": ["1d", "1h"]}, "doctor": {"steps": ["1d"]}})
+    tomorrow.sync("2026-11-23 10:00")
+    assert look(tomorrow).due == 0
+    tomorrow.now = parse_instant("2026-11-23 15:30", "Europe/Berlin")
+    assert look(tomorrow).due == 6  # patients and their doctor
+    tomorrow.sync()
+    assert look(tomorrow).due == 0
+
+    monkeypatch.setattr(outstanding, "_MOST", 1)
+    tomorrow.now = parse_instant("2026-11-24 14:10", "Europe/Berlin")
+    assert look(tomorrow).outstanding == Outstanding(visits=3)
+    monkeypatch.setattr(outstanding, "_COUNTED", 2)
+    assert look(tomorrow).outstanding.waiting == "2 or more"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sync import release
+from sync.health import SourceHealth, health
 from sync.store import incoming
 
 if TYPE_CHECKING:
@@ -288,6 +289,55 @@ def _end(at_work: Clinic, **how: Any) -> None:
     with at_work.store.read() as connection:
         (hold,) = incoming.open_holds(connection, at_work.store.clinic)
     assert release.release(at_work, hold, **how)
+
+
+def _source(at_work: Clinic) -> SourceHealth:
+    return health(at_work).sources["reception"]
+
+
+def _moved_and_cancelled(known: Line) -> datetime:
+    """Hold a read that moves 20 visits by three hours and cancels 15; return when it was."""
+    for key, row in [*known.rows.items()][:20]:
+        start = datetime.fromisoformat(row["start"]) + timedelta(hours=3)
+        known.change(key, start=f"{start:%Y-%m-%d %H:%M}")
+    for key in [*known.rows][20:35]:
+        known.cancel(key)
+    held(known, whole(known), name="visits.csv")
+    return known.now
+
+
+@pytest.mark.parametrize("refused", [None, 0, 1])
+def test_a_held_read_of_which_all_is_released_was_a_complete_one(
+    known: Line, refused: int | None
+) -> None:
+    before = known.now
+    at = _moved_and_cancelled(known)
+    known.now += timedelta(minutes=27)  # by its rhythm a source is stale after half an hour
+
+    def decide(at_work: Clinic) -> None:
+        with at_work.store.read() as connection:
+            holds = incoming.open_holds(connection, at_work.store.clinic)
+        assert len(holds) == 2
+        for number, hold in enumerate(holds):
+            assert not _source(at_work).complete
+            end = release.reject if number == refused else release.release
+            assert end(at_work, hold)
+
+    known.at_work(decide)
+    found = known.at_work(_source)
+    assert found.state == ("ok" if refused is None else "stale")
+    assert found.complete is (refused is None)
+    assert found.last_complete == (at if refused is None else before)
+
+
+def test_a_read_that_was_cut_off_is_none_though_what_it_held_is_released(known: Line) -> None:
+    before = known.now
+    for key in [*known.rows][:20]:
+        known.cancel(key)
+    held(known, whole(known).rstrip("\n") + '\n"999', name="visits.csv")
+
+    known.at_work(_end)
+    assert known.at_work(_source).last_complete == before
 
 
 def test_what_a_person_rejects_stays_as_it_was_while_the_source_repeats_itself(known: Line) -> None:

@@ -213,6 +213,43 @@ def test_why_says_that_a_reminder_may_leave_with_another(line: Line) -> None:
     assert "another visit" not in alone.answer
 
 
+def answers(line: Line, *keys: str) -> list[str]:
+    return line.at_work(
+        lambda at_work: [
+            stories(at_work, search(at_work, f"reception/{key}"))[0].answer for key in keys
+        ]
+    )
+
+
+def test_why_names_no_visit_with_which_a_reminder_cannot_leave(line: Line) -> None:
+    begin(line, "10:00")
+    line.book(2, "2026-11-25 11:00", **PHONE, location="The other house")
+    line.book(3, "2026-11-25 13:00", **PHONE, modality="video")
+    line.book(4, "2026-11-25 14:00", **{**PHONE, "mobile": "+4915155550009"})
+    line.drop()
+    line.sync("2026-11-23 09:05")
+    assert not [one for one in answers(line, "1", "2", "3", "4") if "another visit" in one]
+
+
+def test_why_promises_no_reminder_of_an_hour_ahead_with_that_of_the_morning(line: Line) -> None:
+    begin(line, "10:00", "10:40", "16:00")
+    line.sync("2026-11-24 10:01")
+    first, second, third = answers(line, "1", "2", "3")
+    assert "reminder (1h) leaves Wed 25 Nov 09:40" in second
+    assert "or with that of another visit of that day (reception/1)" in second
+    assert "reminder (1h) leaves Wed 25 Nov 15:00" in third
+    assert "another visit of that day" not in first + third
+
+
+def test_why_counts_on_no_visit_whose_own_reminder_has_left_already(line: Line) -> None:
+    begin(line, "10:00")
+    line.sync("2026-11-24 10:01")
+    line.book(2, "2026-11-25 14:00", **PHONE)
+    line.drop()
+    line.sync("2026-11-24 10:05")
+    assert "another visit" not in answers(line, "2")[0]
+
+
 def test_plan_foretells_the_doctors_reminders_of_visits_that_are_told_together(line: Line) -> None:
     line.set(
         channels={"order": ["sms"]},

@@ -82,6 +82,10 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["told by e-mail on 23 Nov 07:00 (confirmation)", "(1d) leaves 30 Nov 09:30 by SMS"],
     ),
     "will be reminded": ({"next": SOON}, ["The next reminder (1d) leaves 30 Nov 09:30 by SMS."]),
+    "overdue": (
+        {"next": replace(SOON, at=NOW)},
+        ["The next reminder (1d) is overdue and leaves with the next run by SMS."],
+    ),
     "no contact": (
         {"next": replace(SOON, channel=None, reason="no_contact")},
         ["will not be sent: the source has no address", "Enter a phone number"],

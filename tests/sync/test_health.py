@@ -12,6 +12,7 @@ from sync.breaker import Barred
 from sync.calendar_health import CalendarHealth
 from sync.coverage import Coverage
 from sync.health import Health, SourceHealth
+from sync.outstanding import Outstanding
 from sync.push import Blocked
 from sync.standing import Pause, Standing
 
@@ -99,7 +100,13 @@ def test_a_server_away_for_a_moment_needs_nobody() -> None:
 
 def test_what_nobody_can_find_out_is_told_as_unknown() -> None:
     told = clinic(messages={**QUIET, "unknown": 3, "unproven": 2}).json()["messages"]
-    assert told == {**QUIET, "unknown": 5}
+    assert told == {**QUIET, "unknown": 5, "visits_waiting": 0}
+
+
+def test_what_the_next_run_will_owe_is_due_as_well() -> None:
+    found = clinic(messages={**QUIET, "due": 2}, outstanding=Outstanding(messages=3))
+    assert found.json()["messages"]["due"] == 5
+    assert found.exit == 0
 
 
 def test_a_notifier_is_told_as_paused_or_barred_and_else_as_ok() -> None:
