@@ -99,5 +99,103 @@ def test_what_only_looks_like_it_may_be_said(text: str) -> None:
     assert forbidden(text) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Text C to cancel.", "Send 1 to confirm.", "Write NO if you cannot come.", "Text OK"),
+        *(
+            "send C to cancel your visit",
+            "Press 1 to confirm",
+            "Text Y or N to +491",
+            "type 1 to go",
+        ),
+        *(
+            'Text "no" if you cannot',
+            "To confirm, send us 1.",
+            "To confirm, press 1.",
+            "Send 1, please",
+        ),
+        *(
+            'SMS "C" an uns',
+            "Senden Sie 1 an diese Nummer",
+            "SMS mit C an uns",
+            "Schreiben Sie NEIN.",
+        ),
+        *("Drücken Sie die 1, um zu bestätigen", "Antworten Sie C", "Schicken Sie 1 oder 2!"),
+        *("Envoyez 1 pour confirmer", "Envoyez C au 38000", "Appuyez sur 1 pour confirmer"),
+        *("Envíe 1 para confirmar", "Escriba SI para confirmar", "Pulse 1 para cancelar"),
+        *("Envie 1 para confirmar", "Inviare SI per confermare", "Prema 1 per confermare"),
+        *("Stuur 1 om te bevestigen", "Wyślij 1, aby potwierdzić", "Naciśnij 1, aby potwierdzić"),
+        *(
+            "Отправьте 1 для подтверждения",
+            "Нажмите 1, чтобы отменить",
+            "Надішліть 1, щоб скасувати",
+        ),
+        *(
+            "Onay için 1 yazın",
+            "E yazıp gönderin",
+            "1 भेजें",
+            "发送1确认预约",
+            "发送 C 到本号码",
+        ),
+        *("Gửi 1 đến 8066", "أرسلوا 1 إلى الرقم"),
+        *("Text C\nSee you soon", "Text 1{% if phone %} or call {{ phone }}{% endif %}"),
+    ],
+)
+def test_a_letter_or_a_digit_to_be_sent_is_found(text: str) -> None:
+    assert forbidden(text) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "Please send a message to the front desk",
+            "Text a friend",
+            "press the bell",
+            "Press B-12",
+        ),
+        *(
+            "call us on 1 800 555 0100",
+            "Call us and press 1 to confirm",
+            "Call {{ phone }}, press 1.",
+        ),
+        *("Write no more than two lines", "Send no original documents", "We send 1 for each visit"),
+        *("Send 2 photos", "We text 1 to 2 days ahead", "Write 3 to 5 lines", "Send 5 to 10 pages"),
+        *(
+            "for people with diabetes type 1.",
+            "hepatitis type B, too",
+            "Type 2 diabetes to be checked",
+        ),
+        *("Text messages come at 9.", "We write by 1 December", "send 1.5 ml", "Send 1/2 of it"),
+        *(
+            "Bei Diabetes Typ 1, bitte nüchtern",
+            "Wir senden 1 an jeden",
+            "Erinnerung per SMS 1 Tag vorher",
+        ),
+        *("Schreiben Sie 1.12. auf den Bogen", "SMS um 9:30", "Drücken Sie die Klingel an Tür 1"),
+        *(
+            "Envoyez 2 à 3 photos",
+            "Écrivez à la clinique",
+            "diabète de type 1.",
+            "Appuyez sur la sonnette",
+        ),
+        *("Escriba a recepcion@clinica.example", "Escriba si no puede venir", "ESCRIBA Y LLAME"),
+        *("Envie 2 fotos", "Escreva a recepcao@clinica.example", "Pulse el timbre 1 vez"),
+        *(
+            "Scriva a info@clinica.example",
+            "Scriva se non può venire",
+            "Invii 2 copie",
+            "SCRIVA A NOI",
+        ),
+        *("Stuur een bericht", "NAPISZ W SPRAWIE WIZYTY", "Wyślij 2 zdjęcia", "Напишите 2 вопроса"),
+        *("发送1条短信", "我们会发送SMS给您", "Saat 10:1 yazın", "2 प्रतियाँ भेजें"),
+        *("Tue, 1 Dec, 10:30", "am Di., 1. Dez., 10:30 Uhr", "{{ clinic }}: {{ when }}"),
+    ],
+)
+def test_a_letter_or_a_digit_that_is_not_to_be_sent_may_stand(text: str) -> None:
+    assert forbidden(text) is None
+
+
 def test_the_line_is_told_in_any_script() -> None:
     assert forbidden("{{ clinic }}\n{# СТОП #}\nОтправьте СТОП") == (3, "СТОП")
