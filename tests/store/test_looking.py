@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -96,6 +96,8 @@ def test_a_life_without_events_is_a_short_one(store: Store) -> None:
         assert looking.set_aside_of(connection, "riverside", "ehr", "a") == []
         assert list(looking.set_aside_raw(connection, "riverside")) == []
         assert looking.by_message(connection, "riverside", "cr1") == []
+        since = datetime(2026, 1, 1, tzinfo=UTC)
+        assert looking.messages_to(connection, "riverside", ["x", "y"], since=since, most=9) == []
         assert looking.by_event(connection, "riverside", "cr1") == []
         assert looking.hold_of(connection, "riverside", 1) is None
         assert looking.messages_held(connection, "riverside", 1) == []
