@@ -324,7 +324,7 @@ NEW_LINK = {
 
 @pytest.mark.parametrize(
     "when",
-    [{}, {"at": EARLY}, {"at": EARLY, "reminded_near": False}],
+    [{}, {"at": EARLY}, {"at": EARLY, "reminded_again": False}],
     ids=["late", "early", "never"],
 )
 @pytest.mark.parametrize("other", ["time", "practitioner"])
