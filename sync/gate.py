@@ -99,13 +99,16 @@ class Drop:
 Verdict: TypeAlias = Go | Wait | Drop
 
 
-def reopens(reason: str) -> bool:
+def reopens(kind: MessageKind, reason: str) -> bool:
     """Return whether a message dropped for this reason may be taken up when it is planned again.
 
     Its key is the same, so the ledger would otherwise refuse it for ever: B when A→B→A→B passes
-    within a night, or a cancellation to a number that has been corrected since.
+    within a night, or a cancellation to a number that has been corrected since. A reminder comes
+    back for such a correction, and not because the settings were edited: that would send at once
+    all that they had kept back.
     """
-    return reason in _TELLING or reason in _MOVED_ON
+    mended = _UNREACHABLE if kind is MessageKind.REMINDER else _TELLING
+    return reason in mended or reason in _MOVED_ON
 
 
 def needs_a_call(say: Say, reason: str) -> bool:

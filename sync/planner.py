@@ -152,7 +152,7 @@ def _wake_the_newly_told(connection: Any, batch: Sequence[Woken], known: _Known)
 def _reopens(clinic: Clinic, batch: Mapping[int, Woken], thing: Owed, ended: Ended) -> bool:
     """Whether what reached nobody is to be tried anew: the reason is gone, the address corrected."""
     if not ended.refused:
-        return gate.reopens(ended.reason)
+        return gate.reopens(thing.say.kind, ended.reason)
     visit = batch.get(thing.appointment or 0)
     person = visit and person_of(clinic, thing.say, Fresh(visit, visit.visit, {}))
     return bool(person and ended.refused - {person.phone, person.email})

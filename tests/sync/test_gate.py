@@ -390,7 +390,7 @@ def test_a_change_back_to_what_was_told_needs_no_telling_and_may_come_again():
     moved = say(MessageKind.CHANGE, facts=facts_of(visit(start=START + hours(1))))
     known = Told(facts_of(visit()), at=NOON - hours(1), by="cr1")
     assert asked(moved, told=known) == Drop("as_told")
-    assert reopens("as_told")
+    assert reopens(MessageKind.CHANGE, "as_told")
 
 
 def test_a_pause_holds_and_does_not_lose():
@@ -455,18 +455,22 @@ def test_what_waited_for_a_persons_decision_too_long_says_so(options):
 
 
 @pytest.mark.parametrize(
-    ("reason", "comes_back"),
+    ("kind", "reason", "comes_back"),
     [
-        ("superseded_by_reschedule", True),
-        ("reinstated", True),
-        ("no_contact", True),
-        ("cut_off_passed", False),
-        ("already_sent", False),
-        ("past_visit", False),
+        (MessageKind.CHANGE, "superseded_by_reschedule", True),
+        (MessageKind.REMINDER, "cancelled", True),
+        (MessageKind.CANCELLATION, "reinstated", True),
+        (MessageKind.CANCELLATION, "no_contact", True),
+        (MessageKind.REMINDER, "no_contact", True),
+        (MessageKind.CONFIRMATION, "channel_off", True),
+        (MessageKind.REMINDER, "channel_off", False),  # the settings were edited
+        (MessageKind.CONFIRMATION, "cut_off_passed", False),
+        (MessageKind.CHANGE, "already_sent", False),
+        (MessageKind.CHANGE, "past_visit", False),
     ],
 )
-def test_a_dropped_message_comes_back_when_what_stopped_it_can_be_undone(reason, comes_back):
-    assert reopens(reason) is comes_back
+def test_a_dropped_message_comes_back_when_what_stopped_it_can_be_undone(kind, reason, comes_back):
+    assert reopens(kind, reason) is comes_back
 
 
 @pytest.mark.parametrize(

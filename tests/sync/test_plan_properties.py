@@ -122,7 +122,7 @@ class Clinic:
         for say in self.owed():
             key = dedupe_key("ehr", "1", say, self.told.get(say.recipient))
             entry = self.ledger.get(key)
-            if entry is None or (isinstance(entry, str) and reopens(entry)):
+            if entry is None or (isinstance(entry, str) and reopens(say.kind, entry)):
                 self.ledger[key] = "skipped" if say.skip else say
 
     def send(self) -> None:
