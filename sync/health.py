@@ -283,7 +283,8 @@ def _messages(health: Health) -> Iterator[Need]:
         what = f"{left} messages in the last 24 h: nobody can find out whether they arrived"
         yield Need(what, "clinicrelay why APPOINTMENT")
     if failed := health.messages["failed"]:
-        yield Need(f"{failed} messages failed in the last 24 h", "clinicrelay why APPOINTMENT")
+        todo = "clinicrelay messages list --state failed"
+        yield Need(f"{failed} messages failed in the last 24 h", todo)
     day = health.tomorrow
     if uncovered := day.visits - day.covered - day.explained:
         named = ", ".join(day.open[:_NAMED]) + (" …" if len(day.open) > _NAMED else "")

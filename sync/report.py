@@ -125,16 +125,7 @@ class RunReport:
                 yield Need(f"{name} could not be read", one.fix)
             elif one.state == "partial" and not one.unfinished:
                 yield Need(f"{name} was not read to its end", "clinicrelay status")
-        for name, barred in sorted(self.messages.barred.items()):
-            if barred.needs_person:
-                what = f"{name} sends nothing: {in_words(barred.reason)}"
-                yield Need(what, "clinicrelay check --connect")
-        for attempt in self.messages.unproven:
-            what = f"message {attempt}: nobody can find out whether it arrived"
-            yield Need(what, f"clinicrelay why {attempt}")
-        for text in sorted(self.messages.broken_texts):
-            what = f"text {text} cannot be filled in, ours was sent"
-            yield Need(what, "clinicrelay check")
+        yield from _of_messages(self.messages)
         if self.open_holds:
             yield Need(f"{self.open_holds} held", "clinicrelay held list")
 
@@ -168,6 +159,22 @@ class RunReport:
             },
             "needs": [need._asdict() for need in self.needs],
         }
+
+
+def _of_messages(run: MessageRun) -> Iterator[Need]:
+    for name, barred in sorted(run.barred.items()):
+        if barred.needs_person:
+            what = f"{name} sends nothing: {in_words(barred.reason)}"
+            yield Need(what, "clinicrelay check --connect")
+    if failed := run.failed:
+        what = f"{failed} message{'' if failed == 1 else 's'} reached nobody"
+        yield Need(what, "clinicrelay messages list --state failed")
+    for attempt in run.unproven:
+        what = f"message {attempt}: nobody can find out whether it arrived"
+        yield Need(what, f"clinicrelay why {attempt}")
+    for text in sorted(run.broken_texts):
+        what = f"text {text} cannot be filled in, ours was sent"
+        yield Need(what, "clinicrelay check")
 
 
 def _source(report: SourceReport) -> dict[str, Any]:

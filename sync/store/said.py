@@ -154,7 +154,7 @@ def _reopen(
         connection.execute(
             text(
                 "UPDATE messages SET say = :say, due_at = :due, useless_after = :useless, "
-                "run = :run, state = 'planned', reason = NULL, settled_at = NULL, "
+                "run = :run, setting = :setting, state = 'planned', reason = NULL, settled_at = NULL, "
                 "next_try_at = NULL, tries = 0 WHERE id = :id AND clinic = :clinic"
             ),
             [
@@ -162,6 +162,7 @@ def _reopen(
                     "say": msgspec.json.encode(say).decode(),
                     "due": seconds(say.due_at),
                     "useless": seconds(say.useless_after),
+                    "setting": say.setting,
                     "run": run,
                     "id": number,
                     "clinic": clinic,

@@ -61,3 +61,5 @@ def test_a_reminder_that_had_no_number_leaves_once_there_is_one(booked: Line, mo
     booked.change(2, mobile=PHONE)
     assert booked.after("2026-11-26 10:30") == [("reminder", PHONE)]
     assert booked.after() == []
+    told = "SELECT setting FROM messages WHERE kind = 'reminder' AND state = 'sent'"
+    assert booked.query(told) == [("reminders.patient.steps[0]",)]

@@ -89,6 +89,11 @@ def test_news_that_reach_nobody_ask_for_a_call(unreached: Line) -> None:
     unreached.drop()
     report = unreached.sync()
     assert (report.exit, report.messages.failed) == (3, 1)
+    (need,) = report.needs
+    assert (need.what, need.command) == (
+        "1 message reached nobody",
+        "clinicrelay messages list --state failed",
+    )
     assert unreached.query("SELECT kind, state, reason FROM messages WHERE state = 'failed'") == [
         ("cancellation", "failed", "no_contact")
     ]
