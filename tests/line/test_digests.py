@@ -69,11 +69,11 @@ def test_what_was_booked_moved_or_cancelled_since_is_named_as_such(ward: Line) -
     to_acar = [s.text for s in ward.outbox() if s.kind == "digest" and "15:00 Uhr" in s.text][-1]
     _, _, tail = to_acar.partition("Seit der letzten Liste:")
     assert [line for line in tail.splitlines() if ": " in line] == [
-        "Mittwoch, 25. November 2026, 09:00 P.S.: abgesagt",
-        "Mittwoch, 25. November 2026, 15:00 P.S. (Telefon): neu",
-        "Donnerstag, 26. November 2026, 08:30 P.S. (Video): verschoben, "
-        "war Mittwoch, 25. November 2026, 11:00",
-        "Freitag, 27. November 2026, 12:00 P.S.: jetzt bei jemand anderem",
+        "Mittwoch, 25. November 2026, 09:00 Uhr P.S.: abgesagt",
+        "Mittwoch, 25. November 2026, 15:00 Uhr P.S. (Telefon): neu",
+        "Donnerstag, 26. November 2026, 08:30 Uhr P.S. (Video): verschoben, "
+        "war Mittwoch, 25. November 2026, 11:00 Uhr",
+        "Freitag, 27. November 2026, 12:00 Uhr P.S.: jetzt bei jemand anderem",
     ]
 
 
