@@ -63,7 +63,7 @@ def test_a_week_is_said_to_the_quarter_hour_and_explained_to_the_last_visit(
     for key in passed.book.visits:
         story = typed(passed.line, capsys, "why", f"reception/{key}")
         assert story["answer"], key
-        assert {one["state"] for one in story["messages"]} <= {"sent", "skipped"}
+        assert {one["state"] for one in story["messages"]} <= {"sent", "skipped", "failed"}
 
 
 def typed(line: conftest.Line, capsys: pytest.CaptureFixture[str], *words: str) -> Any:

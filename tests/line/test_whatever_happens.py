@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from clinicrelay.actions import Facts, MessageKind, Say
+from clinicrelay.actions import INVITATION, Facts, MessageKind, Say
 from clinicrelay.times import local, parse_instant
 
 if TYPE_CHECKING:
@@ -161,8 +161,11 @@ class Clinic(RuleBasedStateMachine):
         for key, say in self.said("TRUE"):
             by_person.setdefault((key, say.recipient), []).append(say)
         for says in by_person.values():
-            news = [say.facts for say in says if say.kind is not MessageKind.REMINDER]
+            told = [say for say in says if say.kind is not MessageKind.REMINDER]
+            news = [say.facts for say in told if say.step != INVITATION]
             assert all(one != other for one, other in pairwise(news))
+            to_calendars = [say.facts for say in told if say.step == INVITATION]
+            assert all(one != other for one, other in pairwise(to_calendars))
             steps = [(s.step, s.facts) for s in says if s.kind is MessageKind.REMINDER]
             assert all(steps.count(step) == 1 for step in steps)
 
