@@ -246,16 +246,21 @@ def test_whom_a_provider_refuses_for_themselves_costs_nobody_else_a_reminder(
     assert len(line.query("SELECT address FROM contacts WHERE state = 'closed'")) == 4
 
 
-def test_what_waited_for_its_server_too_long_says_so(line: Line, desk: Desk) -> None:
-    locked_out = SendResult(
+def locked_out(line: Line, desk: Desk) -> None:
+    """Let two reminders fall due while the only notifier's login is refused."""
+    refused = SendResult(
         Outcome.NOT_SENT, "credentials_refused", pause=timedelta(minutes=15), code="401"
     )
     line.set(channels={"order": ["sms"], "sms": ["one"]})
     line.book(2, "2026-11-25 12:00")
     line.drop()
     run(line, "2026-11-23 10:00")
-    desk.answer = lambda name, message: locked_out
+    desk.answer = lambda name, message: refused
     run(line, "2026-11-24 12:01")
+
+
+def test_what_waited_for_its_server_too_long_says_so(line: Line, desk: Desk) -> None:
+    locked_out(line, desk)
     run(line, "2026-11-25 08:59")
     run(line, "2026-11-25 10:00")
     reasons = {reason for step, _, reason, *_ in ledger(line) if step == "1d"}
@@ -265,13 +270,7 @@ def test_what_waited_for_its_server_too_long_says_so(line: Line, desk: Desk) -> 
 def test_what_waits_for_a_password_leaves_once_a_trial_has_shown_that_it_works(
     line: Line, desk: Desk
 ) -> None:
-    locked_out = SendResult(Outcome.NOT_SENT, "credentials_refused", pause=timedelta(minutes=15))
-    line.set(channels={"order": ["sms"], "sms": ["one"]})
-    line.book(2, "2026-11-25 12:00")
-    line.drop()
-    run(line, "2026-11-23 10:00")
-    desk.answer = lambda name, message: locked_out
-    run(line, "2026-11-24 12:01")
+    locked_out(line, desk)
     desk.answer = lambda name, message: None
     run(line, "2026-11-24 12:02")
     assert {state for _, state, *_ in ledger(line)} == {"planned"}
