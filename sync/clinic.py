@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from threading import Event
@@ -20,7 +20,7 @@ from sync.pacing import pace_of, pace_of_notifier
 from sync.pretend import PretendedCalendar, PretendedNotifier
 from sync.sliding import Sliding
 from sync.standing import Live, Pause, Standing
-from sync.store import Store, memory, places, standings
+from sync.store import Store, instant, memory, places, standings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -181,9 +181,9 @@ class Clinic:
 
     def _standing_of(self, live: list[LiveRow], pauses: list[PauseRow]) -> Standing:
         return Standing(
-            tuple(Live(one.part, one.doctor, _instant(one.since)) for one in live),
+            tuple(Live(one.part, one.doctor, instant(one.since)) for one in live),
             tuple(
-                Pause(p.scope, p.reason, _instant(p.until) if p.until else None, _instant(p.since))
+                Pause(p.scope, p.reason, instant(p.until) if p.until else None, instant(p.since))
                 for p in pauses
             ),
             self._elsewhere({one.place for one in live}),
@@ -330,7 +330,3 @@ class Clinic:
             rest=lambda seconds: not self.ending.wait(seconds),
             **more,
         )
-
-
-def _instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

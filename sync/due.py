@@ -152,7 +152,7 @@ def coming_reminders(
         (
             person.say(slot, _known_already(person, slot))
             for recipient, slots in _people(visit.appointment, steps, role, quiet)
-            for person in (_person(visit, role, recipient),)
+            for person in (_person(visit, role, recipient, facts_of(visit.appointment)),)
             for slot in _nearest_of_each_moment(slots)
             if now < slot.at <= until
         ),
@@ -175,22 +175,58 @@ def reminders(
     quiet: QuietHours | None,
 ) -> Reminders:
     """Return the reminders of a visit to all its people: see `due_reminders`."""
-    due: list[Say] = []
-    if not _stands(visit, now):
-        return Reminders(due, None)
-    coming = None
-    decide = _missed if _has_begun(visit, now) else _due_for
-    for role, some in steps:
-        for recipient, slots in _people(visit.appointment, some, role, quiet):
-            come = []
-            for slot in slots:
-                if slot.at <= now:
-                    come.append(slot)
-                elif coming is None or slot.at < coming:
-                    coming = slot.at
-            if come:
-                due += decide(_person(visit, role, recipient), come, now)
-    return Reminders(due, coming)
+    return Timetable(steps, now=now, quiet=quiet).reminders(visit)
+
+
+class _Hours(NamedTuple):
+    """The steps of one visit for one person: those whose time has come, and when the next one's does."""
+
+    come: tuple[_Slot, ...]
+    coming: datetime | None
+
+
+class Timetable:
+    """The reminders of many visits at one moment; their hours, once for all that begin together."""
+
+    def __init__(
+        self,
+        steps: Iterable[tuple[Role, Sequence[Step]]],
+        *,
+        now: datetime,
+        quiet: QuietHours | None,
+    ) -> None:
+        self._steps = [(role, tuple(some)) for role, some in steps]
+        self._now = now
+        self._quiet = quiet
+        self._worked_out: dict[tuple[Role, datetime, str, str], _Hours] = {}
+
+    def reminders(self, visit: Seen) -> Reminders:
+        """Return the reminders of a visit to all its people: see `due_reminders`."""
+        due: list[Say] = []
+        coming: datetime | None = None
+        if not _stands(visit, self._now):
+            return Reminders(due, None)
+        decide = _missed if _has_begun(visit, self._now) else _due_for
+        facts = facts_of(visit.appointment)
+        for role, steps in self._steps:
+            for recipient, zone in recipients(visit.appointment, role).items():
+                hours = self._hours(role, steps, visit.appointment, zone)
+                if hours.coming is not None and (coming is None or hours.coming < coming):
+                    coming = hours.coming
+                if hours.come:
+                    due += decide(_person(visit, role, recipient, facts), hours.come, self._now)
+        return Reminders(due, coming)
+
+    def _hours(self, role: Role, steps: tuple[Step, ...], visit: Appointment, zone: str) -> _Hours:
+        assert visit.start is not None
+        alike = role, visit.start, zone, visit.timezone
+        if alike not in self._worked_out:
+            slots = _slots(role, steps, visit.start, self._quiet, zone, visit.timezone)
+            self._worked_out[alike] = _Hours(
+                tuple(slot for slot in slots if slot.at <= self._now),
+                min((slot.at for slot in slots if slot.at > self._now), default=None),
+            )
+        return self._worked_out[alike]
 
 
 def next_step(
@@ -269,23 +305,25 @@ def _people(
         yield recipient, _slots(role, tuple(steps), visit.start, quiet, zone, visit.timezone)
 
 
-def _person(visit: Seen, role: Role, recipient: str) -> _Person:
+def _person(visit: Seen, role: Role, recipient: str, facts: Facts) -> _Person:
     told = visit.told.get(recipient)
     return _Person(
         recipient=recipient,
         role=role,
-        facts=facts_of(visit.appointment),
+        facts=facts,
         known_since=_known_since(visit, told),
         live_since=visit.live_since.get(role),
         told=told,
-        silent=_silent(visit.appointment, role).get(recipient),
+        silent=_silent(visit.appointment, recipient),
     )
 
 
-def _silent(visit: Appointment, role: Role) -> dict[str, str]:
-    """Return who hears nothing whatever the settings say, and why."""
-    patients = visit.patients if role is Role.PATIENT else ()
-    return {f"patient/{p.key}": why for p in patients if (why := hears_nothing(p))}
+def _silent(visit: Appointment, recipient: str) -> str | None:
+    """Return why somebody hears nothing whatever the settings say, if so."""
+    for patient in visit.patients:
+        if (why := hears_nothing(patient)) and f"patient/{patient.key}" == recipient:
+            return why
+    return None
 
 
 def _known_since(visit: Seen, told: Told | None) -> datetime:

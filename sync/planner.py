@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,9 +19,9 @@ from clinicrelay.model import Appointment, Patient
 from sync import digest, gate, outward, unlinking
 from sync.changes import same_person
 from sync.compose import Fresh, person_of
-from sync.due import digest_due, digest_say, first_hour, reminders
+from sync.due import Timetable, digest_due, digest_say, first_hour
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, recipients
-from sync.store import events, memory, progress, said, seconds, unlinked, wakes
+from sync.store import events, instant, memory, progress, said, seconds, unlinked, wakes
 from sync.store.events import Shown, Wanted
 from sync.store.said import Ended, Owed
 from sync.store.wakes import Past, Woken
@@ -215,7 +215,7 @@ def seen(
         _carry_over(appointment.patients, past, told)
     return Seen(
         appointment=appointment,
-        first_seen=_instant(visit.first_seen_at),
+        first_seen=instant(visit.first_seen_at),
         told=told,
         version=visit.version,
         gone=visit.gone_at is not None,
@@ -237,7 +237,7 @@ def _carry_over(patients: Sequence[Patient], past: Sequence[Past], told: dict[st
             known = told.get(f"patient/{left.key}")
             for one in new if known and left.key not in here else ():
                 if known and same_person(left, one):
-                    then = Told(known.facts, at=_instant(before.replaced_at))
+                    then = Told(known.facts, at=instant(before.replaced_at))
                     told.setdefault(f"patient/{one.key}", then)
 
 
@@ -253,7 +253,7 @@ def _moved_at(visit: Woken, past: Sequence[Past]) -> datetime | None:
     for before, content in zip(reversed(past), reversed(later), strict=False):
         whats = set(before.what.split(","))
         if _NEW_TIME & whats or (What.STATUS in whats and _booked_by(before.content, content)):
-            return _instant(before.replaced_at)
+            return instant(before.replaced_at)
     return None
 
 
@@ -268,7 +268,7 @@ def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
         return by_message
     then = {past.version: past for past in known.past.get(visit.id, ())}
     before = then.get(visit.baseline - 1)
-    at = _instant(before.replaced_at if before else visit.first_seen_at)
+    at = instant(before.replaced_at if before else visit.first_seen_at)
     since = {who: told for who, told in by_message.items() if told.at >= at}
     was = then.get(visit.baseline)
     appointment = wakes.visit_of(was.content) if was else visit.visit
@@ -284,7 +284,7 @@ def _as_booked(visit: Woken, known: _Known) -> Mapping[str, Told]:
     contents = [*(one.content for one in past), visit.content]
     since = [visit.first_seen_at, *(one.replaced_at for one in past)]
     for content, at in zip(contents, since, strict=True):
-        if told := baseline(wakes.visit_of(content), now=_instant(at)):
+        if told := baseline(wakes.visit_of(content), now=instant(at)):
             return told
     return {}
 
@@ -310,6 +310,7 @@ class _Planner:
             )
             if rules is not None and rules.steps
         ]
+        self.timetable = Timetable(self.steps, now=clinic.now, quiet=self.quiet)
         self.confirms = _confirms(clinic)
         self.standing = clinic.standing()
         self.oldest = _oldest(clinic)
@@ -318,11 +319,11 @@ class _Planner:
         visit = woken.visit
         live = outward.live_since(self.clinic, self.standing, visit)
         if imported := self._is_as_imported(woken):
-            one = Seen(visit, _instant(woken.first_seen_at), live_since=live)
+            one = Seen(visit, instant(woken.first_seen_at), live_since=live)
         else:
             one = seen(woken, self.known, live, confirms=self.confirms)
         says = [] if imported else owed(one, self.rules, now=self.clinic.now)
-        due, coming = reminders(one, self.steps, now=self.clinic.now, quiet=self.quiet)
+        due, coming = self.timetable.reminders(one)
         return _Plan(
             [self._owed(woken, say, one) for say in (*says, *due)],
             self._wanted(woken, visit),
@@ -450,8 +451,3 @@ def look(clinic: Clinic, connection: Any, visits: Sequence[Woken]) -> dict[int, 
         one.id: seen(one, known, outward.live_since(clinic, standing, one.visit), confirms=confirms)
         for one in visits
     }
-
-
-@lru_cache(maxsize=1024)  # what came with one import was first seen at one moment
-def _instant(second: int) -> datetime:
-    return datetime.fromtimestamp(second, UTC)

@@ -11,7 +11,8 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -250,3 +251,9 @@ def _make_folder(file: Path) -> None:
 def seconds(instant: datetime) -> int:
     """Return an instant as the store keeps it."""
     return int(instant.timestamp())
+
+
+@lru_cache(maxsize=1024)  # what came with one import was first seen at one moment
+def instant(second: int) -> datetime:
+    """Return an instant that the store keeps."""
+    return datetime.fromtimestamp(second, UTC)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
+
+from sync.store import instant
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -39,15 +41,11 @@ def beginning(connection: Connection, clinic: str, prefix: str) -> list[Run]:
         Run(
             row.id,
             row.command,
-            _instant(row.started_at),
-            None if row.finished_at is None else _instant(row.finished_at),
-            _instant(row.business_time),
+            instant(row.started_at),
+            None if row.finished_at is None else instant(row.finished_at),
+            instant(row.business_time),
             row.exit_code,
             json.loads(row.report) if row.report else None,
         )
         for row in rows
     ]
-
-
-def _instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)

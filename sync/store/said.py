@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from clinicrelay.actions import Facts, MessageKind, Role, Say, Told
 from clinicrelay.contracts import Message
 from clinicrelay.model import Channel
-from sync.store import attempts, bulk, dialects, seconds
+from sync.store import attempts, bulk, dialects, instant, seconds
 from sync.store.shards import shard_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ _COLUMNS = (
     "tries",
     "shard",
 )
+
+_CHANNELS: dict[str | None, Channel] = {channel.value: channel for channel in Channel}
+_KINDS: dict[str | None, MessageKind] = {kind.value: kind for kind in MessageKind}
 
 say_of = msgspec.json.Decoder(Say).decode
 _decode_facts = msgspec.json.Decoder(Facts).decode
@@ -345,8 +348,8 @@ def open_attempts(connection: Connection, clinic: str, shard: int, *, now: datet
             row.state,
             msgspec.json.decode(row.body, type=Message),
             Due(row.message, row.dedupe, row.appointment, say_of(row.say), row.tries),
-            datetime.fromtimestamp(row.begun_at, UTC),
-            datetime.fromtimestamp(row.nothing_since, UTC) if row.nothing_since else None,
+            instant(row.begun_at),
+            instant(row.nothing_since) if row.nothing_since else None,
         )
         for row in rows
     ]
@@ -408,9 +411,9 @@ def as_told(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[str, Told]]:
     for appointment, recipient, facts, at, by, channel, kind in rows:
         found.setdefault(appointment, {})[recipient] = Told(
             _decode_facts(facts),
-            datetime.fromtimestamp(at, UTC),
+            instant(at),
             by,
-            Channel(channel) if channel else None,
-            MessageKind(kind) if kind else None,
+            _CHANNELS.get(channel),
+            _KINDS.get(kind),
         )
     return found
