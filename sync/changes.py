@@ -48,6 +48,17 @@ def same_person(before: Patient, after: Patient) -> bool:
     return phone or (before.email is not None and before.email == after.email)
 
 
+def may_be_same_person(before: Patient, after: Patient) -> bool:
+    """Whether two keys may be of one patient: something of them is alike, or too little is known."""
+    pairs = (
+        (fold(before.name or ""), fold(after.name or "")),
+        (before.phone, after.phone),
+        (before.email, after.email),
+    )
+    known = [(old, new) for old, new in pairs if old and new]
+    return not known or any(old == new for old, new in known)
+
+
 def same_visit(before: Appointment, after: Appointment) -> bool:
     """Whether a new visit looks like an old one under a new id (cancel + new is a move).
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LOOK_AGAIN = timedelta(minutes=5)
 _NEXT_RUN = timedelta(seconds=30)
 CAP_REACHED = "cap_reached"
+GIVEN_AWAY = "given_to_another"
 STALE, HELD, PAUSED = "source_stale", "change_held", "paused"
 OPEN_ENDED = (STALE, HELD)  # it waits, and nobody knows until when
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
@@ -114,9 +115,11 @@ def reopens(kind: MessageKind, reason: str) -> bool:
 def needs_a_call(say: Say, reason: str) -> bool:
     """Return whether somebody has to tell by telephone what no message could, for this reason.
 
-    Nobody is to stand in front of a closed door because the clinic thought that they were told.
+    Nobody is to stand in front of a closed door because the clinic thought that they were told; nor
+    does a program know for sure that a visit given to somebody else is nobody's any more.
     """
-    return say.kind in _CLOSED_DOOR and say.step != INVITATION and reason in _UNREACHABLE
+    unsaid = reason in _UNREACHABLE or reason == GIVEN_AWAY
+    return say.kind in _CLOSED_DOOR and say.step != INVITATION and unsaid
 
 
 def is_known_anyhow(kind: MessageKind, reason: str) -> bool:
@@ -247,8 +250,10 @@ def gate(
 
 def _untrue(say: Say, fresh: Appointment | None, told: Told | None, *, gone: bool) -> Drop | None:
     if say.kind is MessageKind.CANCELLATION:
-        still_off = fresh is None or not facts_of(fresh, gone=gone).on
-        return None if still_off else Drop("reinstated")
+        if fresh is None or not facts_of(fresh, gone=gone).on:
+            return None
+        still_theirs = say.recipient in recipients(fresh, say.role)
+        return Drop("reinstated" if still_theirs else GIVEN_AWAY)
     if fresh is None or gone:
         return Drop("gone")
     return _not_on(fresh) or _not_the_same(say, fresh, told)

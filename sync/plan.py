@@ -49,7 +49,8 @@ class Seen(msgspec.Struct, frozen=True):
     `moved_at` is when the present start was first to be told of: the visit moved, came back, or what
     was only asked for was booked; None where that was from the beginning. `imported` says that the
     visit was there before us: what it was then counts as told (see `baseline`). `live_since` says
-    from when on patients and doctors are really reached, for those who are.
+    from when on patients and doctors are really reached, for those who are. `displaced` are those who
+    were told of it and whose visit it is no longer: it was given to somebody else.
     """
 
     appointment: Appointment
@@ -63,6 +64,7 @@ class Seen(msgspec.Struct, frozen=True):
     replaced_by: str | None = None
     replaces: str | None = None
     live_since: Mapping[Role, datetime] = {}
+    displaced: Collection[str] = ()
 
 
 def recipients(appointment: Appointment, role: Role) -> dict[str, str]:
@@ -275,14 +277,16 @@ def _owed_to_those_who_left(case: _Case, here: Mapping[str, Patient]) -> Iterato
     """Explain the silence towards people who were told and are no longer named.
 
     A merged record looks exactly like this, and a cancellation to somebody whose visit stands is
-    worse than none.
+    worse than none. Where it is another person who comes now, theirs is for a person to tell (see
+    `gate.needs_a_call`).
     """
     for recipient, told in case.seen.told.items():
         if recipient in here or not recipient.startswith("patient/") or not told.facts.on:
             continue
         say = _cancellation(recipient, told, _without_them(case))
         if say is not None:
-            yield replace(say, skip="not_on_visit")
+            displaced = case.facts.on and recipient in case.seen.displaced
+            yield replace(say, skip=None if displaced else "not_on_visit")
 
 
 def _without_them(case: _Case) -> _Case:

@@ -7,7 +7,7 @@ hour of the next look; after a kill the same visits wake again and the same keys
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache, partial
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
 from clinicrelay.model import Appointment, Patient
 from sync import digest, gate, outward, unlinking
-from sync.changes import same_person
+from sync.changes import may_be_same_person, same_person
 from sync.compose import Fresh, person_of
 from sync.due import Timetable, digest_due, digest_say, first_hour
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, recipients
@@ -210,9 +210,11 @@ def seen(
         told = _told(other, known) or ({} if confirms else _as_booked(other, known))
     if not confirms and not told.keys() >= recipients(appointment, Role.PATIENT).keys():
         told = {**_as_booked(visit, known), **told}
+    displaced: Collection[str] = ()
     if told and past:
         told = dict(told)
         _carry_over(appointment.patients, past, told)
+        displaced = _displaced(appointment.patients, past, told.keys())
     return Seen(
         appointment=appointment,
         first_seen=instant(visit.first_seen_at),
@@ -225,7 +227,27 @@ def seen(
         replaced_by=_key(known.replaced.get(visit.replaced_by or 0)),
         replaces=_key(other),
         live_since=live_since,
+        displaced=displaced,
     )
+
+
+def _displaced(
+    patients: Sequence[Patient], past: Sequence[Past], told: Set[str]
+) -> Collection[str]:
+    """Return who was told and is no longer named, where nobody who is named now may be the same."""
+    here = {f"patient/{one.key}" for one in patients}
+    if not here or told <= here:
+        return ()
+    known = {
+        f"patient/{left.key}": left
+        for before in past
+        for left in wakes.visit_of(before.content).patients
+    }
+    return {
+        who
+        for who in told - here
+        if who in known and not any(may_be_same_person(known[who], one) for one in patients)
+    }
 
 
 def _carry_over(patients: Sequence[Patient], past: Sequence[Past], told: dict[str, Told]) -> None:

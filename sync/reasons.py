@@ -85,6 +85,11 @@ REASONS: dict[str, Reason] = {
         _M, "the visit is again as the person knows it, so there is nothing to tell", _NOTHING
     ),
     "not_on_visit": Reason(_M, "the person is no longer named in the visit", _NOTHING),
+    "given_to_another": Reason(
+        _M,
+        "the visit was given to another patient after this one knew of it",
+        "Call whoever had it before: nothing was sent to them.",
+    ),
     "entered_in_error": Reason(
         _M, "the source says that the visit never was", _NOTHING, "reminders.patient.on_cancel"
     ),

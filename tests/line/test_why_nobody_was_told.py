@@ -234,8 +234,9 @@ SILENCES = [
         "not_booked", "pending, not booked", changed(status="pending", start="2026-11-27 12:00")
     ),
     Silence("gone", "vanished from its source", vanished),
+    Silence("not_on_visit", "leaves Tue 24 Nov 10:00", changed(patient_id="P2")),
     Silence(
-        "not_on_visit",
+        "given_to_another",
         "told by e-mail on Mon 23 Nov 09:35",
         changed(
             patient_id="P2",

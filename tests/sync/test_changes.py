@@ -19,7 +19,7 @@ from clinicrelay.model import (
     Practitioner,
     Status,
 )
-from sync.changes import changes, in_doubt, same_visit
+from sync.changes import changes, in_doubt, may_be_same_person, same_visit
 
 START = datetime(2026, 12, 1, 9, tzinfo=UTC)
 VISIT = Appointment(
@@ -114,6 +114,25 @@ def test_less_than_a_minute_is_no_move() -> None:
 def test_a_visit_that_comes_back_is_reinstated() -> None:
     assert changes(altered(status=Status.CANCELLED), VISIT) == [What.REINSTATED]
     assert changes(VISIT, VISIT, was_gone=True) == [What.REINSTATED]
+
+
+KNOWN = replace(ANNA, phone="+12025550101", email="anna@mail.example")
+
+
+@pytest.mark.parametrize(
+    ("other", "may_be"),
+    [
+        (replace(KNOWN, key="p2"), True),
+        (Patient(key="p2", name=KNOWN.name), True),
+        (Patient(key="p2", name="Zoe Other", phone=KNOWN.phone), True),
+        (Patient(key="p2", name="Zoe Other", email=KNOWN.email, phone="+12025550177"), True),
+        (Patient(key="p2"), True),  # nothing is known of them
+        (Patient(key="p2", name="Zoe Other"), False),
+        (Patient(key="p2", name="Zoe Other", phone="+12025550177"), False),
+    ],
+)
+def test_who_has_nothing_in_common_is_somebody_else(other: Patient, may_be: bool) -> None:
+    assert may_be_same_person(KNOWN, other) is may_be
 
 
 def test_a_new_visit_of_the_same_patient_and_doctor_is_the_old_one_moved() -> None:

@@ -127,6 +127,10 @@ def test_a_cancellation_goes_while_the_visit_is_off(given):
     assert asked(cancellation(), **given) == BY_SMS
 
 
+def test_whose_visit_somebody_else_has_now_is_left_to_a_person():
+    assert asked(cancellation(), fresh=visit(patients=(Patient("p2"),))) == Drop("given_to_another")
+
+
 def test_a_cancellation_of_a_visit_that_takes_place_after_all_is_dropped():
     assert asked(cancellation()) == Drop("reinstated")
 
@@ -476,6 +480,7 @@ def test_a_dropped_message_comes_back_when_what_stopped_it_can_be_undone(kind, r
 @pytest.mark.parametrize(
     ("kind", "reason", "calls"),
     [
+        (MessageKind.CANCELLATION, "given_to_another", True),
         (MessageKind.CANCELLATION, "no_contact", True),
         (MessageKind.CHANGE, "opted_out", True),
         (MessageKind.CHANGE, "channel_off", False),  # the clinic wants it so

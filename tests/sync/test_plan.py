@@ -295,6 +295,21 @@ def test_a_patient_no_longer_named_hears_no_cancellation_and_why_knows_it():
     assert (say.recipient, say.skip) == (ME, "not_on_visit")
 
 
+def test_whose_visit_was_given_to_somebody_else_is_owed_the_news():
+    patients = {ME: told(), "patient/p2": told()}
+    other = Seen(visit(patients=(Patient("p2"),)), NOW, patients, displaced={ME})
+    say = only(owed(other, EVERYTHING, now=NOW))
+    assert (say.recipient, say.kind, say.skip) == (ME, MessageKind.CANCELLATION, None)
+
+
+def test_of_a_visit_that_is_off_for_everybody_those_who_lost_it_before_are_owed_nothing_more():
+    off = visit(patients=(Patient("p2"),), status=Status.CANCELLED)
+    says = owed(
+        Seen(off, NOW, {ME: told(), "patient/p2": told()}, displaced={ME}), EVERYTHING, now=NOW
+    )
+    assert {say.recipient: say.skip for say in says} == {"patient/p2": None, ME: "not_on_visit"}
+
+
 def test_what_doctors_were_told_owes_patients_nothing():
     reminded = Seen(visit(), NOW, {ME: told(), "doctor/d9": told()})
     assert owed(reminded, EVERYTHING, now=NOW) == []
