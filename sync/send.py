@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import structs
 
-from clinicrelay.contracts import Attempt, Found, Notifier, Outcome
+from clinicrelay.actions import MessageKind
+from clinicrelay.contracts import Attempt, Found, Message, Notifier, Outcome
 from sync import breaker, outward, ways
 from sync.breaker import Barred, Breaker
 from sync.case import Case, Known, look_up
@@ -25,7 +26,7 @@ from sync.conclude import Conclusion, count, join, know_anyhow, tell, write
 from sync.gate import Drop, Go, Verdict, Wait, needs_a_call
 from sync.guard import Hold, messages_allowed
 from sync.reasons import base
-from sync.standing import Answer, Leave, NotNamed, Rehearse, Stopped
+from sync.standing import Answer, Leave, NotNamed, Rehearse, Standing, Stopped
 from sync.store import attempts, flood, incoming, said
 from sync.store.said import Due, Pass
 
@@ -150,6 +151,39 @@ def ended(due: Due, verdict: Drop) -> tuple[str, str]:
     return "failed", f"provider_rejected({verdict.reason})"
 
 
+class _Decided(NamedTuple):
+    """What was decided about a message, and its text where nothing else is to be told in it."""
+
+    case: Case
+    verdict: Verdict
+    leaving: Answer | None
+    message: Message | None = None
+
+
+def _decided(case: Case) -> _Decided:
+    verdict = case.ask()
+    return _Decided(case, verdict, case.leaving(verdict) if isinstance(verdict, Go) else None)
+
+
+def _beforehand(batch: Sequence[Due], known: Known, standing: Standing) -> dict[int, _Decided]:
+    """Decide about the reminders of a batch that do not depend on one another, and write their texts.
+
+    Done one after the other it takes half the time that it does between two calls, which let the
+    processor forget everything. Whoever has several messages in the batch waits for the first.
+    """
+    found: dict[int, _Decided] = {}
+    times = Counter(due.say.recipient for due in batch)
+    for due in batch:
+        if due.say.kind is not MessageKind.REMINDER or times[due.say.recipient] > 1:
+            continue
+        one = _decided(known.case(due, standing))
+        if isinstance(one.leaving, Leave) and not one.case.shares_a_day:
+            assert isinstance(one.verdict, Go)
+            one = one._replace(message=one.case.message(one.verdict, ()))
+        found[due.id] = one
+    return found
+
+
 class _Sender:
     """Sends one message after the other.
 
@@ -169,6 +203,7 @@ class _Sender:
     def send(self, batch: Sequence[Due]) -> None:
         """Send a batch, unless the run is told to end. Nothing of it is left to be concluded."""
         known = look_up(self._clinic, batch)
+        decided = _beforehand(batch, known, self._standing)
         told: set[int | None] = set()
         self._joined.clear()
         for due in batch:
@@ -176,11 +211,13 @@ class _Sender:
                 break
             if due.dedupe in self._joined:
                 continue
-            done = due.appointment not in told and self._one(due, known)
+            done = due.appointment not in told and self._one(
+                decided.get(due.id) or _decided(known.case(due, self._standing))
+            )
             while not done:  # it is not as it was looked up
                 self.conclude()
                 self._standing = self._clinic.standing()
-                done = self._one(due, look_up(self._clinic, [due]))
+                done = self._one(_decided(look_up(self._clinic, [due]).case(due, self._standing)))
             told.add(due.appointment)
         self.conclude()
 
@@ -203,26 +240,26 @@ class _Sender:
             count(end, run)
             self._end = None
 
-    def _one(self, due: Due, known: Known) -> bool:
-        """Decide about a message, and do it; False: it was decided by what holds no longer."""
-        case = known.case(due, self._standing)
-        verdict = case.ask()
-        leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
+    def _one(self, decided: _Decided) -> bool:
+        """Do what was decided about a message; False: it was decided by what holds no longer."""
+        case, verdict, leaving, message = decided
         if isinstance(verdict, Go) and isinstance(leaving, Leave):
             first, verdict = verdict, _working(case, verdict, self._run)
             # By another notifier it may be another question whether it may leave.
             if verdict != first:
                 leaving = case.leaving(verdict) if isinstance(verdict, Go) else None
+                message = None
         if isinstance(verdict, Go) and isinstance(leaving, Leave):
-            return self._try(case, verdict)
+            return self._try(case, verdict, message)
         if isinstance(verdict, Go) and isinstance(leaving, Rehearse):
             return self._rehearse(case, verdict)
         return self._put_off(case, _why_not(verdict, leaving))
 
-    def _try(self, case: Case, go: Go) -> bool:
+    def _try(self, case: Case, go: Go, message: Message | None) -> bool:
         clinic, run, due, name = self._clinic, self._run, case.due, go.notifiers[0]
         others = self._others(case, go)
-        message, notifier = case.message(go, others), clinic.notifier(name)
+        message = message or case.message(go, others)
+        notifier = clinic.notifier(name)
         contact = ways.contact(clinic.opaque, due.say, go.channel, go.address)
         begun = False
 
