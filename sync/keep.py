@@ -187,15 +187,17 @@ def apply(
 
 
 def _hold(connection: Connection, source: SourceRun, verdict: _Verdict, *, believed: bool) -> None:
-    numbers = []
+    told = {}
     at = (connection, source.clinic, source.name)
     for hold, caught in verdict.held:
         incoming.wait(*at, caught, run=source.run)
         number = incoming.hold(*at, [w.key for w in caught], hold, now=source.now)
-        numbers.append(number)
-        source.holds.append(hold.told_as(number))
+        told[number] = hold.told_as(number)
     if believed:  # a read that tells only part of the truth contradicts no hold
-        incoming.dissolve(connection, source.clinic, source.name, but=numbers, now=source.now)
+        incoming.dissolve(*at, but=[*told], now=source.now)
+        source.holds = []
+    again = {hold["id"] for hold in told.values()}
+    source.holds = [*(h for h in source.holds if h["id"] not in again), *told.values()]
 
 
 def _note_progress(
@@ -220,6 +222,7 @@ def _note_progress(
         values = {"state": "held"} if held else {}
     elif held:
         # Where the read began, and not where its last page was: the whole of it is judged again.
+        reading.held, reading.began = True, source.connector.doubted(reading.began)
         values["cursor"] = reading.began
         if whole:
             _note_held(connection, source, _days_noted(reading, page, zone))

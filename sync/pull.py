@@ -95,7 +95,8 @@ def pull(source: SourceRun, window: Window) -> Iterator[tuple[Reading, Page]]:
             source.told(source.read)
             if page.last:
                 yield reading, page
-                reading = _reading(source, known, page.cursor, aside)
+                began = reading.began if reading.held else page.cursor
+                reading = _reading(source, known, began, aside)
     except (TryLater, Refused):
         _write(source, reading)
         raise

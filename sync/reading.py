@@ -140,6 +140,7 @@ class Reading:
     answered: list[str] = field(default_factory=list)  # entries set aside that this read mends
     coming: int = 0  # visits met that are still to take place, those that are new included
     booked: int = 0  # how many of those are new
+    held: bool = False  # once it was judged: the next read begins where this one did
 
     def meet(self, number: int, start_at: int | None, *, now: int) -> bool:
         """Note a known visit; False when this read met it before."""

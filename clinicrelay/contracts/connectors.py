@@ -118,7 +118,8 @@ class Page(msgspec.Struct, frozen=True):
     `scope` names what is being read (a file, a partition). `last` ends the read of that scope;
     `complete` is true only then, and only when nothing was left out: then absence means something.
     `same` says that everything the previous complete read of this scope found is still there, and
-    carries no records. `notes` are sentences for the run report, without patient data.
+    carries no records; it may be said only of a read that was kept (see `Connector.doubted`).
+    `notes` are sentences for the run report, without patient data.
     `correction` says that the read brings records mended by hand and speaks for no others: it is kept,
     but where the source stands (cursor, count, state) stays as it was. `mends` are the `ref`s of what
     was set aside and is answered by records of this page.
@@ -253,6 +254,14 @@ class Connector:
         For those who give a bad record back to where it came from. May be called again for the same
         read after a crash. What is not iterated costs nothing.
         """
+
+    def doubted(self, cursor: Cursor | None) -> Cursor | None:
+        """Return where the next read begins after one that began at `cursor` and was held.
+
+        What a person lets through of it is not what stood at `cursor`. So no read from there may be
+        `same`, also not a later one of this pull. Called before the held read is committed.
+        """
+        return cursor
 
     def kept(self, cursor: Cursor) -> None:
         """Called after the read that ended with this cursor is committed."""

@@ -137,6 +137,15 @@ class ConnectorContract(OptionsContract):
         assert self._digests(second).items() <= self._digests(first).items()
         assert not second.unreadable
 
+    def test_after_a_held_read_nothing_counts_as_unchanged(self, folder: Path) -> None:
+        self.fill(folder, BOOKINGS)
+        first = cycle(self.make(folder), None)
+        self.fill(folder, BOOKINGS)
+        connector = self.make(folder)
+        # What a person let through meanwhile is not what these very bookings say.
+        second = cycle(connector, connector.doubted(first.cursor))
+        assert not [page.scope for page in second.pages if page.same]
+
     def test_what_changed_after_a_read_comes_with_the_next(self, folder: Path) -> None:
         self.fill(folder, BOOKINGS)
         first = cycle(self.make(folder), None)

@@ -34,6 +34,7 @@ from connectors.csv.pages import (
     paged,
     set_aside,
     standing,
+    unproven,
     without_its_end,
 )
 from connectors.csv.reading import Form, form_of, plan_of
@@ -65,6 +66,7 @@ class Csv(Connector):
         folder = kit.folder / (options.inbox or Path("drops") / kit.name)
         self.inbox = Inbox(folder, options, self._now)
         self._claimed = False
+        self._doubted = False
 
     @property
     def lists_everything(self) -> bool:
@@ -100,7 +102,7 @@ class Csv(Connector):
                 for page in self._pages(drop, known):
                     yield replace(page, notes=[note, *page.notes]) if note else page
                     note = ""
-                    known = page.cursor
+                    known = unproven(page.cursor) if self._doubted else page.cursor
             except FileNotFoundError:
                 continue  # taken by another run between our look and our reading
             except OSError as error:
@@ -108,6 +110,11 @@ class Csv(Connector):
                     f"{drop.name} in {self._shown_folder()} cannot be read: {error.strerror}",
                     fix="let the user that runs clinicrelay read it",
                 ) from error
+
+    def doubted(self, cursor: Cursor | None) -> Cursor | None:
+        """Let no file count as read before, in this run and the next: see `_without_reading`."""
+        self._doubted = True
+        return unproven(cursor) if cursor else cursor
 
     def rejected(self, cursor: Cursor, set_aside: Iterable[Unreadable]) -> None:
         """Write the rows of the file that could not be used beside where it will lie."""
@@ -208,7 +215,8 @@ class Csv(Connector):
             note = f"{drop.name} is of an older export than {known['name']}: not applied"
             yield set_aside(drop, seen, known, notes=[note])
             return
-        pages = paged(form, known)
+        # A run that is cut off, or a file that still grows, may leave some of its rows in the store.
+        pages = paged(form, unproven(known))
         last = next(pages)
         count, whole = 0, True
         for page in pages:
@@ -218,7 +226,8 @@ class Csv(Connector):
         if not seen.ended and known.get("ended") and not form.remarks:
             last = without_its_end(last)
         count, whole = counted(last, count, whole)
-        yield self._last(form, last, known, manifest, count, whole, trait_of(drop.path) == before)
+        untouched = trait_of(drop.path) == before
+        yield self._last(form, last, known, manifest, count, whole, untouched)
 
     def _form(self, drop: Drop, seen: Survey) -> Form | Unreadable:
         try:
@@ -287,7 +296,7 @@ class Csv(Connector):
         if not untouched:
             # A stalled transfer went on after we took the file: the next run reads it whole.
             notes.append(f"{drop.name} was still being written; it is read again in the next run")
-            return ended(page, known, notes)
+            return ended(page, unproven(known), notes)
         if form.remarks:
             notes.append(f"{drop.name} is a reject file that came back: only its rows were read")
             return ended(page, corrected(drop, form.survey, known, count), notes)

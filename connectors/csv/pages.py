@@ -156,6 +156,14 @@ def standing(cursor: Cursor) -> Cursor:
     return {key: value for key, value in cursor.items() if key not in ("aside", "corrected")}
 
 
+def unproven(cursor: Cursor) -> Cursor:
+    """Return a cursor that stands where it stood, but for what the store holds of its file.
+
+    Part of another file was kept since, or a person may let it through: the same bytes are read then.
+    """
+    return {**cursor, "complete": False} if cursor else cursor
+
+
 def identity(drop: Drop, seen: Survey) -> Cursor:
     return {
         "name": drop.name,

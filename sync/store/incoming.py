@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 900  # parameters of one statement; SQLite of old takes 999
 
+_UNJUDGED = "run = :run AND held IS NULL AND rejected = false"  # said by the read that goes on
+
 _COLUMNS = (
     "clinic",
     "source",
@@ -136,7 +138,7 @@ def withdraw(
         connection.execute(
             text(
                 "DELETE FROM incoming WHERE clinic = :clinic AND source = :source "
-                "AND appointment = :visit AND run = :run AND held IS NULL AND rejected = false"
+                f"AND appointment = :visit AND {_UNJUDGED}"
             ),
             rows,
         )
@@ -155,11 +157,10 @@ def rejected(connection: Connection, clinic: str, source: str) -> dict[str, tupl
 
 
 def of_run(connection: Connection, clinic: str, source: str, run: str) -> Iterator[Waiting]:
-    """Yield what this run's read left waiting."""
+    """Yield what this run's read left waiting; what an earlier one of its reads said is held by now."""
     yield from _waiting(
-        connection, "source = :source AND run = :run AND rejected = false",
-        clinic=clinic, source=source, run=run,
-    )  # fmt: skip
+        connection, f"source = :source AND {_UNJUDGED}", clinic=clinic, source=source, run=run
+    )
 
 
 def content_of(
@@ -169,7 +170,7 @@ def content_of(
     row = connection.execute(
         text(
             "SELECT content FROM incoming WHERE clinic = :clinic AND source = :source "
-            "AND appointment = :visit AND run = :run AND rejected = false"
+            f"AND appointment = :visit AND {_UNJUDGED}"
         ),
         {"clinic": clinic, "source": source, "visit": visit, "run": run},
     ).fetchone()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HEAD = "id,date,patient\n"
 ONE = HEAD + "1,2026-12-01,p1\n"
 TWO = ONE + "2,2026-12-02,p2\n"
+MORE_THAN_A_PAGE = HEAD + "".join(f"{n},2026-12-01,p{n}\n" for n in range(PAGE + 1))
 DONE = {"done_file": "{name}.done"}
 MANIFEST = {"manifest": True}
 
@@ -250,6 +251,42 @@ class TestSameBytes:
         drops.put("b.csv", TWO)
         assert ids(drops.read(known, dates="dmy")) == ["1", "2"]
 
+    def test_after_a_held_read_they_are_read_again(self, drops: Drops) -> None:
+        drops.put("a.csv", TWO, age=500)
+        known = drops.read().cursor
+        drops.put("c.csv", TWO)
+        assert ids(drops.read(drops.connector().doubted(known))) == ["1", "2"]
+
+    def test_also_in_the_run_in_which_it_was_held(self, drops: Drops) -> None:
+        for name, age in (("a.csv", 500), ("b.csv", 400)):
+            drops.put(name, TWO, age=age)
+        connector = drops.connector()
+        connector.claim()
+        pages = connector.pull(None, WINDOW)
+        assert not next(pages).same
+        assert connector.doubted(None) is None
+        assert not next(pages).same
+
+    def test_after_a_read_that_was_cut_off_they_are_read_again(self, drops: Drops) -> None:
+        drops.put("a.csv", TWO, age=500)
+        known = drops.read().cursor
+        drops.put("b.csv", MORE_THAN_A_PAGE, age=300)
+        begun = next(drops.connector().pull(known, WINDOW)).cursor
+        drops.put("b.csv", TWO, age=200)  # somebody saw it, and put the good one in its place
+        assert ids(drops.read(begun)) == ["1", "2"]
+
+    def test_after_one_that_still_grew_they_are_read_again(self, drops: Drops) -> None:
+        drops.put("a.csv", TWO, age=500)
+        known = drops.read().cursor
+        growing = drops.put("b.csv", MORE_THAN_A_PAGE, age=300)
+        pages = drops.connector().pull(known, WINDOW)
+        next(pages)
+        with growing.open("a") as file:
+            file.write("9999,2026-12-09,late\n")
+        after = [*pages][-1].cursor
+        drops.put("b.csv", TWO, age=200)
+        assert ids(drops.read(after)) == ["1", "2"]
+
     def test_with_rows_left_out_they_are_read_again(self, drops: Drops) -> None:
         drops.put("a.csv", TWO + "3\n", age=500)
         known = drops.read().cursor
@@ -387,12 +424,11 @@ def half_read(drops: Drops) -> None:
 class TestKilled:
     """Whatever moment a run was killed at, the next one ends where an unharmed one would have."""
 
-    rows = HEAD + "".join(f"{n},2026-12-01,p{n}\n" for n in range(PAGE + 1))
     finished = ("processed/2026-11/visits.csv", "processed/2026-11/visits.csv.done")
 
     @pytest.fixture(autouse=True)
     def a_drop(self, drops: Drops) -> None:
-        drops.put("visits.csv", self.rows)
+        drops.put("visits.csv", MORE_THAN_A_PAGE)
         drops.put("visits.csv.done", b"")
 
     @pytest.mark.parametrize("killed", [claimed, half_claimed, half_read])
