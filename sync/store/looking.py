@@ -118,10 +118,14 @@ def by_patient(connection: Connection, clinic: str, people: Sequence[tuple[str, 
 def people_at(
     connection: Connection, clinic: str, *, phone: str | None = None, email: str | None = None
 ) -> list[tuple[str, str]]:
-    """Return the patients (source, key) who have this phone (E.164) or e-mail address."""
+    """Return the patients (source, key) who, or whose guardian, have this phone (E.164) or e-mail."""
     column = "phone" if phone is not None else "email"
     rows = connection.execute(
-        text(f"SELECT source, source_key FROM people WHERE clinic = :clinic AND {column} = :value"),
+        text(
+            f"SELECT source, source_key FROM people WHERE clinic = :clinic AND {column} = :value "
+            "UNION SELECT source, source_key FROM people "
+            f"WHERE clinic = :clinic AND guardian_{column} = :value"
+        ),
         {"clinic": clinic, "value": phone if phone is not None else email},
     )
     return [(row.source, row.source_key) for row in rows]
