@@ -223,7 +223,7 @@ class _Sender:
         clinic, run, due, name = self._clinic, self._run, case.due, go.notifiers[0]
         others = self._others(case, go)
         message, notifier = case.message(go, others), clinic.notifier(name)
-        contact = ways.contact(clinic.opaque, due.say, go.channel, go.address)
+        contact = ways.contact(clinic.opaque, due.say.recipient, go.channel, go.address)
         begun = False
 
         def begin(attempt: str) -> None:
