@@ -178,7 +178,7 @@ def _shared(
     found = contacts.names_at(connection, clinic.store.clinic, phones)
     if all(len(names) == 1 for names in found.values()):
         return ()
-    from sync.wording import first_name
+    from sync.words.names import first_name
 
     firsts = {
         phone: {(first_name(name) or "").casefold() for name in names}
