@@ -153,7 +153,7 @@ def _json(entry: Entry) -> dict[str, Any]:
         "notifier": entry.notifier,
         "state": entry.state,
         "reason": entry.reason,
-        "setting": setting_of(entry.reason, entry.setting),
+        "setting": setting_of(entry.reason, entry.setting, entry.notifier),
         "appointment": _visit(entry),
     }
 

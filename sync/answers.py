@@ -24,6 +24,8 @@ _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _IN_ITS_PLACE = ("superseded_by_reschedule", "superseded_by_later_step", "already_sent")
 _MAY_LEAVE = ("paused", "change_held")  # of what waited for a pause or a hold that is over
 _NO_END = ("rehearsal", "source_stale", "change_held")  # it leaves all the same, or waits
+_SURE = ("rate", "no_receipt")  # of what is a notifier's doing, and lets it leave at its time
+_DOWN = ("server_busy", "not_sent")
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
@@ -291,7 +293,7 @@ def _why_silent(case: Case) -> str | None:
     if message["together"]:
         left = "left" if message["left"] else "is on its way"
         return f"The {_name(message)} {left} with that of another visit ({message['together']})."
-    setting = setting_of(message["reason"], message["setting"])
+    setting = setting_of(message["reason"], message["setting"], message["notifier"])
     by = f" ({setting})" if setting else ""
     return f"The {_name(message)} was not sent: {in_words(message['reason'])}{by}."
 
@@ -347,7 +349,16 @@ def _waiting_for_its_time(case: Case) -> str | None:
     if at <= case.now or message["reason"] in _MAY_LEAVE:
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
     why = f": {in_words(message['reason'])}" if message["reason"] else ""
-    return f"The {_name(message)} leaves {case.when(at)}{why}."
+    return f"The {_name(message)} {_does(message)} {case.when(at)}{why}."
+
+
+def _does(message: Mapping[str, Any]) -> str:
+    """Say that it leaves, or where what sends it was out of use that it is only tried."""
+    code = message["reason"] or ""
+    fails = reason(code).setting.startswith("notifiers.") and code not in _SURE
+    if not (message["tries"] or fails or code in _DOWN):
+        return "leaves"
+    return "is tried again" if message["tries"] else "is tried"
 
 
 def _until_read(case: Case) -> str:

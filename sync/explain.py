@@ -286,7 +286,7 @@ def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
         "channel": message["channel"],
         "notifier": message["notifier"],
         "reason": message["reason"],
-        "setting": setting_of(message["reason"], message["setting"]),
+        "setting": setting_of(message["reason"], message["setting"], message["notifier"]),
         "due": iso(message["due_at"]),
         "next_try": _iso(message["next_try_at"]),
         "settled": _iso(message["settled_at"]),

@@ -290,7 +290,7 @@ REASONS: dict[str, Reason] = {
         _M,
         "the notifier's server does not take the login",
         "clinicrelay check --connect",
-        "notifiers.NAME.password",
+        "notifiers.NAME",  # each provider calls what it logs in with otherwise
         ours=True,
     ),
     "sender_refused": Reason(
@@ -449,6 +449,7 @@ def in_words(code: str) -> str:
     return reason(code).says + (f" (it said {inner.removesuffix(')')})" if bracket else "")
 
 
-def setting_of(code: str | None, said: str = "") -> str:
+def setting_of(code: str | None, said: str = "", notifier: str | None = None) -> str:
     """Return the setting that decided: the reason's own, else the one that wanted the message."""
-    return (reason(code).setting if code else "") or said
+    setting = (reason(code).setting if code else "") or said
+    return setting.replace("notifiers.NAME", f"notifiers.{notifier}") if notifier else setting

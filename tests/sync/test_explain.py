@@ -48,6 +48,7 @@ def message(state: str, kind: str = "reminder", **values: Any) -> dict[str, Any]
         "created_at": NOW - timedelta(hours=2),
         "settled_at": NOW - timedelta(hours=1),
         "held": None,
+        "tries": 0,
         **values,
     }
 
@@ -73,6 +74,12 @@ LOOKED_AT = {
     "reason": "paused",
     "next_try_at": NOW + timedelta(minutes=1),
     "useless_after": START,
+    "settled_at": None,
+}
+
+LOCKED_OUT = {
+    "reason": "credentials_refused",
+    "next_try_at": NOW + timedelta(minutes=15),
     "settled_at": None,
 }
 
@@ -110,6 +117,14 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
             ]
         },
         ["The reminder 1d leaves 23 Nov 17:00", "end of quiet hours"],
+    ),
+    "a refused login": (
+        {"messages": [message("planned", tries=1, **LOCKED_OUT)]},
+        ["The reminder 1d is tried again 23 Nov 08:15: the notifier's server does not take the"],
+    ),
+    "a login refused to others": (
+        {"messages": [message("planned", **LOCKED_OUT)]},
+        ["The reminder 1d is tried 23 Nov 08:15: the notifier's server does not take the login."],
     ),
     "due at once": (
         {"messages": [message("planned", settled_at=None)]},
