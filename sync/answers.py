@@ -229,10 +229,10 @@ def _failed(case: Case) -> str | None:
     message = case.last("failed")
     if message is None or _sent_after(case, message):
         return None
-    tail = f" {_next(case)}" if case.next else " Correct it in the source."
+    code = message["reason"] or "provider_rejected"
     return (
         f"The {_name(message)} failed for good on {case.when(message['settled_at'])}: "
-        f"{in_words(message['reason'] or 'provider_rejected')}.{tail}"
+        f"{in_words(code)}. {_next(case) or reason(code).to_do}"
     )
 
 

@@ -211,7 +211,9 @@ REASONS: dict[str, Reason] = {
         _M, "the number or its carrier blocks the sender", "Reach the person another way."
     ),
     "handset_unreachable": Reason(
-        _M, "the telephone was off or out of reach", "Nothing, unless it happens again."
+        _M,
+        "the telephone was off or out of reach",
+        "Nothing, unless it happens again: it may pass. Call the person if it matters.",
     ),
     "undelivered": Reason(
         _M, "it was accepted and did not arrive", "Reach the person another way."

@@ -222,7 +222,11 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "provider rejected": (
         {"messages": [message("failed", reason="provider_rejected(30005)")]},
-        ["failed for good on 23 Nov 07:00", "it said 30005", "Correct it in the source."],
+        ["failed for good on 23 Nov 07:00", "it said 30005", "Correct the address in the source"],
+    ),
+    "a telephone that was off": (
+        {"messages": [message("failed", reason="handset_unreachable(30003)")]},
+        ["(it said 30003). Nothing, unless it happens again: it may pass. Call the person if it"],
     ),
     "unknown outcome": (
         {"messages": [message("unknown", next_try_at=NOW + timedelta(minutes=3))]},
