@@ -274,9 +274,12 @@ _RULES: tuple[Callable[[Case], str | None], ...] = (
 
 
 def _heard(case: Case) -> str | None:
-    message = case.last("sent")
-    if message is not None:
-        return f"The patient was told {_sent(case, message)} ({_name(message)})."
+    reached = [m for m in reversed(case.messages) if _reached(m)]
+    if reached:
+        message = max(reached, key=_reached)
+        beside = message["together"]
+        other = f", with that of another visit, {beside}" if beside else ""
+        return f"The patient was told {_sent(case, message)} ({_name(message)}{other})."
     if case.told is not None and case.told.by is None and case.imported:
         return (
             "It was there at the first read, so the patient counts as told of it and got no "
@@ -290,9 +293,10 @@ def _why_silent(case: Case) -> str | None:
     message = case.last("skipped")
     if message is None or _sent_after(case, message) or _said_otherwise(case, message):
         return None
-    if message["together"]:
-        left = "left" if message["left"] else "is on its way"
-        return f"The {_name(message)} {left} with that of another visit ({message['together']})."
+    if _reached(message):
+        return None  # within another, which is told as such
+    if beside := message["together"]:
+        return f"The {_name(message)} is on its way with that of another visit ({beside})."
     setting = setting_of(message["reason"], message["setting"], message["notifier"])
     by = f" ({setting})" if setting else ""
     return f"The {_name(message)} was not sent: {in_words(message['reason'])}{by}."
@@ -384,10 +388,13 @@ def _once_resumed(case: Case, pause: Pause) -> str:
 
 
 def _sent_after(case: Case, message: Mapping[str, Any]) -> bool:
-    return any(
-        m["state"] == "sent" and m["settled_at"] > (message["settled_at"] or message["created_at"])
-        for m in case.messages
-    )
+    since = message["settled_at"] or message["created_at"]
+    return any((at := _reached(m)) is not None and at > since for m in case.messages)
+
+
+def _reached(message: Mapping[str, Any]) -> Any:
+    """Return when a message was sent, by itself or within that of another visit; None: it was not."""
+    return message["settled_at"] if message["state"] == "sent" else message["left"]
 
 
 def _said_otherwise(case: Case, message: Mapping[str, Any]) -> bool:
@@ -398,8 +405,8 @@ def _said_otherwise(case: Case, message: Mapping[str, Any]) -> bool:
 
 
 def _sent(case: Case, message: Mapping[str, Any]) -> str:
-    way = _WORDS.get(message["channel"] or "", "message")
-    return f"by {way} on {case.when(message['settled_at'])}"
+    way = _WORDS.get(message["channel"] or message["left_by"] or "", "message")
+    return f"by {way} on {case.when(_reached(message))}"
 
 
 def _name(message: Mapping[str, Any]) -> str:

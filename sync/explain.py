@@ -128,7 +128,7 @@ def with_attempts(connection: Connection, rows: list[dict[str, Any]]) -> list[di
     leads = together.leads(connection, numbers)
     for row in rows:
         lead = leads.get(row["id"])
-        row["together"], row["left"] = (lead.visit, lead.sent) if lead else (None, False)
+        row["together"], row["left"], row["left_by"] = lead or (None, None, None)
         _to_instants(row, "due_at", "useless_after", "next_try_at", "created_at", "settled_at")
         row["attempts"] = attempts.get(row["id"], [])
         for attempt in row["attempts"]:

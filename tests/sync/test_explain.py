@@ -41,6 +41,8 @@ def message(state: str, kind: str = "reminder", **values: Any) -> dict[str, Any]
         "reason": None,
         "setting": f"reminders.patient.{kind}",
         "together": None,
+        "left": None,
+        "left_by": None,
         "channel": "email",
         "notifier": "smtp",
         "due_at": NOW - timedelta(hours=2),
