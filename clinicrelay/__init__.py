@@ -31,6 +31,7 @@ from clinicrelay.contracts import (
     SendResult,
     Sighting,
     Stretch,
+    TheirText,
     Unreadable,
     Window,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "Sighting",
     "Status",
     "Stretch",
+    "TheirText",
     "TryLater",
     "Unreadable",
     "Window",

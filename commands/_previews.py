@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from commands._table import Table
 
 if TYPE_CHECKING:
-    from sync.previews import Cost, Kind, Preview
+    from sync.previews import Cost, Kind, Preview, Theirs
 
 
 def kind_lines(known: list[Kind]) -> Iterator[str | Table]:
@@ -29,6 +29,9 @@ def kind_lines(known: list[Kind]) -> Iterator[str | Table]:
 def preview_lines(made: list[Preview]) -> Iterator[str]:
     """Yield each text as it would be read, and under an SMS what it costs."""
     for one in made:
+        if one.theirs is not None:
+            yield from _their_lines(one, one.theirs)
+            continue
         words = one.rendered
         yield ""
         yield f"{one.name} by {one.channel.value} in {words.language}  ({_origin(one)})"
@@ -41,6 +44,26 @@ def preview_lines(made: list[Preview]) -> Iterator[str]:
         if one.cost is not None:
             yield from _cost_lines(one.cost)
         yield from (_issue_line(one, issue.code, issue.detail) for issue in words.issues)
+
+
+def _their_lines(one: Preview, theirs: Theirs) -> Iterator[str]:
+    """Yield what a provider's own text is filled with: its words stand only there."""
+    yield ""
+    if theirs.id is None:
+        yield f"{one.name} by {one.channel.value}  (not sent)"
+        yield ""
+        yield f"There is no template for it under notifiers.{theirs.notifier}.templates."
+        return
+    yield f"{one.name} by {one.channel.value} in {theirs.language}  (template {theirs.id})"
+    yield ""
+    yield from (f"  {{{{{place}}}}}  {value}" for place, value in theirs.values.items())
+    yield ""
+    yield (
+        f"Outside of a conversation {theirs.notifier} sends its approved template with these "
+        "values, not our text."
+    )
+    if one.asked.partition("-")[0] != theirs.language.partition("-")[0]:
+        yield f"There is no template in {one.asked}: people get it in {theirs.language}."
 
 
 def _origin(one: Preview) -> str:
@@ -103,7 +126,17 @@ def preview_json(one: Preview) -> dict[str, Any]:
         "text": words.text,
         "html": words.html,
         "sms": cost_json(one.cost) if one.cost else None,
+        "instead": _their_json(one.theirs) if one.theirs else None,
         "issues": [{"code": issue.code, "detail": issue.detail} for issue in words.issues],
+    }
+
+
+def _their_json(theirs: Theirs) -> dict[str, Any]:
+    return {
+        "notifier": theirs.notifier,
+        "template": theirs.id,
+        "language": theirs.language or None,
+        "values": dict(theirs.values),
     }
 
 

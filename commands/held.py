@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clinicrelay.errors import StoreBusy
+from clinicrelay.errors import SettingsError, StoreBusy
 from commands._call import Call, shared
 from commands._frame import Answer, each, only
 
@@ -114,7 +114,8 @@ def reject(call: Call, hold_id: Id) -> int:
 
 
 def _find(at_work: Clinic, hold_id: str) -> dict[str, Any]:
-    """Return an open hold by its id. Raises typer.BadParameter, naming those there are."""
+    """Return an open hold by its id. Raises SettingsError, naming those there are."""
+    from clinicrelay.contracts import Finding
     from sync.store import incoming, looking
 
     digits = hold_id.strip().lower().removeprefix("h")
@@ -125,7 +126,10 @@ def _find(at_work: Clinic, hold_id: str) -> dict[str, Any]:
             return found
         there = [f"h{hold['id']}" for hold in incoming.open_holds(connection, store)]
     known = f"open are: {', '.join(there)}" if there else "nothing is held"
-    raise typer.BadParameter(f"there is no open hold {hold_id!r}; {known}", param_hint="ID")
+    message = f"there is no open hold {hold_id!r}"
+    raise SettingsError(
+        [Finding("error", "no_such_hold", message, f"{known}: clinicrelay held list")]
+    )
 
 
 def _ask(at_work: Clinic, hold: dict[str, Any], *, without_messages: bool) -> None:

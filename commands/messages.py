@@ -153,7 +153,7 @@ def _json(entry: Entry) -> dict[str, Any]:
         "notifier": entry.notifier,
         "state": entry.state,
         "reason": entry.reason,
-        "setting": setting_of(entry.reason, entry.setting),
+        "setting": setting_of(entry.reason, entry.setting, entry.notifier),
         "appointment": _visit(entry),
     }
 
@@ -243,10 +243,11 @@ def _made(
 ) -> Iterator[Preview]:
     from sync import previews
 
-    zone = loaded.settings.clinic.timezone
+    zone, now = loaded.settings.clinic.timezone, call.moment(loaded.settings.clinic.timezone)
+    senders = loaded.settings.notifiers
     for channel in channels:
         yield from previews.previews(
-            words, kind, channel, language, zone=zone, now=call.moment(zone)
+            words, kind, channel, language, zone=zone, now=now, notifiers=senders
         )
 
 

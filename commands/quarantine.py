@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clinicrelay.errors import SettingsError
 from commands._call import Call, shared
 from commands._frame import Answer, each, only
 from commands._table import Table
@@ -122,7 +123,8 @@ def discard(call: Call, number: Number) -> int:
 
 
 def _find(at_work: Clinic, number: str) -> dict[str, Any]:
-    """Return one thing set aside. Raises typer.BadParameter."""
+    """Return one thing set aside. Raises SettingsError, naming some that there are."""
+    from clinicrelay.contracts import Finding
     from sync.store import quarantine
 
     with at_work.store.read() as connection:
@@ -133,7 +135,8 @@ def _find(at_work: Clinic, number: str) -> dict[str, Any]:
         there = [str(thing["id"]) for thing in quarantine.listed(connection, store)]
     some = ", ".join(there[:10]) + (" …" if len(there) > 10 else "")
     known = f"there are: {some}" if there else "nothing is set aside"
-    raise typer.BadParameter(f"there is no {number!r}; {known}", param_hint="ID")
+    message, fix = f"there is no {number!r}", f"{known}: clinicrelay quarantine list"
+    raise SettingsError([Finding("error", "no_such_record", message, fix)])
 
 
 def _things(at_work: Clinic, number: str | None) -> list[dict[str, Any]]:

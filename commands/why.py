@@ -36,8 +36,8 @@ def why(
         typer.Argument(
             metavar="REF",
             help="SOURCE/KEY, a key, a patient's key, phone, e-mail or name, doctor/KEY, a message's "
-            "or event's id (an alert's or a list's, too); `-` asks for it, so that it stays out of the "
-            "shell's history.",
+            "or event's id (an alert's or a list's, too), also what the provider calls a message; `-` "
+            "asks for it, so that it stays out of the shell's history.",
         ),
     ],
 ) -> int:

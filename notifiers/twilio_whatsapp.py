@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from clinicrelay import Channel, Finding, Message, Outcome, SendResult, phones
+from clinicrelay import Channel, Finding, Message, Outcome, SendResult, TheirText, phones
 from clinicrelay.http.options import BaseUrl
 from clinicrelay.settings.values import Language, wrong
 from notifiers import _http, _templates, _twilio
@@ -92,6 +92,14 @@ class TwilioWhatsApp(_twilio.TwilioNotifier):
     @classmethod
     def texts(cls, options: WhatsAppOptions) -> Collection[str]:
         return frozenset(options.templates)
+
+    @classmethod
+    def their_text(
+        cls, options: WhatsAppOptions, template: str, wanted: str, own: str
+    ) -> TheirText | None:
+        sids = options.sids(template)
+        language = _templates.language_for(sids, wanted, own)
+        return TheirText(sids[language], language, options.order(template)) if language else None
 
     def language(self, template: str, wanted: str) -> str:
         """Return `wanted`, or the language of the template that is sent instead."""

@@ -24,6 +24,8 @@ _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _IN_ITS_PLACE = ("superseded_by_reschedule", "superseded_by_later_step", "already_sent")
 _MAY_LEAVE = ("paused", "change_held")  # of what waited for a pause or a hold that is over
 _NO_END = ("rehearsal", "source_stale", "change_held")  # it leaves all the same, or waits
+_SURE = ("rate", "no_receipt")  # of what is a notifier's doing, and lets it leave at its time
+_DOWN = ("server_busy", "not_sent")
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
@@ -227,10 +229,10 @@ def _failed(case: Case) -> str | None:
     message = case.last("failed")
     if message is None or _sent_after(case, message):
         return None
-    tail = f" {_next(case)}" if case.next else " Correct it in the source."
+    code = message["reason"] or "provider_rejected"
     return (
         f"The {_name(message)} failed for good on {case.when(message['settled_at'])}: "
-        f"{in_words(message['reason'] or 'provider_rejected')}.{tail}"
+        f"{in_words(code)}. {_next(case) or reason(code).to_do}"
     )
 
 
@@ -272,9 +274,12 @@ _RULES: tuple[Callable[[Case], str | None], ...] = (
 
 
 def _heard(case: Case) -> str | None:
-    message = case.last("sent")
-    if message is not None:
-        return f"The patient was told {_sent(case, message)} ({_name(message)})."
+    reached = [m for m in reversed(case.messages) if _reached(m)]
+    if reached:
+        message = max(reached, key=_reached)
+        beside = message["together"]
+        other = f", with that of another visit, {beside}" if beside else ""
+        return f"The patient was told {_sent(case, message)} ({_name(message)}{other})."
     if case.told is not None and case.told.by is None and case.imported:
         return (
             "It was there at the first read, so the patient counts as told of it and got no "
@@ -288,10 +293,11 @@ def _why_silent(case: Case) -> str | None:
     message = case.last("skipped")
     if message is None or _sent_after(case, message) or _said_otherwise(case, message):
         return None
-    if message["together"]:
-        left = "left" if message["left"] else "is on its way"
-        return f"The {_name(message)} {left} with that of another visit ({message['together']})."
-    setting = setting_of(message["reason"], message["setting"])
+    if _reached(message):
+        return None  # within another, which is told as such
+    if beside := message["together"]:
+        return f"The {_name(message)} is on its way with that of another visit ({beside})."
+    setting = setting_of(message["reason"], message["setting"], message["notifier"])
     by = f" ({setting})" if setting else ""
     return f"The {_name(message)} was not sent: {in_words(message['reason'])}{by}."
 
@@ -347,7 +353,16 @@ def _waiting_for_its_time(case: Case) -> str | None:
     if at <= case.now or message["reason"] in _MAY_LEAVE:
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
     why = f": {in_words(message['reason'])}" if message["reason"] else ""
-    return f"The {_name(message)} leaves {case.when(at)}{why}."
+    return f"The {_name(message)} {_does(message)} {case.when(at)}{why}."
+
+
+def _does(message: Mapping[str, Any]) -> str:
+    """Say that it leaves, or where what sends it was out of use that it is only tried."""
+    code = message["reason"] or ""
+    fails = reason(code).setting.startswith("notifiers.") and code not in _SURE
+    if not (message["tries"] or fails or code in _DOWN):
+        return "leaves"
+    return "is tried again" if message["tries"] else "is tried"
 
 
 def _until_read(case: Case) -> str:
@@ -373,10 +388,13 @@ def _once_resumed(case: Case, pause: Pause) -> str:
 
 
 def _sent_after(case: Case, message: Mapping[str, Any]) -> bool:
-    return any(
-        m["state"] == "sent" and m["settled_at"] > (message["settled_at"] or message["created_at"])
-        for m in case.messages
-    )
+    since = message["settled_at"] or message["created_at"]
+    return any((at := _reached(m)) is not None and at > since for m in case.messages)
+
+
+def _reached(message: Mapping[str, Any]) -> Any:
+    """Return when a message was sent, by itself or within that of another visit; None: it was not."""
+    return message["settled_at"] if message["state"] == "sent" else message["left"]
 
 
 def _said_otherwise(case: Case, message: Mapping[str, Any]) -> bool:
@@ -387,8 +405,8 @@ def _said_otherwise(case: Case, message: Mapping[str, Any]) -> bool:
 
 
 def _sent(case: Case, message: Mapping[str, Any]) -> str:
-    way = _WORDS.get(message["channel"] or "", "message")
-    return f"by {way} on {case.when(message['settled_at'])}"
+    way = _WORDS.get(message["channel"] or message["left_by"] or "", "message")
+    return f"by {way} on {case.when(_reached(message))}"
 
 
 def _name(message: Mapping[str, Any]) -> str:

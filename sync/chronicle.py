@@ -128,7 +128,7 @@ def entries(message: Mapping[str, Any]) -> Iterator[Line]:
         message["settled_at"] or message["created_at"],
         f"{name} {message['state']}",
         message["reason"],
-        setting_of(message["reason"], message["setting"]),
+        setting_of(message["reason"], message["setting"], message["notifier"]),
         _way(message),
     )
 

@@ -128,7 +128,7 @@ def with_attempts(connection: Connection, rows: list[dict[str, Any]]) -> list[di
     leads = together.leads(connection, numbers)
     for row in rows:
         lead = leads.get(row["id"])
-        row["together"], row["left"] = (lead.visit, lead.sent) if lead else (None, False)
+        row["together"], row["left"], row["left_by"] = lead or (None, None, None)
         _to_instants(row, "due_at", "useless_after", "next_try_at", "created_at", "settled_at")
         row["attempts"] = attempts.get(row["id"], [])
         for attempt in row["attempts"]:
@@ -286,7 +286,7 @@ def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
         "channel": message["channel"],
         "notifier": message["notifier"],
         "reason": message["reason"],
-        "setting": setting_of(message["reason"], message["setting"]),
+        "setting": setting_of(message["reason"], message["setting"], message["notifier"]),
         "due": iso(message["due_at"]),
         "next_try": _iso(message["next_try_at"]),
         "settled": _iso(message["settled_at"]),

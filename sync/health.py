@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clinicrelay.times import iso
+from clinicrelay.times import iso, local
 from sync import calendar_health
 from sync.breaker import Barred, barred
 from sync.calendar_health import CalendarHealth
@@ -95,6 +95,7 @@ class Health:
     unwritten: list[Need] = field(default_factory=list)
     senders: tuple[str, ...] = ()
     outstanding: Outstanding = field(default_factory=Outstanding)
+    zone: str = "UTC"
 
     @property
     def due(self) -> int:
@@ -166,6 +167,7 @@ def health(clinic: Clinic) -> Health:
             [*_unwritten(clinic), *_untold(clinic, connection)],
             tuple(clinic.settings.notifiers),
             outstanding(clinic, connection),
+            clinic.zone,
         )
 
 
@@ -274,7 +276,8 @@ def _messages_json(health: Health) -> dict[str, int]:
 def _notifiers(health: Health) -> Iterator[Need]:
     for name, one in health.barred.items():
         if one.needs_person or health.now - one.since >= _AT_LEAST:
-            what = f"{name} sends nothing since {iso(one.since)}: {in_words(one.reason)}"
+            since = f"{local(one.since, health.zone):%a %d %b %H:%M}"
+            what = f"{name} sends nothing since {since}: {in_words(one.reason)}"
             yield Need(what, "clinicrelay check --connect")
 
 

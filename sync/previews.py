@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clinicrelay import sms
+from clinicrelay import plugins, sms
 from clinicrelay.actions import MessageKind, Role
-from clinicrelay.contracts import ClinicFacts
+from clinicrelay.contracts import ClinicFacts, TheirText
 from clinicrelay.model import Channel, Modality
 from clinicrelay.settings import Settings
 from clinicrelay.times import day_of, from_wall
 from sync.words import DigestLine, Rendered, TextFacts, Words
 from sync.words.templates import TEXTS, Text, name_of
+
+if TYPE_CHECKING:
+    from clinicrelay.settings.schema import NotifierSettings
 
 _GSM7 = "GSM-7"
 
@@ -51,8 +54,24 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Theirs:
+    """What leaves instead of a text: the provider's own, by its id; None where there is none for it.
+
+    `values` are what is put into its places, by their numbers.
+    """
+
+    notifier: str
+    id: str | None = None
+    language: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
-    """A text as it would leave; `template` is the file it was made from."""
+    """A text as it would leave; `template` is the file it was made from.
+
+    Where a provider has texts of its own, `theirs` leaves, with pieces of ours.
+    """
 
     name: str
     channel: Channel
@@ -60,6 +79,7 @@ class Preview:
     rendered: Rendered
     template: Text
     cost: Cost | None = None
+    theirs: Theirs | None = None
 
 
 def words_of(settings: Settings) -> Words:
@@ -83,16 +103,64 @@ def _kind(words: Words, kind: MessageKind, role: Role, channels: tuple[Channel, 
 
 
 def previews(
-    words: Words, kind: Kind, channel: Channel, language: str | None, *, zone: str, now: datetime
+    words: Words,
+    kind: Kind,
+    channel: Channel,
+    language: str | None,
+    *,
+    zone: str,
+    now: datetime,
+    notifiers: Mapping[str, NotifierSettings] | None = None,
 ) -> Iterator[Preview]:
-    """Yield a text in a language (None: the clinic's), or in all there are (`all`)."""
+    """Yield a text in a language (None: the clinic's), or in all there are (`all`).
+
+    `notifiers` are those of the settings: one that has texts of its own sends those.
+    """
     languages = kind.languages if language == "all" else (language or words.default,)
     facts = made_up(kind.kind, words.clinic, zone=zone, now=now)
     for asked in languages:
-        made = words.render(kind.kind, kind.role, channel, asked, facts)
-        template = _template(words, kind, channel, asked, made)
+        sender, their = _their_text(notifiers or {}, kind, channel, asked, words.default)
+        spoken = _spoken(asked, their)
+        made = words.render(kind.kind, kind.role, channel, spoken, facts)
+        template = _template(words, kind, channel, spoken, made)
         cost = cost_of(made.text) if channel is Channel.SMS else None
-        yield Preview(kind.name, channel, asked, made, template, cost)
+        theirs = _filled(sender, their, made) if sender else None
+        yield Preview(kind.name, channel, asked, made, template, cost, theirs)
+
+
+def _their_text(
+    notifiers: Mapping[str, NotifierSettings], kind: Kind, channel: Channel, asked: str, own: str
+) -> tuple[str, TheirText | None]:
+    """Return the notifier that has its own texts for a channel, if it is the one, and the text."""
+    without = ""
+    for name, entry in notifiers.items():
+        plugin: Any = plugins.find("notifiers", entry.type)
+        if channel not in plugin.channels:
+            continue
+        texts = plugin.texts(entry.options)
+        if texts is None or kind.name in texts:
+            their = plugin.their_text(entry.options, kind.name, asked.replace("_", "-"), own)
+            return (name if their else ""), their
+        without = without or name
+    return without, None
+
+
+def _spoken(asked: str, their: TheirText | None) -> str:
+    """Return the language that the pieces of a text are written in."""
+    if their is None or _primary(their.language) == _primary(asked):
+        return asked
+    return their.language
+
+
+def _primary(tag: str) -> str:
+    return tag.replace("_", "-").partition("-")[0].lower()
+
+
+def _filled(notifier: str, their: TheirText | None, made: Rendered) -> Theirs:
+    if their is None:
+        return Theirs(notifier)
+    values = {str(n): made.values.get(name) or "–" for n, name in enumerate(their.values, 1)}
+    return Theirs(notifier, their.id, their.language, values)
 
 
 def _template(words: Words, kind: Kind, channel: Channel, asked: str, made: Rendered) -> Text:

@@ -216,7 +216,9 @@ REASONS: dict[str, Reason] = {
         _M, "the number or its carrier blocks the sender", "Reach the person another way."
     ),
     "handset_unreachable": Reason(
-        _M, "the telephone was off or out of reach", "Nothing, unless it happens again."
+        _M,
+        "the telephone was off or out of reach",
+        "Nothing, unless it happens again: it may pass. Call the person if it matters.",
     ),
     "undelivered": Reason(
         _M, "it was accepted and did not arrive", "Reach the person another way."
@@ -295,7 +297,7 @@ REASONS: dict[str, Reason] = {
         _M,
         "the notifier's server does not take the login",
         "clinicrelay check --connect",
-        "notifiers.NAME.password",
+        "notifiers.NAME",  # each provider calls what it logs in with otherwise
         ours=True,
     ),
     "sender_refused": Reason(
@@ -454,6 +456,7 @@ def in_words(code: str) -> str:
     return reason(code).says + (f" (it said {inner.removesuffix(')')})" if bracket else "")
 
 
-def setting_of(code: str | None, said: str = "") -> str:
+def setting_of(code: str | None, said: str = "", notifier: str | None = None) -> str:
     """Return the setting that decided: the reason's own, else the one that wanted the message."""
-    return (reason(code).setting if code else "") or said
+    setting = (reason(code).setting if code else "") or said
+    return setting.replace("notifiers.NAME", f"notifiers.{notifier}") if notifier else setting

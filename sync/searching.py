@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from clinicrelay.model import Channel
 from clinicrelay.paths import fold
 from clinicrelay.phones import read_phone
 from sync.store import looking
+from sync.ways import contact
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -24,8 +26,8 @@ def search(clinic: Clinic, reference: str) -> list[int]:
     """Return the numbers of the visits that a reference means; none where nothing fits.
 
     Tried in this order: SOURCE/KEY, an event's id (`cr…`), a visit's key, a message's id (`cr…`,
-    or `m12`), a patient's key, an e-mail address, a phone number as people write it in the clinic's
-    country, a name.
+    `m12`, or what the provider calls it), a patient's key, also of one whose visits are another's by
+    now, an e-mail address, a phone number as people write it in the clinic's country, a name.
     """
     wanted = reference.strip()
     if not wanted:
@@ -44,8 +46,27 @@ def _tries(clinic: Clinic, connection: Connection, wanted: str) -> Iterator[list
         yield looking.by_event(connection, name, wanted)
     yield looking.by_key(connection, name, sources, wanted)
     yield looking.by_message(connection, name, wanted)
-    yield looking.by_patient(connection, name, [("", wanted.removeprefix("patient/"))])
+    patient = wanted.removeprefix("patient/")
+    yield looking.by_patient(connection, name, [("", patient)])
+    yield _once_told(clinic, connection, sources, patient)
     yield looking.by_patient(connection, name, _people(clinic, connection, wanted))
+
+
+def _once_told(
+    clinic: Clinic, connection: Connection, sources: Sequence[str], key: str
+) -> list[int]:
+    """Return the visits of which a patient was told who has none any more: they are another's now.
+
+    By the addresses that are known of them, as the ledger has no index by its recipients.
+    """
+    mine = looking.addresses_of(connection, clinic.store.clinic, sources, key)
+    contacts = {
+        contact(clinic.opaque, f"patient/{key}", channel, address)
+        for phone, email in mine
+        for channel in Channel
+        if (address := email if channel is Channel.EMAIL else phone)
+    }
+    return looking.by_contact(connection, clinic.store.clinic, contacts)
 
 
 def _people(clinic: Clinic, connection: Connection, wanted: str) -> list[tuple[str, str]]:

@@ -260,7 +260,7 @@ class _Sender:
         others = self._others(case, go)
         message = message or case.message(go, others)
         notifier = clinic.notifier(name)
-        contact = ways.contact(clinic.opaque, due.say, go.channel, go.address)
+        contact = ways.contact(clinic.opaque, due.say.recipient, go.channel, go.address)
         begun = False
 
         def begin(attempt: str) -> None:

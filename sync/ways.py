@@ -94,7 +94,7 @@ class Ways:
         ends = {
             channel: full_until(some, caps, options.zone, now=now)
             for channel, address in _open(addresses, options)
-            if (some := self.said.get(contact(self.opaque, say, channel, address)))
+            if (some := self.said.get(contact(self.opaque, say.recipient, channel, address)))
         }
         return {channel: end for channel, end in ends.items() if end is not None}
 
@@ -154,7 +154,7 @@ def _said(
     if clinic.settings.safety.caps is None:
         return {}
     capped = {
-        contact(clinic.opaque, due.say, channel, address)
+        contact(clinic.opaque, due.say.recipient, channel, address)
         for due, some in zip(batch, addresses, strict=True)
         if due.say.role is Role.PATIENT and due.say.kind in CAPPED
         for channel, address in some.items()
@@ -178,7 +178,7 @@ def _shared(
     found = contacts.names_at(connection, clinic.store.clinic, phones)
     if all(len(names) == 1 for names in found.values()):
         return ()
-    from sync.wording import first_name
+    from sync.words.names import first_name
 
     firsts = {
         phone: {(first_name(name) or "").casefold() for name in names}
@@ -188,9 +188,9 @@ def _shared(
     return {phone for phone, names in firsts.items() if len(names) > 1}
 
 
-def contact(opaque: Callable[..., str], say: Say, channel: Channel, address: str) -> str:
+def contact(opaque: Callable[..., str], recipient: str, channel: Channel, address: str) -> str:
     """Return the opaque id of one person at one address."""
-    return opaque("contact", say.recipient, channel, address)
+    return opaque("contact", recipient, channel, address)
 
 
 def working(

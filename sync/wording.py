@@ -20,6 +20,7 @@ from sync.words.facts import (
     one_line,
     web_link,
 )
+from sync.words.names import first_name
 from sync.words.titles import initials
 
 if TYPE_CHECKING:
@@ -153,13 +154,6 @@ def _way_in(facts: Facts) -> str:
     if facts.modality is Modality.VIDEO:
         return web_link(facts.join_url)
     return one_line(facts.call_in) if facts.modality is Modality.PHONE else ""
-
-
-def first_name(name: str | None) -> str | None:
-    """Return the first name in a name, written in either order: `Anna Sample` or `Sample, Anna`."""
-    family, comma, given = (name or "").partition(",")
-    words = (given if comma else family).split()
-    return words[0] if words else None
 
 
 def _changes(say: Say) -> Collection[str]:

@@ -50,6 +50,7 @@ from clinicrelay.contracts.notifiers import (
     Proof,
     Receipt,
     SendResult,
+    TheirText,
 )
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "SendResult",
     "Sighting",
     "Stretch",
+    "TheirText",
     "Unmade",
     "Unpaced",
     "Unreadable",

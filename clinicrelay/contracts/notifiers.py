@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -143,6 +143,17 @@ class Callback(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class TheirText(NamedTuple):
+    """A text that stands at the provider: its id there, its language, and what is put into it, in order.
+
+    `values` are names of `Message.values`.
+    """
+
+    id: str
+    language: str
+    values: tuple[str, ...]
+
+
 class Forged(Exception):
     """A callback is not signed by the provider, or for another address: nothing in it is believed."""
 
@@ -184,6 +195,14 @@ class Notifier:
     @classmethod
     def texts(cls, options: Any) -> Collection[str] | None:
         """Return the names of the texts that it can send; None: all, as they are written."""
+        return None
+
+    @classmethod
+    def their_text(cls, options: Any, template: str, wanted: str, own: str) -> TheirText | None:
+        """Return the provider's text that leaves instead of ours; None: ours does, or `texts` lacks it.
+
+        `wanted` is a patient's language, `own` the clinic's.
+        """
         return None
 
     def language(self, template: str, wanted: str) -> str:

@@ -6,7 +6,7 @@ Everything here goes by an index; only a search for a patient looks through all 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,13 +118,35 @@ def by_patient(connection: Connection, clinic: str, people: Sequence[tuple[str, 
 def people_at(
     connection: Connection, clinic: str, *, phone: str | None = None, email: str | None = None
 ) -> list[tuple[str, str]]:
-    """Return the patients (source, key) who have this phone (E.164) or e-mail address."""
+    """Return the patients (source, key) who, or whose guardian, have this phone (E.164) or e-mail."""
     column = "phone" if phone is not None else "email"
     rows = connection.execute(
-        text(f"SELECT source, source_key FROM people WHERE clinic = :clinic AND {column} = :value"),
+        text(
+            f"SELECT source, source_key FROM people WHERE clinic = :clinic AND {column} = :value "
+            "UNION SELECT source, source_key FROM people "
+            f"WHERE clinic = :clinic AND guardian_{column} = :value"
+        ),
         {"clinic": clinic, "value": phone if phone is not None else email},
     )
     return [(row.source, row.source_key) for row in rows]
+
+
+def addresses_of(
+    connection: Connection, clinic: str, names: Sequence[str], key: str
+) -> set[tuple[str | None, str | None]]:
+    """Return the phone and e-mail of a patient and of their guardian, in any of these sources."""
+    found: set[tuple[str | None, str | None]] = set()
+    for source in names:
+        rows = connection.execute(
+            text(
+                "SELECT phone, email, guardian_phone, guardian_email FROM people "
+                "WHERE clinic = :clinic AND source = :source AND source_key = :key"
+            ),
+            {"clinic": clinic, "source": source, "key": key},
+        )
+        for row in rows:
+            found |= {(row.phone, row.email), (row.guardian_phone, row.guardian_email)}
+    return found
 
 
 def people_like(
@@ -143,23 +165,50 @@ def people_like(
 
 
 def by_message(connection: Connection, clinic: str, reference: str) -> list[int]:
-    """Return the visit that a message (its attempt's id, or its number: `m12`) is about."""
-    meant, number = _meant(reference)
+    """Return the visit that a message is about: by its number (`m12`) or an id of its attempts.
+
+    That is ours, or the provider's own, which its console may show with more behind a point.
+    """
+    return _about(connection, clinic, _messages(connection, clinic, reference))
+
+
+def by_contact(connection: Connection, clinic: str, contacts: Collection[str]) -> list[int]:
+    """Return the visits of which people at an address (opaque ids of both) were ever written to."""
+    some = tuple(contacts)
+    if not some:
+        return []
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT message FROM attempts "
+        f"WHERE contact IN ({dialects.marks(connection, len(some))})",
+        some,
+    )
+    return _about(connection, clinic, [row[0] for row in rows])
+
+
+def _messages(connection: Connection, clinic: str, reference: str) -> list[int]:
+    if _NUMBERED.fullmatch(reference):
+        return [int(reference[1:])]
     rows = connection.execute(
         text(
-            f"SELECT appointment FROM messages WHERE {meant} "
-            "AND clinic = :clinic AND appointment IS NOT NULL"
+            "SELECT message FROM attempts WHERE id = :id UNION SELECT message FROM attempts "
+            "WHERE clinic = :clinic AND provider_id IN (:id, :first)"
         ),
-        {"id": number, "clinic": clinic},
+        {"id": reference, "first": reference.partition(".")[0], "clinic": clinic},
     )
-    return [int(row.appointment) for row in rows]
+    return [row.message for row in rows]
 
 
-def _meant(reference: str) -> tuple[str, str | int]:
-    """Return the condition that finds a message by what people call it, and its value."""
-    if _NUMBERED.fullmatch(reference):
-        return "id = :id", int(reference[1:])
-    return "id = (SELECT message FROM attempts WHERE id = :id)", reference
+def _about(connection: Connection, clinic: str, messages: Sequence[int]) -> list[int]:
+    found: dict[int, None] = {}
+    for some in _slices(messages):
+        rows = connection.exec_driver_sql(
+            "SELECT appointment FROM messages "
+            f"WHERE id IN ({dialects.marks(connection, len(some))}) "
+            f"AND clinic = {dialects.marks(connection, 1)} AND appointment IS NOT NULL",
+            (*some, clinic),
+        )
+        found.update((int(row.appointment), None) for row in rows)
+    return list(found)
 
 
 def by_event(connection: Connection, clinic: str, ref: str) -> list[int]:
@@ -208,13 +257,15 @@ def messages_of(connection: Connection, visit: int) -> list[dict[str, Any]]:
 
 
 def of_no_visit(connection: Connection, clinic: str, reference: str) -> dict[str, Any] | None:
-    """Return the message about no visit that an attempt's id, or its number (`m12`), names."""
-    meant, number = _meant(reference)
-    row = connection.execute(
-        text(f"{_LEDGER} WHERE {meant} AND clinic = :clinic AND appointment IS NULL"),
-        {"id": number, "clinic": clinic},
-    ).fetchone()
-    return dict(row._mapping) if row else None
+    """Return the message about no visit that its number, or an id of its attempts, names."""
+    for number in _messages(connection, clinic, reference):
+        row = connection.execute(
+            text(f"{_LEDGER} WHERE id = :id AND clinic = :clinic AND appointment IS NULL"),
+            {"id": number, "clinic": clinic},
+        ).fetchone()
+        if row:
+            return dict(row._mapping)
+    return None
 
 
 def messages_to(

@@ -63,7 +63,8 @@ def _number() -> Column[int]:
 def _of_some(name: str, column: str) -> Index:
     """Return an index of a clinic's rows that have a value there, where the database knows such.
 
-    Each message would else touch two pages more, to say that it has none yet and then that it has.
+    Each message would else touch two pages more, to say that it has none yet and then that it has,
+    and most patients have no guardian.
     """
     some = text(f"{column} IS NOT NULL")
     return Index(name, "clinic", column, sqlite_where=some, postgresql_where=some)
@@ -212,14 +213,20 @@ class Person(SQLModel, table=True):
     """Patients by what somebody would search them by; the visits hold the truth."""
 
     __tablename__ = "people"
-    # By a number it is found whether several share it.
-    __table_args__ = (Index("people_phone", "phone"), {"sqlite_with_rowid": False})
+    __table_args__ = (
+        Index("people_phone", "phone"),  # by it is found, too, whether several share a number
+        _of_some("people_guardian_phone", "guardian_phone"),
+        _of_some("people_guardian_email", "guardian_email"),
+        {"sqlite_with_rowid": False},
+    )
     clinic: str = Field(primary_key=True, max_length=64)
     source: str = Field(primary_key=True, max_length=64)
     source_key: str = Field(primary_key=True, max_length=255)
     name: str | None = Field(default=None, max_length=255)
     phone: str | None = Field(default=None, max_length=20)
     email: str | None = Field(default=None, max_length=255)
+    guardian_phone: str | None = Field(default=None, max_length=20)
+    guardian_email: str | None = Field(default=None, max_length=255)
 
 
 class Incoming(SQLModel, table=True):

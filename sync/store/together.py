@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay.actions import Say
-from sync.store import bulk, dialects, said, seconds
+from sync.store import bulk, dialects, instant, said, seconds
 from sync.store.said import Owed, say_of
 
 if TYPE_CHECKING:
@@ -145,10 +145,11 @@ def share(connection: Connection, lead: int, state: str, reason: str) -> None:
 
 
 class Lead(NamedTuple):
-    """The visit (`source/key`) with whose reminder a message leaves, and whether that was sent."""
+    """The visit (`source/key`) with whose reminder a message leaves; once sent, when and by what."""
 
     visit: str
-    sent: bool
+    sent_at: datetime | None
+    channel: str | None
 
 
 def leads(connection: Connection, messages: Sequence[int]) -> dict[int, Lead]:
@@ -156,12 +157,12 @@ def leads(connection: Connection, messages: Sequence[int]) -> dict[int, Lead]:
     if not messages:
         return {}
     rows = connection.exec_driver_sql(
-        "SELECT t.message, a.source, a.source_key, m.state FROM together t "
+        "SELECT t.message, a.source, a.source_key, m.state, m.settled_at, m.channel FROM together t "
         "JOIN messages m ON m.id = t.told_with JOIN appointments a ON a.id = m.appointment "
         f"WHERE t.message IN ({dialects.marks(connection, len(messages))})",
         tuple(messages),
     )
     return {
-        int(message): Lead(f"{source}/{key}", state == "sent")
-        for message, source, key, state in rows
+        int(message): Lead(f"{source}/{key}", instant(at) if state == "sent" else None, channel)
+        for message, source, key, state, at, channel in rows
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
-from clinicrelay.model import Appointment, decode, encode
+from clinicrelay.model import Appointment, Patient, decode, encode
 from sync.store import bulk, dialects, seconds
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _INSERTED = (
     "first_seen_at",
     "changed_at",
 )
+
+_SEARCHED = ("name", "phone", "email", "guardian_phone", "guardian_email")
 
 
 class Stored(NamedTuple):
@@ -141,16 +143,22 @@ def keep_people(
         for who in visit.patients:
             if (print_ := hash(who)) not in known:
                 known.add(print_)
-                people[who.key] = (clinic, visit.source, who.key, who.name, who.phone, who.email)
+                people[who.key] = (clinic, visit.source, who.key, *_searched(who))
     if len(known) > _PEOPLE_REMEMBERED:
         known.clear()
     bulk.write(
         connection,
         "people",
-        ("clinic", "source", "source_key", "name", "phone", "email"),
+        ("clinic", "source", "source_key", *_SEARCHED),
         people.values(),
-        update=("name", "phone", "email"),
+        update=_SEARCHED,
     )
+
+
+def _searched(who: Patient) -> tuple[str | None, ...]:
+    guardian = who.guardian
+    theirs = (guardian.phone, guardian.email) if guardian else (None, None)
+    return who.name, who.phone, who.email, *theirs
 
 
 class Replacement(NamedTuple):

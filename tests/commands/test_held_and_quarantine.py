@@ -343,3 +343,27 @@ def test_an_unknown_number_is_answered_with_those_there_are(
 
 def test_retry_wants_to_know_what(aside: Any) -> None:
     assert aside.run("quarantine", "retry").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["held", "show", "h99"], "there is no open hold 'h99'"),
+        (["held", "release", "h99"], "there is no open hold 'h99'"),
+        (["held", "reject", "h99"], "there is no open hold 'h99'"),
+        (["quarantine", "show", "99"], "there is no '99'"),
+        (["quarantine", "discard", "99"], "there is no '99'"),
+    ],
+)
+def test_an_id_that_does_not_exist_is_told_in_a_sentence_and_as_json(
+    holding: Any, words: list[str], said: str
+) -> None:
+    ran = holding.run(*words, now=TWO)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"error: {said}" in ran.err
+    assert "Usage" not in ran.err
+
+    told = json.loads(holding.run(*words, "--json", now=TWO).out)
+    assert told["exit"] == 2
+    assert told["findings"][0]["message"] == said
+    assert f"clinicrelay {words[0]} list" in told["findings"][0]["fix"]

@@ -277,6 +277,41 @@ def test_a_language_without_a_text_says_which_one_people_get(desk: Any) -> None:
     assert "There is no text in la: people get it in en." in ran.out
 
 
+WHATSAPP = """channels: {order: [email]}
+notifiers:
+  whatsapp: {type: twilio_whatsapp, account_sid: AC00000000000000000000000000000001,
+    auth_token: 0123456789abcdef0123456789abcdef, from: "+4930987654321",
+    templates: {reminder: {en: HX11111111111111111111111111111111}}}
+"""
+
+
+def test_by_whatsapp_the_template_that_really_leaves_is_shown(desk: Any) -> None:
+    desk.change("notifiers:\n", WHATSAPP)
+    words = ["reminder", "--channel", "whatsapp"]
+
+    for language in ("fr", "en"):
+        ran = desk.run("messages", "preview", *words, "--language", language)
+        assert "by whatsapp in en  (template HX11111111111111111111111111111111)" in ran.out
+        assert "{{1}}  Riverside Family Clinic" in ran.out
+        assert "sends its approved template with these values, not our text." in ran.out
+        assert ("There is no template in fr: people get it in en." in ran.out) is (language == "fr")
+        assert "Rappel" not in ran.out
+
+    (shown,) = previewed(desk, *words, "--language", "fr")
+    assert shown["instead"]["template"] == "HX11111111111111111111111111111111"
+    assert (shown["instead"]["language"], shown["language"]) == ("en", "en")
+    assert shown["instead"]["values"]["1"] == "Riverside Family Clinic"
+
+
+def test_a_text_without_a_template_is_not_sent_by_whatsapp(desk: Any) -> None:
+    desk.change("notifiers:\n", WHATSAPP)
+    desk.change("{type: outbox}", "{type: smtp, host: mail.example, from: desk@riverside.example}")
+
+    ran = desk.run("messages", "preview", "digest", "--channel", "whatsapp")
+    assert "There is no template for it under notifiers.whatsapp.templates." in ran.out
+    assert previewed(desk, "reminder", "--channel", "sms")[0]["instead"] is None
+
+
 def test_the_html_of_a_mail_is_written_where_it_is_wanted(desk: Any, tmp_path: Path) -> None:
     file = tmp_path / "mail.html"
 

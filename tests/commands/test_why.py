@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,12 @@ def told(desk: Any, reference: str, now: str = EVENING) -> dict[str, Any]:
     assert ran.code == 0, ran
     found: dict[str, Any] = json.loads(ran.out)
     return found
+
+
+def sql(desk: Any, statement: str) -> None:
+    with sqlite3.connect(desk.folder / "var" / "clinicrelay.db") as store:
+        assert store.execute(statement).rowcount
+    store.close()
 
 
 @pytest.fixture
@@ -105,6 +112,46 @@ def test_a_message_and_an_event_lead_back_to_their_visit(lived: Any) -> None:
     assert attempt.startswith("cr")
     assert told(lived, attempt)["appointment"]["key"] == "10"
     assert told(lived, found["events"][0]["ref"])["appointment"]["key"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("id_", "reference"),
+    [
+        ("SM0123456789abcdef0123456789abcdef", "SM0123456789abcdef0123456789abcdef"),
+        ("9f1c2ab4-0c6d", "9f1c2ab4-0c6d"),
+        ("14c5d75ce93", "14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0"),
+    ],
+)
+def test_a_message_is_found_by_what_its_provider_calls_it(
+    lived: Any, id_: str, reference: str
+) -> None:
+    sql(lived, f"UPDATE attempts SET provider_id = '{id_}'")
+
+    assert told(lived, reference)["appointment"]["key"] == "10"
+    assert lived.run("why", f"{reference}0", now=EVENING).code == (0 if "." in reference else 3)
+
+
+def test_a_list_is_found_by_what_its_provider_calls_it(desk: Any, row: Row) -> None:
+    desk.change("steps: [3d, 1d, 1h]}", 'steps: [1d]}\n  doctor: {digest: {at: "18:00"}}')
+    desk.sync(row(1, date="2026-11-24"))
+    desk.run("sync", now="2026-11-23T17:05:00Z")
+    digest = "SELECT id FROM messages WHERE kind = 'digest'"
+    sql(desk, f"UPDATE attempts SET provider_id = 'SM77' WHERE message IN ({digest})")
+
+    assert "This is the digest 2026-11-24" in told(desk, "SM77")["answer"]
+
+
+def test_a_patient_whose_visit_is_anothers_now_is_found_by_what_was_sent(
+    lived: Any, row: Row
+) -> None:
+    rest = [row(n) for n in range(1, 10)]
+    lived.sync(*rest, row(10, patient_id="p77"), now="2026-11-23T12:00:00Z")
+
+    for reference in ("p10", "patient/p10"):
+        found = told(lived, reference)
+        assert found["appointment"]["key"] == "10"
+        assert "patient/p10" in {one["to"] for one in found["messages"]}
+    assert lived.run("why", "p78", now=EVENING).code == 3
 
 
 def test_a_step_that_fell_due_while_nothing_ran_is_the_next_one(desk: Any, row: Row) -> None:

@@ -27,7 +27,10 @@ def upgraded(line: Line, *, after: int = 0) -> None:
             old = f"CONCAT({rest}, {lost})" if mysql else f"{rest} || {lost}"
             connection.exec_driver_sql(f"UPDATE messages SET dedupe = {old} WHERE id > {after}")
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0008'")
-            schema.migrate(connection, schema.head())
+            schema.migrate(connection, "0009")
+            connection.exec_driver_sql(
+                f"UPDATE alembic_version SET version_num = '{schema.head()}'"
+            )
             connection.exec_driver_sql("UPDATE appointments SET wake_at = 0")  # all looked at anew
 
     line.at_work(work)

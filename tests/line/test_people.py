@@ -15,6 +15,7 @@ from clinicrelay.contracts import Outcome, SendResult
 from clinicrelay.model import Appointment, Patient, Status, encode
 from notifiers.outbox import Outbox
 from sync.explain import stories
+from sync.searching import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,6 +192,16 @@ def test_why_says_that_a_guardian_is_addressed_and_names_nobody(clinic: Line) ->
 def story(line: Line) -> str:
     ((visit,),) = line.query("SELECT id FROM appointments WHERE source_key = '1'")
     return line.at_work(lambda at_work: stories(at_work, [visit])[0].answer)
+
+
+def test_a_minors_visits_are_found_by_the_guardians_number_and_mailbox(clinic: Line) -> None:
+    clinic.book(1, FRIDAY, birth_date="2015-03-04", guardian_email="eva@mail.example", **PARENTS)
+    clinic.book(2, FRIDAY)
+    clinic.after()
+    (number,) = clinic.query("SELECT id FROM appointments WHERE source_key = '1'")
+    for wanted in ("0151 5550 9999", PARENT, "EVA@mail.example"):
+        found = clinic.at_work(lambda at_work, said=wanted: search(at_work, said))
+        assert found == list(number), wanted
 
 
 # --- the link in an invitation -----------------------------------------------------------------

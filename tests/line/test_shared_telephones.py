@@ -55,6 +55,17 @@ def test_a_name_that_is_none_is_left_out(line: Line) -> None:
     assert not any("evil" in text for text in told(line))
 
 
+def test_a_title_or_a_placeholder_is_no_name(line: Line) -> None:
+    book(line, "Frau Anna Sample", "None")
+    first, second = told(line)
+    assert "Termin (Anna)" in first
+    assert "(" not in second
+    line.book(3, "2026-11-25 11:00", patient_name="Frau", mobile="+4915155550003")
+    line.set(channels={"order": ["email"]}, reminders={"patient": {"confirmation": {}}})
+    line.after()
+    assert "Guten Tag,\r\n" in line.outbox()[-1].text
+
+
 def test_a_guardians_telephone_says_which_child(line: Line) -> None:
     book(line, "Anna Sample", "Ben Sample", phones=(FAMILY, "+4915155550002"))
     line.change(1, birth_date="2015-03-04", guardian_phone="+4915155550009")

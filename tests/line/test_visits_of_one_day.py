@@ -37,6 +37,9 @@ def ledger(line: Line, step: str = "1d") -> list[tuple[Any, ...]]:
     )
 
 
+MAIL_FIRST = {"patient": {"confirmation": {"channels": ["email"]}, "steps": ["1d", "1h"]}}
+
+
 def texts(line: Line) -> list[str]:
     return [sent.text for sent in line.outbox()]
 
@@ -177,6 +180,23 @@ def test_why_says_with_which_visit_it_was_told(line: Line) -> None:
     (told,) = [one for one in story.history if one.reason == "told_together"]
     assert told.detail == "with reception/1"
     assert "with that of another visit" in story.answer
+
+
+def test_the_reminder_that_named_a_visit_is_what_its_patient_was_told_last(line: Line) -> None:
+    line.set(channels={"order": ["sms", "email"]}, reminders=MAIL_FIRST)
+    line.book(9, "2026-12-24 10:00", patient_id="P9")
+    line.drop()
+    line.sync("2026-11-23 09:00")
+    for number, hour in enumerate(("10:00", "11:30"), 1):
+        line.book(number, f"2026-11-25 {hour}", **PHONE)
+    line.drop()
+    line.sync("2026-11-23 09:30")
+    line.sync("2026-11-24 10:01")
+    (second,) = answers(line, "2")
+    assert "was told by SMS on Tue 24 Nov 10:01 (reminder 1d, with that of" in second
+    assert "reception/1). The next reminder (1h)" in second
+    line.sync("2026-11-25 10:31")
+    assert "was told by SMS on Wed 25 Nov 10:31 (reminder 1h)" in answers(line, "2")[0]
 
 
 def test_plan_foretells_one_message(line: Line) -> None:

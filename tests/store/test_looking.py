@@ -6,9 +6,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from clinicrelay.model import Appointment, Patient, Status
-from sync.store import Store, counting, digests, looking, open_store, visits, wakes
+from clinicrelay.model import Appointment, Guardian, Patient, Status
+from sync.store import (
+    Store,
+    counting,
+    digests,
+    looking,
+    open_store,
+    opened,
+    schema,
+    upgrade,
+    visits,
+    wakes,
+)
 
 
 def visit(key: str, start: datetime | None, **changes: object) -> Appointment:
@@ -60,6 +72,67 @@ def test_people_are_found_by_phone_mail_and_name(store: Store) -> None:
     assert len(by_name) == 3
     assert none == []
     assert found == same != []
+
+
+CHILD = Patient(
+    "p-child",
+    "Mia Sample",
+    "+4915155507777",
+    guardian=Guardian("Eva Sample", "+4915155509999", "eva@mail.example"),
+)
+
+
+def at_guardians(store: Store) -> list[list[tuple[str, str]]]:
+    with store.read() as connection:
+        return [
+            looking.people_at(connection, "riverside", phone="+4915155509999"),
+            looking.people_at(connection, "riverside", email="eva@mail.example"),
+            looking.people_at(connection, "riverside", email="a@mail.example"),
+        ]
+
+
+def keep(store: Store, one: Appointment, now: datetime) -> None:
+    with store.write() as connection:
+        visits.insert(connection, "riverside", "ehr", [one], [None], run="run-2", now=now)
+        visits.keep_people(connection, "riverside", [one], set())
+
+
+def test_patients_are_found_by_what_their_guardians_have(store: Store, now: datetime) -> None:
+    keep(store, replace(visit("d", None), patients=(CHILD,)), now)
+    child = [("ehr", "p-child")]
+    assert at_guardians(store) == [child, child, [("ehr", "p-a")]]
+
+
+def test_a_store_of_before_knows_the_guardians_of_its_visits_after_the_upgrade(
+    store_url: str, now: datetime
+) -> None:
+    with opened(store_url) as engine, engine.begin() as connection:
+        schema.migrate(connection, "0010")
+        old = replace(visit("d", None), patients=(CHILD, *visit("a", None).patients))
+        visits.insert(connection, "riverside", "ehr", [old], [None], run="run-1", now=now)
+        for key in ("p-child", "p-a"):
+            connection.exec_driver_sql(
+                "INSERT INTO people (clinic, source, source_key, email) "
+                f"VALUES ('riverside', 'ehr', '{key}', '{key[2:]}@mail.example')"
+            )
+    with opened(store_url) as engine:
+        upgrade.upgrade(engine, folder=None, now=now)
+    store = open_store(store_url, "riverside", now=now)
+    child = [("ehr", "p-child")]
+    assert at_guardians(store) == [child, child, [("ehr", "p-a")]]
+    store.close()
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)  # servers choose by statistics
+def test_a_guardian_is_found_without_a_look_at_every_patient(store: Store) -> None:
+    with store.read() as connection:
+        for column in ("phone", "email"):
+            plan = connection.exec_driver_sql(
+                "EXPLAIN QUERY PLAN SELECT source_key FROM people "
+                f"WHERE clinic = ? AND guardian_{column} = ?",
+                ("riverside", "x"),
+            )
+            assert f"guardian_{column}=?" in plan.fetchone().detail
 
 
 def test_counts_are_of_this_clinic_and_these_days(store: Store, now: datetime) -> None:

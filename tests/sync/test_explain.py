@@ -41,6 +41,8 @@ def message(state: str, kind: str = "reminder", **values: Any) -> dict[str, Any]
         "reason": None,
         "setting": f"reminders.patient.{kind}",
         "together": None,
+        "left": None,
+        "left_by": None,
         "channel": "email",
         "notifier": "smtp",
         "due_at": NOW - timedelta(hours=2),
@@ -48,6 +50,7 @@ def message(state: str, kind: str = "reminder", **values: Any) -> dict[str, Any]
         "created_at": NOW - timedelta(hours=2),
         "settled_at": NOW - timedelta(hours=1),
         "held": None,
+        "tries": 0,
         **values,
     }
 
@@ -73,6 +76,12 @@ LOOKED_AT = {
     "reason": "paused",
     "next_try_at": NOW + timedelta(minutes=1),
     "useless_after": START,
+    "settled_at": None,
+}
+
+LOCKED_OUT = {
+    "reason": "credentials_refused",
+    "next_try_at": NOW + timedelta(minutes=15),
     "settled_at": None,
 }
 
@@ -110,6 +119,14 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
             ]
         },
         ["The reminder 1d leaves 23 Nov 17:00", "end of quiet hours"],
+    ),
+    "a refused login": (
+        {"messages": [message("planned", tries=1, **LOCKED_OUT)]},
+        ["The reminder 1d is tried again 23 Nov 08:15: the notifier's server does not take the"],
+    ),
+    "a login refused to others": (
+        {"messages": [message("planned", **LOCKED_OUT)]},
+        ["The reminder 1d is tried 23 Nov 08:15: the notifier's server does not take the login."],
     ),
     "due at once": (
         {"messages": [message("planned", settled_at=None)]},
@@ -207,7 +224,11 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "provider rejected": (
         {"messages": [message("failed", reason="provider_rejected(30005)")]},
-        ["failed for good on 23 Nov 07:00", "it said 30005", "Correct it in the source."],
+        ["failed for good on 23 Nov 07:00", "it said 30005", "Correct the address in the source"],
+    ),
+    "a telephone that was off": (
+        {"messages": [message("failed", reason="handset_unreachable(30003)")]},
+        ["(it said 30003). Nothing, unless it happens again: it may pass. Call the person if it"],
     ),
     "unknown outcome": (
         {"messages": [message("unknown", next_try_at=NOW + timedelta(minutes=3))]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -92,6 +93,11 @@ def test_a_calendar_in_rehearsal_and_a_message_being_settled_need_nobody() -> No
     )
 
     assert found.exit == 0
+
+
+def test_the_clinics_clock_tells_since_when_a_notifier_sends_nothing() -> None:
+    (need,) = clinic(barred={"post": LOCKED_OUT}, zone="Europe/Berlin").needs
+    assert f"since {NOW.astimezone(ZoneInfo('Europe/Berlin')):%a %d %b %H:%M}: " in need.what
 
 
 def test_a_server_away_for_a_moment_needs_nobody() -> None:

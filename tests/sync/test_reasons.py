@@ -105,3 +105,9 @@ def test_the_setting_of_a_reason_outranks_that_of_the_message() -> None:
     assert setting_of("only_recipients", "reminders.patient.steps[0]") == "safety.only_recipients"
     assert setting_of("late_booking", "reminders.patient.steps[0]") == "reminders.patient.steps[0]"
     assert setting_of(None, "reminders.patient.on_change") == "reminders.patient.on_change"
+
+
+def test_the_setting_of_a_refused_login_is_one_that_every_notifier_has() -> None:
+    assert setting_of("credentials_refused", "", "twilio") == "notifiers.twilio"
+    assert setting_of("sender_refused", "", "post") == "notifiers.post.from"
+    assert setting_of("sender_refused") == "notifiers.NAME.from"
