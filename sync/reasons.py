@@ -214,7 +214,9 @@ REASONS: dict[str, Reason] = {
         _M, "the telephone was off or out of reach", "Nothing, unless it happens again."
     ),
     "undelivered": Reason(
-        _M, "it was accepted and did not arrive", "Reach the person another way."
+        _M,
+        "it was accepted and did not arrive",
+        "Correct a wrong address in the source: the next sync says it there. Else reach the person.",
     ),
     "no_receipt": Reason(
         _M,
