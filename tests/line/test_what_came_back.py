@@ -1,4 +1,4 @@
-"""What was accepted and came back: the mended number or address gets it, once."""
+"""What was accepted and came back: the mended number gets it once, and what is too late has failed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clinicrelay.testing import Fault
+from sync.explain import stories
+from sync.health import health
+from sync.searching import search
 from tests.notifiers.peers import PROVIDERS, Peer, Provider
 
 if TYPE_CHECKING:
+    from sync.report import RunReport
     from tests.line.conftest import Line
 
 SMS, EMAIL, _ = PROVIDERS
@@ -251,3 +256,82 @@ def test_mail_that_bounced_goes_to_the_corrected_address(post: Post) -> None:
     assert state == "failed"
     assert post.after("2026-11-23 11:00", email="right@mail.example") == ["right@mail.example"]
     assert quiet(post, "2026-11-23 11:05", "2026-11-23 12:00") == []
+
+
+# --- too late for another way ----------------------------------------------------------------------
+
+
+def why(line: Line) -> str:
+    (told,) = line.at_work(lambda at_work: stories(at_work, search(at_work, "reception/1")))
+    return told.answer
+
+
+def early(post: Post, code: int | None = OFF) -> RunReport:
+    """Let the last reminder of a visit at 7:30 leave just before the night, and come back in it."""
+    post.serve(SMS, EMAIL, steps=["1h"])
+    post.line.set(quiet_hours={"start": "21:00", "end": "08:00"})
+    post.book("2026-11-27 07:30")
+    assert post.after("2026-11-26 20:55") == [OLD]
+    if code is not None:
+        post.bounce(code, OLD)
+    return post.line.sync("2026-11-26 21:00")
+
+
+def test_a_last_reminder_that_comes_back_in_the_night_has_failed(post: Post) -> None:
+    report = early(post)
+    assert post.ledger("reminder") == [("failed", "undelivered(30003: handset_unreachable)")]
+    assert (report.messages.failed, report.exit) == (1, 3)
+    assert not report.messages.skipped
+    assert [to for to, _ in post.said] == [OLD]
+
+
+def test_why_says_that_it_came_back_and_that_the_night_left_no_other_way(post: Post) -> None:
+    early(post)
+    told = why(post.line)
+    assert "it was accepted and did not arrive (it said 30003: handset_unreachable)" in told
+    assert "The night left no other way in time." in told
+
+
+def test_the_staff_hear_of_it(post: Post) -> None:
+    early(post)
+    found = post.line.at_work(health)
+    assert found.messages["failed"] == 1
+    assert "1 messages failed in the last 24 h" in [need.what for need in found.needs]
+    assert (found.tomorrow.visits, found.tomorrow.explained) == (1, 0)
+
+
+def test_one_that_arrived_before_the_night_has_not(post: Post) -> None:
+    report = early(post, None)
+    assert post.ledger("reminder") == [("sent", None)]
+    assert report.exit == 0
+
+
+def test_by_day_it_is_the_same_where_the_other_way_is_down_until_it_is_too_late(post: Post) -> None:
+    post.serve(SMS, EMAIL, steps=["1d"])
+    post.book()
+    assert post.after("2026-11-26 10:00") == [OLD]
+    post.bounce(OFF, OLD)
+    post.peers[1].fate = lambda: Fault.GONE
+    assert quiet(post, "2026-11-26 10:05", "2026-11-26 11:00", "2026-11-27 09:00") == []
+    post.after("2026-11-27 09:50")
+    assert post.ledger("reminder") == [("failed", "undelivered(handset_unreachable)")]
+
+
+def test_what_only_waited_until_it_was_too_late_keeps_that_reason(post: Post) -> None:
+    post.serve(SMS, steps=["1d"])
+    post.book()
+    post.peers[0].fate = lambda: Fault.BUSY
+    quiet(post, "2026-11-26 10:00", "2026-11-26 11:00", "2026-11-27 09:00")
+    report = post.line.sync("2026-11-27 09:50")
+    assert post.ledger("reminder") == [("skipped", "rate")]
+    assert report.messages.failed == 0
+
+
+def test_a_visit_that_was_cancelled_meanwhile_has_no_reminder_that_failed(post: Post) -> None:
+    post.serve(SMS, EMAIL, steps=["1h"])
+    post.line.set(quiet_hours={"start": "21:00", "end": "08:00"})
+    post.book("2026-11-27 07:30")
+    assert post.after("2026-11-26 20:55") == [OLD]
+    post.bounce(OFF, OLD)
+    post.after("2026-11-26 21:00", status="cancelled")
+    assert post.ledger("reminder") == [("skipped", "cancelled")]
