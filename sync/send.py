@@ -58,6 +58,12 @@ class MessageRun:
     holds: list[dict[str, object]] = field(default_factory=list)
     broken_texts: set[str] = field(default_factory=set)  # the clinic's own; ours were sent instead
 
+    @property
+    def worked(self) -> bool:
+        """Whether anything became of any message."""
+        counts = self.sent, self.failed, self.unknown, self.rehearsed
+        return any(counts) or bool(self.skipped or self.unproven)
+
     def may_use(self, notifier: str) -> bool:
         """Whether fewer processes use a notifier at present than may."""
         return self.connections is None or self.connections.has(notifier)
