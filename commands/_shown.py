@@ -67,7 +67,7 @@ def _quiet_lines(clinic: Clinic, report: RunReport) -> list[str]:
     for name, one in report.sources.items():
         if one.idle or one.error or one.state == "partial":  # and why it is not complete
             lines += list(_source_lines(name, one))
-    if report.messages.skipped or report.messages.unknown:
+    if report.messages.worked:
         return [*lines, *_message_lines(clinic, report)]
     if not report.busy:
         lines.append("nothing changed, nothing sent.")
@@ -142,6 +142,8 @@ def _message_lines(clinic: Clinic, report: RunReport) -> Iterator[str]:
     if not_sent:
         reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(not_sent.items()))
         yield f"{'':<12}not sent: {reasons}"
+    if report.others:
+        yield f"{'':<12}another run is at the rest"
     for hold in run.holds:
         yield f"messages HELD: {hold['summary']}. See: clinicrelay held show {hold['id']}"
 

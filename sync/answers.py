@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _IN_ITS_PLACE = ("superseded_by_reschedule", "superseded_by_later_step", "already_sent")
+_NIGHT = "quiet_hours"  # the setting that kept it from taking another way
 _MAY_LEAVE = ("paused", "change_held")  # of what waited for a pause or a hold that is over
 _NO_END = ("rehearsal", "source_stale", "change_held")  # it leaves all the same, or waits
 _SURE = ("rate", "no_receipt")  # of what is a notifier's doing, and lets it leave at its time
@@ -229,10 +230,11 @@ def _failed(case: Case) -> str | None:
     message = case.last("failed")
     if message is None or _sent_after(case, message):
         return None
+    night = " The night left no other way in time." if message["setting"] == _NIGHT else ""
     code = message["reason"] or "provider_rejected"
     return (
         f"The {_name(message)} failed for good on {case.when(message['settled_at'])}: "
-        f"{in_words(code)}. {_next(case) or reason(code).to_do}"
+        f"{in_words(code)}.{night} {_next(case) or reason(code).to_do}"
     )
 
 

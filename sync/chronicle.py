@@ -144,7 +144,7 @@ def _way(message: Mapping[str, Any]) -> str:
 
 
 def _why(last: Mapping[str, Any], message: Mapping[str, Any]) -> Iterator[str]:
-    if last["reason"] == "unproven_repeated" and message["state"] in ("skipped", "failed"):
+    if last["reason"] == "unproven_repeated" and message["state"] != "sent":
         yield "unproven_not_repeated"  # it was to be, and then there was nothing more to say
     elif last["reason"]:
         yield last["reason"]

@@ -89,12 +89,14 @@ class Wait:
 class Drop:
     """Never: the reason code, and the setting that caused it where one did.
 
-    `no_way` says that it would be worth saying, and no channel to the person is open.
+    `no_way` says that it would be worth saying, and no channel to the person is open; `too_late`
+    that it was, and there is no time left for it.
     """
 
     reason: str
     setting: str = ""
     no_way: bool = field(default=False, compare=False)
+    too_late: bool = field(default=False, compare=False)
 
 
 Verdict: TypeAlias = Go | Wait | Drop
@@ -308,14 +310,14 @@ def _too_late(say: Say, options: GateOptions, now: datetime) -> Drop | None:
     if not past and now < say.useless_after:
         return None
     if say.kind in _IN_ITS_HOUR and options.stale:
-        return Drop(STALE, f"sources.{options.stale}.stale_after")
+        return Drop(STALE, f"sources.{options.stale}.stale_after", too_late=True)
     if say.kind is MessageKind.REMINDER and options.change_held:
-        return Drop(HELD)
+        return Drop(HELD, too_late=True)
     if options.paused:
-        return Drop(PAUSED)
+        return Drop(PAUSED, too_late=True)
     if options.waited:
-        return Drop(options.waited)
-    return Drop("past_visit" if past else "cut_off_passed", say.setting)
+        return Drop(options.waited, too_late=True)
+    return Drop("past_visit" if past else "cut_off_passed", say.setting, too_late=True)
 
 
 def _expected(say: Say) -> datetime | None:
@@ -477,7 +479,9 @@ def _after_the_night(
     if morning < say.useless_after:
         return Wait(morning, "quiet_hours_deferred")
     # Nobody is to stand in front of a closed door for the sake of the night's rest.
-    return None if say.kind in _CLOSED_DOOR else Drop("cut_off_passed", "quiet_hours")
+    if say.kind in _CLOSED_DOOR:
+        return None
+    return Drop("cut_off_passed", "quiet_hours", too_late=True)
 
 
 def _zone(

@@ -106,6 +106,21 @@ def owed(seen: Seen, reminders: Reminders, *, now: datetime) -> list[Say]:
     return [*_owed_to_those_who_come(case, here), *_owed_to_those_who_left(case, here)]
 
 
+def owed_again(seen: Seen, reminders: Reminders, say: Say, *, now: datetime) -> Say | None:
+    """Return news that reached nobody as they are to be said once more; None: they hold no longer.
+
+    `owed` knows nothing of them: whoever may have got a message counts as told by it.
+    """
+    told = {who: known for who, known in seen.told.items() if who != say.recipient}
+    if say.before is not None:
+        told[say.recipient] = Told(say.before, at=seen.told[say.recipient].at)
+    wanted = say.recipient, say.kind, say.facts
+    for one in owed(replace(seen, told=told), reminders, now=now):
+        if (one.recipient, one.kind, one.facts) == wanted:
+            return replace(one, step=say.step)
+    return None
+
+
 class _Case(msgspec.Struct, frozen=True):
     seen: Seen
     rules: PatientReminders

@@ -7,8 +7,8 @@ hour of the next look; after a kill the same visits wake again and the same keys
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache, partial
 from types import MappingProxyType
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
 from clinicrelay.model import Appointment, Patient
-from sync import digest, gate, outward, unlinking
+from sync import digest, outward, unlinking
 from sync.changes import may_be_same_person, same_person
-from sync.compose import Fresh, person_of
 from sync.due import Timetable, digest_due, digest_say, first_hour
-from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, recipients
+from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, owed_again, recipients
+from sync.reopening import reopens
 from sync.store import events, instant, memory, progress, said, seconds, unlinked, wakes
 from sync.store.events import Shown, Wanted
-from sync.store.said import Ended, Owed
+from sync.store.said import NotArrived, Owed
 from sync.store.wakes import Past, Woken
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
             (thing for p in plans for thing in p.owed),
             run=clinic.run,
             now=clinic.now,
-            reopens=partial(_reopens, clinic, {visit.id: visit for visit in batch}),
+            reopens=partial(reopens, clinic, connection, {visit.id: visit for visit in batch}),
         )
         events.want(
             connection,
@@ -149,20 +149,12 @@ def _wake_the_newly_told(connection: Any, batch: Sequence[Woken], known: _Known)
                 wakes.look_again(connection, visit.id)
 
 
-def _reopens(clinic: Clinic, batch: Mapping[int, Woken], thing: Owed, ended: Ended) -> bool:
-    """Whether what reached nobody is to be tried anew: the reason is gone, the address corrected."""
-    if not ended.refused:
-        return gate.reopens(thing.say.kind, ended.reason)
-    visit = batch.get(thing.appointment or 0)
-    person = visit and person_of(clinic, thing.say, Fresh(visit, visit.visit, {}))
-    return bool(person and ended.refused - {person.phone, person.email})
-
-
 @dataclass(frozen=True, slots=True)
 class _Known:
     """All that is kept about the visits of a batch.
 
-    `told_rows` is what `told` was made of, as it stood in the store for the visits `looked_up`.
+    `told_rows` is what `told` was made of, as it stood in the store for the visits `looked_up`;
+    `not_arrived` are those by which somebody counts as told who was not reached.
     """
 
     told: Mapping[int, Mapping[str, Told]]
@@ -172,6 +164,7 @@ class _Known:
     replaced: Mapping[int, Woken]
     looked_up: Sequence[int] = ()
     told_rows: Sequence[tuple[Any, ...]] = ()
+    not_arrived: Mapping[str, NotArrived] = field(default_factory=dict)
 
     @classmethod
     def of(cls, connection: Any, batch: Sequence[Woken]) -> _Known:
@@ -189,7 +182,13 @@ class _Known:
             replaced=wakes.by_ids(connection, others),
             looked_up=ids + others,
             told_rows=told,
+            not_arrived=said.not_arrived(connection, _doubtful(told)),
         )
+
+
+def _doubtful(told: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Return the attempts by which people may know, and may not: they are of no kind (`said.tell`)."""
+    return [by for _, _, _, _, by, _, kind in told if by is not None and kind is None]
 
 
 def seen(
@@ -347,7 +346,10 @@ class _Planner:
         says = [] if imported else owed(one, self.rules, now=self.clinic.now)
         due, coming = self.timetable.reminders(one)
         return _Plan(
-            [self._owed(woken, say, one) for say in (*says, *due)],
+            [
+                *(self._owed(woken, say, one) for say in (*says, *due)),
+                *self._owed_again(woken, one),
+            ],
             self._wanted(woken, visit),
             (seconds(coming) if coming else None, woken.id, woken.version),
         )
@@ -367,6 +369,17 @@ class _Planner:
         # With only its hour come, a visit has the same missing contact as before: told once.
         anew = woken.wake_at in (wakes.CHANGED, wakes.OWED)
         return Owed(key, woken.id, say, anew)
+
+    def _owed_again(self, woken: Woken, one: Seen) -> Iterator[Owed]:
+        """Yield what did not arrive, under its own key: it leaves once there is another way."""
+        if woken.wake_at not in (wakes.CHANGED, wakes.OWED):
+            return
+        for told in one.told.values():
+            missed = self.known.not_arrived.get(told.by or "")
+            if missed is not None and missed.appointment == woken.id and told.kind is None:
+                say = owed_again(one, self.rules, missed.say, now=self.clinic.now)
+                if say is not None:
+                    yield Owed(missed.dedupe, woken.id, say)
 
     def _wanted(self, woken: Woken, visit: Appointment) -> list[Wanted]:
         if not self.clinic.settings.calendars or woken.wake_at != wakes.CHANGED:
@@ -430,7 +443,7 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
             owed,
             run=clinic.run,
             now=clinic.now,
-            reopens=partial(_reopens, clinic, {}),
+            reopens=partial(reopens, clinic, connection, {}),
         )
         memory.remember(
             connection,

@@ -221,7 +221,9 @@ REASONS: dict[str, Reason] = {
         "Nothing, unless it happens again: it may pass. Call the person if it matters.",
     ),
     "undelivered": Reason(
-        _M, "it was accepted and did not arrive", "Reach the person another way."
+        _M,
+        "it was accepted and did not arrive",
+        "Correct a wrong address in the source: the next sync says it there. Else reach the person.",
     ),
     "no_receipt": Reason(
         _M,

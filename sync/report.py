@@ -83,7 +83,8 @@ class RunReport:
     messages: MessageRun = field(default_factory=MessageRun)
     due_later: int = 0
     open_holds: int = 0
-    busy: bool = False
+    busy: bool = False  # another run is at all of it
+    others: bool = False  # it did its part, and another run is at the rest
     alerts: dict[str, str] = field(default_factory=dict)  # opened or resolved, by name
 
     @property

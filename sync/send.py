@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from sync.clinic import Clinic
     from sync.connections import Connections
+    from sync.store.attempts import Tried
     from sync.store.leases import Lease
     from sync.together import Other
 
@@ -57,6 +58,12 @@ class MessageRun:
     connections: Connections | None = None
     holds: list[dict[str, object]] = field(default_factory=list)
     broken_texts: set[str] = field(default_factory=set)  # the clinic's own; ours were sent instead
+
+    @property
+    def worked(self) -> bool:
+        """Whether anything became of any message."""
+        counts = self.sent, self.failed, self.unknown, self.rehearsed
+        return any(counts) or bool(self.skipped or self.unproven)
 
     def may_use(self, notifier: str) -> bool:
         """Whether fewer processes use a notifier at present than may."""
@@ -141,14 +148,19 @@ def _has_others(case: Case, go: Go) -> bool:
     return len(go.notifiers) > 1 or case.clinic.now >= ways.patience_ends(case.due.say)
 
 
-def ended(due: Due, verdict: Drop) -> tuple[str, str]:
-    """Return the state and the reason with which a message ends that has no way left."""
-    reason = due.reason or ""
-    if base(reason).startswith("unproven"):
-        return "unproven", reason
+def ended(due: Due, tried: Sequence[Tried]) -> tuple[str, str]:
+    """Return the state and the reason with which a message ends that was tried in vain.
+
+    What was said last stands with it, unless it has waited for something else since.
+    """
+    reason, last = due.reason or "", tried[-1]
+    if last.state == "abandoned":
+        return "unproven", "unproven_not_repeated"  # were it to be, there was no time or way
     if base(reason) in ("provider_rejected", "undelivered", "no_receipt"):
         return "failed", reason
-    return "failed", f"provider_rejected({verdict.reason})"
+    if last.state == "rejected":
+        return "failed", f"provider_rejected({last.reason})"
+    return "failed", last.reason if last.reason == "no_receipt" else f"undelivered({last.reason})"
 
 
 class _Decided(NamedTuple):
@@ -348,7 +360,8 @@ class _Sender:
 
     def _put_off(self, case: Case, verdict: Drop | Wait) -> bool:
         clinic, due, run = self._clinic, case.due, self._run
-        given_up = isinstance(verdict, Drop) and verdict.no_way and due.tries > 0
+        tried = case.ways.tried.get(due.id, ())
+        given_up = isinstance(verdict, Drop) and (verdict.no_way or verdict.too_late) and tried
         missed = isinstance(verdict, Drop) and needs_a_call(due.say, verdict.reason)
         state = "failed" if missed else "skipped"
         with self._writing() as connection:
@@ -364,8 +377,15 @@ class _Sender:
                     next_try_at=max(verdict.until, clinic.now + timedelta(seconds=1)),
                 )
             elif given_up:
-                state, reason = ended(due, verdict)
-                said.settle(connection, due.id, state, now=clinic.now, reason=reason)
+                state, reason = ended(due, tried)
+                said.settle(
+                    connection,
+                    due.id,
+                    state,
+                    now=clinic.now,
+                    reason=reason,
+                    setting=verdict.setting if verdict.too_late else "",
+                )
             else:
                 said.settle(
                     connection,
@@ -380,7 +400,7 @@ class _Sender:
         if state == "skipped":
             run.skipped[verdict.reason] += 1
         elif state == "unproven":
-            run.unproven += [one.id for one in case.ways.tried.get(due.id, ())][-1:]
+            run.unproven.append(tried[-1].id)
         else:
             run.failed += 1
         return True

@@ -104,9 +104,15 @@ class Ways:
             self.said.setdefault(contact, []).append(now)
 
     def attempt(self, due: Due, go: Go) -> str:
-        """Return the id of the next attempt: the same each time, of its own for a second notifier."""
+        """Return the id of the next attempt: the same each time, of its own for a second notifier.
+
+        Of its own also at another address where one was accepted: what a provider still reports of
+        that one would else be taken for this one's fate.
+        """
         name = go.notifiers[0]
         others = [one for one in self.tried.get(due.id, ()) if one.channel is go.channel]
+        if any(one.state == "undelivered" and one.address != go.address for one in others):
+            return self.opaque("message", due.dedupe, go.channel, name, go.address)
         if any(one.notifier != name for one in others):
             return self.opaque("message", due.dedupe, go.channel, name)
         return self.opaque("message", due.dedupe, go.channel)

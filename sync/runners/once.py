@@ -48,7 +48,8 @@ def send(clinic: Clinic) -> RunReport:
     steps.settle(clinic, report.messages)
     steps.look_back(clinic, report.messages)
     if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
-        report.busy = True
+        report.others = report.messages.worked
+        report.busy = not report.others
     report.alerts = steps.alert(clinic, report.messages)
     _finished(clinic, report)
     return report

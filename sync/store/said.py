@@ -60,10 +60,12 @@ class Owed(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A message that reached nobody: why, and the addresses that a provider refused, if one did."""
+    """A message that reached nobody: why, and the addresses at which it was tried in vain."""
 
+    message: int
     reason: str
-    refused: frozenset[str] = frozenset()
+    tries: int = 0
+    tried: frozenset[str] = frozenset()
 
 
 class Due(NamedTuple):
@@ -139,49 +141,78 @@ def _reopen(
     reopens: Callable[[Owed, Ended], bool],
 ) -> None:
     wanted = {thing.dedupe: thing for thing in things if thing.anew and not thing.say.skip}
-    again: list[tuple[int, Say]] = []
+    again: list[dict[str, object]] = []
     for start in range(0, len(wanted), 900):
         some = tuple(wanted)[start : start + 900]
         rows = connection.exec_driver_sql(
-            f"SELECT id, dedupe, reason, state FROM messages "
+            f"SELECT id, dedupe, reason, state, tries FROM messages "
             f"WHERE clinic = {dialects.marks(connection, 1)} "
             f"AND dedupe IN ({dialects.marks(connection, len(some))}) "
             "AND state IN ('skipped', 'failed')",
             (clinic, *some),
         ).fetchall()
-        refused = _refused(connection, [row[0] for row in rows if row[3] == "failed"])
-        for number, dedupe, reason, _ in rows:
-            if reopens(wanted[dedupe], Ended(reason, refused.get(number, frozenset()))):
-                again.append((number, wanted[dedupe].say))
+        tried = _in_vain(connection, [row[0] for row in rows if row[4]])
+        for number, dedupe, reason, state, tries in rows:
+            ended = Ended(number, reason, tries, tried.get(number, frozenset()))
+            if reopens(wanted[dedupe], ended):
+                again.append(_anew(wanted[dedupe].say, ended, failed=state == "failed"))
     if again:
         connection.execute(
             text(
                 "UPDATE messages SET say = :say, due_at = :due, useless_after = :useless, "
-                "run = :run, setting = :setting, state = 'planned', reason = NULL, settled_at = NULL, "
-                "next_try_at = NULL, tries = 0 WHERE id = :id AND clinic = :clinic"
+                "run = :run, setting = :setting, state = 'planned', reason = :reason, "
+                "settled_at = NULL, next_try_at = NULL, tries = :tries "
+                "WHERE id = :id AND clinic = :clinic"
             ),
-            [
-                {
-                    "say": msgspec.json.encode(say).decode(),
-                    "due": seconds(say.due_at),
-                    "useless": seconds(say.useless_after),
-                    "setting": say.setting,
-                    "run": run,
-                    "id": number,
-                    "clinic": clinic,
-                }
-                for number, say in again
-            ],
+            [{**one, "run": run, "clinic": clinic} for one in again],
         )
 
 
-def _refused(connection: Connection, messages: Sequence[int]) -> dict[int, frozenset[str]]:
-    """Return the addresses at which each message was refused by a provider."""
+def _anew(say: Say, ended: Ended, *, failed: bool) -> dict[str, object]:
+    """Return a message as it is taken up again: by what was tried before where anything was."""
     return {
-        message: refused
-        for message, some in attempts.tried(connection, messages).items()
-        if (refused := frozenset(one.address for one in some if one.state == "rejected"))
+        "id": ended.message,
+        "say": msgspec.json.encode(say).decode(),
+        "due": seconds(say.due_at),
+        "useless": seconds(say.useless_after),
+        "setting": say.setting,
+        "tries": ended.tries if ended.tried else 0,
+        "reason": ended.reason if ended.tried and failed else None,
     }
+
+
+def _in_vain(connection: Connection, messages: Sequence[int]) -> dict[int, frozenset[str]]:
+    """Return the addresses at which each message was refused, or did not arrive."""
+    return {
+        message: tried
+        for message, some in attempts.tried(connection, messages).items()
+        if (tried := frozenset(one.address for one in some if one.state != "abandoned"))
+    }
+
+
+class NotArrived(NamedTuple):
+    """News that were accepted, reached nobody, and by which somebody counts as told all the same."""
+
+    dedupe: str
+    appointment: int
+    say: Say
+
+
+def not_arrived(connection: Connection, told_by: Sequence[str]) -> dict[str, NotArrived]:
+    """Return which of these attempts did not arrive, with their messages that are given up."""
+    found: dict[str, NotArrived] = {}
+    for start in range(0, len(told_by), 900):
+        some = tuple(told_by[start : start + 900])
+        rows = connection.exec_driver_sql(
+            "SELECT a.id, m.dedupe, m.appointment, m.say FROM attempts a "
+            "JOIN messages m ON m.id = a.message "
+            f"WHERE a.id IN ({dialects.marks(connection, len(some))}) "
+            "AND a.state = 'undelivered' AND m.state IN ('skipped', 'failed') "
+            "AND m.kind <> 'reminder' AND m.appointment IS NOT NULL",
+            some,
+        )
+        found.update((row[0], NotArrived(row[1], row[2], say_of(row[3]))) for row in rows)
+    return found
 
 
 def due(

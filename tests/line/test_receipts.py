@@ -111,6 +111,24 @@ def test_without_another_channel_it_has_failed_with_the_carriers_reason(
     assert ledger(line) == [("1d", "failed", "undelivered(30006: landline)", "sms")]
 
 
+def test_a_cancellation_that_did_not_arrive_goes_to_the_corrected_number_once(
+    line: Line, carrier: Carrier
+) -> None:
+    line.set(channels={"order": ["sms"], "sms": ["texts"]})
+    line.cancel(1)
+    line.drop()
+    run(line, timedelta(minutes=5))
+    carrier.says = OFF
+    run(line, timedelta(minutes=5))
+    carrier.says = Receipt(Delivery.DELIVERED)
+    line.change(1, mobile="+4915155509999")
+    line.drop()
+    for _ in range(3):
+        run(line, timedelta(minutes=5))
+    assert [to for _, to in carrier.sent[2:]] == ["+4915155509999"]
+    assert ("cancellation", "sent") in line.query("SELECT kind, state FROM messages")
+
+
 def test_what_is_known_too_late_has_failed_and_is_not_said_after_all(
     line: Line, carrier: Carrier
 ) -> None:

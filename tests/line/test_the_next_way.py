@@ -191,6 +191,22 @@ def test_a_last_reminder_without_another_channel_stays_unproven(line: Line, desk
     assert ("1h", "unproven", "unproven_not_repeated", "sms", "one") in ledger(line)
 
 
+def test_one_of_which_nobody_knows_in_the_night_is_unproven_and_not_merely_late(
+    line: Line, desk: Desk
+) -> None:
+    line.set(quiet_hours={"start": "21:00", "end": "08:00"})
+    line.book(1, "2026-11-25 07:30")
+    line.drop()
+    run(line)
+    desk.ways()
+    desk.answer = lambda name, message: SendResult(Outcome.UNKNOWN, "answer_lost")
+    run(line, "2026-11-24 20:55")
+    report = run(line, "2026-11-24 21:05")
+    assert desk.ways() == [("one", "sms")]
+    assert [row[:3] for row in ledger(line)][-1] == ("1h", "unproven", "unproven_not_repeated")
+    assert [need.what for need in report.needs if "nobody can find out" in need.what]
+
+
 def test_who_is_refused_like_everybody_else_keeps_a_good_name(line: Line, desk: Desk) -> None:
     for n in range(2, 6):
         line.book(n, "2026-11-25 12:00")

@@ -20,7 +20,7 @@ WORD = re.compile(r"[a-z]+(?:_[a-z]+)*")
 OTHERS = {
     *("patient", "practitioner", "doctor", "preferred", "recorded", "confirmation", "cancellation"),
     *("on_change", "on_cancel", "on_gone", "invalid_email", "invalid_phone", "landline"),
-    *("sending", "unproven"),
+    *("sending", "unproven", "abandoned"),
     *("no_notifier", "off", "live", "planned", "skipped", "sent", "failed", "storm", "message"),
     *("calendars", "connectors", "notifiers", "clinic", "doctors", "channels", "reminders"),
     *("quiet_hours", "sha", "cr", "none", "outbox", "pace", "address"),
