@@ -6,7 +6,7 @@ told and what comes next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +27,7 @@ _MAY_LEAVE = ("paused", "change_held")  # of what waited for a pause or a hold t
 _NO_END = ("rehearsal", "source_stale", "change_held")  # it leaves all the same, or waits
 _SURE = ("rate", "no_receipt")  # of what is a notifier's doing, and lets it leave at its time
 _DOWN = ("server_busy", "not_sent")
+IN_DOUBT = ("unknown", "sending")  # nobody knows yet whether it arrived
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
@@ -51,7 +52,9 @@ class Case:
 
     `messages` are the ledger's rows of this patient, the oldest first; `told` what counts as told;
     `waiting` a change that a guard holds; `aside` records of this visit that were set aside; `pause`
-    what stops patients' messages now. `when` writes an instant the way the clinic reads it.
+    what stops patients' messages now; `mute` are the notifiers that cannot be asked what became of a
+    message, `repeated` the messages that leave once more if nobody can say that. `when`
+    writes an instant the way the clinic reads it.
     """
 
     visit: Appointment
@@ -66,6 +69,8 @@ class Case:
     aside: Sequence[Mapping[str, Any]] = ()
     next: Outlook | None = None
     waits: Outlook | None = None  # what will become of the last planned message
+    mute: Collection[str] = ()
+    repeated: Collection[int] = ()
     guardian: bool = False  # addressed in the patient's place
     silent: bool = False  # the settings ask for no reminders
     on_gone: bool = False
@@ -136,6 +141,8 @@ def _gone(case: Case) -> str | None:
     at = case.when(case.gone_at)
     if told := _told_cancelled(case):
         return f"It vanished from its source on {at}, and the patient was told so {told}."
+    if case.on_gone and (perhaps := _may_be_told_off(case)):
+        return f"It vanished from its source on {at}. {perhaps}"
     if case.on_gone and (failed := _not_said(case, "cancellation")):
         return f"It vanished from its source on {at}; the patient was not told: {failed}."
     nobody = (
@@ -157,8 +164,8 @@ def _cancelled(case: Case) -> str | None:
         return None
     if told := _told_cancelled(case):
         return f"It was cancelled, and the patient was told {told}."
-    if waits := _waiting_for_its_time(case):
-        return f"It was cancelled. {waits}"
+    if perhaps := _may_be_told_off(case) or _waiting_for_its_time(case):
+        return f"It was cancelled. {perhaps}"
     if failed := _not_said(case, "cancellation"):
         return f"It was cancelled, but the patient was not told: {failed}."
     if case.told is not None and not case.ahead:
@@ -175,7 +182,8 @@ def _unscheduled(case: Case) -> str | None:
 def _past(case: Case) -> str | None:
     if case.ahead:
         return None
-    heard = _heard(case) or _why_silent(case) or "Nobody was told about it."
+    perhaps = _unknown(case) or _unproven(case)
+    heard = perhaps or _heard(case) or _why_silent(case) or "Nobody was told about it."
     return f"The visit is past: nothing more will be said. {heard}"
 
 
@@ -195,25 +203,15 @@ def _not_booked(case: Case) -> str | None:
 
 
 def _unknown(case: Case) -> str | None:
-    message = case.last("unknown", "sending")
-    if message is None:
-        return None
-    again = message.get("next_try_at")
-    when = f" again {case.when(again)}" if again else ""
-    return (
-        f"Nobody knows yet whether the {_name(message)} arrived: {_by(message)} is asked{when}, "
-        "and nothing is sent twice meanwhile."
-    )
+    message = case.last(*IN_DOUBT)
+    return _in_doubt(case, message) if message else None
 
 
 def _unproven(case: Case) -> str | None:
     message = case.last("unproven")
     if message is None or _sent_after(case, message):
         return None
-    return (
-        f"Nobody can find out whether the {_name(message)} of {case.when(message['settled_at'])} "
-        f"arrived: {in_words(message['reason'])}. {_next(case) or ''}".rstrip()
-    )
+    return f"{_never_known(case, message)} {_next(case) or ''}".rstrip()
 
 
 def _approval(case: Case) -> str | None:
@@ -335,6 +333,43 @@ def _told_cancelled(case: Case) -> str | None:
     return _sent(case, sent[-1]) if sent else None
 
 
+def _may_be_told_off(case: Case) -> str | None:
+    """Say what is known of a cancellation that may have arrived."""
+    told = [m for m in case.messages if m["kind"] == "cancellation"]
+    last = next((m for m in reversed(told) if m["state"] in (*IN_DOUBT, "unproven")), None)
+    if last is None:
+        return None
+    if last["state"] == "unproven":
+        return f"{_never_known(case, last)} {reason(last['reason']).to_do}"
+    return _in_doubt(case, last)
+
+
+def _in_doubt(case: Case, message: Mapping[str, Any]) -> str:
+    """Say what happens next with a message of which nobody knows yet whether it arrived."""
+    name, again = _name(message), message.get("next_try_at")
+    soon = "with the next run" if again is None or again <= case.now else case.when(again)
+    if message["notifier"] not in case.mute:
+        return (
+            f"Nobody knows yet whether the {name} arrived: {_by(message)} is asked again {soon}, "
+            "and nothing is sent twice meanwhile."
+        )
+    may = f"{_may_have_arrived(message)}: {_by(message)} cannot be asked."
+    if message["id"] in case.repeated:
+        return f"{may} It is sent once more {soon}."
+    return f"{may} It is not sent again: call the person if it matters."
+
+
+def _may_have_arrived(message: Mapping[str, Any]) -> str:
+    return f"The {_name(message)} may have arrived, and nobody can prove it"
+
+
+def _never_known(case: Case, message: Mapping[str, Any]) -> str:
+    return (
+        f"Nobody can find out whether the {_name(message)} of {case.when(message['settled_at'])} "
+        f"arrived: {in_words(message['reason'])}."
+    )
+
+
 def _not_said(case: Case, kind: str) -> str | None:
     silent = [m for m in case.messages if m["kind"] == kind and m["state"] in ("skipped", "failed")]
     return in_words(silent[-1]["reason"] or "provider_rejected") if silent else None
@@ -351,8 +386,16 @@ def _waiting_for_its_time(case: Case) -> str | None:
         return f"The {_name(message)} waits{_until_read(case)}, and is of use until {useless}."
     if case.waits is not None and case.waits.reason not in (None, *_NO_END):
         return f"The {_name(message)} will not be sent: {in_words(case.waits.reason)}."
+    return _leaves(case, message)
+
+
+def _leaves(case: Case, message: Mapping[str, Any]) -> str:
     at = max(filter(None, (message["due_at"], message.get("next_try_at"))))
-    if at <= case.now or message["reason"] in _MAY_LEAVE:
+    soon = at <= case.now or message["reason"] in _MAY_LEAVE
+    if message["id"] in case.repeated:
+        again = "with the next run" if soon else case.when(at)
+        return f"{_may_have_arrived(message)}. It is sent once more {again}."
+    if soon:
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
     why = f": {in_words(message['reason'])}" if message["reason"] else ""
     return f"The {_name(message)} {_does(message)} {case.when(at)}{why}."

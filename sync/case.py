@@ -11,14 +11,17 @@ from clinicrelay.contracts import Message
 from clinicrelay.model import Channel, Patient, Practitioner
 from sync import alerts, outward, planner, together, ways
 from sync.compose import Fresh, addresses_of, message_of, person_of
-from sync.gate import Go, Verdict, gate
+from sync.gate import CLOSED_DOOR, Go, Verdict, gate
 from sync.reasons import base, reason
 from sync.standing import Answer, Standing
 from sync.store import wakes
+from sync.store.in_flight import InFlight, in_flight
 from sync.store.said import Due
 from sync.ways import Ways
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from sync.clinic import Clinic
@@ -39,6 +42,7 @@ class Case:
     person: Patient | Practitioner | None
     ways: Ways
     days: Mapping[together.Person, Sequence[int]]
+    in_flight: Sequence[InFlight] = ()  # what else may be on its way to the person about the visit
 
     def ask(self, closed: Mapping[Channel, str] | None = None) -> Verdict:
         """Ask the gate, with further channels closed."""
@@ -52,7 +56,7 @@ class Case:
             outward.options(self.clinic, self.standing, say, visit),
             now=self.clinic.now,
         )
-        options = replace(options, waited=self._waited())
+        options = replace(options, waited=self._waited(), in_flight=self._is_in_flight())
         if closed:
             options = replace(options, closed={**options.closed, **closed})
         return gate(
@@ -76,6 +80,14 @@ class Case:
         if self.clinic.standing_in(connection) != self.standing:  # a pause holds from now on
             return False
         return self.fresh is None or wakes.stands(connection, self.fresh.woken)
+
+    @property
+    def begins_at(self) -> datetime:
+        """When it leaves if it does now: never before what may be on its way, whatever the clock says.
+
+        Who was told what last is known by that order.
+        """
+        return max([self.clinic.now, *(one.started_at for one in self.in_flight)])
 
     @property
     def shares_a_day(self) -> bool:
@@ -116,6 +128,15 @@ class Case:
             return None
         return waited if reason(waited).ours or base(waited) in _PASSES else None
 
+    def _is_in_flight(self) -> bool:
+        """Whether the same news may be on their way already, as another entry of the ledger."""
+        say = self.due.say
+        return say.kind in CLOSED_DOOR and any(
+            (one.kind, one.step) == (say.kind, say.step)
+            and (one.facts == say.facts or not say.facts.on)
+            for one in (open_.say for open_ in self.in_flight)
+        )
+
     def _told_by_another(self) -> Told | None:
         """Return what was last told, but for what an earlier attempt at this message may have told."""
         told = self.fresh.told.get(self.due.say.recipient) if self.fresh else None
@@ -133,9 +154,11 @@ class Known:
     people: Mapping[int, Patient | Practitioner | None]
     ways: Ways
     days: Mapping[together.Person, Sequence[int]]
+    in_flight: Mapping[tuple[int, str], Sequence[InFlight]]
 
     def case(self, due: Due, standing: Standing) -> Case:
         """Return one of the batch's messages with all that decides about it."""
+        on_their_way = self.in_flight.get((due.appointment or 0, due.say.recipient), ())
         return Case(
             self.clinic,
             standing,
@@ -144,6 +167,7 @@ class Known:
             self.people[due.id],
             self.ways,
             self.days,
+            [one for one in on_their_way if one.message != due.id],
         )
 
 
@@ -160,4 +184,5 @@ def look_up(clinic: Clinic, batch: Sequence[Due]) -> Known:
     with clinic.store.read() as connection:
         known = ways.known(connection, clinic, batch, addresses)
         days = together.days(connection, clinic, batch, visits)
-    return Known(clinic, visits, people, known, days)
+        on_their_way = in_flight(connection, ids)
+    return Known(clinic, visits, people, known, days, on_their_way)

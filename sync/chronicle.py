@@ -131,6 +131,11 @@ def entries(message: Mapping[str, Any]) -> Iterator[Line]:
         setting_of(message["reason"], message["setting"], message["notifier"]),
         _way(message),
     )
+    if message["state"] == "sent" and message["attempts"]:
+        last = message["attempts"][-1]
+        if last["finished_at"] and last["finished_at"] > message["settled_at"]:
+            found = f"{name} found to have left"
+            yield Line(last["finished_at"], found, None, "", f"by {last['notifier']}")
 
 
 def _way(message: Mapping[str, Any]) -> str:

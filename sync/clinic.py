@@ -146,6 +146,10 @@ class Clinic:
         """Return whether a notifier can be asked later how far a message came."""
         return name in self.settings.notifiers and self.notifier(name).receipts
 
+    def tells(self, name: str | None) -> bool:
+        """Return whether a notifier can be asked what became of a message whose answer was lost."""
+        return name in self.settings.notifiers and self.notifier(name).tells
+
     @cached_property
     def senders(self) -> dict[Channel, tuple[str, ...]]:
         """The notifiers of each channel, in the order of the settings file."""

@@ -15,16 +15,19 @@ from sync import gate
 from sync.plan import follow_up_key
 from sync.store import attempts, contacts, said, together, wakes
 from sync.store.contacts import Learned
+from sync.store.in_flight import knows_newer
 from sync.ways import LASTING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from sync.breaker import Refused
     from sync.clinic import Clinic
     from sync.send import MessageRun
     from sync.store.leases import Lease
-    from sync.store.said import Due
+    from sync.store.said import Due, Open
     from sync.store.wakes import Woken
     from sync.together import Other
 
@@ -35,17 +38,20 @@ _FIRST_LOOK = timedelta(minutes=2)
 
 
 class Conclusion(NamedTuple):
-    """An attempt and its result; `seen` is the visit that it was made of.
+    """An attempt and its result; `begun_at` is when it left, if it did.
 
-    `alone` says that it told of no other visit.
+    `seen` is the visit that it was made of, `alone` says that it told of no other one, and `found`
+    is the attempt where all this was found out later.
     """
 
     due: Due
     message: Message
     notifier: str
     result: SendResult
+    begun_at: datetime
     seen: Woken | None = None
     alone: bool = False
+    found: Open | None = None
 
 
 def conclude(clinic: Clinic, lease: Lease, end: Conclusion, run: MessageRun) -> None:
@@ -63,16 +69,16 @@ def write(connection: Connection, clinic: Clinic, end: Conclusion, run: MessageR
     where there is none.
     """
     now = clinic.now
-    due, message, notifier, result, seen, _ = end
+    due, message, notifier, result = end.due, end.message, end.notifier, end.result
     asks = result.outcome is Outcome.ACCEPTED and clinic.receipts(notifier)
     look = now + _FIRST_LOOK if asks else None
     attempts.end(connection, message.id, result, now=now, look_at=look)
     if result.outcome is Outcome.ACCEPTED:
         reason = "unproven_repeated" if due.say.repeated else None
-        said.settle(connection, due.id, "sent", now=now, reason=reason)
-        tell(connection, clinic, due, message, alone=end.alone)
+        said.settle(connection, due.id, "sent", now=end.begun_at, reason=reason)
+        tell(connection, clinic, due, message, at=end.begun_at, alone=end.alone, found=end.found)
         _tell_their_calendar(connection, clinic, due, message)
-        _wake(connection, due, seen)
+        _wake(connection, due, end.seen)
     elif result.outcome is Outcome.REJECTED:
         refused = run.breaker.refused.get(notifier) if run.breaker else None
         _learn(connection, clinic, due, message, notifier, result, refused)
@@ -134,13 +140,25 @@ def _part(connection: Connection, end: Conclusion) -> None:
 
 
 def tell(
-    connection: Connection, clinic: Clinic, due: Due, message: Message, *, alone: bool = False
+    connection: Connection,
+    clinic: Clinic,
+    due: Due,
+    message: Message,
+    *,
+    at: datetime,
+    alone: bool = False,
+    found: Open | None = None,
 ) -> None:
-    """Note what a person knows from now on, also of the other visits that the message told of."""
+    """Note what a person knows since a message left, also of the other visits that it told of.
+
+    Where that was `found` out later, they may have been told something newer meanwhile.
+    """
     told = [] if due.appointment is None else [(due.appointment, due.say)]
     if due.say.kind is MessageKind.REMINDER and not alone:
         told += together.within(connection, due.id)
     for appointment, say in told:
+        if found and knows_newer(connection, appointment, say.recipient, found):
+            continue
         said.tell(
             connection,
             clinic.store.clinic,
@@ -149,7 +167,7 @@ def tell(
             by=message.id,
             kind=say.kind,
             channel=message.channel,
-            now=clinic.now,
+            now=at,
         )
         if appointment != due.appointment:
             wakes.look_again(connection, appointment)

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from clinicrelay.model import Appointment
+from msgspec import structs
+
+from clinicrelay.model import Appointment, Channel
 from clinicrelay.times import day_of, first_instant, iso, local
 from sync import planner
-from sync.answers import Case, answer
+from sync.answers import IN_DOUBT, Case, answer
 from sync.chronicle import Life, Line, chronicle
 from sync.freshness import source_state
 from sync.outlook import Next, ahead, outlook
 from sync.reasons import setting_of
+from sync.settle import repeats
 from sync.store import looking, progress, together, wakes
 from sync.store.said import say_of
 from sync.together import led_by
@@ -153,20 +156,24 @@ def _case(
     visit = seen.appointment
     who = f"patient/{visit.patients[0].key}" if visit.patients else ""
     rules = clinic.settings.reminders.patient
+    mine = [m for m in life.messages if m["recipient"] == who]
+    doubted = [m for m in mine if m["state"] in IN_DOUBT]
     last = progress.progress(connection, clinic.store.clinic, woken.source).last_complete_at
     return Case(
         visit=visit,
         now=clinic.now,
         when=lambda instant: local(instant, clinic.zone).strftime("%a %-d %b %H:%M"),
         told=seen.told.get(who),
-        messages=[m for m in life.messages if m["recipient"] == who],
+        messages=mine,
         gone_at=datetime.fromtimestamp(woken.gone_at, UTC) if woken.gone_at else None,
         replaced_by=f"{woken.source}/{seen.replaced_by}" if seen.replaced_by else None,
         imported=seen.imported,
         waiting=life.waiting,
         aside=life.aside,
         next=coming[1] if coming else None,
-        waits=_waits(clinic, seen, [m for m in life.messages if m["recipient"] == who]),
+        waits=_waits(clinic, seen, mine),
+        mute={m["notifier"] for m in doubted if not clinic.tells(m["notifier"])},
+        repeated={m["id"] for m in mine if _is_repeated(clinic, m)},
         guardian=bool(visit.patients)
         and clinic.as_reached(visit.patients[0], visit).guardian is not None,
         silent=rules is None or not rules.steps,
@@ -178,12 +185,26 @@ def _case(
     )
 
 
+def _is_repeated(clinic: Clinic, message: Mapping[str, Any]) -> bool:
+    """Whether a message leaves once more, or will if nobody can say what became of it."""
+    say = say_of(message["say"])
+    if message["state"] not in IN_DOUBT:
+        return say.repeated and message["state"] == "planned"
+    at = max(filter(None, (clinic.now, message["next_try_at"])))
+    return repeats(say, Channel(message["channel"]), now=at)
+
+
 def _waits(clinic: Clinic, seen: Seen, messages: Sequence[Mapping[str, Any]]) -> Next | None:
     """Return what will become of the first patient's last planned message at its hour."""
     planned = [one for one in messages if one["state"] == "planned"]
     if not planned:
         return None
     last, patient = planned[-1], seen.appointment.patients[0]
+    ours = {attempt["id"] for attempt in last["attempts"]}
+    others = {
+        who: told for who, told in seen.told.items() if told.by is None or told.by not in ours
+    }
+    seen = structs.replace(seen, told=others)
     hours = (clinic.now, last["due_at"], last["next_try_at"])
     at = max(hour for hour in hours if hour is not None)
     return outlook(clinic, clinic.standing(), seen, patient, say_of(last["say"]), at=at)

@@ -75,9 +75,12 @@ def foresee(clinic: Clinic, *, until: datetime) -> Forecast:
 
 def _moments(clinic: Clinic, until: datetime) -> Iterator[datetime]:
     """Yield the moments at which something wakes or falls due, each once the last is done with."""
+    mute = [name for name in clinic.settings.notifiers if not clinic.tells(name)]
     while True:
         with clinic.store.read() as connection:
-            found = looking_ahead.next_moment(connection, clinic.store.clinic, after=clinic.now)
+            found = looking_ahead.next_moment(
+                connection, clinic.store.clinic, mute, after=clinic.now
+            )
         possible = (found, _next_digest(clinic), _end_of_a_pause(clinic))
         coming = [moment for moment in possible if moment is not None]
         if not coming or min(coming) > until:

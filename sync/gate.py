@@ -32,7 +32,7 @@ OPEN_ENDED = (STALE, HELD)  # it waits, and nobody knows until when
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
 _OF_NO_VISIT = (MessageKind.DIGEST, MessageKind.ALERT)
 _IN_ITS_HOUR = (MessageKind.REMINDER, MessageKind.DIGEST)
-_CLOSED_DOOR = (MessageKind.CHANGE, MessageKind.CANCELLATION)
+CLOSED_DOOR = (MessageKind.CHANGE, MessageKind.CANCELLATION)
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 # The truth had moved on: if it moves back, the same message is owed after all.
@@ -121,7 +121,7 @@ def needs_a_call(say: Say, reason: str) -> bool:
     does a program know for sure that a visit given to somebody else is nobody's any more.
     """
     unsaid = reason in _UNREACHABLE or reason == GIVEN_AWAY
-    return say.kind in _CLOSED_DOOR and say.step != INVITATION and unsaid
+    return say.kind in CLOSED_DOOR and say.step != INVITATION and unsaid
 
 
 def is_known_anyhow(kind: MessageKind, reason: str) -> bool:
@@ -140,8 +140,9 @@ class GateOptions:
     `closed` says why a channel is of no use for this message to this person (see `sync.ways`),
     `full` until when they get no more reminders and confirmations on it (see `sync.caps`). `paused`
     holds everything, `stale` (the source that was silent for too long) what is to be said in its
-    hour: reminders and digests; `change_held` (by a guard) the visit's reminders, and `unasked`
-    this one, until its source was asked once more. `waited` is what kept the message back till now.
+    hour: reminders and digests; `change_held` (by a guard) the visit's reminders, `unasked`
+    this one, until its source was asked once more, and `in_flight` this one too, until it is known
+    whether another one that says the same arrived. `waited` is what kept the message back till now.
     A doctor needs no consent.
     """
 
@@ -158,6 +159,7 @@ class GateOptions:
     stale: str = ""
     change_held: bool = False
     unasked: bool = False
+    in_flight: bool = False
     waited: str | None = None
 
 
@@ -349,6 +351,8 @@ def _not_yet(say: Say, options: GateOptions, now: datetime) -> Wait | None:
         return Wait(now + LOOK_AGAIN, STALE)
     if options.change_held and say.kind is MessageKind.REMINDER:
         return Wait(now + LOOK_AGAIN, HELD)
+    if options.in_flight:
+        return Wait(now + _NEXT_RUN, "same_in_flight")
     return Wait(now + _NEXT_RUN, "not_asked_yet") if options.unasked else None
 
 
@@ -479,7 +483,7 @@ def _after_the_night(
     if morning < say.useless_after:
         return Wait(morning, "quiet_hours_deferred")
     # Nobody is to stand in front of a closed door for the sake of the night's rest.
-    if say.kind in _CLOSED_DOOR:
+    if say.kind in CLOSED_DOOR:
         return None
     return Drop("cut_off_passed", "quiet_hours", too_late=True)
 
@@ -498,4 +502,4 @@ def _wakes(say: Say, options: GateOptions, zone: str, now: datetime) -> bool:
         return quiet_period(say.due_at, options.quiet, zone) is not None
     start = _expected(say)
     near = start is not None and start - now < URGENT
-    return say.urgent or (near and say.kind in _CLOSED_DOOR)
+    return say.urgent or (near and say.kind in CLOSED_DOOR)

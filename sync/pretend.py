@@ -66,6 +66,10 @@ class PretendedNotifier(Notifier):
     def language(self, template: str, wanted: str) -> str:
         return self._real.language(template, wanted)
 
+    @property
+    def tells(self) -> bool:
+        return self._real.tells
+
     def lookup(self, attempt: Attempt) -> Proof:
         return self._real.lookup(attempt)
 

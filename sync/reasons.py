@@ -169,6 +169,11 @@ REASONS: dict[str, Reason] = {
         "Nothing: it leaves by itself. Read the source oftener, or ask less: verify_before_send: off.",
         "sources.NAME.verify_before_send",
     ),
+    "same_in_flight": Reason(
+        _M,
+        "another message that says the same may have arrived; that is found out first",
+        "Nothing: it is found out by itself.",
+    ),
     "awaiting_approval": Reason(
         _M,
         "too many messages fell due at once; a person has to look",
@@ -348,7 +353,7 @@ REASONS: dict[str, Reason] = {
     ),
     "unproven_repeated": Reason(
         _M,
-        "the answer was lost and nobody can say whether it arrived, so it was sent once more",
+        "the answer was lost and nobody can say whether it arrived, so it is sent once more",
         "Nothing: the person has it now, perhaps twice.",
     ),
     "unproven_not_repeated": Reason(

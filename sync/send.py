@@ -273,7 +273,7 @@ class _Sender:
         message = message or case.message(go, others)
         notifier = clinic.notifier(name)
         contact = ways.contact(clinic.opaque, due.say.recipient, go.channel, go.address)
-        begun = False
+        begun, begun_at = False, case.begins_at
 
         def begin(attempt: str) -> None:
             nonlocal begun
@@ -289,7 +289,7 @@ class _Sender:
                     name,
                     contact=contact,
                     run=clinic.run,
-                    now=clinic.now,
+                    now=begun_at,
                 )
             begun = True
 
@@ -310,7 +310,7 @@ class _Sender:
         if result.outcome is Outcome.NOT_SENT and result.pause and _has_others(case, go):
             result = structs.replace(result, retry_after=timedelta(0))  # another way, at once
         seen = case.fresh.woken if case.fresh else None
-        self._end = Conclusion(due, message, name, result, seen, alone=not others)
+        self._end = Conclusion(due, message, name, result, begun_at, seen, alone=not others)
         return True
 
     def _have_patience(self, notifier: Notifier) -> None:
@@ -344,7 +344,7 @@ class _Sender:
             clinic.rehearsal.send(message)
         with self._writing() as connection:
             join(connection, clinic, due, others)
-            tell(connection, clinic, due, message)
+            tell(connection, clinic, due, message, at=clinic.now)
             said.settle(
                 connection,
                 due.id,

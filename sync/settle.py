@@ -18,6 +18,7 @@ from clinicrelay.times import parse_span
 from sync import planner
 from sync.conclude import Conclusion, conclude
 from sync.store import said, together, unproven, wakes
+from sync.store.in_flight import knows_newer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -48,8 +49,7 @@ def settle(clinic: Clinic, lease: Lease, shard: int, run: MessageRun) -> None:
                 run.unproven.append(attempt.id)
             run.unknown += 1
         else:
-            end = Conclusion(attempt.due, attempt.body, attempt.notifier, _as_result(proof))
-            conclude(clinic, lease, end, run)
+            conclude(clinic, lease, _end(attempt, proof), run)
 
 
 def repeats(say: Say, channel: Channel, *, now: datetime) -> bool:
@@ -97,6 +97,17 @@ def _note_nothing(clinic: Clinic, lease: Lease, attempt: Open) -> None:
 
 def _is_final(proof: CannotTell, say: Say, now: datetime) -> bool:
     return proof.retry_after is None or now >= say.useless_after
+
+
+def _end(attempt: Open, proof: Proof) -> Conclusion:
+    return Conclusion(
+        attempt.due,
+        attempt.body,
+        attempt.notifier,
+        _as_result(proof),
+        attempt.started_at,
+        found=attempt,
+    )
 
 
 def _as_result(proof: Proof) -> SendResult:
@@ -153,7 +164,12 @@ def _why_left(say: Say) -> str:
 
 
 def _may_know(clinic: Clinic, connection: Connection, attempt: Open, visit: int, say: Say) -> None:
-    """Measure later news by what the person may have read: a cancellation must reach them too."""
+    """Measure later news by what the person may have read: a cancellation must reach them too.
+
+    What they were told since is what they know.
+    """
+    if knows_newer(connection, visit, say.recipient, attempt):
+        return
     woken = wakes.by_ids(connection, [visit])
     told = (
         planner.told_of(clinic, connection, list(woken.values())).get(visit, {}).get(say.recipient)
@@ -167,6 +183,6 @@ def _may_know(clinic: Clinic, connection: Connection, attempt: Open, visit: int,
             by=attempt.id,
             kind=None,
             channel=attempt.body.channel,
-            now=clinic.now,
+            now=attempt.started_at,
         )
         wakes.look_again(connection, visit)

@@ -188,6 +188,11 @@ class Notifier:
         return None
 
     @property
+    def tells(self) -> bool:
+        """Whether `lookup` may ever find anything out."""
+        return type(self).lookup is not Notifier.lookup
+
+    @property
     def patience(self) -> timedelta:
         """How long one call of `send` may take at most: till then nobody takes its run for dead."""
         return timedelta(0)

@@ -14,9 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from clinicrelay import (
-    Attempt,
     Callback,
-    CannotTell,
     Channel,
     Finding,
     Forged,
@@ -28,7 +26,6 @@ from clinicrelay import (
     loopback,
     phones,
 )
-from clinicrelay.contracts import Proof
 from clinicrelay.pace import LONGEST
 from notifiers import _http, _pace
 from notifiers.aws_sms import envelope, wire
@@ -91,13 +88,14 @@ class AwsSms(Notifier):
             return SendResult(Outcome.NOT_SENT, "cut_off_passed", None, _http.SOON, detail)
         return self._hand_over(client, message, left)
 
-    def lookup(self, attempt: Attempt) -> Proof:
-        """Say nothing, ever: AWS lists no messages and knows no key that makes two calls one.
+    @property
+    def tells(self) -> bool:
+        """AWS lists no messages and knows no key that makes two calls one.
 
         Only an event of End User Messaging can prove later that an attempt was accepted; that none
         came proves nothing, as carriers may take three days.
         """
-        return CannotTell()
+        return False
 
     def read_callback(self, callback: Callback) -> Iterator[Receipt]:
         """Read an event that the topic of the event destination posts.

@@ -65,6 +65,10 @@ class Sendgrid(Notifier):
         return self._sender.address
 
     @property
+    def tells(self) -> bool:
+        return bool(self.options.activity)
+
+    @property
     def patience(self) -> timedelta:
         return LONGEST + self._door.patience
 

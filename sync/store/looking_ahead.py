@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from clinicrelay.actions import facts_of
 from clinicrelay.model import Appointment, decode
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def next_moment(connection: Connection, clinic: str, *, after: datetime) -> datetime | None:
+def next_moment(
+    connection: Connection, clinic: str, mute: Collection[str], *, after: datetime
+) -> datetime | None:
     """Return when the next visit wakes or the next planned message falls due.
+
+    What became of a message by a `mute` notifier is never known: when that is decided is such a
+    moment. What another one would answer by then cannot be foreseen.
 
     A visit that a message has just woken is awake already. What a pause keeps back is asked for
     every few minutes and leaves when the pause ends, no sooner; what waits for its source, or for a
@@ -32,9 +38,11 @@ def next_moment(connection: Connection, clinic: str, *, after: datetime) -> date
             "SELECT min(CASE WHEN next_try_at > due_at THEN next_try_at ELSE due_at END) "
             "FROM messages WHERE clinic = :clinic AND state = 'planned' "
             "AND (reason IS NULL OR reason NOT IN ('paused', 'source_stale', 'change_held')) "
-            "AND (due_at > :after OR next_try_at > :after)) moments"
-        ),
-        {"clinic": clinic, "after": seconds(after)},
+            "AND (due_at > :after OR next_try_at > :after) UNION ALL "
+            "SELECT min(next_try_at) FROM messages WHERE clinic = :clinic AND state = 'unknown' "
+            "AND notifier IN :mute AND next_try_at > :after) moments"
+        ).bindparams(bindparam("mute", expanding=True)),
+        {"clinic": clinic, "after": seconds(after), "mute": sorted(mute)},
     ).scalar_one()
     return None if row is None else datetime.fromtimestamp(int(row), UTC)
 
@@ -125,15 +133,18 @@ def _which_doctor(recipient: str) -> dict[str, str]:
 def unsaid_since(
     connection: Connection, clinic: str, start: datetime, *, look_back: timedelta
 ) -> list[dict[str, Any]]:
-    """Return what was decided since not to be said, and what waits for a pause, a source or a person."""
+    """Return what was decided since not to be said, and what waits for a pause, a source or a person.
+
+    Also what nobody knows the end of yet.
+    """
     rows = connection.execute(
         text(
             "SELECT m.due_at, m.kind, m.step, m.role, m.recipient, m.reason, m.setting, a.source, "
             "a.source_key "
             "FROM messages m LEFT JOIN appointments a ON a.id = m.appointment "
-            "WHERE m.clinic = :clinic AND m.state IN ('skipped', 'failed', 'planned') "
+            "WHERE m.clinic = :clinic AND m.state IN ('skipped', 'failed', 'planned', 'unknown') "
             "AND m.due_at >= :oldest AND m.reason IS NOT NULL "
-            "AND (m.settled_at >= :start OR (m.state = 'planned' "
+            "AND (m.settled_at >= :start OR m.state = 'unknown' OR (m.state = 'planned' "
             "AND m.reason IN ('paused', 'source_stale', 'change_held'))) "
             "ORDER BY m.due_at, m.id"
         ),

@@ -340,6 +340,7 @@ class Open(NamedTuple):
     state: str
     body: Message
     due: Due
+    started_at: datetime  # by the clinic's clock; `begun_at` is by the provider's
     begun_at: datetime
     nothing_since: datetime | None
 
@@ -361,7 +362,7 @@ def open_attempts(connection: Connection, clinic: str, shard: int, *, now: datet
     """Return attempts of a shard that were begun and never ended: no answer, or a killed sender."""
     rows = connection.execute(
         text(
-            "SELECT a.id, a.message, a.notifier, a.state, a.body, a.nothing_since, "
+            "SELECT a.id, a.message, a.notifier, a.state, a.body, a.nothing_since, a.started_at, "
             "COALESCE(a.begun_at, a.started_at) AS begun_at, "
             "m.dedupe, m.appointment, m.say, m.tries "
             "FROM attempts a JOIN messages m ON m.id = a.message "
@@ -379,6 +380,7 @@ def open_attempts(connection: Connection, clinic: str, shard: int, *, now: datet
             row.state,
             msgspec.json.decode(row.body, type=Message),
             Due(row.message, row.dedupe, row.appointment, say_of(row.say), row.tries),
+            instant(row.started_at),
             instant(row.begun_at),
             instant(row.nothing_since) if row.nothing_since else None,
         )

@@ -35,6 +35,7 @@ SOON = Next("1d", START - timedelta(days=1), "sms")
 
 def message(state: str, kind: str = "reminder", **values: Any) -> dict[str, Any]:
     return {
+        "id": 1,
         "kind": kind,
         "step": "1d" if kind == "reminder" else "",
         "state": state,
@@ -233,6 +234,50 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown outcome": (
         {"messages": [message("unknown", next_try_at=NOW + timedelta(minutes=3))]},
         ["Nobody knows yet whether the reminder 1d arrived: smtp is asked again 23 Nov 08:03"],
+    ),
+    "off, and perhaps told": (
+        {
+            "visit": status(Status.CANCELLED),
+            "messages": [message("unknown", "cancellation")],
+            "mute": {"smtp"},
+            "repeated": {1},
+        },
+        [
+            "cancelled. The cancellation may have arrived",
+            "smtp cannot be asked",
+            "sent once more with",
+        ],
+    ),
+    "off, and the provider is asked": (
+        {"visit": status(Status.CANCELLED), "messages": [message("sending", "cancellation")]},
+        [
+            "cancelled. Nobody knows yet whether the cancellation arrived: smtp is asked again with the"
+        ],
+    ),
+    "off, and it leaves once more": (
+        {
+            "visit": status(Status.CANCELLED),
+            "repeated": {1},
+            "messages": [
+                message("planned", "cancellation", reason="server_busy", next_try_at=NOON)
+            ],
+        },
+        ["cancelled. The cancellation may have arrived", "It is sent once more 23 Nov 12:00."],
+    ),
+    "off, and nobody will ever know": (
+        {
+            "visit": status(Status.CANCELLED),
+            "messages": [message("unproven", "cancellation", reason="unproven_twice")],
+        },
+        ["cancelled. Nobody can find out", "both times the answer was lost. Call the person."],
+    ),
+    "gone, and perhaps told": (
+        {"gone_at": NOW, "on_gone": True, "messages": [message("unknown", "cancellation")]},
+        ["vanished from its source on 23 Nov 08:00. Nobody knows yet whether the cancellation"],
+    ),
+    "past, and perhaps told": (
+        {"visit": PAST, "messages": [message("unproven", reason="unproven_not_repeated")]},
+        ["The visit is past", "Nobody can find out whether the reminder 1d"],
     ),
     "unproven": (
         {"messages": [message("unproven", reason="unproven_not_repeated")], "next": SOON},
