@@ -42,7 +42,7 @@ def next_moment(
             "SELECT min(next_try_at) FROM messages WHERE clinic = :clinic AND state = 'unknown' "
             "AND notifier IN :mute AND next_try_at > :after) moments"
         ).bindparams(bindparam("mute", expanding=True)),
-        {"clinic": clinic, "after": seconds(after), "mute": sorted(mute)},
+        {"clinic": clinic, "after": seconds(after), "mute": ["", *mute]},
     ).scalar_one()
     return None if row is None else datetime.fromtimestamp(int(row), UTC)
 
