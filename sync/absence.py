@@ -24,7 +24,7 @@ from sync import pairing
 from sync.guard import Days, Limits, days_that_count
 from sync.pull import SourceRun, keep_page, reading_of_answers
 from sync.reading import Reading
-from sync.store import absences, progress, visits
+from sync.store import absences, incoming, progress, visits
 from sync.store.incoming import Waiting
 from sync.store.visits import Coming
 
@@ -139,10 +139,11 @@ def absent(
         _say_why(source, reading, page)
         return Absence()
     before = absences.of(connection, source.clinic, source.name)
+    passed_over = reading.spared | _refused(connection, source, reading)
     unmet = [
         visit
         for visit in unmet_of(connection, source, reading, coming, before if page.same else None)
-        if visit.id not in reading.spared
+        if visit.id not in passed_over
     ]
     if page.covers is None:
         unmet, covered = _of_a_file(source, reading, page, known, unmet, zone)
@@ -179,6 +180,18 @@ def unmet_of(
     if coming() == reading.coming:
         return []
     return [visit for visit in of_store() if visit.id not in reading.met]
+
+
+def _refused(connection: Connection, source: SourceRun, reading: Reading) -> set[int]:
+    """Return the visits of which a person said that they are not gone.
+
+    That holds while reads leave them out. Once one names them again it has served, or a visit that is
+    deleted weeks later would be reminded of.
+    """
+    refused = incoming.refused_absences(connection, source.clinic, source.name)
+    again = [(visit, key) for visit, key in refused.items() if visit in reading.met]
+    incoming.done(connection, source.clinic, source.name, [key for _, key in again])
+    return refused.keys() - {visit for visit, _ in again}
 
 
 def _say_why(source: SourceRun, reading: Reading, page: Page) -> None:

@@ -156,6 +156,17 @@ def rejected(connection: Connection, clinic: str, source: str) -> dict[str, tupl
     return {row.source_key: (row.what, row.content) for row in rows}
 
 
+def refused_absences(connection: Connection, clinic: str, source: str) -> dict[int, str]:
+    """Return the visits of which a person said that they are not gone, with their keys."""
+    rows = dialects.fetch(
+        connection,
+        "SELECT appointment, source_key FROM incoming "
+        "WHERE clinic = ? AND source = ? AND rejected = true AND what = ?",
+        (clinic, source, What.GONE.value),
+    )
+    return dict(rows)
+
+
 def of_run(connection: Connection, clinic: str, source: str, run: str) -> Iterator[Waiting]:
     """Yield what this run's read left waiting; what an earlier one of its reads said is held by now."""
     yield from _waiting(

@@ -224,3 +224,27 @@ def test_a_file_for_quarantine_lets_the_same_bytes_be_skipped(few: Line) -> None
     few.sync()
     drop_good(few)
     assert reception(few.sync()).read == 0
+
+
+def test_who_was_said_not_to_be_gone_stays_while_exports_go_on_leaving_them_out(
+    known: Line,
+) -> None:
+    before = known.visits()
+    drop_bad(known, without_rows)
+    assert known.sync().exit == HELD
+    decide(known, release.reject)
+    drop_bad(known, without_rows, name="bad again.csv")
+    stands(known, known.sync(), before)
+
+
+def test_a_refusal_ends_once_an_export_names_the_visit_again(known: Line) -> None:
+    drop_bad(known, without_rows)
+    assert known.sync().exit == HELD
+    decide(known, release.reject)
+    known.book(300)
+    known.drop(name="good.csv")
+    assert known.sync().exit == DONE
+    del known.rows["100"]
+    known.drop(name="without one.csv")
+    report = known.sync()
+    assert reception(report).changes == {"gone": 1}
