@@ -61,7 +61,7 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         _apply(
             connection, source, verdict.apply, since=known.believed_at, silently=reading.importing
         )
-        _hold(connection, source, verdict, believed=page.complete and not page.changes)
+        _hold(connection, source, verdict, page)
         if page.complete and not (page.same or page.changes or page.resumed):
             sightings.cut(connection, source.clinic, source.name, reading.pages)
         _note_progress(connection, source, reading, page, zone, held=bool(verdict.held))
@@ -186,14 +186,16 @@ def apply(
         pairing.pair(connection, clinic, name, off, keys, since=since, now=now)
 
 
-def _hold(connection: Connection, source: SourceRun, verdict: _Verdict, *, believed: bool) -> None:
+def _hold(connection: Connection, source: SourceRun, verdict: _Verdict, page: Page) -> None:
     told = {}
+    whole = source.connector.lists_everything and not page.changes
     at = (connection, source.clinic, source.name)
     for hold, caught in verdict.held:
         incoming.wait(*at, caught, run=source.run)
-        number = incoming.hold(*at, [w.key for w in caught], hold, now=source.now)
+        keys = [w.key for w in caught]
+        number = incoming.hold(*at, keys, hold, now=source.now, whole=whole)
         told[number] = hold.told_as(number)
-    if believed:  # a read that tells only part of the truth contradicts no hold
+    if whole and page.complete:  # a read that tells only part of the truth contradicts no hold
         incoming.dissolve(*at, but=[*told], now=source.now)
         source.holds = []
     again = {hold["id"] for hold in told.values()}

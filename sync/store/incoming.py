@@ -252,8 +252,13 @@ def hold(
     why: Strike,
     *,
     now: datetime,
+    whole: bool = True,
 ) -> int:
-    """Hold changes back for a person; the same guard striking again keeps its number."""
+    """Hold changes back for a person; the same guard striking again keeps its number.
+
+    What a `whole` read did not say again is held no longer. One that tells only what changed leaves
+    it so: nothing will say that again.
+    """
     at = {
         "clinic": clinic,
         "source": source,
@@ -282,10 +287,11 @@ def hold(
             ),
             at,
         )
-        connection.execute(  # what this read did not say again is held no longer
-            text("DELETE FROM incoming WHERE clinic = :clinic AND held = :hold"),
-            {"clinic": clinic, "hold": row[0]},
-        )
+        if whole:
+            connection.execute(
+                text("DELETE FROM incoming WHERE clinic = :clinic AND held = :hold"),
+                {"clinic": clinic, "hold": row[0]},
+            )
     if keys:
         connection.execute(
             text(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sync import release
+from sync.store import incoming
+
+if TYPE_CHECKING:
+    from sync.clinic import Clinic
 
 HEAD = "op,appointment_id,date,time,status,patient_id,patient_name,email,doctor_id"
 FIRST = [
@@ -40,6 +46,53 @@ def test_a_deletion_that_names_only_its_key_is_enough(house: Callable[..., Any])
     line.drop(lines("I,2,2026-12-08,09:00,booked,P2,Bob Roe,bob@mail.example,acar"), name="3.csv")
     assert line.sync().sources["reception"].changes == {"reinstated": 1}
     assert len(line.starts()) == 2
+
+
+def test_a_delta_that_is_held_is_not_lost_to_another_that_is_held_too(
+    house: Callable[..., Any],
+) -> None:
+    line = house(sources=DELTA)
+    people = range(1, 21)
+    line.drop(lines(*(at(n, "2026-12-07", "09:00") for n in people)), name="1.csv")
+    assert line.sync().exit == 0
+    line.drop(lines(*(at(n, "2026-12-08", "09:00", "U") for n in people if n <= 10)), name="2.csv")
+    assert line.sync().exit == 4
+    line.drop(lines(*(at(n, "2026-12-09", "09:00", "U") for n in people if n > 10)), name="3.csv")
+    assert line.sync().exit == 4
+
+    line.at_work(release_all)
+
+    assert line.sync().exit == 0
+    days = [visit["start"][:10] for visit in line.visits().values()]
+    assert [days.count(day) for day in ("2026-12-08", "2026-12-09")] == [10, 10]
+
+
+def test_a_delta_that_is_held_is_not_lost_to_one_that_is_not(house: Callable[..., Any]) -> None:
+    line = house(sources=DELTA)
+    people = range(1, 21)
+    line.drop(lines(*(at(n, "2026-12-07", "09:00") for n in people)), name="1.csv")
+    assert line.sync().exit == 0
+    line.drop(lines(*(at(n, "2026-12-08", "09:00", "U") for n in people if n <= 10)), name="2.csv")
+    assert line.sync().exit == 4
+    line.drop(lines(at(20, "2026-12-09", "09:00", "U")), name="3.csv")
+    assert line.sync().exit == 4
+
+    line.at_work(release_all)
+
+    assert line.sync().exit == 0
+    days = [visit["start"][:10] for visit in line.visits().values()]
+    assert [days.count(day) for day in ("2026-12-08", "2026-12-09")] == [10, 1]
+
+
+def at(number: int, day: str, time: str, op: str = "I") -> str:
+    mail = f"p{number}@mail.example"
+    return f"{op},{number},{day},{time},booked,P{number},Ada Roe,{mail},acar"
+
+
+def release_all(at_work: Clinic) -> None:
+    with at_work.store.read() as connection:
+        for hold in incoming.open_holds(connection, at_work.store.clinic):
+            assert release.release(at_work, hold)
 
 
 def test_what_is_appended_never_removes(house: Callable[..., Any]) -> None:
