@@ -188,12 +188,19 @@ def _beforehand(batch: Sequence[Due], known: Known, standing: Standing) -> dict[
     for due in batch:
         if due.say.kind is not MessageKind.REMINDER or times[due.say.recipient] > 1:
             continue
-        one = _decided(known.case(due, standing))
-        if isinstance(one.leaving, Leave) and not one.case.shares_a_day:
-            assert isinstance(one.verdict, Go)
-            one = one._replace(message=one.case.message(one.verdict, ()))
-        found[due.id] = one
+        try:
+            found[due.id] = _written(_decided(known.case(due, standing)))
+        except Exception:  # noqa: BLE001 - it is raised again when its turn comes
+            break  # those before it leave
     return found
+
+
+def _written(one: _Decided) -> _Decided:
+    if not isinstance(one.verdict, Go) or not isinstance(one.leaving, Leave):
+        return one
+    if one.case.shares_a_day:
+        return one
+    return one._replace(message=one.case.message(one.verdict, ()))
 
 
 class _Sender:

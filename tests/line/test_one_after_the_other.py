@@ -17,6 +17,8 @@ from sync.store.shards import shard_of
 from tests.notifiers.peers import PROVIDERS, Fate, Peer, Provider
 
 if TYPE_CHECKING:
+    from sync.clinic import Clinic
+    from sync.store.said import Due
     from tests.line.conftest import Line
 
 PEOPLE = [n for n in range(3, 300) if shard_of(f"patient/P{n}") == 0][:3]  # of one sender
@@ -109,10 +111,15 @@ def test_a_run_that_is_told_to_end_writes_down_what_became_of_its_last_message(
 def test_a_message_that_cannot_be_made_keeps_nothing_back_of_the_one_before(
     line: Line, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any, **__: Any) -> Any:
-        raise ZeroDivisionError
+    made, rightly = list[str](), case.message_of
 
-    at_the_first(peer, lambda: monkeypatch.setattr(case, "message_of", broken))
+    def broken(clinic: Clinic, due: Due, *more: Any, **named: Any) -> Any:
+        made.append(due.dedupe)
+        if due.dedupe != made[0]:
+            raise ZeroDivisionError
+        return rightly(clinic, due, *more, **named)
+
+    monkeypatch.setattr(case, "message_of", broken)
     with pytest.raises(ZeroDivisionError):
         line.sync("2026-11-23 12:00")
     assert states(line) == ["planned", "planned", "sent"]
