@@ -13,20 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from clinicrelay.actions import MessageKind
 from clinicrelay.contracts import Attempt, Found, Message, Notifier, Outcome
 from sync import breaker, outward, ways
+from sync.beforehand import Decided, beforehand, decided_on
 from sync.breaker import Barred, Breaker
-from sync.case import Case, Known, look_up
+from sync.case import Case, look_up
 from sync.conclude import Conclusion, count, join, know_anyhow, tell, write
 from sync.gate import Drop, Go, Verdict, Wait, needs_a_call
 from sync.guard import Hold, messages_allowed
 from sync.reasons import base
-from sync.standing import Answer, Leave, NotNamed, Rehearse, Standing, Stopped
+from sync.standing import Answer, Leave, NotNamed, Rehearse, Stopped
 from sync.store import attempts, flood, incoming, said
 from sync.store.said import Due, Pass
 
@@ -163,46 +163,6 @@ def ended(due: Due, tried: Sequence[Tried]) -> tuple[str, str]:
     return "failed", last.reason if last.reason == "no_receipt" else f"undelivered({last.reason})"
 
 
-class _Decided(NamedTuple):
-    """What was decided about a message, and its text where nothing else is to be told in it."""
-
-    case: Case
-    verdict: Verdict
-    leaving: Answer | None
-    message: Message | None = None
-
-
-def _decided(case: Case) -> _Decided:
-    verdict = case.ask()
-    return _Decided(case, verdict, case.leaving(verdict) if isinstance(verdict, Go) else None)
-
-
-def _beforehand(batch: Sequence[Due], known: Known, standing: Standing) -> dict[int, _Decided]:
-    """Decide about the reminders of a batch that do not depend on one another, and write their texts.
-
-    Done one after the other it takes half the time that it does between two calls, which let the
-    processor forget everything. Whoever has several messages in the batch waits for the first.
-    """
-    found: dict[int, _Decided] = {}
-    times = Counter(due.say.recipient for due in batch)
-    for due in batch:
-        if due.say.kind is not MessageKind.REMINDER or times[due.say.recipient] > 1:
-            continue
-        try:
-            found[due.id] = _written(_decided(known.case(due, standing)))
-        except Exception:  # noqa: BLE001 - it is raised again when its turn comes
-            break  # those before it leave
-    return found
-
-
-def _written(one: _Decided) -> _Decided:
-    if not isinstance(one.verdict, Go) or not isinstance(one.leaving, Leave):
-        return one
-    if one.case.shares_a_day:
-        return one
-    return one._replace(message=one.case.message(one.verdict, ()))
-
-
 class _Sender:
     """Sends one message after the other.
 
@@ -222,7 +182,7 @@ class _Sender:
     def send(self, batch: Sequence[Due]) -> None:
         """Send a batch, unless the run is told to end. Nothing of it is left to be concluded."""
         known = look_up(self._clinic, batch)
-        decided = _beforehand(batch, known, self._standing)
+        decided = beforehand(batch, known, self._standing)
         told: set[int | None] = set()
         self._joined.clear()
         for due in batch:
@@ -231,12 +191,12 @@ class _Sender:
             if due.dedupe in self._joined:
                 continue
             done = due.appointment not in told and self._one(
-                decided.get(due.id) or _decided(known.case(due, self._standing))
+                decided.get(due.id) or decided_on(known.case(due, self._standing))
             )
             while not done:  # it is not as it was looked up
                 self.conclude()
                 self._standing = self._clinic.standing()
-                done = self._one(_decided(look_up(self._clinic, [due]).case(due, self._standing)))
+                done = self._one(decided_on(look_up(self._clinic, [due]).case(due, self._standing)))
             told.add(due.appointment)
         self.conclude()
 
@@ -259,7 +219,7 @@ class _Sender:
             count(end, run)
             self._end = None
 
-    def _one(self, decided: _Decided) -> bool:
+    def _one(self, decided: Decided) -> bool:
         """Do what was decided about a message; False: it was decided by what holds no longer."""
         case, verdict, leaving, message = decided
         if isinstance(verdict, Go) and isinstance(leaving, Leave):
