@@ -88,7 +88,7 @@ REASONS: dict[str, Reason] = {
     "given_to_another": Reason(
         _M,
         "the visit was given to another patient after this one knew of it",
-        "Call whoever had it before: nothing was sent to them.",
+        "Call whoever had it before: no message tells them.",
     ),
     "entered_in_error": Reason(
         _M, "the source says that the visit never was", _NOTHING, "reminders.patient.on_cancel"
