@@ -143,10 +143,17 @@ def _report(source: SourceRun, read_anything: bool) -> SourceReport:
         set_aside_new=fresh,
         skipped=source.skipped,
         complete=source.complete,
-        idle=None if read_anything else source.connector.nothing_to_read(),
+        idle=_names_none(source, known) if read_anything else source.connector.nothing_to_read(),
         notes=source.notes,
         held=source.holds,
     )
+
+
+def _names_none(source: SourceRun, known: progress.Progress) -> str | None:
+    """Say that a source answers and has no visit: so does one whose account may see none."""
+    if source.read or source.holds or known.last_count != 0:
+        return None
+    return "answers, and names no visit: is there none, or may our account see none?"
 
 
 def _failed(clinic: Clinic, name: str, error: str, fix: str) -> SourceReport:

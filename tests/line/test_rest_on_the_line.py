@@ -90,6 +90,19 @@ def test_why_a_read_is_not_complete_is_said_also_where_nothing_changed(
     assert lines[-1] == "Exit 3: done, but something needs a person."
 
 
+def test_that_a_source_has_no_visit_at_all_is_said_as_it_may_be_a_right_that_is_missing(
+    line: Line, practice: Practice
+) -> None:
+    rows, practice.rows = practice.rows, []
+    for _ in range(2):
+        assert "names no visit" in (line.sync().sources["pms"].idle or "")
+    practice.rows = rows
+    assert line.sync().sources["pms"].idle is None
+    practice.rows = []
+    report = line.sync().sources["pms"]
+    assert (report.state, report.idle) == ("held", None)  # now it is no wonder but a danger
+
+
 def test_a_list_that_goes_in_circles_cancels_nothing(line: Line, practice: Practice) -> None:
     line.sync()
     practice.cut = True
