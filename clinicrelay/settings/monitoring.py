@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
+from clinicrelay import heartbeat
 from clinicrelay.model import Channel
+from clinicrelay.settings.local import LocalPath
 from clinicrelay.settings.upkeep import ADDRESS
 from clinicrelay.settings.values import Name, Section, read_email, read_number, wrong
 
@@ -65,6 +78,52 @@ ListensAt: TypeAlias = Annotated[
 ]
 
 
+def read_ping_address(value: SecretStr) -> SecretStr:
+    """Accept an address that a run reports to; an empty one is none."""
+    if wrong_with := heartbeat.fault(value.get_secret_value()):
+        raise wrong(*wrong_with)
+    return value
+
+
+PingAddress: TypeAlias = Annotated[SecretStr, AfterValidator(read_ping_address)]
+Job: TypeAlias = Literal["sync", "send"]
+
+
+class Heartbeats(Section):
+    """Where each job reports that it began and how it ended."""
+
+    sync: PingAddress | None = Field(
+        default=None,
+        description="Pinged by `sync`. Absent: its runs are not told.",
+        examples=["${HEARTBEAT_SYNC_URL}"],
+    )
+    send: PingAddress | None = Field(
+        default=None,
+        description="Pinged by `send`. Absent: its runs are not told.",
+        examples=["${HEARTBEAT_SEND_URL}"],
+    )
+
+
+def _kind_of_heartbeat(value: Any) -> str:
+    return "each" if isinstance(value, dict | Heartbeats) else "one"
+
+
+Heartbeat: TypeAlias = Annotated[
+    Annotated[Heartbeats, Tag("each")] | Annotated[PingAddress, Tag("one")],
+    Discriminator(_kind_of_heartbeat),
+]
+
+
+def read_textfile(value: Path) -> Path:
+    """Accept a file that node-exporter would read."""
+    if value.suffix != ".prom":
+        raise wrong(
+            "node-exporter reads only files that end in .prom",
+            f"call it {value.with_suffix('.prom').name}",
+        )
+    return value
+
+
 class Alerts(Section):
     """Who is told when something needs a person, once when it begins and once when it is over."""
 
@@ -95,3 +154,23 @@ class Monitoring(Section):
         "reaches the address reads them. Absent: nowhere.",
         examples=["127.0.0.1:9464"],
     )
+    textfile: Annotated[LocalPath, AfterValidator(read_textfile)] | None = Field(
+        default=None,
+        description="A file in the folder of node-exporter's textfile collector: `sync` and `send` "
+        "leave the metrics there, however they end. Its folder has to be there. Absent: nowhere.",
+        examples=["/var/lib/prometheus/node-exporter/clinicrelay.prom"],
+    )
+    heartbeat: Heartbeat | None = Field(
+        default=None,
+        description="An address by the protocol of healthchecks.io that hears of the beginning and the "
+        "end of each `sync`, or one for `sync` and one for `send`. Absent or empty: nowhere.",
+        examples=["${HEARTBEAT_URL:-}"],
+    )
+
+    def pinged_by(self, job: Job) -> str:
+        """Return the address that a job reports to; it is a secret. Empty: none."""
+        if isinstance(self.heartbeat, Heartbeats):
+            found: SecretStr | None = getattr(self.heartbeat, job)
+        else:
+            found = self.heartbeat if job == "sync" else None
+        return found.get_secret_value().strip() if found else ""
