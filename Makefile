@@ -12,7 +12,7 @@ ARGS ?=
 
 # Pages and schemas that are written from the code: each module takes --check and says what is stale.
 GENERATORS := clinicrelay.settings.reference commands._reference commands._plugin_page \
-	sync.words.reference
+	commands._metrics_page sync.words.reference
 
 .PHONY: demo test check site bench lock generate clean
 

@@ -20,7 +20,7 @@ GARBAGE = (500_000, 20, 100)
 # In the order of the help page.
 GROUPS = {
     "Begin": ("demo", "init", "check", "doctors", "plan", "sync", "try", "live"),
-    "Every day": ("status", "why", "appointments", "messages"),
+    "Every day": ("status", "why", "appointments", "messages", "metrics"),
     "Repair": ("quarantine", "held", "contacts", "verify", "pause", "resume", "log"),
     "Rarely": ("send", "map", "probe", "plugins", "schema", "keys", "store", "rehearse"),
 }

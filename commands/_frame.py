@@ -14,7 +14,7 @@ from clinicrelay.errors import SettingsError, StoreRefused
 from clinicrelay.ids import ulid
 from commands import _stopping
 from commands._call import Call
-from commands._ending import DONE, STOPPED, gravest, guarded, nowhere, say
+from commands._ending import DONE, STOPPED, gravest, guarded, say
 from commands._table import Table, show
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ class Answer:
 Work: TypeAlias = "Callable[[Clinic], Answer]"
 Told: TypeAlias = "dict[str, Any] | None"  # the JSON of several clinics; None: there is one only
 Each: TypeAlias = "Callable[[Loaded, Told], int]"
+# A clinic, the exit code of its run, and what was said of one that went wrong.
+Ended: TypeAlias = "Callable[[Loaded | Broken, int, dict[str, Any]], None]"
+
+
+def unheard(_one: Loaded | Broken, _code: int, _ending: dict[str, Any]) -> None:
+    """Take the ending of a run that nobody watches."""
 
 
 def each(
@@ -51,16 +57,18 @@ def each(
     scratch: bool = False,
     writes: bool = False,
     verdict: Callable[[Iterable[int]], int] = gravest,
+    ended: Ended = unheard,
 ) -> int:
     """Do a command's work for every clinic that is meant, and return the exit code.
 
     A clinic whose settings are broken, or whose run fails, stops no other. `scratch` and `writes`
-    are those of `clinic`.
+    are those of `clinic`, `ended` is that of `loop`.
     """
     return loop(
         call,
         lambda one, told: _opened(call, one, work, told, scratch=scratch, writes=writes),
         verdict=verdict,
+        ended=ended,
     )
 
 
@@ -76,17 +84,25 @@ def each_unopened(call: Call, work: Callable[[Loaded], Answer]) -> int:
     return loop(call, done)
 
 
-def loop(call: Call, work: Each, *, verdict: Callable[[Iterable[int]], int] = gravest) -> int:
+def loop(
+    call: Call,
+    work: Each,
+    *,
+    verdict: Callable[[Iterable[int]], int] = gravest,
+    ended: Ended = unheard,
+) -> int:
     """Do something for every clinic that is meant, whose JSON goes into one object by their ids.
 
-    A clinic whose settings are broken stops no other.
+    A clinic whose settings are broken stops no other. `ended` hears how it went with each.
     """
     clinics = call.clinics()
     told: Told = {} if len(clinics) > 1 else None
     codes: list[int] = []
     for one in clinics:
-        ended = _ends_in(call, told, name_of(one))
-        codes.append(guarded(lambda one=one: _one(one, work, told), ended))  # type: ignore[misc]
+        said: dict[str, Any] = {}
+        heard = _ends_in(call, told, name_of(one), said)
+        codes.append(guarded(lambda one=one: _one(one, work, told), heard))  # type: ignore[misc]
+        ended(one, codes[-1], said)
         if codes[-1] == STOPPED or _stopping.told.is_set():
             break
     if call.as_json and told is not None:
@@ -124,11 +140,19 @@ def _one(loaded: Loaded | Broken, work: Each, told: Told) -> int:
     return work(loaded, told)
 
 
-def _ends_in(call: Call, told: Told, name: str) -> Callable[[dict[str, Any]], None]:
-    """Return where the JSON of a clinic goes that something went wrong with."""
-    if told is not None:
-        return lambda ending: told.update({name: ending})
-    return print_json if call.as_json else nowhere
+def _ends_in(
+    call: Call, told: Told, name: str, said: dict[str, Any]
+) -> Callable[[dict[str, Any]], None]:
+    """Return where the JSON of a clinic goes that something went wrong with: into `said` as well."""
+
+    def heard(ending: dict[str, Any]) -> None:
+        said.update(ending)
+        if told is not None:
+            told[name] = ending
+        elif call.as_json:
+            print_json(ending)
+
+    return heard
 
 
 def _opened(

@@ -12,6 +12,7 @@ from clinicrelay.errors import SettingsError
 from commands._call import Call, shared
 from commands._ending import our_bug
 from commands._frame import Answer, each, log_of
+from commands._watched import Watched
 
 if TYPE_CHECKING:
     from clinicrelay.log import Log
@@ -31,16 +32,24 @@ def sync(
     ] = None,
 ) -> int:
     """Read every source, then bring calendars and messages up to date. For cron and CronJobs."""
-    return each(call, lambda at_work: _sync(call, at_work, source or []), writes=True)
+    watched = Watched(call, "sync")
+    return each(
+        call,
+        lambda at_work: _sync(call, at_work, source or [], watched),
+        writes=True,
+        ended=watched.ended,
+    )
 
 
-def _sync(call: Call, at_work: Clinic, names: list[str]) -> Answer:
+def _sync(call: Call, at_work: Clinic, names: list[str], watched: Watched) -> Answer:
     from commands._shown import progress
     from sync.runners import once
 
     check_names(at_work, names)
-    with progress(call, at_work):
-        report = once.sync(at_work, names)
+    with watched.over(at_work):
+        with progress(call, at_work):
+            report = once.sync(at_work, names)
+        watched.heard(at_work, report)
     return reported(call, at_work, report)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from clinicrelay.auth.options import Auth, NoAuth, one_line
-from clinicrelay.settings.schema import LocalPath
+from clinicrelay.settings.local import LocalPath
 from clinicrelay.settings.values import RateLimit, Section, SomeTime, wrong
 
 

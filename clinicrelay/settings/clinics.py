@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from clinicrelay.contracts import Finding
 from clinicrelay.errors import SettingsError
-from clinicrelay.settings.folders import folders
+from clinicrelay.settings.folders import folders, real
 from clinicrelay.settings.load import TEXTS, Loaded, Reading, read, tell_of_texts
 from clinicrelay.settings.places import clinics_in, find
+from clinicrelay.settings.schema import Settings
 from clinicrelay.settings.tree import Where, dotted
 
 
@@ -86,7 +87,7 @@ def _tell_of_idle_texts(readings: Sequence[Reading]) -> None:
 
 
 class Claim(NamedTuple):
-    """Something that one clinic can have to itself: its id, or a folder."""
+    """Something that one clinic can have to itself: its id, a folder or a file."""
 
     thing: str | Path
     where: Where
@@ -114,10 +115,16 @@ def _claims(reading: Reading) -> Iterator[Claim]:
     if reading.settings is None:
         return
     wrong = [f.path for f in reading.tree.findings if f.severity == "error"]
-    for where, folder in folders(reading.settings):
+    for where, folder in (*folders(reading.settings), *_textfile(reading.settings)):
         # What was wrong was mended with a default, which the clinic never asked for.
         if not any(path and dotted(where).startswith(path) for path in wrong):
             yield Claim(folder, where)
+
+
+def _textfile(settings: Settings) -> Iterator[tuple[Where, Path]]:
+    """Yield the file that a clinic leaves its metrics in: another clinic would write over it."""
+    if settings.monitoring.textfile is not None:
+        yield ("monitoring", "textfile"), real(settings.monitoring.textfile)
 
 
 def _tell(reading: Reading, where: Where, thing: str | Path, others: Iterable[str]) -> None:
@@ -125,6 +132,12 @@ def _tell(reading: Reading, where: Where, thing: str | Path, others: Iterable[st
     if isinstance(thing, str):
         code, message = "same_clinic", f"the clinic id {thing!r} is that of {names} too"
         fix = "give each clinic an id of its own"
+    elif where[-1] == "textfile":
+        code, message = (
+            "same_file",
+            f"{thing} is that of {names} too: one would write over the other",
+        )
+        fix = "give each clinic a file of its own"
     else:
         code, message = "same_folder", f"{thing} is a folder of {names} too: files would be mixed"
         fix = f"write `{where[-1]}:` with a folder of its own into each file"

@@ -1,4 +1,5 @@
-"""What a broken settings file still says of its store, so that `pause` works whatever was mistyped."""
+"""What a broken settings file still says, whatever was mistyped: of its store, so that `pause` works,
+and of its heartbeat, so that somebody hears that nothing runs."""
 
 from __future__ import annotations
 
@@ -6,10 +7,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clinicrelay.errors import SettingsError
 from clinicrelay.settings.tree import parse
 from clinicrelay.settings.upkeep import Store
+
+if TYPE_CHECKING:
+    from clinicrelay.settings.monitoring import Job
 
 _DEFAULT_DATA = "var"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
@@ -19,6 +24,8 @@ _LINES = {
     "data": re.compile(r"(?m)^data:\s*[\"']?([^\"'#\n]+)"),
     "url": re.compile(r"(?m)(?:^\s+|[{,]\s*)url:\s*[\"']?(\w+:[^\"'\s,}]+)"),
 }
+_PINGED = r"[\"']?((?:https?://|\$\{[^}]*\})[^\"'\s,}]*)"
+_AFTER_HEARTBEAT = 400  # signs in which its addresses stand
 
 
 class Salvaged(NamedTuple):
@@ -43,6 +50,23 @@ def salvage(file: Path, environ: Mapping[str, str] = os.environ) -> Salvaged | N
         return Salvaged(clinic, store.resolved_url(data.expanduser()))
     except (KeyError, ValueError):
         return None
+
+
+def heartbeat(file: Path, job: Job, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the address that a job reports to, as far as it can be made out; empty: it cannot."""
+    from clinicrelay.settings.load import read
+
+    try:
+        settings = read(file, environ).settings
+        if settings is not None:
+            return settings.monitoring.pinged_by(job)
+        _, _, after = file.read_text("utf-8-sig", "replace").partition("heartbeat:")
+        found = re.search(rf"\b{job}:\s*{_PINGED}", after[:_AFTER_HEARTBEAT])
+        if job == "sync":
+            found = re.match(rf"\s*{_PINGED}", after) or found
+        return _filled(found[1], environ) if found else ""
+    except (SettingsError, OSError, KeyError):
+        return ""
 
 
 def _by_line(text: str) -> Iterator[tuple[str, str]]:

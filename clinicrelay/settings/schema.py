@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
     PrivateAttr,
     Tag,
-    ValidationInfo,
     model_validator,
 )
 
 from clinicrelay.contracts import ClinicFacts
 from clinicrelay.settings.callbacks import Callbacks
+from clinicrelay.settings.local import LocalPath
 from clinicrelay.settings.monitoring import Alerts, Monitoring
 from clinicrelay.settings.telling import (
     Channels,
@@ -338,14 +337,6 @@ class Doctor(Section):
     phone: Phone | None = Field(
         default=None, description="Where the doctor gets SMS.", examples=["+4915111111111"]
     )
-
-
-def _from_the_settings_file(value: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
-    return Path(folder, value) if folder else value
-
-
-LocalPath: TypeAlias = Annotated[Path, AfterValidator(_from_the_settings_file)]
 
 
 class Settings(Section):

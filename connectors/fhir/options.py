@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clinicrelay.http import HttpOptions
-from clinicrelay.settings.schema import LocalPath
+from clinicrelay.settings.local import LocalPath
 from clinicrelay.settings.values import CalendarSpan, Duration, Section, SomeTime, Whole, wrong
 from clinicrelay.times import parse_span
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from clinicrelay.settings.schema import LocalPath
+from clinicrelay.settings.local import LocalPath
 from clinicrelay.settings.values import Section, SomeTime, Whole, wrong
 from notifiers._sender import Sender
 

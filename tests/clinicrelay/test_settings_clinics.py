@@ -291,3 +291,13 @@ def test_a_folder_that_a_variable_gives_to_two_clinics_is_told_with_its_name(
         [finding] = one.findings
         assert finding.path == "notifiers.out.folder"
         assert "CLINICRELAY__NOTIFIERS__OUT__FOLDER" in finding.message
+
+
+def test_two_clinics_must_not_leave_their_metrics_in_one_file(read_all: Read) -> None:
+    textfile = "monitoring: {textfile: both.prom}"
+    read = read_all({"a.yaml": clinic("a", textfile), "b.yaml": clinic("b", textfile)})
+
+    for name, other in (("a.yaml", "b.yaml"), ("b.yaml", "a.yaml")):
+        [line] = told(read[name], "same_file")
+        assert "monitoring.textfile" in line
+        assert other in line

@@ -1,0 +1,68 @@
+"""What a run says of its job to a watcher outside (`monitoring.heartbeat`): well or not, and why. Pure.
+
+A job that does its work is well even where something waits for a person: a record that is set aside
+for weeks must not hide that the job has died. It is not well where a source, a notifier or an account
+of calendars is out of use as a whole, or a guard holds what a source says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sync.reasons import base
+from sync.report import BUG, NEEDS_PERSON, SETTINGS, TRY_AGAIN
+
+if TYPE_CHECKING:
+    from sync.report import RunReport
+
+_WHY = {BUG: "our_mistake", SETTINGS: "settings", TRY_AGAIN: "store_does_not_answer"}
+_STOPPED = 130  # by a person, at the keyboard
+
+
+class Beat(NamedTuple):
+    """How a job stands after a run; `well` None: the run says nothing of it. `codes` are why."""
+
+    well: bool | None
+    exit: int
+    codes: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What is told beside it: nothing where there is nothing to say."""
+        return " ".join((f"exit {self.exit}", *self.codes)) if self.exit or self.codes else ""
+
+
+def after(report: RunReport) -> Beat:
+    """Return how a job stands after a run that came to its end."""
+    if report.busy:
+        return Beat(None, report.exit, ("busy",))
+    if stuck := tuple(dict.fromkeys(_stuck(report))):
+        return Beat(False, report.exit, stuck)
+    return Beat(True, report.exit, ("needs_person",) if report.exit == NEEDS_PERSON else ())
+
+
+def _stuck(report: RunReport) -> Iterator[str]:
+    if report.bugs:
+        yield "our_mistake"
+    if report.open_holds:
+        yield "held"
+    if any(source.state == "failed" for source in report.sources.values()):
+        yield "source_failed"
+    for one in report.messages.barred.values():
+        if one.needs_person:
+            yield base(one.reason)
+    for calendar in report.calendars.values():
+        yield from (base(one.reason) for one in calendar.blocked if one.everywhere)
+
+
+def without_report(exit_code: int, ending: Mapping[str, Any]) -> Beat | None:
+    """Return how a job stands whose run ended before it could report, by its exit code and ending.
+
+    None: a copy of a live store, which is no run of this job at all.
+    """
+    if any(finding.get("code") == "store_elsewhere" for finding in ending.get("findings", ())):
+        return None
+    if exit_code == _STOPPED:
+        return Beat(None, exit_code, ("stopped",))
+    return Beat(False, exit_code, (_WHY.get(exit_code, "failed"),))
