@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ _MOST_MENDS = 4
 class Loaded:
     """Settings that hold, the warnings about them, and the file (with its digest) they came from.
 
-    `opaque` are the paths whose references were left alone, where that was asked for.
+    `opaque` are the paths whose references were left alone, where that was asked for. `text` is what
+    stood in the file, `followed` are the files that secrets were taken from: see `with_secrets_anew`.
     """
 
     settings: Settings
@@ -39,6 +40,9 @@ class Loaded:
     file: Path
     digest: str
     opaque: frozenset[str] = frozenset()
+    text: str = field(default="", repr=False)
+    followed: frozenset[Path] = frozenset()
+    among_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Reading:
     settings: Settings | None
     digest: str
     references: references.References | None = None
+    text: str = field(default="", repr=False)
+    among_others: bool = False
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -62,7 +68,17 @@ class Reading:
         if self.settings is None or any(f.severity == "error" for f in findings):
             raise SettingsError(findings)
         opaque = frozenset(dotted(where) for where in self.tree.opaque)
-        return Loaded(self.settings, findings, self.file, self.digest, opaque)
+        followed = self.references.followed if self.references else set()
+        return Loaded(
+            self.settings,
+            findings,
+            self.file,
+            self.digest,
+            opaque,
+            self.text,
+            frozenset({*followed, self.file.absolute().parent / ".env"}),
+            self.among_others,
+        )
 
 
 def load(
@@ -76,6 +92,16 @@ def load(
     return read(find_file(path, environ), environ, secrets=secrets).loaded()
 
 
+def with_secrets_anew(loaded: Loaded, *, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Return the same settings with what `.env` and `${file:…}` hold now; the file is not looked at.
+
+    Raises SettingsError where they do not hold any more.
+    """
+    return _of_text(
+        loaded.text, loaded.file, environ, among_others=loaded.among_others, secrets=True
+    ).loaded()
+
+
 def read(
     file: Path,
     environ: Mapping[str, str],
@@ -87,7 +113,12 @@ def read(
 
     Raises SettingsError where the file cannot be read at all.
     """
-    text = _text(file)
+    return _of_text(_text(file), file, environ, among_others=among_others, secrets=secrets)
+
+
+def _of_text(
+    text: str, file: Path, environ: Mapping[str, str], *, among_others: bool, secrets: bool
+) -> Reading:
     digest = sha256(text.encode()).hexdigest()
     tree = parse(text, str(file))
     if not _has_keys(tree):
@@ -96,7 +127,8 @@ def read(
     dotenv = _dotenv(tree, folder / ".env") if secrets else {}
     sources = references.References(folder, environ, dotenv, opaque=not secrets)
     environment.apply(tree, sources.known, among_others=among_others)
-    return Reading(file, tree, _checked(tree, sources, among_others=among_others), digest, sources)
+    settings = _checked(tree, sources, among_others=among_others)
+    return Reading(file, tree, settings, digest, sources, text, among_others)
 
 
 # --- the file --------------------------------------------------------------------------------

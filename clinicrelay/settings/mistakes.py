@@ -14,7 +14,7 @@ from clinicrelay.settings.tree import Mark, Tree, Where
 # Promised, and not there yet. Taking them in silence would be a lie: nobody would be alerted.
 _LATER: Mapping[Where, tuple[str, ...]] = {
     (): ("runner",),
-    ("monitoring",): ("heartbeat", "metrics"),
+    ("monitoring",): ("heartbeat",),
 }
 
 # Follow from another mistake, which is reported itself.

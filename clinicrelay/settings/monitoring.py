@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+import re
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
-from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from clinicrelay.model import Channel
 from clinicrelay.settings.upkeep import ADDRESS
-from clinicrelay.settings.values import Name, Section, read_email, read_number
+from clinicrelay.settings.values import Name, Section, read_email, read_number, wrong
+
+_PLACE_PATTERN = r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
 
 
 def read_address(value: Any, info: ValidationInfo) -> str:
@@ -27,6 +30,38 @@ Address: TypeAlias = Annotated[
     str,
     PlainValidator(read_address),
     WithJsonSchema({"type": "string", "pattern": ADDRESS, "examples": ["it@riverside.example"]}),
+]
+
+
+class Place(NamedTuple):
+    """An address of this machine that something listens at."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def read_place(value: Any) -> Place:
+    """Accept an address of this machine with a port, such as 127.0.0.1:9464 or [::1]:9464."""
+    if isinstance(value, Place):
+        return value
+    example = 'write host and port in quotes: "127.0.0.1:9464"'
+    if not isinstance(value, str) or not (parts := re.fullmatch(_PLACE_PATTERN, value.strip())):
+        raise wrong("this is not an address with a port", example)
+    if not 0 < int(parts[2]) < 65536:
+        raise wrong("there is no such port", "write one from 1 to 65535, such as 9464")
+    return Place(parts[1].strip("[]"), int(parts[2]))
+
+
+ListensAt: TypeAlias = Annotated[
+    Place,
+    PlainValidator(read_place),
+    PlainSerializer(str),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{_PLACE_PATTERN}$", "examples": ["127.0.0.1:9464"]}
+    ),
 ]
 
 
@@ -52,4 +87,11 @@ class Monitoring(Section):
         default=None,
         description="Who is told when something needs a person. Absent: nobody; `status` says it.",
         examples=[{"to": ["it@riverside.example"], "via": "smtp"}],
+    )
+    metrics: ListensAt | None = Field(
+        default=None,
+        description="The address of this machine at which `run` tells monitoring how the clinic stands: "
+        "`/livez`, `/readyz`, `/healthz` and `/metrics`, with counts and codes, and nobody's data. Who "
+        "reaches the address reads them. Absent: nowhere.",
+        examples=["127.0.0.1:9464"],
     )

@@ -40,7 +40,7 @@ class References:
 
     The real environment goes before `dotenv`. `opaque`: references are understood, not followed.
     `read` collects the files that were read from beside the settings, for a look at who may read
-    them; systemd and the container's own secrets are guarded by their makers.
+    them; systemd and the container's own secrets are guarded by their makers. `followed` collects all.
     """
 
     folder: Path
@@ -48,6 +48,7 @@ class References:
     dotenv: Mapping[str, str] = field(default_factory=dict)
     opaque: bool = False
     read: set[Path] = field(default_factory=set)
+    followed: set[Path] = field(default_factory=set)
 
     @cached_property
     def known(self) -> Mapping[str, str]:
@@ -119,6 +120,7 @@ class References:
             raise self._no_file(name)
         if file == self._beside(name):
             self.read.add(file)
+        self.followed.add(file)
         return _content(file)
 
     def _no_file(self, name: str) -> Unresolved:

@@ -90,7 +90,7 @@ def test_an_item_of_a_list_is_set_by_its_number_and_one_more_is_added(read: Read
         ("LOGGING__LEVEL", "[debug]", "logging.level", "write"),
         ("STORE", CANARY, "store", "keys below it"),
         ("SAFETY__ONLY_RECIPIENTS", "[a", "safety.only_recipients", "close the bracket"),
-        ("MONITORING__METRICS", "x", "monitoring.metrics", "delete it"),
+        ("MONITORING__METRICS", "x", "monitoring.metrics", "127.0.0.1:9464"),
     ],
 )
 def test_a_wrong_variable_is_named_and_its_value_is_not_repeated(

@@ -32,7 +32,7 @@ GOLDEN = [
     ),
     ("data: !!binary aGk=", 4, 7, "data", "tags", "quotes"),
     ("<<: {data: x}", 4, 1, "", "merge keys", "write the keys out"),
-    ("monitoring: {metrics: x}", 4, 14, "monitoring.metrics", "later version", "delete it"),
+    ("monitoring: {metrics: x}", 4, 23, "monitoring.metrics", "with a port", "127.0.0.1:9464"),
     (
         "monitoring: {alerts: {to: [it@clinic.example], via: post}}",
         4,
