@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=1)
 # A command makes objects and ends; a service would keep its garbage for long.
-_GARBAGE = (20_000, 10, 10)
+GARBAGE = (20_000, 10, 10)
 
 
 def add(program: typer.Typer) -> None:
@@ -101,7 +101,7 @@ class _Run:
             raise SettingsError(wrong)
         _more_files()
         gc.freeze()
-        gc.set_threshold(*_GARBAGE)
+        gc.set_threshold(*GARBAGE)
         self._log("service.started")
         at = f", monitoring at {self._servers}" if str(self._servers) else ""
         self._teller.note(f"started: {_counted(whole)}, a cycle every {_words(self._every)}{at}")

@@ -224,7 +224,7 @@ class Service:
     def _work(self, turn: Turn) -> None:
         unit = turn.unit
         try:
-            self._do(turn, unit)
+            self.do(turn)
         except BaseException as error:  # noqa: BLE001 - told, and tried again at the next turn
             code = self.herald.failed(unit.kept, turn.command, error)
             if turn.command == "sync":
@@ -232,7 +232,9 @@ class Service:
         finally:
             self._inbox.put(turn)
 
-    def _do(self, turn: Turn, unit: Unit) -> None:
+    def do(self, turn: Turn) -> None:
+        """Do one step, in the thread that it has. Raises what keeps it from being done."""
+        unit = turn.unit
         with unit.kept.at_work(lambda sentence: self.herald.says(unit.kept, sentence)) as clinic:
             turn.store = clinic.store
             if turn.command == "send":
