@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 8  # steps that compute; more only take each other's time
 _A_WHILE = 3.0  # seconds after which a step is taken to wait for somebody's answer
 _TICK = 1.0
-_PATIENCE = 6.0  # seconds that a step has to come to its end when the service is told to
+_PATIENCE = 5.0  # seconds that a step has to come to its end when the service is told to
 _RELEASE = 1.5  # seconds in which leases are given back; a store may not answer
 
 
@@ -76,13 +76,17 @@ class Turn:
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """One clinic of the service. `ended` is when its last cycle was done, `exit` what that deserved."""
+    """One clinic of the service. `ended` is when its last cycle was done, `exit` what that deserved.
+
+    `left` says that the cycle ended before all of its sources did.
+    """
 
     kept: Kept
     since: float
     every: float
     ended: float | None = None
     exit: int = 0
+    left: bool = False
     look: Look = field(default_factory=Look)
     watched: bool = False
     removed: bool = False
@@ -241,7 +245,10 @@ class Service:
                 report = once.send(clinic) if steps.due(clinic) else None
             else:
                 report = once.sync(clinic)
-                unit.exit = report.exit
+                unit.exit, unit.left = (
+                    report.exit,
+                    set(report.sources) != {*clinic.settings.sources},
+                )
                 if not report.busy and not self.ending.is_set():
                     unit.ended = self.clock()
                 if unit.watched:
@@ -257,6 +264,7 @@ class Service:
         threads = [
             threading.Thread(target=_release, args=(unit.kept,), daemon=True)
             for unit in {turn.unit for turn in self.running}
+            | {one for one in self.units.values() if one.left}
         ]
         for thread in threads:
             thread.start()
