@@ -161,7 +161,8 @@ class Kept:
                 try:
                     self.loaded, self._secrets = with_secrets_anew(self.loaded), marks
                 except SettingsError as error:
-                    tell(f"{error.findings[0].message}: what was read before holds until then")
+                    wrong = next(one for one in error.findings if one.severity == "error")
+                    tell(f"{wrong.message}; until then what was read before holds")
             return self.loaded
 
 

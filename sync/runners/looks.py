@@ -66,7 +66,7 @@ def refresh(looks: Sequence[tuple[Look, Kept]], clock: Callable[[], float]) -> N
     for look, _ in todo:
         look.begun = now
     threads = [
-        threading.Thread(target=_take, args=(todo[n::_THREADS], clock), daemon=True)
+        threading.Thread(target=_take, args=(todo[n::_THREADS], clock), name="look", daemon=True)
         for n in range(min(_THREADS, len(todo)))
     ]
     for thread in threads:
