@@ -44,6 +44,7 @@ bench: .venv/bench
 	@$(IN) -m bench.messages
 	@$(IN) -m bench.claims
 	@$(IN) -m bench.planning
+	@$(IN) -m bench.service
 
 generate: .venv/checks
 	@for page in $(GENERATORS); do $(IN) -m $$page || exit 1; done

@@ -268,14 +268,10 @@ def placed_in(loaded: Loaded) -> Iterator[None]:
 
 @contextmanager
 def _open(settings: Settings, now: datetime) -> Iterator[Store]:
-    from sync import instance
-    from sync import store as stores
+    from sync import opening
 
-    key = instance.key_for(settings)
-    store = stores.open_store(settings.store_url, settings.clinic.id, now=now, key=key, tell=say)
+    store = opening.open_store(settings, now=now, tell=say)
     try:
-        if lost := instance.keep(settings, store):
-            say(lost)
         yield store
     finally:
         store.close()

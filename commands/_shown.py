@@ -42,17 +42,36 @@ def run_lines(clinic: Clinic, report: RunReport) -> list[str]:
 def news(clinic: Clinic, report: RunReport) -> list[str]:
     """Return only what a run changed, and what needs a person since the run before."""
     lines = _full_lines(clinic, report) if report.changed else []
-    known = _needs_before(clinic)
-    fresh = [need for need in report.needs if need.what not in known]
-    return [*lines, *_needs_lines(fresh)]
+    return [*lines, *_needs_lines(new_needs(clinic, report))]
 
 
-def _needs_before(clinic: Clinic) -> list[str]:
+def new_needs(clinic: Clinic, report: RunReport) -> list[Need]:
+    """Return what needs a person since this run, and did not since the one before."""
     from sync.store import progress
 
     with clinic.store.read() as connection:
         before = progress.report_before(connection, clinic.store.clinic, clinic.run)
-    return [need["what"] for need in before.get("needs", [])]
+    known = [need["what"] for need in before.get("needs", [])]
+    return [need for need in report.needs if need.what not in known]
+
+
+def brief(report: RunReport) -> str:
+    """Return what a run changed, in a line."""
+    parts = []
+    for name, one in report.sources.items():
+        counts = [f"{what} {one.changes[what]}" for what in _ORDER if what in one.changes]
+        counts += [f"set aside {one.set_aside_new}"] if one.set_aside_new else []
+        counts += [f"held: {hold['summary']}" for hold in one.held]
+        parts += [f"{name} {', '.join(counts)}"] if counts else []
+    for name, calendar in report.calendars.items():
+        counts = [f"written {calendar.written}"] if calendar.written else []
+        counts += [f"removed {calendar.removed}"] if calendar.removed else []
+        parts += [f"{name} {', '.join(counts)}"] if counts else []
+    run = report.messages
+    counts = [
+        f"{what} {n}" for what in ("sent", "rehearsed", "failed") if (n := getattr(run, what))
+    ]
+    return "; ".join(parts + ([f"messages {', '.join(counts)}"] if counts else []))
 
 
 def _needs_lines(needs: Sequence[Need]) -> list[str]:

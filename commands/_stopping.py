@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -16,6 +16,34 @@ from commands._ending import TRY_AGAIN
 _PATIENCE = 8.0
 
 told = threading.Event()  # one for all clinics of a process
+
+
+@contextmanager
+def heeds(wake: Callable[[], None], reread: Callable[[], None]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end a service, a second one at once; SIGHUP has it read its settings.
+
+    `wake` and `reread` run in the middle of whatever the main thread does: they may only put
+    something where it looks.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if told.is_set():
+            leave_behind(TRY_AGAIN)
+        _end(number, frame)
+        wake()
+
+    handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+        signal.SIGTERM: end,
+        signal.SIGINT: end,
+    }
+    if hasattr(signal, "SIGHUP"):
+        handlers[signal.SIGHUP] = lambda _number, _frame: reread()
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -120,6 +120,12 @@ def _findings(call: Call, loaded: Loaded | Broken, *, connect: bool, secrets: bo
         return Checked(f"Settings: {loaded.file}", [*loaded.findings, *error.findings])
 
 
+def mistakes(call: Call, loaded: Loaded) -> list[Finding]:
+    """Return what is wrong with a clinic as far as no system has to be asked for it."""
+    found = _findings(call, loaded, connect=False, secrets=True).findings
+    return [finding for finding in found if finding.severity == "error"]
+
+
 def _looked_at(call: Call, loaded: Loaded, *, connect: bool, secrets: bool) -> Checked:
     """Look at what only a clinic at work shows. Raises StoreRefused."""
     found, samples, reached = (

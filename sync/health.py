@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sync.clinic import Clinic
 
-_AT_LEAST = timedelta(minutes=30)
+AT_LEAST = timedelta(minutes=30)
 _ROOM = 20 << 20  # bytes; what a run writes down before it is kept takes as much
 _NAMED = 3  # visits of tomorrow of which nobody is told
 RED_SOURCES = {
@@ -275,7 +275,7 @@ def _messages_json(health: Health) -> dict[str, int]:
 
 def _notifiers(health: Health) -> Iterator[Need]:
     for name, one in health.barred.items():
-        if one.needs_person or health.now - one.since >= _AT_LEAST:
+        if one.needs_person or health.now - one.since >= AT_LEAST:
             since = f"{local(one.since, health.zone):%a %d %b %H:%M}"
             what = f"{name} sends nothing since {since}: {in_words(one.reason)}"
             yield Need(what, "clinicrelay check --connect")

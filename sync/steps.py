@@ -338,6 +338,29 @@ def alert(clinic: Clinic, run: MessageRun) -> dict[str, str]:
     return {step.after.name: str(step.tells) for step in told if step.after}
 
 
+def due(clinic: Clinic) -> bool:
+    """Whether a `send` would find anything to do; writes nothing, as a service asks every minute."""
+    from sync.store import receipts as kept
+    from sync.store import said
+
+    name, now = clinic.store.clinic, clinic.now
+    with clinic.store.read() as connection:
+        if (
+            said.shards_with_open(connection, name, now=now)
+            or kept.to_ask(connection, name, now=now, limit=1)
+            or said.shards_with_due(connection, name, Pass.ALL, now=now)
+        ):
+            return True
+    if planner.waits(clinic):
+        return True
+    if clinic.settings.monitoring.alerts is None:
+        return False
+    from sync import alerts
+    from sync.conditions import conditions
+
+    return bool(alerts.look(clinic, conditions(clinic)))
+
+
 def counts(clinic: Clinic) -> dict[str, Any]:
     """Return what is still open: holds, messages due later, and notifiers that cannot send."""
     from sync.breaker import barred

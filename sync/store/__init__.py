@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Store:
     """One clinic's rows. Use `write()` for a transaction, `read()` for a look.
 
-    `made` says that there was no store before this one was opened.
+    `made` says that there was no store before this one was opened; `writes` counts the transactions
+    that were begun, by which somebody watching sees that work goes on.
     """
 
     def __init__(self, engine: Engine, clinic: str, scratch: Connection | None = None) -> None:
@@ -40,6 +41,7 @@ class Store:
         self._reading: list[Connection] = []
         self.instance_key = b""
         self.made = False
+        self.writes = 0
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -48,6 +50,7 @@ class Store:
         Raises StoreBusy when the database does not answer or stays locked, StoreRefused when it
         never will until a person mends something.
         """
+        self.writes += 1
         with troubles.understood(self.engine):
             if self._scratch is not None:
                 with self._scratch.begin_nested():
@@ -91,10 +94,20 @@ class Store:
         else:
             kept.append(connection)
 
-    def close(self) -> None:
+    def beside(self) -> Store:
+        """Return another view of the same clinic on the same engine, for one more thread's work."""
+        other = Store(self.engine, self.clinic)
+        other.instance_key = self.instance_key
+        return other
+
+    def rest(self) -> None:
+        """Give back the connections that are kept for the next transaction."""
         for kept in (self._writing, self._reading):
             while kept:
                 kept.pop().close()
+
+    def close(self) -> None:
+        self.rest()
         self.engine.dispose()
 
 
@@ -105,19 +118,27 @@ def open_store(
     now: datetime,
     key: bytes | None = None,
     tell: Callable[[str], None] = lambda _sentence: None,
+    on: Engine | None = None,
 ) -> Store:
     """Open (and if need be create) the store and introduce the clinic to it.
 
     `key` is the instance key of a clinic that the store does not know yet, else a new one. `tell`
-    hears in a sentence when a store in a file was upgraded. Raises StoreBusy when the database does
+    hears in a sentence when a store in a file was upgraded. `on` is an engine of the same URL that
+    other clinics use as well. Raises StoreBusy when the database does
     not answer, SettingsError when it is newer than we are, or older on a server.
     """
-    with _opening(url) as engine:
+    with _opening(url, on) as engine:
         made = schema.prepare(engine, now=now, tell=tell)
         store = Store(engine, clinic)
         store.made = made
         _introduce(store, now, key)
     return store
+
+
+def look_again(store: Store) -> None:
+    """Raise SettingsError where another program has meanwhile made another version of a store."""
+    with store.read() as connection:
+        schema.refuse_other(schema.version_in(connection))
 
 
 def refuse_absent(url: str) -> None:
@@ -139,12 +160,12 @@ def opened(url: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def _opening(url: str) -> Iterator[Engine]:
+def _opening(url: str, on: Engine | None = None) -> Iterator[Engine]:
     """Connect to a database, and stay so unless something goes wrong; its file is for us alone."""
     file = dialects.file_of(url)
     if file is not None:
         _make_folder(file)
-    engine = dialects.connect(url)
+    engine = on or dialects.connect(url)
     try:
         with troubles.understood(engine):
             yield engine

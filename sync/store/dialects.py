@@ -70,7 +70,9 @@ def connect(url: str) -> Engine:
         engine = _of_server(url)
         event.listen(engine, "connect", _prepare_server)
         return engine
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+    # A file knows no limit of connections, and who waits for a lock must not wait for one as well.
+    told = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+    engine = create_engine(url, connect_args=told, max_overflow=-1)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine

@@ -1,0 +1,1 @@
+"""What `clinicrelay run` says, and where monitoring asks it."""
