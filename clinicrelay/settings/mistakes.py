@@ -13,7 +13,6 @@ from clinicrelay.settings.tree import Mark, Tree, Where
 
 # Promised, and not there yet. Taking them in silence would be a lie: nobody would be alerted.
 _LATER: Mapping[Where, tuple[str, ...]] = {
-    (): ("runner",),
     ("monitoring",): ("heartbeat", "metrics"),
 }
 

@@ -20,6 +20,7 @@ from pydantic import (
 from clinicrelay.contracts import ClinicFacts
 from clinicrelay.settings.callbacks import Callbacks
 from clinicrelay.settings.monitoring import Alerts, Monitoring
+from clinicrelay.settings.running import Runner
 from clinicrelay.settings.telling import (
     Channels,
     Confirmation,
@@ -70,6 +71,7 @@ __all__ = [
     "QuietHours",
     "Reminders",
     "Retention",
+    "Runner",
     "Safety",
     "Settings",
     "Source",
@@ -410,6 +412,9 @@ class Settings(Section):
         examples=["templates"],
     )
     safety: Safety = Field(default=Safety(), description="What stops a disaster.")
+    runner: Runner = Field(
+        default=Runner(), description="What several workers wake each other by; only for `worker`."
+    )
     logging: Logging = Field(default=Logging(), description="What is written down.")
     retention: Retention = Field(default=Retention(), description="How long things are kept.")
     monitoring: Monitoring = Field(
