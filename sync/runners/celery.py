@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # RabbitMQ closes the channel of who has not answered for a wake-up within 30 minutes.
 BUDGET, SOFT, HARD = 240, 300, 600  # seconds until a job is asked to end, is ended, is killed
-_STEP, SWEEP = "clinicrelay.step", "clinicrelay.sweep"
+STEP, SWEEP = "clinicrelay.step", "clinicrelay.sweep"
 _OF_USE = timedelta(minutes=10)  # later a sweep has found the same anew
 _MOST = 10_000  # wake-ups that wait
 _CONFIRM = 10  # seconds
@@ -65,7 +65,7 @@ def program(settings: Runner, work: Work) -> Celery:
     app = Celery("clinicrelay", set_as_current=False)
     app.conf.update(_as_celery_says(settings))
 
-    @app.task(name=_STEP)  # type: ignore[untyped-decorator]
+    @app.task(name=STEP)  # type: ignore[untyped-decorator]
     def step(clinic: str, step: str, of: str = "") -> None:
         wake(clinic, _done(work, clinic, Job(step, of)))
 
@@ -78,7 +78,7 @@ def program(settings: Runner, work: Work) -> Celery:
     def wake(clinic: str, found: Iterable[Job]) -> None:
         try:
             for job in found:
-                publish(app, _STEP, clinic=clinic, step=job.step, of=job.of)
+                publish(app, STEP, clinic=clinic, step=job.step, of=job.of)
         except NOT_TAKEN as error:
             work.say(
                 f"{clinic}: RabbitMQ takes no wake-up ({type(error).__name__}); a sweep finds it"
