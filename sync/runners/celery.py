@@ -65,11 +65,11 @@ def program(settings: Runner, work: Work) -> Celery:
     app = Celery("clinicrelay", set_as_current=False)
     app.conf.update(_as_celery_says(settings))
 
-    @app.task(name=STEP)  # type: ignore[untyped-decorator]
+    @app.task(name=STEP, shared=False)  # type: ignore[untyped-decorator]
     def step(clinic: str, step: str, of: str = "") -> None:
         wake(clinic, _done(work, clinic, Job(step, of)))
 
-    @app.task(name=SWEEP)  # type: ignore[untyped-decorator]
+    @app.task(name=SWEEP, shared=False)  # type: ignore[untyped-decorator]
     def sweep() -> None:
         for one in work.fleet.clinics():
             name = one.settings.clinic.id

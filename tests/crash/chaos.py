@@ -44,7 +44,7 @@ WORKERS = 3
 LEASE, FROZEN = 5, 8.0  # seconds
 DOCTORS = ("acar@riverside.example", "braun@riverside.example")
 TWILIO = PROVIDERS[0]
-IMPORTED, REMINDED = 60, 8  # visits
+REMINDED = 8  # visits
 KEY = "an instance key that both have"
 EVERYTHING = (
     Job("pull", "reception"),
@@ -63,22 +63,23 @@ class Book:
     """What reception exports: each visit changes once at most, so it is the same by whoever reads."""
 
     now: datetime  # by the clinic's wall
+    imported: int  # visits, besides those that are to be reminded of at once
     rows: dict[int, dict[str, str]] = field(default_factory=dict)
     exports: int = 0
 
     def __post_init__(self) -> None:
         self.today = self.now.replace(hour=0, minute=0)
-        for n in range(IMPORTED):
+        for n in range(self.imported):
             self.rows[n] = visit(n, self.today + timedelta(days=6 + n % 20, hours=8, minutes=5 * n))
         tomorrow = self.now + timedelta(hours=22)
-        for n in range(IMPORTED, IMPORTED + REMINDED):
+        for n in range(self.imported, self.imported + REMINDED):
             self.rows[n] = visit(n, tomorrow + timedelta(minutes=n))
 
     def next(self) -> bool:
         """Move two visits, cancel one, give one away, book two; False: all have changed."""
         first = 4 * self.exports
         self.exports += 1
-        if first + 4 > IMPORTED:
+        if first + 4 > self.imported:
             return False
         for n in (first, first + 1):
             start = self.today + timedelta(days=30 + n, hours=9, minutes=n)
@@ -239,6 +240,7 @@ class Storm:
                 self._kill_main,
                 self._kill_child,
                 self._freeze,
+                self._freeze,
                 self._purge,
                 self._cut,
             )
@@ -360,7 +362,9 @@ def databases(server: str) -> Iterator[list[str]]:
             drop_database(server, name)
 
 
-def weather(folder: Path, server: str, *, seed: int, seconds: float, nudged: bool) -> Verdict:
+def weather(
+    folder: Path, server: str, *, seed: int, seconds: float, imported: int, nudged: bool
+) -> Verdict:
     """Let a storm blow over a clinic, wait until all is calm, and judge.
 
     `nudged`: while it calms down, wake-ups come every second instead of by the workers' own sweeps,
@@ -371,13 +375,13 @@ def weather(folder: Path, server: str, *, seed: int, seconds: float, nudged: boo
         now = local(datetime.now(UTC), "Europe/Berlin").replace(
             second=0, microsecond=0, tzinfo=None
         )
-        book = Book(now)
+        book = Book(now, imported)
         fleet = Fleet(disturbed.scene)
         try:
             storm = Storm(disturbed, fleet, book, Random(seed))
             storm.drop()
             storm._man()
-            until(lambda: len(disturbed.events()) >= IMPORTED, 120)
+            until(lambda: len(disturbed.events()) >= imported, 120)
             storm.blow(seconds)
             blown = time.monotonic()
 
@@ -395,7 +399,7 @@ def weather(folder: Path, server: str, *, seed: int, seconds: float, nudged: boo
             assert not once.sync(at_work).sources["reception"].changes
         assert disturbed.is_calm()
         with house(folder / "calm", other) as calm:
-            _undisturbed(calm, now=now, exports=book.exports)
+            _undisturbed(calm, Book(now, imported), exports=book.exports)
             figures = {
                 "seconds": round(time.monotonic() - began),
                 "calm after": round(calmed),
@@ -405,8 +409,7 @@ def weather(folder: Path, server: str, *, seed: int, seconds: float, nudged: boo
             return compare(disturbed, calm, figures)
 
 
-def _undisturbed(calm: House, *, now: datetime, exports: int) -> None:
-    book = Book(now)
+def _undisturbed(calm: House, book: Book, *, exports: int) -> None:
     while True:
         calm.scene.drop([*book.rows.values()], book.exports + 1)
         with calm.opened() as at_work:

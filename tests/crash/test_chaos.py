@@ -30,7 +30,14 @@ def test_a_storm_leaves_what_a_calm_day_would_have_left(
     fleet.refuse_absent()
     answers(store)
 
-    found = chaos.weather(tmp_path, store, seed=seed, seconds=SECONDS or 8, nudged=not SECONDS)
+    found = chaos.weather(
+        tmp_path,
+        store,
+        seed=seed,
+        seconds=SECONDS or 8,
+        imported=120 if SECONDS else 40,
+        nudged=not SECONDS,
+    )
 
     print(f"{store}, seed {seed}: {found}")
     assert (found.lost, found.doubled, found.stale) == ([], [], [])
