@@ -22,7 +22,10 @@ GROUPS = {
     "Begin": ("demo", "init", "check", "doctors", "plan", "sync", "try", "live"),
     "Every day": ("status", "why", "appointments", "messages", "metrics"),
     "Repair": ("quarantine", "held", "contacts", "verify", "pause", "resume", "log"),
-    "Rarely": ("send", "run", "map", "probe", "plugins", "schema", "keys", "store", "rehearse"),
+    "Rarely": (
+        *("send", "run", "worker", "map", "probe", "plugins", "schema", "keys", "store"),
+        "rehearse",
+    ),
 }
 
 

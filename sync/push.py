@@ -80,9 +80,12 @@ class CalendarRun:
         )
 
 
-def push(clinic: Clinic) -> dict[str, CalendarRun]:
-    """Write what is pending to every calendar; return what happened, by the name in settings."""
-    runs = {name: CalendarRun() for name in clinic.settings.calendars}
+def push(clinic: Clinic, names: Collection[str] | None = None) -> dict[str, CalendarRun]:
+    """Write what is pending to every calendar, or to those of some plugins (names in settings).
+
+    Returns what happened, by the name in settings.
+    """
+    runs = {n: CalendarRun() for n in clinic.settings.calendars if names is None or n in names}
     with clinic.store.read() as connection:
         kept = calendars.kept(connection, clinic.store.clinic)
     for name, run in runs.items():

@@ -9,7 +9,7 @@ time to ask about wait for the next run, within limits (`sync.outward`).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,15 +40,15 @@ class Looked(NamedTuple):
     failure: TryLater | Refused | None = None
 
 
-def doubtful(clinic: Clinic) -> dict[str, list[str]]:
-    """Return the visits with a reminder due that are to be asked about: their keys by source.
+def doubtful(clinic: Clinic, shards: Collection[int]) -> dict[str, list[str]]:
+    """Return the visits with a reminder due in these shards that are to be asked about: keys by source.
 
     Not those of which a guard holds what the source says: that is for a person to judge, and they wait.
     """
     standing = clinic.standing()
     roles = [r for r, part in PART_OF.items() if standing.paused(part, "", clinic.now) is None]
     with clinic.store.read() as connection:
-        due = said.reminders_due(connection, clinic.store.clinic, roles, now=clinic.now)
+        due = said.reminders_due(connection, clinic.store.clinic, roles, shards, now=clinic.now)
         beside = together.beside_due(connection, clinic.store.clinic, now=clinic.now) if due else {}
     held = held_back(clinic)
     asked = {

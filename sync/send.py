@@ -57,6 +57,7 @@ class MessageRun:
     breaker: Breaker | None = None  # None: not looked up yet
     connections: Connections | None = None
     holds: list[dict[str, object]] = field(default_factory=list)
+    looked_again: bool = False  # sources were asked once more, and other senders waited for that
     broken_texts: set[str] = field(default_factory=set)  # the clinic's own; ours were sent instead
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +20,7 @@ from sync.store import high_water, progress, quarantine
 from sync.store.high_water import SENDING
 from sync.store.leases import lease, renewed
 from sync.store.said import Pass
-from sync.store.shards import lease_of
+from sync.store.shards import SHARDS, lease_of
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -176,9 +176,9 @@ def plan(clinic: Clinic) -> int | None:
         return None if held is None else planner.plan(clinic, held)
 
 
-def deliver_events(clinic: Clinic) -> dict[str, CalendarRun]:
-    """Bring every calendar up to date."""
-    return push.push(clinic)
+def deliver_events(clinic: Clinic, names: Collection[str] | None = None) -> dict[str, CalendarRun]:
+    """Bring every calendar up to date, or those of some plugins (their names in settings)."""
+    return push.push(clinic, names)
 
 
 def settle(clinic: Clinic, run: MessageRun) -> None:
@@ -218,37 +218,41 @@ def _connected(clinic: Clinic, run: MessageRun) -> Iterator[None]:
         yield
 
 
-def deliver_messages(clinic: Clinic, run: MessageRun) -> bool:
-    """Send what is due, beside other senders; False when they are at all of it."""
+def deliver_messages(
+    clinic: Clinic, run: MessageRun, shards: Collection[int] = range(SHARDS)
+) -> bool:
+    """Send what is due in all or some shards, beside other senders; False: they are at all of it."""
     if not clinic.dry:  # in a plan time goes on, and nothing is read
         clinic.overdue = clinic.held_back = None
     with _connected(clinic, run):
-        return _deliver(clinic, run)
+        return _deliver(clinic, run, shards)
 
 
-def _deliver(clinic: Clinic, run: MessageRun) -> bool:
+def _deliver(clinic: Clinic, run: MessageRun, shards: Collection[int]) -> bool:
     sending = False
     for which in Pass:
-        if which is Pass.UNTRIED and not _look_again(clinic, run):  # news wait for no source
+        if which is Pass.UNTRIED and not _look_again(
+            clinic, run, shards
+        ):  # news wait for no source
             return True
-        shards = _shards(clinic, which)
-        if not shards:
+        due = [shard for shard in _shards(clinic, which) if shard in shards]
+        if not due:
             continue
         if not sending and not (sending := _begin_to_send(clinic, run)):
             return False
-        free = [_send_shard(clinic, shard, which, run) for shard in shards]
+        free = [_send_shard(clinic, shard, which, run) for shard in due]
         if which is Pass.ALL and not any(free):
             return False
     return True
 
 
-def _look_again(clinic: Clinic, run: MessageRun) -> bool:
+def _look_again(clinic: Clinic, run: MessageRun, shards: Collection[int]) -> bool:
     """Ask about the visits of due reminders once more; what they have become is planned at once.
 
     False when another process is at it: it sends what is due once it knows.
     """
     clinic.unasked = frozenset()
-    if clinic.dry or not (doubtful := second_look.doubtful(clinic)):
+    if clinic.dry or not (doubtful := second_look.doubtful(clinic, shards)):
         return True
     with lease(clinic.store, "look", clinic.settings.store.lease) as held:
         if held is None:
@@ -256,6 +260,7 @@ def _look_again(clinic: Clinic, run: MessageRun) -> bool:
         with renewed(clinic.store, held, at_most=_LONGEST_LOOK * len(doubtful)):
             for name, keys in doubtful.items():
                 _ask_source(clinic, name, keys, run)
+    run.looked_again = True
     plan(clinic)
     return True
 

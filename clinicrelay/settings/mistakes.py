@@ -11,11 +11,6 @@ from pydantic_core import ErrorDetails
 from clinicrelay.settings.shape import Shape, sections
 from clinicrelay.settings.tree import Mark, Tree, Where
 
-# Promised, and not there yet. Taking them in silence would be a lie: nobody would be alerted.
-_LATER: Mapping[Where, tuple[str, ...]] = {
-    (): ("runner",),
-}
-
 # Follow from another mistake, which is reported itself.
 _CONSEQUENCES = ("default_factory_not_called",)
 
@@ -175,15 +170,11 @@ def _unknown(mistake: Mistake, shape: Shape) -> Sentence:
 
     *_, tag, _ = (None, *mistake.error["loc"])
     known = shape.fields(mistake.where[:-1], tag=tag)
-    later = _LATER.get(mistake.where[:-1], ())
     message = f"unknown key {mistake.key!r}"
-    near = get_close_matches(mistake.key.lower(), [*known, *later], n=1)
+    near = get_close_matches(mistake.key.lower(), known, n=1)
     if others := [one for one in shape.kinds_with(mistake.where[:-1], mistake.key) if one != tag]:
         fix = f"delete it, or choose the type that has it: {', '.join(others)}"
         return "unknown_key", f"{mistake.key!r} is not a key of this type, {tag}", fix
-    if near and near[0] in later:
-        message = f"`{near[0]}` comes with a later version, this one would do nothing with it"
-        return "not_yet", message, "delete it, or put # before its lines, until then"
     if near:
         return "unknown_key", message, f"did you mean {near[0]!r}?"
     if home := _home_of(mistake.key, shape):

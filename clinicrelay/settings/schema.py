@@ -19,6 +19,7 @@ from clinicrelay.contracts import ClinicFacts
 from clinicrelay.settings.callbacks import Callbacks
 from clinicrelay.settings.local import LocalPath
 from clinicrelay.settings.monitoring import Alerts, Monitoring
+from clinicrelay.settings.running import Runner
 from clinicrelay.settings.telling import (
     Channels,
     Confirmation,
@@ -69,6 +70,7 @@ __all__ = [
     "QuietHours",
     "Reminders",
     "Retention",
+    "Runner",
     "Safety",
     "Settings",
     "Source",
@@ -401,6 +403,9 @@ class Settings(Section):
         examples=["templates"],
     )
     safety: Safety = Field(default=Safety(), description="What stops a disaster.")
+    runner: Runner = Field(
+        default=Runner(), description="What several workers wake each other by; only for `worker`."
+    )
     logging: Logging = Field(default=Logging(), description="What is written down.")
     retention: Retention = Field(default=Retention(), description="How long things are kept.")
     monitoring: Monitoring = Field(

@@ -33,7 +33,7 @@ class Reads:
         self._running = 0
         if clinic.dry or len(names) < 2:  # a scratch store is one connection: nobody shares that
             for name in names:
-                self._done[name] = _pulled(clinic, name)
+                self._done[name] = pulled(clinic, name)
         else:
             for name in names:
                 self._start(name)
@@ -93,13 +93,13 @@ class Reads:
 
     def _read(self, name: str) -> None:
         try:
-            end: SourceReport | BaseException = _pulled(self._clinic, name)
+            end: SourceReport | BaseException = pulled(self._clinic, name)
         except BaseException as error:  # noqa: BLE001 - raised again where somebody waits
             end = error
         self._ended.put((name, end))
 
 
-def _pulled(clinic: Clinic, name: str) -> SourceReport:
+def pulled(clinic: Clinic, name: str) -> SourceReport:
     """Read a source. A bug that one odd record wakes up must not silence the whole clinic."""
     try:
         return steps.pull(clinic, name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sync.store import Store
 
 
+EVERY = "every:"  # begins the names of turns: whoever has one of them is not at work for it
 _ENOUGH = 0.9  # of its length is left to a lease that need not be renewed
 
 
@@ -82,6 +83,19 @@ def lease(store: Store, name: str, length: timedelta) -> Iterator[Lease | None]:
             _release(connection, held)
 
 
+def take_turn(store: Store, name: str, length: timedelta) -> bool:
+    """Say whether it is this process's turn, and nobody's again for so long.
+
+    For what many processes could do and one is to do once in a while: nothing is written while it is
+    nobody's turn.
+    """
+    with store.read() as connection:
+        if _is_held(connection, store.clinic, name):
+            return False
+    with store.write() as connection:
+        return _take(connection, store.clinic, name, length) is not None
+
+
 @contextmanager
 def renewed(store: Store, held: Lease, *, at_most: timedelta) -> Iterator[None]:
     """Renew a lease in the background, as its owner may wait long for somebody else's answer.
@@ -135,21 +149,22 @@ def of_the_dead(connection: Connection) -> list[tuple[str, str]]:
 def _held(connection: Connection) -> list[tuple[str, str, str]]:
     held = text("SELECT clinic, name, owner FROM leases WHERE until > :now")
     rows = connection.execute(held, {"now": _clock(connection)})
-    return [(row.clinic, row.name, row.owner) for row in rows]
+    return [(row.clinic, row.name, row.owner) for row in rows if not row.name.startswith(EVERY)]
+
+
+def _is_held(connection: Connection, clinic: str, name: str) -> bool:
+    row, now = _row(connection, clinic, name), _clock(connection)
+    return row is not None and row[2] > now and not _is_dead(row[0])
+
+
+def _row(connection: Connection, clinic: str, name: str) -> tuple[Any, ...] | None:
+    wanted = "SELECT owner, token, until FROM leases WHERE clinic = ? AND name = ?"
+    return next(iter(dialects.fetch(connection, wanted, (clinic, name))), None)
 
 
 def _take(connection: Connection, clinic: str, name: str, length: timedelta) -> Lease | None:
     now = _clock(connection)
-    row = next(
-        iter(
-            dialects.fetch(
-                connection,
-                "SELECT owner, token, until FROM leases WHERE clinic = ? AND name = ?",
-                (clinic, name),
-            )
-        ),
-        None,
-    )
+    row = _row(connection, clinic, name)
     if row is not None and row[2] > now and not _is_dead(row[0]):
         return None
     until = now + length.total_seconds()

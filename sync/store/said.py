@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -253,23 +253,28 @@ def shards_with_due(
 
 
 def reminders_due(
-    connection: Connection, clinic: str, roles: Iterable[Role], *, now: datetime
+    connection: Connection,
+    clinic: str,
+    roles: Iterable[Role],
+    shards: Collection[int],
+    *,
+    now: datetime,
 ) -> dict[str, list[str]]:
     """Return the visits that some are to be reminded of by now: keys by source, longest due first."""
     rows = connection.execute(
         text(
-            "SELECT a.source, a.source_key, m.role, min(m.due_at) AS first FROM messages m "
+            "SELECT a.source, a.source_key, m.role, m.shard, min(m.due_at) AS first FROM messages m "
             "JOIN appointments a ON a.id = m.appointment WHERE m.clinic = :clinic "
             "AND m.state = 'planned' AND m.kind = 'reminder' AND m.due_at <= :now "
             "AND (m.next_try_at IS NULL OR m.next_try_at <= :now) "
-            "GROUP BY a.source, a.source_key, m.role ORDER BY first, a.source, a.source_key"
+            "GROUP BY a.source, a.source_key, m.role, m.shard ORDER BY first, a.source, a.source_key"
         ),
         {"clinic": clinic, "now": seconds(now)},
     )
     found: dict[str, dict[str, None]] = {}
     wanted = {role.value for role in roles}
-    for source, key, role, _ in rows:
-        if role in wanted:
+    for source, key, role, shard, _ in rows:
+        if role in wanted and shard in shards:
             found.setdefault(source, {})[key] = None
     return {source: [*keys] for source, keys in found.items()}
 

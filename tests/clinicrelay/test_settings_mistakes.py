@@ -74,8 +74,10 @@ GOLDEN = [
     ("callbacks: {url: https://a:b@relay.example}", 4, 18, "callbacks.url", "login", "delete"),
     ("callbacks: {url: https://relay.example/?k=1}", 4, 18, "callbacks.url", "before ?", "delete"),
     ("callbacks: {url: https://my_relay.example}", 4, 18, "callbacks.url", "underscore", "name"),
-    ("runner: {broker: x}", 4, 1, "runner", "later version", "delete it"),
-    ("runners: {broker: x}", 4, 1, "runners", "later version", "delete it"),
+    ("runner: {broker: x}", 4, 18, "runner.broker", "another kind", "amqps:"),
+    ('runner: {broker: "amqp://h?heartbeat=1"}', 4, 18, "runner.broker", "too much", "amqps:"),
+    ('runner: {queue: "a b"}', 4, 17, "runner.queue", "not allowed", "match"),
+    ("runners: {broker: x}", 4, 1, "runners", "unknown key", "'runner'"),
     # the clinic
     (
         CLINIC + GOOD.replace("  name: A\n", ""),

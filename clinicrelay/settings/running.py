@@ -1,0 +1,66 @@
+"""The part of the settings that several workers share: the broker by which they wake each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+
+from clinicrelay.settings.values import Section, wrong
+
+_EXAMPLE = "write amqps://USER:PASSWORD@HOST/VHOST"
+SCHEMES = ("amqp", "amqps")
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+def _read_broker(value: SecretStr) -> SecretStr:
+    """Accept the address of a RabbitMQ. No sentence repeats any of it: it holds a password."""
+    text = value.get_secret_value().strip()
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise wrong("this is not an address", f"{_EXAMPLE}, with / in a password as %2F") from None
+    if parts.scheme not in SCHEMES:
+        raise wrong("workers wake each other by RabbitMQ, and this is another kind", _EXAMPLE)
+    if not host or port == 0 or parts.query or parts.fragment:
+        fix = f"{_EXAMPLE}; / in a password is %2F, # is %23 and ? is %3F"
+        raise wrong("this is not the whole address of a RabbitMQ, or holds too much", fix)
+    return SecretStr(text)
+
+
+def _from_the_settings_file(value: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return Path(folder, value) if folder else value
+
+
+Broker: TypeAlias = Annotated[SecretStr, AfterValidator(_read_broker)]
+
+
+class Runner(Section):
+    """What several workers wake each other by; nothing else of clinicrelay uses it."""
+
+    broker: Annotated[Broker | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None,
+        description="The RabbitMQ of `worker`. It is told what to do next, never about whom. Absent or "
+        "empty: none.",
+        examples=["${RABBITMQ_URL:-}"],
+    )
+    queue: str = Field(
+        default="clinicrelay",
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="The queue that all workers of a fleet share; another fleet of the same vhost "
+        "needs another one.",
+        examples=["clinicrelay"],
+    )
+    ca: Annotated[Path, AfterValidator(_from_the_settings_file)] | None = Field(
+        default=None,
+        description="Certificates that the RabbitMQ of an `amqps` address is known by. Absent: those "
+        "that the system trusts.",
+        examples=["secrets/rabbitmq-ca.pem"],
+    )

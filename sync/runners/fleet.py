@@ -1,0 +1,140 @@
+"""The clinics that a lasting process works for: settings as they stand now, and stores kept open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, TypeAlias
+
+from clinicrelay.contracts import Finding
+from clinicrelay.errors import ClinicrelayError, SettingsError
+from clinicrelay.ids import ulid
+from clinicrelay.settings import Broken, Loaded, find, load_all
+from sync import instance, outward, whereabouts
+from sync import store as stores
+from sync.clinic import Clinic
+
+if TYPE_CHECKING:
+    from sync.store import Store
+
+Say: TypeAlias = Callable[[str], None]
+Unusable: TypeAlias = Callable[[Loaded], Sequence[Finding]]
+
+
+class Fleet:
+    """Every clinic of a settings file or folder, or the one that is named.
+
+    A file that is edited counts from the next job on; while it cannot stand, what stood before does.
+    `unusable` says what keeps a clinic from being worked for, if anything does.
+    """
+
+    def __init__(
+        self, place: Path | None, *, only: str | None = None, unusable: Unusable, say: Say
+    ) -> None:
+        self._place, self._only = find(place), only
+        self._unusable, self._say = unusable, say
+        self._seen: object = None
+        self._clinics: dict[str, Loaded] = {}
+        self._stores: dict[tuple[str, str], Store] = {}
+
+    def clinics(self) -> Sequence[Loaded]:
+        """Return the clinics by their settings as they are now."""
+        if (seen := self._look()) != self._seen:
+            self._seen = seen
+            self._read()
+        return [*self._clinics.values()]
+
+    @contextmanager
+    def clinic(self, name: str, *, ending: Event) -> Iterator[Clinic]:
+        """Open a clinic as it is now. Raises SettingsError, StoreBusy; KeyError: there is none."""
+        self.clinics()
+        loaded, now = self._clinics[name], datetime.now(UTC).replace(microsecond=0)
+        try:
+            store = self._store(loaded, now)
+            run = ulid(datetime.now(UTC))
+            at_work = Clinic(
+                settings=loaded.settings,
+                store=store,
+                run=run,
+                now=now,
+                file=loaded.file,
+                ending=ending,
+            )
+            try:
+                if told := whereabouts.look_around(at_work):
+                    self._say(f"{name}: {told}")
+                if wrong := outward.not_to_be_worked_on(at_work):
+                    raise SettingsError([wrong])
+                yield at_work
+            finally:
+                at_work.close()
+        except ClinicrelayError:
+            self._forget(loaded)
+            raise
+
+    def close(self) -> None:
+        """Let go of every store."""
+        while self._stores:
+            self._stores.popitem()[1].close()
+
+    # --- settings ------------------------------------------------------------------------------------
+
+    def _look(self) -> object:
+        """Return what tells files that were edited from those that were not."""
+        folder = self._place if self._place.is_dir() else self._place.parent
+        files = folder.glob("*.yaml") if self._place.is_dir() else [self._place]
+        return [_state_of(file) for file in sorted([*files, folder / ".env"])]
+
+    def _read(self) -> None:
+        try:
+            found = load_all(self._place)
+        except SettingsError as error:
+            self._tell(error.findings)
+            return
+        stand: dict[str, Loaded] = {}
+        unfit: set[Path] = set()
+        for one in found:
+            wrong = one.findings if isinstance(one, Broken) else self._unusable(one)
+            if isinstance(one, Broken) or wrong:
+                self._tell(wrong)
+                unfit.add(one.file)
+            else:
+                stand[one.settings.clinic.id] = one
+        before = {n: one for n, one in self._clinics.items() if one.file in unfit}
+        self._clinics = {n: o for n, o in (before | stand).items() if self._only in (None, n)}
+
+    def _tell(self, findings: Sequence[Finding]) -> None:
+        for one in findings:
+            if one.severity == "error":
+                place = f"{one.file}:{one.line}: " if one.line else f"{one.file}: "
+                self._say(f"{place if one.file else ''}{one.message}; {one.fix}")
+
+    # --- stores --------------------------------------------------------------------------------------
+
+    def _store(self, loaded: Loaded, now: datetime) -> Store:
+        settings = loaded.settings
+        at = settings.store_url, settings.clinic.id
+        if at not in self._stores:
+            key = instance.key_for(settings)
+            store = stores.open_store(*at, now=now, key=key, tell=self._say)
+            if lost := instance.keep(settings, store):
+                self._say(f"{settings.clinic.id}: {lost}")
+            self._stores[at] = store
+        return self._stores[at]
+
+    def _forget(self, loaded: Loaded) -> None:
+        """Close a store that something was wrong with: the next job opens it anew."""
+        at = loaded.settings.store_url, loaded.settings.clinic.id
+        if store := self._stores.pop(at, None):
+            store.close()
+
+
+def _state_of(file: Path) -> tuple[str, int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return str(file), found.st_mtime_ns, found.st_size, found.st_ino

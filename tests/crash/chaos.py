@@ -1,0 +1,420 @@
+"""What chance does to three workers of one clinic, and whether all comes out as without it.
+
+Workers are killed (whole, the main process, a child), frozen for longer than a lease, wake-ups are
+thrown away and doubled, connections to the store are cut, all by chance every one to three seconds,
+while exports go on coming. Then nobody is disturbed any more, and what Google and Twilio have is
+compared with what one run after the other would have made of the same exports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from google_peer.peer import GooglePeer
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+from clinicrelay.settings import load
+from clinicrelay.times import local
+from commands._call import Call
+from commands._frame import clinic
+from sync import planner
+from sync.runners import once
+from sync.runners.celery import NOT_TAKEN
+from sync.runners.jobs import Job
+from sync.store.shards import SHARDS
+from tests.crash.fleet import Fleet, Worker, until
+from tests.crash.scene import ROBOT, Scene, in_google, visit, write_settings
+from tests.crash.scenes import create_database, drop_database, url_of
+from tests.notifiers.peers import PROVIDERS, Peer
+
+WORKERS = 3
+LEASE, FROZEN = 5, 8.0  # seconds
+DOCTORS = ("acar@riverside.example", "braun@riverside.example")
+TWILIO = PROVIDERS[0]
+REMINDED = 8  # visits
+KEY = "an instance key that both have"
+EVERYTHING = (
+    Job("pull", "reception"),
+    Job("settle"),
+    Job("plan"),
+    *(Job("send", str(shard)) for shard in range(SHARDS)),
+    Job("push", "google"),
+)
+
+
+# --- the clinic ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Book:
+    """What reception exports: each visit changes once at most, so it is the same by whoever reads."""
+
+    now: datetime  # by the clinic's wall
+    imported: int  # visits, besides those that are to be reminded of at once
+    rows: dict[int, dict[str, str]] = field(default_factory=dict)
+    exports: int = 0
+
+    def __post_init__(self) -> None:
+        self.today = self.now.replace(hour=0, minute=0)
+        for n in range(self.imported):
+            self.rows[n] = visit(n, self.today + timedelta(days=6 + n % 20, hours=8, minutes=5 * n))
+        tomorrow = self.now + timedelta(hours=22)
+        for n in range(self.imported, self.imported + REMINDED):
+            self.rows[n] = visit(n, tomorrow + timedelta(minutes=n))
+
+    def next(self) -> bool:
+        """Move two visits, cancel one, give one away, book two; False: all have changed."""
+        first = 4 * self.exports
+        self.exports += 1
+        if first + 4 > self.imported:
+            return False
+        for n in (first, first + 1):
+            start = self.today + timedelta(days=30 + n, hours=9, minutes=n)
+            self.rows[n]["start"] = f"{start:%Y-%m-%d %H:%M}"
+        self.rows[first + 2]["status"] = "cancelled"
+        other = "braun" if self.rows[first + 3]["doctor_id"] == "acar" else "acar"
+        self.rows[first + 3].update(
+            doctor_id=other,
+            doctor=f"Dr. {other.title()}",
+            doctor_email=f"{other}@riverside.example",
+        )
+        for n in (200 + 2 * self.exports, 201 + 2 * self.exports):
+            self.rows[n] = visit(n, self.today + timedelta(days=40 + n % 7, hours=8, minutes=n))
+        return True
+
+
+@dataclass
+class House:
+    """A clinic with peers of its own; they live in this process, which nobody kills."""
+
+    scene: Scene
+    google: GooglePeer
+    twilio: Peer
+
+    @property
+    def sent(self) -> Counter[tuple[str, str]]:
+        return Counter((one.to, one.text) for one in self.twilio.taken)
+
+    def events(self) -> dict[str, tuple[Any, ...]]:
+        return {
+            f"{doctor}/{event['id']}": (event["start"], event["end"], event["summary"])
+            for doctor in DOCTORS
+            for event in self.google.dump(doctor, live=True)
+        }
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        call = Call(self.scene.folder / "settings.yaml")
+        environ = {"STORE_URL": self.scene.store_url, "RABBITMQ_URL": "", **self.scene.environ}
+        with clinic(call, load(call.settings, environ=environ)) as at_work:
+            yield at_work
+
+    def query(self, statement: str) -> list[Any]:
+        engine = create_engine(self.scene.store_url, poolclass=NullPool)
+        with engine.connect() as connection:
+            return list(connection.execute(text(statement)))
+
+    def is_calm(self) -> bool:
+        """Whether nothing is left to be read, planned, sent or written; not what nobody knows yet."""
+        if any((self.scene.folder / "drops" / "reception").rglob("*.csv")) and self._unread():
+            return False
+        now = int(time.time())
+        left = self.query(
+            "SELECT (SELECT count(*) FROM events WHERE state IN ('put', 'remove')) + "
+            f"(SELECT count(*) FROM messages WHERE state = 'planned' AND due_at <= {now}) + "
+            "(SELECT count(*) FROM attempts WHERE state IN ('sending', 'handed_over'))"
+        )
+        if left[0][0]:
+            return False
+        with self.opened() as at_work:
+            return not planner.waits(at_work)
+
+    def _unread(self) -> bool:
+        inbox = self.scene.folder / "drops" / "reception"
+        return any(inbox.glob("*.csv")) or any((inbox / "processing").glob("*.csv"))
+
+    def unproven(self) -> set[str]:
+        """Return who is owed something of which nobody can tell yet whether it arrived."""
+        rows = self.query("SELECT recipient FROM messages WHERE state IN ('unknown', 'unproven')")
+        return {f"+491515550{int(row[0].removeprefix('patient/P')):04}" for row in rows}
+
+
+@contextmanager
+def house(folder: Path, store_url: str) -> Iterator[House]:
+    """Open a clinic that has never run."""
+    folder.mkdir()
+    write_settings(folder)
+    peer = Peer(TWILIO)
+    with GooglePeer(seed=7) as google:
+        for doctor in DOCTORS:
+            google.calendar(doctor, shared={ROBOT: "writer"})
+        scene = in_google(Scene(folder, store_url), google)
+        file = folder / "settings.yaml"
+        settings = json.loads(file.read_text())
+        settings["store"] |= {"lease": f"{LEASE}s", "instance_key": KEY}
+        settings["reminders"] = {
+            "patient": {"confirmation": {"channels": ["sms"]}, "steps": ["1d"]}
+        }
+        settings["channels"] = TWILIO.channels
+        settings["notifiers"] = {
+            "twilio": {**TWILIO.options, "base_url": peer.door(), "timeout": "2s"}
+        }
+        settings["quiet_hours"] = "off"
+        settings["safety"] = {
+            "caps": "off",
+            "max_messages_per_run": 5000,
+            "hold_if": {"at_least": 1000, "shifted": 1000, "storm": "1000x"},
+        }
+        file.write_text(json.dumps(settings))
+        try:
+            yield House(scene, google, peer)
+        finally:
+            peer.close()
+
+
+# --- the storm -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Storm:
+    """What chance does; the same seed wants the same again, though not at the same moment."""
+
+    house: House
+    fleet: Fleet
+    book: Book
+    chance: Random
+    did: Counter[str] = field(default_factory=Counter)
+    frozen: dict[int, tuple[Worker, float]] = field(default_factory=dict)
+
+    def blow(self, seconds: float) -> None:
+        """Disturb for so long, while an export comes every two seconds or so."""
+        ends = time.monotonic() + seconds
+        strikes = exports = 0.0
+        while (now := time.monotonic()) < ends:
+            if now >= exports and self.book.next():
+                self.drop()
+                exports = now + self.chance.uniform(1.5, 2.5)
+            self._wake()
+            if now >= strikes:
+                self._strike(now)
+                strikes = now + self.chance.uniform(1, 3)
+            self._thaw(now)
+            self._man()
+            time.sleep(0.25)
+        while self.frozen:
+            self._thaw(time.monotonic())
+            time.sleep(0.25)
+        self._man()
+        while self.book.next():  # what did not come in time
+            pass
+        self.drop()
+
+    def drop(self) -> None:
+        self.house.scene.drop([*self.book.rows.values()], self.book.exports + 1)
+
+    def _wake(self) -> None:
+        with suppress(*NOT_TAKEN):
+            self.fleet.wake(Job("pull", "reception"))
+            if self.chance.random() < 0.3:  # as if all had come twice
+                self.did["wake-ups doubled"] += len(EVERYTHING)
+                self.fleet.wake(*EVERYTHING)
+
+    def _strike(self, now: float) -> None:
+        strike = self.chance.choice(
+            (
+                self._kill,
+                self._kill,
+                self._kill_main,
+                self._kill_child,
+                self._freeze,
+                self._freeze,
+                self._purge,
+                self._cut,
+            )
+        )
+        able = [one for one in self._manned() if one.process.pid not in self.frozen]
+        strike(self.chance.choice(able or self.fleet.workers), now)
+
+    def _kill(self, worker: Worker, _now: float) -> None:
+        self.did["workers killed"] += worker.lives
+        worker.kill()
+
+    def _kill_main(self, worker: Worker, _now: float) -> None:
+        self.did["main processes killed"] += worker.lives
+        worker.kill_main()
+
+    def _kill_child(self, worker: Worker, _now: float) -> None:
+        for child in worker.children()[:1]:
+            self.did["children killed"] += 1
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(_handle(child), signal.SIGKILL)
+
+    def _freeze(self, worker: Worker, now: float) -> None:
+        if worker.lives and not self.frozen:
+            self.did["freezes"] += 1
+            worker.signal(signal.SIGSTOP)
+            self.frozen[worker.process.pid] = worker, now + FROZEN
+
+    def _thaw(self, now: float) -> None:
+        for pid, (worker, at) in list(self.frozen.items()):
+            if now >= at:
+                worker.signal(signal.SIGCONT)
+                del self.frozen[pid]
+
+    def _purge(self, _worker: Worker, _now: float) -> None:
+        with suppress(*NOT_TAKEN):
+            self.did["wake-ups purged"] += self.fleet.purge()
+            self.did["purges"] += 1
+
+    def _cut(self, _worker: Worker, _now: float) -> None:
+        """End every connection to the store, as a restart of the database does."""
+        url = make_url(self.house.scene.store_url)
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                ended = connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+                )
+                self.did["connections cut"] += len(ended.fetchall())
+                return
+            theirs = connection.execute(
+                text(
+                    "SELECT id FROM information_schema.processlist "
+                    "WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+                )
+            ).fetchall()
+            for (one,) in theirs:
+                with suppress(Exception):
+                    connection.execute(text(f"KILL {one}"))
+                    self.did["connections cut"] += 1
+
+    def _manned(self) -> list[Worker]:
+        return [worker for worker in self.fleet.workers if worker.lives]
+
+    def _man(self) -> None:
+        """Start as many anew as have ended, as a supervisor does."""
+        for _ in range(WORKERS - len(self._manned())):
+            self.fleet.start()
+
+
+def _handle(pid: int) -> int:
+    return os.pidfd_open(pid)
+
+
+# --- the verdict ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Verdict:
+    """What differs from a run that nobody disturbed."""
+
+    lost: list[Any]
+    doubled: list[Any]
+    stale: list[Any]
+    unproven: int
+    figures: dict[str, Any]
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{what} {n}" for what, n in self.figures.items())
+        return (
+            f"lost {len(self.lost)}, doubled {len(self.doubled)}, stale {len(self.stale)}, "
+            f"unproven {self.unproven}; {said}"
+        )
+
+
+def compare(disturbed: House, calm: House, figures: dict[str, Any]) -> Verdict:
+    """Compare what reached Google and Twilio."""
+    owed, sent, unproven = calm.sent, disturbed.sent, disturbed.unproven()
+    wanted, there = calm.events(), disturbed.events()
+    lost: list[Any] = [one for one in owed if one not in sent and one[0] not in unproven]
+    lost += [event for event in wanted if event not in there]
+    doubled: list[Any] = [one for one, n in sent.items() if n > 1 or one not in owed]
+    doubled += disturbed.google.duplicates().values()
+    stale = [event for event, shows in there.items() if wanted.get(event) != shows]
+    missing = len([one for one in owed if one not in sent])
+    figures |= {"events": len(wanted), "messages": owed.total()}
+    return Verdict(lost, doubled, stale, missing, figures)
+
+
+@contextmanager
+def databases(server: str) -> Iterator[list[str]]:
+    names = [create_database(server) for _ in range(2)]
+    try:
+        yield [url_of(server, name) for name in names]
+    finally:
+        for name in names:
+            drop_database(server, name)
+
+
+def weather(
+    folder: Path, server: str, *, seed: int, seconds: float, imported: int, nudged: bool
+) -> Verdict:
+    """Let a storm blow over a clinic, wait until all is calm, and judge.
+
+    `nudged`: while it calms down, wake-ups come every second instead of by the workers' own sweeps,
+    and nobody waits for what has to be asked about a second time.
+    """
+    began = time.monotonic()
+    with databases(server) as (one, other), house(folder / "storm", one) as disturbed:
+        now = local(datetime.now(UTC), "Europe/Berlin").replace(
+            second=0, microsecond=0, tzinfo=None
+        )
+        book = Book(now, imported)
+        fleet = Fleet(disturbed.scene)
+        try:
+            storm = Storm(disturbed, fleet, book, Random(seed))
+            storm.drop()
+            storm._man()
+            until(lambda: len(disturbed.events()) >= imported, 120)
+            storm.blow(seconds)
+            blown = time.monotonic()
+
+            def is_over() -> bool:
+                if nudged:
+                    fleet.wake(*EVERYTHING)
+                    time.sleep(1)
+                return disturbed.is_calm() and (nudged or not disturbed.unproven())
+
+            until(is_over, 60 if nudged else 400)
+            calmed = time.monotonic() - blown
+        finally:
+            fleet.close()
+        with disturbed.opened() as at_work:
+            assert not once.sync(at_work).sources["reception"].changes
+        assert disturbed.is_calm()
+        with house(folder / "calm", other) as calm:
+            _undisturbed(calm, Book(now, imported), exports=book.exports)
+            figures = {
+                "seconds": round(time.monotonic() - began),
+                "calm after": round(calmed),
+                **storm.did,
+                "workers started": len(fleet.workers),
+            }
+            return compare(disturbed, calm, figures)
+
+
+def _undisturbed(calm: House, book: Book, *, exports: int) -> None:
+    while True:
+        calm.scene.drop([*book.rows.values()], book.exports + 1)
+        with calm.opened() as at_work:
+            once.sync(at_work)
+        if book.exports >= exports or not book.next():
+            break
+    with calm.opened() as at_work:
+        once.sync(at_work)
