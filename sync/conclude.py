@@ -103,7 +103,9 @@ def write(connection: Connection, clinic: Clinic, end: Conclusion, run: MessageR
 def count(end: Conclusion, run: MessageRun) -> None:
     """Count what was written down."""
     result = end.result
-    if result.outcome is Outcome.ACCEPTED:
+    if result.reason == FOUND:  # it was sent by another run, which is forgotten
+        run.skipped[FOUND] += 1
+    elif result.outcome is Outcome.ACCEPTED:
         run.sent += 1
         run.by_channel[end.message.channel.value] += 1
     elif result.outcome is Outcome.NOT_SENT:

@@ -50,9 +50,9 @@ def _stop_if_put_back(clinic: Clinic, *, live: bool) -> str | None:
         if live:
             standings.pause_restored(connection, name, now=now, who="clinicrelay")
     high_water.note(data, reached)  # after all that is there for good
-    told = "The store was put back from a copy: what was sent since the copy was made is not known here"
-    if began is None and not live:  # it was deleted and made anew: there is nothing in it
+    if not live:  # what reaches nobody outside goes on, and asks first what it did before
         return None
-    if not live:
-        return f"{told}, and is asked about before anything is sent."
-    return f"{told}, so everything is paused. See what is known: clinicrelay resume --plan"
+    return (
+        "The store was put back from a copy: what was sent since the copy was made is not known "
+        "here, so everything is paused. See what can be found out: clinicrelay resume --plan"
+    )

@@ -146,7 +146,7 @@ def test_a_reminder_that_left_since_the_copy_is_no_less_told(ward: Callable[...,
     assert clinic.run() == []
     assert clinic.told()["2 reminder"] == ("sent", "restored_found")
     clinic.line.drop()
-    assert len(clinic.run(timedelta(hours=22))) == 1  # the hour before
+    assert len(clinic.run(timedelta(hours=23))) == 1  # the hour before
 
 
 def test_news_that_may_have_been_told_are_what_later_ones_are_measured_by(
