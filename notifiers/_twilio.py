@@ -257,7 +257,8 @@ class TwilioNotifier(Notifier):
             and not attempt.is_known(one.sid)
         ]
         sure = [sid for sid, it_is in found if it_is]
-        return (sure[-1] if sure else None), any(it_is is None for _, it_is in found)
+        unclear = any(it_is is None or attempt.written_anew for _, it_is in found)
+        return (sure[-1] if sure else None), unclear
 
     @cached_property
     def _door(self) -> _http.Door:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from clinicrelay import (
     Absent,
     Attempt,
+    CannotTell,
     Channel,
     Finding,
     Found,
@@ -77,7 +78,19 @@ class Outbox(Notifier):
         # An attempt that was begun at another moment has another date in its name.
         ending = name.partition(_label(message.kind or "message"))[2]
         other = next(self.folder.glob(f"*{ending}"), None)
-        return Found(other.name) if other else Absent()
+        if other:
+            return Found(other.name)
+        return CannotTell() if attempt.written_anew and self._has_others(attempt) else Absent()
+
+    def _has_others(self, attempt: Attempt) -> bool:
+        """Whether messages to the same person were written since that nobody knows."""
+        begun = attempt.begun_at.timestamp() - 1
+        return any(
+            path.stat().st_mtime >= begun
+            and not attempt.is_known(path.name)
+            and attempt.message.to.encode() in path.read_bytes()
+            for path in self.folder.glob(f"*-{attempt.message.channel.value}-*")
+        )
 
     def check(self) -> Iterator[Finding]:
         reason = files.why_not_writable(self.folder)

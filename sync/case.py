@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from sync import alerts, outward, planner, together, ways
 from sync.compose import Fresh, addresses_of, message_of, person_of
 from sync.gate import CLOSED_DOOR, Go, Verdict, gate
 from sync.reasons import base, reason
-from sync.standing import Answer, Standing
+from sync.standing import Answer, Leave, Standing, Stopped
 from sync.store import wakes
 from sync.store.in_flight import InFlight, in_flight
 from sync.store.said import Due
@@ -69,6 +69,42 @@ class Case:
             options=options,
             now=self.clinic.now,
         )
+
+    def roads(self) -> Iterator[Go]:
+        """Yield every way by which it may have left already, whatever keeps it back now."""
+        say, visit = self.due.say, self.fresh.visit if self.fresh else None
+        addresses = addresses_of(self.person)
+        standing = replace(self.standing, pauses=())
+        options = self.ways.left(
+            self.due,
+            addresses,
+            outward.options(self.clinic, standing, say, visit),
+            now=self.clinic.now,
+        )
+        options = replace(
+            options,
+            quiet=None,
+            full={},
+            stale="",
+            change_held=False,
+            unasked=False,
+            in_flight=False,
+        )
+        for channel in addresses:
+            others = {other: "channel_off" for other in Channel if other is not channel}
+            verdict = gate(
+                say,
+                fresh=visit,
+                gone=self.fresh is not None and self.fresh.woken.gone_at is not None,
+                told=self._told_by_another(),
+                person=self.person,
+                addresses=addresses,
+                options=replace(options, closed={**options.closed, **others}),
+                now=self.clinic.now,
+            )
+            if isinstance(verdict, Go):
+                each = (Go(channel, verdict.address, (name,)) for name in verdict.notifiers)
+                yield from (go for go in each if isinstance(self.leaving(go), Leave | Stopped))
 
     def leaving(self, go: Go) -> Answer:
         """Ask whether it may leave this way."""

@@ -15,6 +15,7 @@ from sync import gate
 from sync.plan import follow_up_key
 from sync.store import attempts, contacts, said, together, wakes
 from sync.store.contacts import Learned
+from sync.store.gap import FOUND
 from sync.store.in_flight import knows_newer
 from sync.ways import LASTING
 
@@ -74,7 +75,8 @@ def write(connection: Connection, clinic: Clinic, end: Conclusion, run: MessageR
     look = now + _FIRST_LOOK if asks else None
     attempts.end(connection, message.id, result, now=now, look_at=look)
     if result.outcome is Outcome.ACCEPTED:
-        reason = "unproven_repeated" if due.say.repeated else None
+        reason = result.reason if result.reason == FOUND else None
+        reason = "unproven_repeated" if due.say.repeated else reason
         said.settle(connection, due.id, "sent", now=end.begun_at, reason=reason)
         tell(connection, clinic, due, message, at=end.begun_at, alone=end.alone, found=end.found)
         _tell_their_calendar(connection, clinic, due, message)
@@ -101,7 +103,9 @@ def write(connection: Connection, clinic: Clinic, end: Conclusion, run: MessageR
 def count(end: Conclusion, run: MessageRun) -> None:
     """Count what was written down."""
     result = end.result
-    if result.outcome is Outcome.ACCEPTED:
+    if result.reason == FOUND:  # it was sent by another run, which is forgotten
+        run.skipped[FOUND] += 1
+    elif result.outcome is Outcome.ACCEPTED:
         run.sent += 1
         run.by_channel[end.message.channel.value] += 1
     elif result.outcome is Outcome.NOT_SENT:

@@ -366,6 +366,27 @@ REASONS: dict[str, Reason] = {
         "it was sent twice, and both times the answer was lost",
         "Call the person.",
     ),
+    "restored": Reason(
+        _M,
+        "the store was put back from a copy, and this may have been sent before; it is being found out",
+        "Nothing: it is found out by itself.",
+    ),
+    "restored_found": Reason(
+        _M,
+        "it was sent before the store was put back from a copy: the provider has it",
+        "Nothing: the person has it.",
+    ),
+    "restored_absent": Reason(
+        _M,
+        "the store was put back from a copy, and the provider never had it; it is sent",
+        "Nothing: it leaves by itself.",
+    ),
+    "restored_unproven": Reason(
+        _M,
+        "the store was put back from a copy, and nobody can say whether it was sent before; it is not "
+        "sent again",
+        "Call the person if it matters, or: clinicrelay resume --resend-unproven",
+    ),
     **EVENTS,
     # --- visits ------------------------------------------------------------------------------
     "source_deleted": Reason(

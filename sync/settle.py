@@ -3,7 +3,8 @@
 Proof of acceptance counts as sent; proof of absence lets a message go again. Where no proof can be
 had it depends on which harm is worse: a reminder is left alone, as the next one covers it, but a
 patient must not stand in front of a closed door. What is left unproven stays visible as such, and
-whoever may have got it is told of whatever changes afterwards.
+whoever may have got it is told of whatever changes afterwards. What a store that was put back from a
+copy may have sent before (`sync.restored`) is not sent again without proof, whatever it is.
 """
 
 from __future__ import annotations
@@ -12,12 +13,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay.actions import MessageKind, Role, Say
-from clinicrelay.contracts import Absent, Attempt, CannotTell, Found, Outcome, Proof, SendResult
+from clinicrelay.contracts import (
+    Absent,
+    Attempt,
+    CannotTell,
+    Found,
+    Message,
+    Outcome,
+    Proof,
+    SendResult,
+)
 from clinicrelay.model import Channel
 from clinicrelay.times import parse_span
-from sync import planner
+from sync import planner, restored
 from sync.conclude import Conclusion, conclude
-from sync.store import said, together, unproven, wakes
+from sync.store import gap, said, together, unproven, wakes
 from sync.store.in_flight import knows_newer
 
 if TYPE_CHECKING:
@@ -38,6 +48,8 @@ def settle(clinic: Clinic, lease: Lease, shard: int, run: MessageRun) -> None:
     """
     with clinic.store.read() as connection:
         attempts = said.open_attempts(connection, clinic.store.clinic, shard, now=clinic.now)
+    # A message that is found is known then, and no longer taken for another one that may have left.
+    attempts = [one for one in attempts if not _is_found(clinic, lease, one, run)]
     for attempt in attempts:
         if not run.may_use(attempt.notifier):
             continue
@@ -50,6 +62,16 @@ def settle(clinic: Clinic, lease: Lease, shard: int, run: MessageRun) -> None:
             run.unknown += 1
         else:
             conclude(clinic, lease, _end(attempt, proof), run)
+
+
+def _is_found(clinic: Clinic, lease: Lease, attempt: Open, run: MessageRun) -> bool:
+    """Conclude what the lost part of a store that was put back from a copy is proven to have sent."""
+    if not attempt.restored or not run.may_use(attempt.notifier):
+        return False
+    proof = _proof(clinic, attempt)
+    if isinstance(proof, Found):
+        conclude(clinic, lease, _end(attempt, proof), run)
+    return isinstance(proof, Found)
 
 
 def repeats(say: Say, channel: Channel, *, now: datetime) -> bool:
@@ -71,21 +93,24 @@ def repeats(say: Say, channel: Channel, *, now: datetime) -> bool:
 def _proof(clinic: Clinic, attempt: Open) -> Proof:
     if attempt.notifier not in clinic.settings.notifiers:
         return CannotTell()  # nobody is left to be asked
+    if attempt.restored:
+        return restored.proof(clinic, attempt, lambda message: _asked(clinic, attempt, message))
     notifier = clinic.notifier(attempt.notifier)
-    return notifier.lookup(_asked(clinic, attempt))
+    return notifier.lookup(_asked(clinic, attempt, attempt.body))
 
 
-def _asked(clinic: Clinic, attempt: Open) -> Attempt:
+def _asked(clinic: Clinic, attempt: Open, message: Message) -> Attempt:
     def is_known(provider_id: str) -> bool:
         with clinic.store.read() as connection:
             return unproven.is_known(connection, clinic.store.clinic, provider_id, but=attempt.id)
 
     return Attempt(
-        attempt.body,
+        message,
         begun_at=attempt.begun_at,
         at=clinic.now,
         nothing_since=attempt.nothing_since,
         is_known=is_known,
+        written_anew=attempt.restored,
     )
 
 
@@ -104,18 +129,22 @@ def _end(attempt: Open, proof: Proof) -> Conclusion:
         attempt.due,
         attempt.body,
         attempt.notifier,
-        _as_result(proof),
+        _as_result(proof, attempt),
         attempt.started_at,
         found=attempt,
     )
 
 
-def _as_result(proof: Proof) -> SendResult:
+def _as_result(proof: Proof, attempt: Open) -> SendResult:
+    lost = attempt.restored
     if isinstance(proof, Found):
-        return SendResult(Outcome.ACCEPTED, provider_id=proof.provider_id)
+        why = gap.FOUND if lost else ""
+        return SendResult(Outcome.ACCEPTED, why, provider_id=proof.provider_id)
     if isinstance(proof, Absent):
-        return SendResult(Outcome.NOT_SENT, "absence_proven", retry_after=_AT_ONCE)
-    return SendResult(Outcome.UNKNOWN, "answer_lost", retry_after=proof.retry_after)
+        why = gap.ABSENT if lost else "absence_proven"
+        return SendResult(Outcome.NOT_SENT, why, retry_after=_AT_ONCE)
+    why = gap.MAYBE if lost else "answer_lost"
+    return SendResult(Outcome.UNKNOWN, why, retry_after=proof.retry_after)
 
 
 # --- where there is no proof -----------------------------------------------------------------------
@@ -124,9 +153,10 @@ def _as_result(proof: Proof) -> SendResult:
 def _leave_or_repeat(clinic: Clinic, lease: Lease, attempt: Open) -> bool:
     """Return whether the message leaves once more, or may by another channel."""
     say, channel = attempt.due.say, attempt.body.channel
-    again = repeats(say, channel, now=clinic.now)
-    elsewhere = not again and _goes_elsewhere(clinic, say)
-    reason = "unproven_repeated" if again else _why_left(say)
+    lost = attempt.restored
+    again = not lost and repeats(say, channel, now=clinic.now)
+    elsewhere = not (again or lost) and _goes_elsewhere(clinic, say)
+    reason = gap.UNPROVEN if lost else "unproven_repeated" if again else _why_left(say)
     with clinic.store.write() as connection:
         lease.fence(connection)
         unproven.abandon(connection, attempt.id, reason, now=clinic.now)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
-from sync import absence, keep, planner, push, receipts, second_look, send
+from sync import absence, keep, planner, push, receipts, restored, second_look, send
 from sync import pull as pulling
 from sync import settle as settling
 from sync.connections import Connections
 from sync.pull import SourceRun
 from sync.report import SourceReport
-from sync.store import high_water, progress, quarantine
+from sync.store import gap, high_water, progress, quarantine
 from sync.store.high_water import SENDING
 from sync.store.leases import lease, renewed
 from sync.store.said import Pass
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LONGEST_READ = timedelta(hours=1)
 _LONGEST_LOOK = timedelta(minutes=10)
+_LONGEST_SENDING = timedelta(hours=1)
 _MOMENT, _MOMENTS = 0.05, 40  # seconds, and how many of them to wait for a lease
 _AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
 
@@ -37,10 +38,11 @@ _AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
 def pull(clinic: Clinic, name: str) -> SourceReport:
     """Read one source to its end; a failure of it is in the report, not raised."""
     with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
-        if held is None:
+        if held is None or not _may_be_read(clinic):
             return SourceReport("busy")
         try:
             connector = clinic.connector(name)
+            restored.take_back(clinic, name, connector)
             if not connector.waiting():
                 return _nothing_waits(clinic, name, connector.nothing_to_read())
             with _patiently(clinic, held):
@@ -53,6 +55,17 @@ def pull(clinic: Clinic, name: str) -> SourceReport:
             raise
         except SettingsError as error:
             return _failed(clinic, name, _placed(error), "clinicrelay check")
+
+
+def _may_be_read(clinic: Clinic) -> bool:
+    """Whether what was due before is known to be: after a restore, what is read may be new."""
+    found = restored.open_gap(clinic)
+    if found is None or found.begun:
+        return True
+    with _soon(clinic, "plan") as held:
+        if held is not None:
+            restored.begin(clinic, held)
+        return held is not None
 
 
 def _patiently(clinic: Clinic, held: Lease) -> AbstractContextManager[None]:
@@ -170,10 +183,18 @@ def broken(clinic: Clinic, name: str, error: Exception) -> SourceReport:
 
 def plan(clinic: Clinic) -> int | None:
     """Decide about every visit that woke; None when another run is at it."""
-    if not planner.waits(clinic):
+    if restored.open_gap(clinic) is None and not planner.waits(clinic):
         return 0
     with lease(clinic.store, "plan", clinic.settings.store.lease) as held:
-        return None if held is None else planner.plan(clinic, held)
+        return None if held is None else restored.plan(clinic, held)
+
+
+def keeps_back(clinic: Clinic) -> bool:
+    """Whether `plan` may have kept back what left before the store was put back from a copy."""
+    if clinic.dry:
+        return False
+    with clinic.store.read() as connection:
+        return gap.waits(connection, clinic.store.clinic)
 
 
 def deliver_events(clinic: Clinic, names: Collection[str] | None = None) -> dict[str, CalendarRun]:
@@ -225,7 +246,15 @@ def deliver_messages(
     if not clinic.dry:  # in a plan time goes on, and nothing is read
         clinic.overdue = clinic.held_back = None
     with _connected(clinic, run):
-        return _deliver(clinic, run, shards)
+        if restored.open_gap(clinic) is None:
+            return _deliver(clinic, run, shards)
+        # What others plan meanwhile may have left before, and has to be kept back first.
+        with _soon(clinic, "plan") as held:
+            if held is None:
+                return False
+            with renewed(clinic.store, held, at_most=_LONGEST_SENDING):
+                restored.keep_back(clinic, held)
+                return _deliver(clinic, run, shards)
 
 
 def _deliver(clinic: Clinic, run: MessageRun, shards: Collection[int]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sync.store import high_water, places, standings
+from sync.store import gap, high_water, places, runs, standings
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -19,10 +19,9 @@ def look_around(clinic: Clinic) -> str | None:
     """
     with clinic.store.read() as connection:
         live = standings.live(connection, clinic.store.clinic)
-    if not live:
-        return None
-    _complete(clinic, live)
-    return _stop_if_put_back(clinic)
+    if live:
+        _complete(clinic, live)
+    return _stop_if_put_back(clinic, live=bool(live))
 
 
 def _complete(clinic: Clinic, live: list[LiveRow]) -> None:
@@ -33,7 +32,7 @@ def _complete(clinic: Clinic, live: list[LiveRow]) -> None:
             standings.move_here(connection, clinic.store.clinic, clinic.place)
 
 
-def _stop_if_put_back(clinic: Clinic) -> str | None:
+def _stop_if_put_back(clinic: Clinic, *, live: bool) -> str | None:
     data, name = clinic.settings.data, clinic.store.clinic
     noted = high_water.noted(data)
     if noted is None:
@@ -42,10 +41,18 @@ def _stop_if_put_back(clinic: Clinic) -> str | None:
         reached = high_water.reached(connection, name)
     if reached >= noted:
         return None
+    now = datetime.now(UTC)
     with clinic.store.write() as connection:
-        standings.pause_restored(connection, name, now=datetime.now(UTC), who="clinicrelay")
-    high_water.note(data, reached)  # after the pause is there for good
+        # A copy holds all that was done before the last run in it began.
+        began = runs.last_started(connection, name)
+        if began is not None:
+            gap.note(connection, name, since=began, until=now)
+        if live:
+            standings.pause_restored(connection, name, now=now, who="clinicrelay")
+    high_water.note(data, reached)  # after all that is there for good
+    if not live:  # what reaches nobody outside goes on, and asks first what it did before
+        return None
     return (
         "The store was put back from a copy: what was sent since the copy was made is not known "
-        "here, so everything is paused. Look at `clinicrelay plan`, then: clinicrelay resume"
+        "here, so everything is paused. See what can be found out: clinicrelay resume --plan"
     )

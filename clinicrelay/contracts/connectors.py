@@ -230,6 +230,21 @@ class Connector:
         """Whether a pull may find anything; False spares the run all further preparation."""
         return True
 
+    def take_back(self, since: datetime, cursor: Cursor | None) -> int | None:
+        """Bring back what was read and put away since a moment, to be read again before all else.
+
+        Asked once after a store was put back from a copy, which does not know of it. Returns how much
+        that is; None where nothing is put away, or what was may be lost.
+        """
+        return None
+
+    def put_away(self, since: datetime) -> Iterator[Page] | None:
+        """Yield once more what was read since a moment and put away, in that order.
+
+        None where a source is simply asked again. Raises Refused.
+        """
+        return None
+
     def claim(self) -> None:
         """Take what is ready so that no other run reads it; never called by `plan`."""
 

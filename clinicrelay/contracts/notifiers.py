@@ -75,6 +75,9 @@ class Attempt:
     It was accepted no earlier than `begun_at`, on whichever clock the provider goes by. `at` is the
     moment of this look; looks have found nothing since `nothing_since` (None: this is the first).
     `is_known` says whether an id of the provider belongs to an attempt that is not this one.
+    `written_anew` says that a store which was put back from a copy made the text again: it may have
+    read otherwise when it left, or have left within another message. Then nothing is `Absent` while
+    the provider has any message to this person since, that is not known and may be this one.
     """
 
     message: Message
@@ -83,6 +86,7 @@ class Attempt:
     provider_id: str | None = None
     nothing_since: datetime | None = None
     is_known: Callable[[str], bool] = lambda provider_id: False
+    written_anew: bool = False
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -20,7 +21,7 @@ from clinicrelay.contracts import Connector, Cursor, Finding, Kit, Page, Unreada
 from clinicrelay.errors import Refused
 from connectors.csv.folders import folder_findings, left_lying
 from connectors.csv.giving_back import encodings, give_back
-from connectors.csv.inbox import Drop, Inbox, Look, manifest_fits
+from connectors.csv.inbox import Drop, Inbox, Look, drop_of, manifest_fits
 from connectors.csv.options import Options
 from connectors.csv.pages import (
     End,
@@ -67,6 +68,7 @@ class Csv(Connector):
         self.inbox = Inbox(folder, options, self._now)
         self._claimed = False
         self._doubted = False
+        self._nothing_new = False  # first what was read before, and what is new in the next run
 
     @property
     def lists_everything(self) -> bool:
@@ -85,9 +87,22 @@ class Csv(Connector):
     def duplicates(self) -> str:
         return self.options.duplicates
 
+    def take_back(self, since: datetime, cursor: Cursor | None) -> int | None:
+        """Move what was processed since a moment back, unless the store knows of it. Raises Refused."""
+        with self.inbox.refusing():
+            put_away = self.inbox.put_away(since)
+            if put_away is None:
+                return None
+            known = cursor or {}
+            unknown = [path for path in put_away if not is_older(drop_of(path), known)]
+            self.inbox.take_back(unknown)
+            found = len(self.inbox.waiting_inside())
+        self._nothing_new = found > 0
+        return found
+
     def claim(self) -> None:
         """Move what is ready into processing. Raises Refused."""
-        self.inbox.claim(self._ready())
+        self.inbox.claim([] if self._nothing_new else self._ready())
         self._claimed = True
 
     def pull(self, cursor: Cursor | None, window: Window) -> Iterator[Page]:

@@ -128,7 +128,7 @@ class Inbox:
         """Return a claimed file if it is still there and still that one. Raises Refused."""
         source = self.processing / Path(name).name
         with _refusing(self.folder):
-            return _drop(source) if source.is_file() and sha256_of(source) == sha256 else None
+            return drop_of(source) if source.is_file() and sha256_of(source) == sha256 else None
 
     def target(self, name: str, place: str) -> Path:
         """Return where `archive` will put a file: nothing that lies there is overwritten."""
@@ -148,6 +148,27 @@ class Inbox:
             target.mkdir(parents=True, exist_ok=True)
             self._move_beside(drop.name, self.processing, target)
             _move(drop.path, self.target(name, place))
+
+    def put_away(self, since: datetime) -> list[Path] | None:
+        """Return the files that were processed since a moment, oldest first; None: there never were.
+
+        A rename leaves a file's own time as it is and notes the moment, so that is what counts.
+        """
+        archive = self.folder / "processed"
+        if not archive.is_dir():
+            return None
+        months = [archive, *sorted(path for path in archive.iterdir() if path.is_dir())]
+        found = [path for month in months for path, _ in self._files(month)]
+        moved = [one for one in found if one.stat().st_ctime >= since.timestamp()]
+        return [drop.path for drop in _oldest_first(moved)]
+
+    def take_back(self, paths: Iterable[Path]) -> None:
+        """Move processed files to where the next run ends what another began. Raises Refused."""
+        with _refusing(self.folder):
+            self.processing.mkdir(parents=True, exist_ok=True)
+            for path in paths:
+                self._move_beside(path.name, path.parent, self.processing)
+                _move(path, _free(self.processing / path.name))
 
     def refusing(self) -> AbstractContextManager[None]:
         """Turn what the file system says no to into a Refused that names this folder."""
@@ -285,11 +306,11 @@ def _oldest_first(paths: Iterable[Path]) -> list[Drop]:
     drops = []
     for path in paths:
         with suppress(FileNotFoundError):
-            drops.append(_drop(path))
+            drops.append(drop_of(path))
     return sorted(drops, key=lambda drop: (drop.stamp, drop.modified, drop.name))
 
 
-def _drop(path: Path) -> Drop:
+def drop_of(path: Path) -> Drop:
     moment = datetime.fromtimestamp(path.stat(follow_symlinks=False).st_mtime, UTC)
     modified = moment.isoformat(timespec="microseconds")
     dated = _date_in(path.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -40,6 +40,8 @@ from notifiers.sendgrid.verdicts import judged
 
 # What was accepted shows in Email Activity after a while, so two looks apart are wanted.
 _APART = timedelta(minutes=2)
+_CLOCKS_DIFFER = timedelta(minutes=1)
+_LOOKED_THROUGH = 100  # mails to one address
 _FIXES = {
     "credentials_refused": "Make an API key with leave for Mail Send, and write it as api_key.",
     "account_refused": "Give the API key leave for Mail Send; look at the account's state.",
@@ -95,6 +97,7 @@ class Sendgrid(Notifier):
             return CannotTell()
         try:
             row = self._activity(attempt)
+            unclear = row is None and attempt.written_anew and self._has_others(attempt)
         except (_http.NotReached, _http.Lost):
             return CannotTell(_http.SOON)
         except _NotTold as why:
@@ -103,7 +106,7 @@ class Sendgrid(Notifier):
             return Found(events.own_id(row.get("msg_id")))
         since = attempt.nothing_since
         if since is not None and attempt.at - since >= _APART:
-            return Absent()
+            return CannotTell() if unclear else Absent()
         return CannotTell(_APART, nothing=True)
 
     def look_back(self, attempts: Sequence[Attempt]) -> Iterator[Receipt]:
@@ -156,15 +159,37 @@ class Sendgrid(Notifier):
             self.kit.pace.refused("messages", result.retry_after)
         return result
 
-    def _activity(self, attempt: Attempt) -> dict[str, Any] | None:
-        """Return the row of an attempt. Raises NotReached, Lost, and _NotTold."""
-        query = f"unique_args['attempt']=\"{_mail.opaque(attempt.message.id)}\""
-        answer = self._call("GET", "/v3/messages", params={"query": query, "limit": "1"})
+    def _has_others(self, attempt: Attempt) -> bool:
+        """Whether mails left to the same address since, of which nobody knows what they were.
+
+        Raises NotReached, Lost, and _NotTold.
+        """
+        try:
+            to = _mail.travelling(attempt.message.to)
+        except _mail.BadAddress:
+            return False  # to none of these anything was sent
+        rows = self._rows(f'to_email="{_quoted(to)}"', _LOOKED_THROUGH)
+        return any(
+            not isinstance(row, dict)
+            or (
+                _may_be_since(row.get("last_event_time"), attempt.begun_at)
+                and not attempt.is_known(events.own_id(row.get("msg_id")) or "")
+            )
+            for row in rows or []
+        )
+
+    def _rows(self, query: str, limit: int) -> list[Any] | None:
+        """Return rows of Email Activity. Raises NotReached, Lost, and _NotTold."""
+        answer = self._call("GET", "/v3/messages", params={"query": query, "limit": str(limit)})
         if answer.status in (401, 403, 404):  # what an account without the add-on is told
             raise _NotTold(None)
         if answer.status != 200:
             raise _NotTold(answer.retry_after or _http.SOON)
-        rows = _listed(answer, "messages")
+        return _listed(answer, "messages")
+
+    def _activity(self, attempt: Attempt) -> dict[str, Any] | None:
+        """Return the row of an attempt. Raises NotReached, Lost, and _NotTold."""
+        rows = self._rows(f"unique_args['attempt']=\"{_mail.opaque(attempt.message.id)}\"", 1)
         if rows == []:
             return None
         row = rows[0] if rows else None
@@ -224,6 +249,20 @@ class _NotTold(Exception):
     def __init__(self, retry_after: timedelta | None) -> None:
         super().__init__()
         self.retry_after = retry_after
+
+
+def _quoted(address: str) -> str:
+    """Return an address as it may stand between quotes in a query."""
+    return address.replace("\\", "").replace('"', "")
+
+
+def _may_be_since(moment: object, begun: datetime) -> bool:
+    """Whether the last thing that happened to a mail may lie behind a moment; unread, it may."""
+    try:
+        at = datetime.fromisoformat(str(moment))
+    except ValueError:
+        return True
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)) >= begun - _CLOCKS_DIFFER
 
 
 def _is_of(attempt: Attempt, row: dict[str, Any]) -> bool:

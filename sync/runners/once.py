@@ -55,6 +55,23 @@ def send(clinic: Clinic) -> RunReport:
     return report
 
 
+def reconcile(clinic: Clinic) -> RunReport:
+    """Read every source, ask about what may have left before, deliver nothing (`sync.restored`)."""
+    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
+    _started(clinic, "resume")
+    reads = Reads(clinic, [*clinic.settings.sources])
+    ended = reads.wait(TOGETHER)
+    while not ended and not clinic.ending.is_set():
+        ended = reads.wait_for_one()
+    report.sources = reads.done
+    steps.settle(clinic, report.messages)
+    if steps.plan(clinic) is None:
+        report.busy = True
+    steps.settle(clinic, report.messages)
+    _finished(clinic, report)
+    return report
+
+
 def deliver(clinic: Clinic, command: str) -> RunReport:
     """Plan and deliver what a person has just released."""
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
@@ -70,6 +87,9 @@ def _deliver(clinic: Clinic, report: RunReport) -> None:
     steps.settle(clinic, report.messages)
     steps.look_back(clinic, report.messages)
     steps.plan(clinic)
+    if steps.keeps_back(clinic):
+        steps.settle(clinic, report.messages)
+        steps.plan(clinic)
     steps.deliver_messages(clinic, report.messages)  # first: calendars may take their time
     for name, run in steps.deliver_events(clinic).items():
         report.calendars[name] = run.after(report.calendars.get(name))

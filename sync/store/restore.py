@@ -14,7 +14,17 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from clinicrelay.errors import StoreBusy
-from sync.store import archive, bulk, dialects, leases, schema, standings, troubles, wholesale
+from sync.store import (
+    archive,
+    bulk,
+    dialects,
+    gap,
+    leases,
+    schema,
+    standings,
+    troubles,
+    wholesale,
+)
 from sync.store.backup import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -60,7 +70,8 @@ def restore(
     schema.prepare(engine, now=now, tell=lambda _sentence: None)
     shape = shape_of(schema.head())
     with _source(file, held, shape) as rows:
-        tables = _fill(engine, shape, rows, replace=replace, now=now, told=told)
+        made_at = datetime.fromisoformat(held.made_at)
+        tables = _fill(engine, shape, rows, replace=replace, made_at=made_at, now=now, told=told)
     return Restored(held.clinics, held.schema, tables, damaged)
 
 
@@ -150,6 +161,7 @@ def _fill(
     rows: Rows,
     *,
     replace: bool,
+    made_at: datetime,
     now: datetime,
     told: archive.Told,
 ) -> dict[str, int]:
@@ -168,17 +180,19 @@ def _fill(
         for table in filter(_is_numbered, shape):
             wholesale.number_on(connection, table)
         _let_go(connection, tokens)
-        after_restore(connection, now=now)
+        after_restore(connection, made_at=made_at, now=now)
         connection.commit()
     return tables
 
 
-def after_restore(connection: Connection, *, now: datetime) -> None:
-    """Let nothing leave a restored store until a person resumes it.
+def after_restore(connection: Connection, *, made_at: datetime, now: datetime) -> None:
+    """Let nothing leave a restored store until a person resumes it, and nothing that left before.
 
-    It may be a copy of one that is alive elsewhere, and what was sent since the backup is not in it.
-    A clinic in rehearsal stays in rehearsal.
+    It may be a copy of one that is alive elsewhere, and what was sent since the backup was made is
+    not in it. A clinic in rehearsal stays in rehearsal: what reaches nobody outside goes on.
     """
+    for clinic in connection.execute(text("SELECT clinic FROM clinics")).scalars().all():
+        gap.note(connection, clinic, since=min(made_at, now), until=now)
     live = connection.execute(text("SELECT DISTINCT clinic FROM live")).scalars().all()
     for clinic in live:
         standings.pause_restored(connection, clinic, now=now, who="clinicrelay store restore")

@@ -28,6 +28,14 @@ class Run(NamedTuple):
     report: dict[str, Any] | None
 
 
+def last_started(connection: Connection, clinic: str) -> datetime | None:
+    """Return when the last run began, on the real clock; None: there was none."""
+    found = connection.execute(
+        text("SELECT max(started_at) FROM runs WHERE clinic = :clinic"), {"clinic": clinic}
+    ).scalar()
+    return None if found is None else instant(int(found))
+
+
 def beginning(connection: Connection, clinic: str, prefix: str) -> list[Run]:
     """Return runs whose id begins like this, the oldest first; at most ten."""
     rows = connection.execute(

@@ -348,6 +348,7 @@ class Open(NamedTuple):
     started_at: datetime  # by the clinic's clock; `begun_at` is by the provider's
     begun_at: datetime
     nothing_since: datetime | None
+    restored: bool = False  # of a store that was put back from a copy: see `sync.store.gap`
 
 
 def shards_with_open(connection: Connection, clinic: str, *, now: datetime) -> list[int]:
@@ -368,6 +369,7 @@ def open_attempts(connection: Connection, clinic: str, shard: int, *, now: datet
     rows = connection.execute(
         text(
             "SELECT a.id, a.message, a.notifier, a.state, a.body, a.nothing_since, a.started_at, "
+            "a.reason = 'restored' AS restored, "
             "COALESCE(a.begun_at, a.started_at) AS begun_at, "
             "m.dedupe, m.appointment, m.say, m.tries "
             "FROM attempts a JOIN messages m ON m.id = a.message "
@@ -388,6 +390,7 @@ def open_attempts(connection: Connection, clinic: str, shard: int, *, now: datet
             instant(row.started_at),
             instant(row.begun_at),
             instant(row.nothing_since) if row.nothing_since else None,
+            bool(row.restored),
         )
         for row in rows
     ]

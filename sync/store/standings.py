@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+RESTORED = "restored from a backup: what was sent since it was made is not known here"
+
+
 class LiveRow(NamedTuple):
     """A part that is live. `since` is in seconds, `place` is where (see `sync.store.places`)."""
 
@@ -104,8 +107,7 @@ def pause(
 
 def pause_restored(connection: Connection, clinic: str, *, now: datetime, who: str) -> None:
     """Stop everything, for the store is not what it was when it last sent something."""
-    reason = "restored from a backup: what was sent since it was made is not known here"
-    pause(connection, clinic, "", reason=reason, until=None, since=now, who=who)
+    pause(connection, clinic, "", reason=RESTORED, until=None, since=now, who=who)
 
 
 def resume(connection: Connection, clinic: str, scope: str | None = None) -> list[str]:

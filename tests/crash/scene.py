@@ -164,7 +164,9 @@ class Scene:
         names = {row["id"]: row["source_key"] for row in tables["appointments"]}
         ledger = {row["id"]: row["dedupe"] for row in tables["messages"]}
         kept = {
-            name: sorted((_stable(row, names, ledger) for row in rows), key=repr)
+            name: sorted(
+                (_stable(row, names, ledger) for row in rows if not _restored(row)), key=repr
+            )
             for name, rows in tables.items()
             if name not in _NOT_COMPARED
         }
@@ -194,6 +196,11 @@ class Scene:
 def _point(line: str) -> Point:
     number, kind, when, site, *target = line.split(" ", 4)
     return Point(int(number), kind, when, site, target[0] if target else "")
+
+
+def _restored(row: dict[str, Any]) -> bool:
+    """Whether a row is what a restore notes of itself."""
+    return row.get("owner") == "sync/gap"
 
 
 def _stable(row: dict[str, Any], names: dict[int, str], ledger: dict[int, str]) -> dict[str, Any]:

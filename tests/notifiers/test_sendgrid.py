@@ -30,6 +30,7 @@ FIELDS |= {"tracking_settings", "attachments"}
 RESERVED = {"x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type", "to", "from"}
 RESERVED |= {"content-transfer-encoding", "subject", "reply-to", "cc", "bcc"}
 ORDER = {"text/plain": 0, "text/html": 1}
+ADDRESSED = re.compile(r"to_email=\"([^\"]+)\"")
 QUERY = re.compile(r"unique_args\['attempt'\]=\"([A-Za-z0-9_-]{1,64})\"")
 ADDRESS = re.compile(r"[^@\s]+@[A-Za-z0-9.-]+")
 
@@ -128,6 +129,8 @@ class Exchange:
     def list(self, asked: Asked) -> Reply:
         if self.of_activity is not None:
             return self.of_activity
+        if (to := ADDRESSED.fullmatch(asked.one("query") or "")) and asked.one("limit") == "100":
+            return self.listed_to(to[1])
         query = QUERY.fullmatch(asked.one("query") or "")
         if query is None or asked.one("limit") != "1":
             return no(400, "query")
@@ -137,6 +140,17 @@ class Exchange:
             if mail["custom_args"] == {"attempt": query[1]} and mail["id"] not in self.unlisted
         ]
         return Reply({"messages": rows[:1]})
+
+    def listed_to(self, address: str) -> Reply:
+        """List what was sent to one address."""
+        rows = (
+            row(mail["id"], mail["personalizations"][0]["to"][0]["email"], mail["status"])
+            for mail in reversed(self.mails)
+            if mail["id"] not in self.unlisted
+        )
+        return Reply(
+            {"messages": [one for one in rows if one["to_email"].lower() == address.lower()]}
+        )
 
     def _now(self, fault: Fault) -> bool:
         played = self.fault is fault
