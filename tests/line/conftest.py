@@ -400,6 +400,11 @@ def _event(one: Any) -> Event:
 @pytest.fixture
 def house(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Line]:
     """Make clinics on one database; calls to notifiers and calendars are counted."""
+    return houses(store_url, tmp_path, monkeypatch)
+
+
+def houses(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Line]:
+    """Return what makes clinics in a folder, for as long as the patches last."""
     made: list[Line] = []
     _count_calls(monkeypatch, made)
     monkeypatch.setattr(mappings, "find", lambda name, folder: _mapping(name))
