@@ -35,6 +35,7 @@ from commands._frame import clinic, log_of
 from commands._visits import visit_json
 from commands.sync import write_log
 from notifiers.outbox import Outbox
+from sync import accounting
 from sync.clinic import Clinic
 from sync.report import RunReport
 from sync.runners import once
@@ -313,6 +314,10 @@ class Line:
                 sorted((tuple(row) for row in connection.execute(text(one))), key=repr)
                 for one in statements
             ]
+
+    def unaccounted(self) -> list[accounting.Wrong]:
+        """Return the steps of which the ledger does not say exactly once what became of them."""
+        return self.at_work(lambda at_work: accounting.check(at_work).wrong)
 
     def set_aside(self) -> list[dict[str, Any]]:
         def look(at_work: Clinic) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ BY_SMS: dict[str, Any] = {"confirmation": {"channels": ["sms"]}, "steps": ["1d"]
 
 def typed(line: Line, *words: str) -> str:
     """Type a command at the clinic, and return what it says."""
+    assert line.loaded  # the file is written by then
     said = io.StringIO()
     more = ["--settings", str(line.file), "--now", iso(line.now)]
     with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as end:
