@@ -150,7 +150,12 @@ def _told(at_work: Clinic, found: Accounts) -> Iterator[str]:
     from commands._shown import when
     from sync.accounting import RULES, WORDS
 
-    yield f"{found.steps} steps of {found.visits} visits had their time: {_counted(found.became)}"
+    steps, visits = (
+        f"{number} {word}{'' if number == 1 else 's'}"
+        for number, word in ((found.steps, "step"), (found.visits, "visit"))
+    )
+    had = "its" if found.steps == 1 else "their"
+    yield f"{steps} of {visits} had {had} time: {_counted(found.became)}"
     for rule, number in sorted(found.by_rule.items()):
         yield f"  {number} without a line: {RULES[rule]}"
     if found.not_looked_at:
