@@ -111,8 +111,8 @@ class Patient(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who is to come. `phone` is E.164, `language` a BCP 47 tag, `timezone` an IANA name.
 
     `opted_in` and `opted_out` are the channels that the source says they agreed to or refused; `test`
-    marks a record that stands for nobody. `birth_date` is kept only beside a `guardian`, as nothing
-    else asks for it.
+    marks a record that stands for nobody. `birth_date` is kept only beside a `guardian`, or
+    where there is no way to reach anybody, as nothing else asks for it.
     """
 
     key: str

@@ -127,7 +127,18 @@ def reasons_page() -> str:
                 setting = f"`{reason.setting}`" if reason.setting else ""
                 lines.append(f"| `{code}` | {reason.says} | {reason.to_do} | {setting} |")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_other_names()])
+
+
+def _other_names() -> Iterator[str]:
+    from sync.other_names import OTHER_NAMES
+
+    yield "## What others call them\n"
+    yield "| elsewhere | here | |\n| --- | --- | --- |"
+    for name, other in OTHER_NAMES.items():
+        codes = ", ".join(f"`{code}`" for code in other.codes) or "no code"
+        yield f"| {name} | {codes} | {other.note} |"
+    yield ""
 
 
 # --- writing -------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 40  # of a long list; --json has all
+_NOW, _A_WEEK = "0s", "7d"
 
 
 def add(program: typer.Typer) -> None:
@@ -29,11 +30,27 @@ def add(program: typer.Typer) -> None:
 def plan(
     call: Call,
     until: Annotated[
-        str, typer.Option("--until", help="How far ahead messages are foretold, such as 7d.")
-    ] = "0s",
+        str | None,
+        typer.Option(
+            "--until",
+            help="How far ahead messages are foretold, such as 7d: what --against looks at by itself.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        Literal["running"] | None,
+        typer.Option(
+            "--against",
+            help="Compare with the settings that ran last: what the edit would change. Asks no source.",
+        ),
+    ] = None,
 ) -> int:
     """Say what sync would do, and what will be sent when. Reads the sources, writes nothing."""
-    return each(call, lambda at_work: _plan(at_work, until), scratch=True)
+    if against:
+        from commands._against import against_running
+
+        return against_running(call, lambda now, zone: _end(until or _A_WEEK, now, zone))
+    return each(call, lambda at_work: _plan(at_work, until or _NOW), scratch=True)
 
 
 def _plan(at_work: Clinic, until: str) -> Answer:

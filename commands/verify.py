@@ -1,8 +1,8 @@
-"""`clinicrelay verify calendars`: compare calendars with the store, and mend what differs."""
+"""`clinicrelay verify`: compare calendars with the store, and the ledger with what was owed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from commands._ending import DONE, NEEDS_PERSON
 from commands._frame import Answer, each
 
 if TYPE_CHECKING:
+    from sync.accounting import Accounts
     from sync.clinic import Clinic
     from sync.verifying import Compared
 
@@ -22,12 +23,12 @@ _FINE = ("", "rehearsal")  # a calendar that nothing was written to yet cannot d
 def add(program: typer.Typer) -> None:
     """Put the command into the program."""
     group = typer.Typer(
-        help="Compare what we wrote with what is there.",
+        help="Compare what is there with what should be.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
     group.command("calendars")(shared(calendars))
-    group.callback()(lambda: None)  # else its only command would need no name
+    group.command("messages")(shared(messages))
     program.add_typer(group, name="verify")
 
 
@@ -106,3 +107,69 @@ def _lines(at_work: Clinic, found: Sequence[Compared], asked: str) -> Iterator[s
 
 def _number(one: Compared) -> int:
     return len(one.differences)
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+def messages(call: Call) -> int:
+    """Prove of each reminder whose time has come that it was sent, or why not. Exits 3 where not."""
+    return each(call, _accounted)
+
+
+def _accounted(at_work: Clinic) -> Answer:
+    from sync.accounting import check
+
+    found = check(at_work)
+    code = NEEDS_PERSON if found.wrong else DONE
+    return Answer(_accounts(found), _told(at_work, found), code, new=bool(found.wrong))
+
+
+def _accounts(found: Accounts) -> dict[str, Any]:
+    return {
+        "visits": found.visits,
+        "steps": found.steps,
+        "became": dict(sorted(found.became.items())),
+        "by_rule": dict(sorted(found.by_rule.items())),
+        "not_looked_at": found.not_looked_at,
+        "wrong": [
+            {
+                "what": one.what,
+                "appointment": one.visit,
+                "to": one.to,
+                "step": one.step,
+                "at": iso(one.at),
+            }
+            for one in found.wrong
+        ],
+        "more": found.more,
+    }
+
+
+def _told(at_work: Clinic, found: Accounts) -> Iterator[str]:
+    from commands._shown import when
+    from sync.accounting import RULES, WORDS
+
+    steps, visits = (
+        f"{number} {word}{'' if number == 1 else 's'}"
+        for number, word in ((found.steps, "step"), (found.visits, "visit"))
+    )
+    had = "its" if found.steps == 1 else "their"
+    yield f"{steps} of {visits} had {had} time: {_counted(found.became)}"
+    for rule, number in sorted(found.by_rule.items()):
+        yield f"  {number} without a line: {RULES[rule]}"
+    if found.not_looked_at:
+        yield f"  {found.not_looked_at} more are decided about by the next run"
+    for one in found.wrong:
+        at = when(at_work, one.at)
+        yield f"{one.visit}  {one.step} to {one.to}  {at}  {one.what}: {WORDS[one.what]}"
+    if found.more:
+        yield f"  … and {found.more} more"
+    if found.wrong:
+        yield "Each of them is a mistake of ours, or of whoever wrote into the store: please report it."
+    else:
+        yield "Each of them was sent once, or says why not."
+
+
+def _counted(became: Mapping[str, int]) -> str:
+    return ", ".join(f"{state} {number}" for state, number in sorted(became.items())) or "none"

@@ -15,6 +15,7 @@ from commands._ending import NEEDS_PERSON
 from commands._frame import Answer, each
 
 if TYPE_CHECKING:
+    from sync.because import Because
     from sync.chronicle import Line
     from sync.clinic import Clinic
     from sync.explain import Story
@@ -56,18 +57,27 @@ def _why(at_work: Clinic, wanted: str) -> Answer:
     if not found and (known := notice(at_work, wanted) or of_doctor(at_work, wanted)):
         return _noticed(at_work, known)
     told = stories(at_work, nearest(at_work, found, _MOST))
-    answer = told[0].answer if told else _nothing(at_work, wanted)
-    lines = _lines(at_work, told, len(found), answer)
-    return Answer(_json(told, answer), lines, 0 if told else NEEDS_PERSON)
+    if not told:
+        return _unknown(at_work, wanted)
+    return Answer(_json(told), _lines(at_work, told, len(found)))
+
+
+def _unknown(at_work: Clinic, wanted: str) -> Answer:
+    """Tell what is known where there is no such visit."""
+    from sync.unknown import unknown
+
+    found = unknown(at_work, wanted)
+    told = _nobody(found.answer, found.because, found.history)
+    lines = [*_history(at_work, found.history), *_short_answer(found.answer)]
+    return Answer(told, lines, NEEDS_PERSON)
 
 
 def _noticed(at_work: Clinic, known: Notice) -> Answer:
     """Tell of messages that are no patient's."""
-    from sync.explain import line_json, message_json
+    from sync.explain import message_json
 
     told = {
-        **_json([], known.answer),
-        "history": [line_json(line) for line in known.history],
+        **_nobody(known.answer, known.because, known.history),
         "messages": [message_json(one) for one in known.messages],
     }
     return Answer(told, [*_history(at_work, known.history), *_short_answer(known.answer)])
@@ -79,71 +89,52 @@ def _asked(call: Call) -> str:
     return sys.stdin.readline().strip()
 
 
-# --- nothing found -------------------------------------------------------------------------------
-
-
-def _nothing(at_work: Clinic, wanted: str) -> str:
-    """Say that nothing is known, what looks like it, and how fresh the sources are."""
-    return " ".join(
-        ["Nothing is known under this.", *_lookalikes(at_work, wanted), *_reads(at_work)]
-    )
-
-
-def _lookalikes(at_work: Clinic, wanted: str) -> Iterator[str]:
-    from sync.searching import set_aside_like
-
-    found = set_aside_like(at_work, wanted)
-    if found:
-        some = ", ".join(str(number) for number in found[:3])
-        number = "A record" if len(found) == 1 else f"{len(found)} records"
-        verb = "looks" if len(found) == 1 else "look"
-        yield (
-            f"{number} that {verb} like it {'was' if len(found) == 1 else 'were'} set aside "
-            f"({some}): clinicrelay quarantine show {found[0]}."
-        )
-
-
-def _reads(at_work: Clinic) -> Iterator[str]:
-    from sync.health import health
-
-    for name, one in health(at_work).sources.items():
-        last = _short(at_work, one.last_complete) if one.last_complete else "never"
-        yield f"{name} was last read completely {last}{_state(one.state)}."
-
-
-def _state(state: str) -> str:
-    return "" if state in ("ok", "new") else f" ({state})"
-
-
 # --- as JSON -------------------------------------------------------------------------------------
 
 
-def _json(told: Sequence[Story], answer: str) -> dict[str, Any]:
+def _json(told: Sequence[Story]) -> dict[str, Any]:
     """Return the promised JSON: the nearest visit; all of them under `appointments` where several."""
-    if not told:
-        return {
-            "appointment": None,
-            "history": [],
-            "events": [],
-            "messages": [],
-            "next": None,
-            "answer": answer,
-        }
     first = _story_json(told[0])
     return first if len(told) == 1 else {**first, "appointments": [_story_json(s) for s in told]}
 
 
+def _nobody(answer: str, why: Because | None, history: Sequence[Line]) -> dict[str, Any]:
+    """Return the promised JSON where it is about no visit."""
+    from sync.explain import because_json, line_json
+
+    return {
+        "appointment": None,
+        "history": [line_json(line) for line in history],
+        "events": [],
+        "messages": [],
+        "next": None,
+        **because_json(why),
+        "answer": answer,
+    }
+
+
 def _story_json(story: Story) -> dict[str, Any]:
     from commands._visits import visit_json
-    from sync.explain import event_json, line_json, message_json, next_json
+    from sync.explain import (
+        because_json,
+        event_json,
+        line_json,
+        message_json,
+        next_json,
+        unlinked_json,
+    )
 
     gone = story.woken.gone_at is not None
     return {
         "appointment": visit_json(story.visit, version=story.woken.version, gone=gone),
         "history": [line_json(line) for line in story.history],
-        "events": [event_json(event) for event in story.events],
+        "events": [
+            *(event_json(event) for event in story.events),
+            *(unlinked_json(one) for one in story.unlinked),
+        ],
         "messages": [message_json(message) for message in story.messages],
-        "next": next_json(story.next),
+        "next": next_json(story.next, story.woken.source),
+        **because_json(story.because),
         "answer": story.answer,
     }
 
@@ -151,12 +142,11 @@ def _story_json(story: Story) -> dict[str, Any]:
 # --- for people ----------------------------------------------------------------------------------
 
 
-def _lines(at_work: Clinic, told: Sequence[Story], found: int, answer: str) -> Iterator[str]:
-    if told:
-        yield _summary(at_work, told, found)
-        yield from _history(at_work, told[0].history)
-        yield from _coming(at_work, told[0])
-    yield from _short_answer(answer)
+def _lines(at_work: Clinic, told: Sequence[Story], found: int) -> Iterator[str]:
+    yield _summary(at_work, told, found)
+    yield from _history(at_work, told[0].history)
+    yield from _coming(at_work, told[0])
+    yield from _short_answer(told[0].answer)
     if len(told) > 1:
         yield "Also:"
         yield from (f"  {_visit(at_work, story)}" for story in told[1:])

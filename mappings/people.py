@@ -60,6 +60,8 @@ def patient_part(readers: Readers) -> Part:
         if extras is None:
             return Patient(known, called, number, address, spoken)
         more = extras(source, issues)
+        if (number or address) and "guardian" not in more:
+            more.pop("birth_date", None)  # they are reached as themselves, whatever their age
         return Patient(known, called, number, address, spoken, **more)
 
     return read
@@ -111,7 +113,7 @@ def _consent(readers: Readers) -> Some | None:
 
 
 def _guardian(readers: Readers) -> Some | None:
-    """Return what reads the guardian, and beside one who can be reached the birth date."""
+    """Return what reads the guardian, where one can be reached, and the birth date."""
     if not {"patient.guardian.phone", "patient.guardian.email"} & readers.keys():
         return None
     parts = [_reader(readers, f"patient.guardian.{part}") for part in _GUARDIAN]
@@ -119,9 +121,10 @@ def _guardian(readers: Readers) -> Some | None:
 
     def read(source: Source, issues: list[Issue]) -> dict[str, Any]:
         guardian = Guardian(*(part(source, issues) for part in parts))
-        if not (guardian.phone or guardian.email):
-            return {}
-        return {"guardian": guardian, "birth_date": _born(birth(source, issues), issues)}
+        reached = bool(guardian.phone or guardian.email)
+        noted = issues if reached else []
+        born = _born(birth(source, noted), noted)
+        return {"guardian": guardian if reached else None, "birth_date": born}
 
     return read
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clinicrelay.actions import Told, What
 from clinicrelay.model import Appointment, Kind, Status, decode
 from sync.changes import in_doubt
-from sync.reasons import in_words, reason, setting_of
+from sync.chronicle import decided_by
+from sync.reasons import in_words, reason, to_do
+from sync.showing import Trouble, troubles
 from sync.standing import ELSEWHERE
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Outlook(Protocol):
     def reason(self) -> str | None: ...
     @property
     def pause(self) -> Pause | None: ...
+    @property
+    def setting(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,9 @@ class Case:
     beside: Sequence[str] = ()  # visits of that day with whose reminder the next one may leave
     source_state: str = "ok"
     last_complete: datetime | None = None
+    events: Sequence[Mapping[str, Any]] = ()
+    unlinked: Sequence[Trouble] = ()  # calendars in which nobody of the visit has a place
+    left: Sequence[Mapping[str, Any]] = ()  # messages to patients whom the visit names no longer
 
     @property
     def ahead(self) -> bool:
@@ -90,8 +97,14 @@ class Case:
 
 def answer(case: Case) -> str:
     """Return the short answer: what happened, what comes next, and what to beware of."""
-    main = next(filter(None, (rule(case) for rule in _RULES)), "")
+    _, main = spoken(case)
     return " ".join(part for part in (main, *_caveats(case)) if part)
+
+
+def spoken(case: Case) -> tuple[str, str]:
+    """Return the rule that speaks, by its name, and what it says; both empty where none does."""
+    said = ((name, rule(case)) for name, rule in _RULES.items())
+    return next(((name, text) for name, text in said if text), ("", ""))
 
 
 # --- the visit itself ----------------------------------------------------------------------------
@@ -124,7 +137,7 @@ def _set_aside(case: Case) -> str | None:
     where = f" in {last['field']}" if last["field"] else ""
     return (
         f"What the source says of it now was set aside ({last['reason']}{where}: "
-        f"{in_words(last['reason'])}), so it stands as it was known before. "
+        f"{in_words(last['reason'])}), so it stands as it was known before. {to_do(last['reason'])} "
         f"See: clinicrelay quarantine show {last['id']}."
     )
 
@@ -150,7 +163,8 @@ def _gone(case: Case) -> str | None:
         if not case.on_gone
         else ("nobody had been told of it, so nobody was told that it is off")
     )
-    return f"It vanished from its source on {at} without a cancellation: {nobody}."
+    advice = "" if case.on_gone else f" {to_do('gone')}"
+    return f"It vanished from its source on {at} without a cancellation: {nobody}.{advice}"
 
 
 def _error(case: Case) -> str | None:
@@ -183,8 +197,9 @@ def _past(case: Case) -> str | None:
     if case.ahead:
         return None
     perhaps = _unknown(case) or _unproven(case)
-    heard = perhaps or _heard(case) or _why_silent(case) or "Nobody was told about it."
-    return f"The visit is past: nothing more will be said. {heard}"
+    said = [perhaps] if perhaps else [_heard(case), _why_silent(case)]
+    told = " ".join(part for part in said if part) or "Nobody was told about it."
+    return f"The visit is past: nothing more will be said. {told}"
 
 
 def _not_booked(case: Case) -> str | None:
@@ -230,10 +245,13 @@ def _failed(case: Case) -> str | None:
         return None
     night = " The night left no other way in time." if message["setting"] == _NIGHT else ""
     code = message["reason"] or "provider_rejected"
-    return (
+    parts = (
         f"The {_name(message)} failed for good on {case.when(message['settled_at'])}: "
-        f"{in_words(code)}.{night} {_next(case) or reason(code).to_do}"
+        f"{in_words(code)}.{night}",
+        to_do(code),
+        _next(case, after=code),
     )
+    return " ".join(part for part in parts if part)
 
 
 def _waits(case: Case) -> str | None:
@@ -242,7 +260,8 @@ def _waits(case: Case) -> str | None:
 
 def _reminded(case: Case) -> str | None:
     """What was heard, why the latest was skipped, and what comes next."""
-    parts = [_heard(case), _why_silent(case), _next(case)]
+    quiet = silent(case)
+    parts = [_heard(case), _why_silent(case), _next(case, after=quiet["reason"] if quiet else "")]
     if case.next is None and case.silent:
         parts.append("No reminders are set up (reminders.patient.steps).")
     elif case.next is None:
@@ -250,24 +269,24 @@ def _reminded(case: Case) -> str | None:
     return " ".join(part for part in parts if part)
 
 
-_RULES: tuple[Callable[[Case], str | None], ...] = (
-    _held,
-    _set_aside,
-    _block,
-    _moved_to_another,
-    _gone,
-    _error,
-    _cancelled,
-    _unscheduled,
-    _past,
-    _not_booked,
-    _unknown,
-    _unproven,
-    _approval,
-    _failed,
-    _waits,
-    _reminded,
-)
+_RULES: Mapping[str, Callable[[Case], str | None]] = {
+    "held": _held,
+    "set_aside": _set_aside,
+    "block": _block,
+    "moved_to_another": _moved_to_another,
+    "gone": _gone,
+    "error": _error,
+    "cancelled": _cancelled,
+    "unscheduled": _unscheduled,
+    "past": _past,
+    "not_booked": _not_booked,
+    "unknown": _unknown,
+    "unproven": _unproven,
+    "approval": _approval,
+    "failed": _failed,
+    "waits": _waits,
+    "reminded": _reminded,
+}
 
 
 # --- sentences -----------------------------------------------------------------------------------
@@ -289,20 +308,40 @@ def _heard(case: Case) -> str | None:
 
 
 def _why_silent(case: Case) -> str | None:
-    """Say why the latest message was not sent, where nothing was sent after it."""
+    """Say why the latest message was not sent, where nothing was sent after it, and what to do."""
+    message = silent(case)
+    if message is None:
+        return None
+    if beside := message["together"]:
+        return f"The {_name(message)} is on its way with that of another visit ({beside})."
+    why = f"The {_name(message)} was not sent: {_why(message)}."
+    return f"{why} {_advice(message['reason'])}".rstrip()
+
+
+def silent(case: Case) -> Mapping[str, Any] | None:
+    """Return the latest message that was not sent, where nothing was sent after it."""
     message = case.last("skipped")
     if message is None or _sent_after(case, message) or _said_otherwise(case, message):
         return None
-    if _reached(message):
-        return None  # within another, which is told as such
-    if beside := message["together"]:
-        return f"The {_name(message)} is on its way with that of another visit ({beside})."
-    setting = setting_of(message["reason"], message["setting"], message["notifier"])
-    by = f" ({setting})" if setting else ""
-    return f"The {_name(message)} was not sent: {in_words(message['reason'])}{by}."
+    return None if _reached(message) else message  # within another, which is told as such
 
 
-def _next(case: Case) -> str | None:
+def _why(message: Mapping[str, Any]) -> str:
+    """Say why a message was not sent, with the setting that decided."""
+    code = message["reason"] or "provider_rejected"
+    setting = decided_by(message)
+    by = f" ({setting})" if setting and f"{setting}." != to_do(code) else ""
+    return f"{in_words(code)}{by}"
+
+
+def _advice(code: str) -> str:
+    """Return what to do about a code, where there is anything to do."""
+    what = to_do(code)
+    return "" if what.startswith("Nothing:") else what
+
+
+def _next(case: Case, *, after: str = "") -> str | None:
+    """Say what becomes of the next reminder; `after` is the reason that was just told."""
     if case.next is None:
         return None
     name, at = f"next reminder ({case.next.step})", case.when(case.next.at)
@@ -316,10 +355,15 @@ def _next(case: Case) -> str | None:
                 f"The {name} is overdue and leaves with the next run{by}{_or_with_another(case)}."
             )
         return f"The {name} leaves {at}{by}{_or_with_another(case)}."
-    todo = reason(case.next.reason).to_do
     if case.next.reason == "source_stale":
         return f"The next reminder ({case.next.step}) waits{_until_read(case)}."
-    return f"The {name}, {at}, will not be sent: {in_words(case.next.reason)}. {todo}"
+    return _not_next(case.next.reason, name, at, after=after)
+
+
+def _not_next(code: str, name: str, at: str, *, after: str) -> str:
+    if code == after:
+        return f"Nor will the {name} be, {at}, for the same reason."
+    return f"The {name}, {at}, will not be sent: {in_words(code)}. {to_do(code)}"
 
 
 def _or_with_another(case: Case) -> str:
@@ -340,7 +384,7 @@ def _may_be_told_off(case: Case) -> str | None:
     if last is None:
         return None
     if last["state"] == "unproven":
-        return f"{_never_known(case, last)} {reason(last['reason']).to_do}"
+        return f"{_never_known(case, last)} {to_do(last['reason'])}"
     return _in_doubt(case, last)
 
 
@@ -371,8 +415,12 @@ def _never_known(case: Case, message: Mapping[str, Any]) -> str:
 
 
 def _not_said(case: Case, kind: str) -> str | None:
-    silent = [m for m in case.messages if m["kind"] == kind and m["state"] in ("skipped", "failed")]
-    return in_words(silent[-1]["reason"] or "provider_rejected") if silent else None
+    unsaid = [m for m in case.messages if m["kind"] == kind and m["state"] in ("skipped", "failed")]
+    if not unsaid:
+        return None
+    return f"{_why(unsaid[-1])}. {_advice(unsaid[-1]['reason'] or 'provider_rejected')}".rstrip(
+        " ."
+    )
 
 
 def _waiting_for_its_time(case: Case) -> str | None:
@@ -383,9 +431,13 @@ def _waiting_for_its_time(case: Case) -> str | None:
         return _waiting_for_the_end_of(case.pause, message, case)
     if message["reason"] == "source_stale":
         useless = case.when(message["useless_after"])
-        return f"The {_name(message)} waits{_until_read(case)}, and is of use until {useless}."
+        return (
+            f"The {_name(message)} waits{_until_read(case)}, and is of use until {useless}. "
+            f"{to_do('source_stale')}"
+        )
     if case.waits is not None and case.waits.reason not in (None, *_NO_END):
-        return f"The {_name(message)} will not be sent: {in_words(case.waits.reason)}."
+        why = f"The {_name(message)} will not be sent: {in_words(case.waits.reason)}."
+        return f"{why} {_advice(case.waits.reason)}".rstrip()
     return _leaves(case, message)
 
 
@@ -397,8 +449,10 @@ def _leaves(case: Case, message: Mapping[str, Any]) -> str:
         return f"{_may_have_arrived(message)}. It is sent once more {again}."
     if soon:
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
-    why = f": {in_words(message['reason'])}" if message["reason"] else ""
-    return f"The {_name(message)} {_does(message)} {case.when(at)}{why}."
+    code = message["reason"]
+    why = f": {in_words(code)}" if code else ""
+    advice = _advice(code) if code else ""
+    return f"The {_name(message)} {_does(message)} {case.when(at)}{why}. {advice}".rstrip()
 
 
 def _does(message: Mapping[str, Any]) -> str:
@@ -429,7 +483,9 @@ def _once_resumed(case: Case, pause: Pause) -> str:
         return "only where the clinic is live, which is not here: clinicrelay live here"
     if pause.until is not None:
         return f"after the pause ends {case.when(pause.until)}"
-    return "as soon as messages are resumed: clinicrelay resume"
+    noted = f" (it was noted: {pause.reason})" if pause.reason else ""
+    resume = f"clinicrelay resume {pause.scope}".rstrip()
+    return f"as soon as messages are resumed: {resume}{noted}"
 
 
 def _sent_after(case: Case, message: Mapping[str, Any]) -> bool:
@@ -463,6 +519,12 @@ def _by(message: Mapping[str, Any]) -> str:
 
 
 def _caveats(case: Case) -> Iterator[str]:
+    last = case.left[-1] if case.left else None
+    if last is not None and last["state"] in ("skipped", "failed") and case.ahead:
+        yield f"Who was named before was not told that it is theirs no longer: {_why(last)}."
+        yield _advice(last["reason"] or "provider_rejected")
+    if case.ahead:
+        yield from (one.sentence for one in troubles(case.events, case.unlinked))
     if case.guardian and case.ahead:
         yield "The guardian whom the source names is addressed in the patient's place."
     if case.source_state in ("failed", "stale", "partial"):

@@ -51,7 +51,7 @@ def chronicle(life: Life, zone: str) -> list[Line]:
         *(_event(event) for event in life.events),
         *(line for event in life.events for line in _deeds(event)),
         *_waiting(life.waiting, zone),
-        *(_aside(one) for one in life.aside),
+        *(aside_line(one) for one in life.aside),
     ]
     return sorted(lines, key=lambda line: line.at)
 
@@ -128,7 +128,7 @@ def entries(message: Mapping[str, Any]) -> Iterator[Line]:
         message["settled_at"] or message["created_at"],
         f"{name} {message['state']}",
         message["reason"],
-        setting_of(message["reason"], message["setting"], message["notifier"]),
+        decided_by(message),
         _way(message),
     )
     if message["state"] == "sent" and message["attempts"]:
@@ -136,6 +136,12 @@ def entries(message: Mapping[str, Any]) -> Iterator[Line]:
         if last["finished_at"] and last["finished_at"] > message["settled_at"]:
             found = f"{name} found to have left"
             yield Line(last["finished_at"], found, None, "", f"by {last['notifier']}")
+
+
+def decided_by(message: Mapping[str, Any]) -> str:
+    """Return the setting that decided about a message of the ledger."""
+    said, notifier, source = message["setting"], message["notifier"], message.get("source")
+    return setting_of(message["reason"], said, notifier, source)
 
 
 def _way(message: Mapping[str, Any]) -> str:
@@ -219,7 +225,8 @@ def _waiting(waiting: Mapping[str, Any] | None, zone: str) -> Iterator[Line]:
     )
 
 
-def _aside(one: Mapping[str, Any]) -> Line:
+def aside_line(one: Mapping[str, Any]) -> Line:
+    """Return when a record was last met and set aside, with its reason, place and field."""
     return Line(
         _instant(one["last_seen_at"]),
         "record set aside",

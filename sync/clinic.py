@@ -17,7 +17,7 @@ from clinicrelay.ids import Opaque
 from clinicrelay.model import Appointment, Channel, Patient, Practitioner
 from sync.guardians import as_reached
 from sync.pacing import pace_of, pace_of_notifier
-from sync.pretend import PretendedCalendar, PretendedNotifier
+from sync.pretend import AbsentNotifier, PretendedCalendar, PretendedNotifier
 from sync.sliding import Sliding
 from sync.standing import Live, Pause, Standing
 from sync.store import Store, instant, memory, places, standings
@@ -306,13 +306,17 @@ class Clinic:
             told = self.settings.callbacks.of(self.settings.clinic.id, name)
             called = told if room == "notifiers" else None
             kit = self._kit(room, name, self.settings.data, pace=pace, callback_url=called)
-            plugin = kind(entry.options, kit)
-            if self.dry:
-                plugin = (
-                    PretendedCalendar(plugin) if room == "calendars" else PretendedNotifier(plugin)
-                )
-            self._plugins[room, name] = plugin
+            self._plugins[room, name] = self._pretended(room, kind, entry, kit)
         return self._plugins[room, name]
+
+    def _pretended(self, room: str, kind: Any, entry: Any, kit: Kit) -> Any:
+        """Return a plugin, in a plan one that pretends; only there may one have no options."""
+        if self.dry and room == "notifiers" and entry.options is None:
+            return AbsentNotifier(kind, kit)
+        plugin = kind(entry.options, kit)
+        if not self.dry:
+            return plugin
+        return PretendedCalendar(plugin) if room == "calendars" else PretendedNotifier(plugin)
 
     def _calendar_pace(self, kind: type[Calendar], name: str, entry: Any) -> Pace:
         limits = kind.limits(entry.options)

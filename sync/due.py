@@ -311,7 +311,7 @@ def _person(visit: Seen, role: Role, recipient: str, facts: Facts) -> _Person:
         recipient=recipient,
         role=role,
         facts=facts,
-        known_since=_known_since(visit, told),
+        known_since=known_since(visit, told),
         live_since=visit.live_since.get(role),
         told=told,
         silent=_silent(visit.appointment, recipient),
@@ -326,7 +326,7 @@ def _silent(visit: Appointment, recipient: str) -> str | None:
     return None
 
 
-def _known_since(visit: Seen, told: Told | None) -> datetime:
+def known_since(visit: Seen, told: Told | None) -> datetime:
     """Return from when the present start was there to be reminded of; earlier steps are missed.
 
     Where a visit was elsewhere or off for a while and nobody heard of that, it was there all along.

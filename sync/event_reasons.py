@@ -20,6 +20,21 @@ EVENTS: dict[str, Reason] = {
         "calendars.NAME.folder",
         ours=True,
     ),
+    "new_doctor_unmapped": _mend(
+        "the settings name no calendar for this practitioner, and the source says none",
+        "Add the practitioner with a calendar under doctors: clinicrelay doctors prints the lines.",
+        "doctors",
+    ),
+    "doctor_calendar_unlinked": _mend(
+        "the doctor stands in the settings without a calendar of this kind",
+        "Write the doctor's calendar beside their name under doctors: clinicrelay doctors",
+        "doctors",
+    ),
+    "no_practitioner": Reason(
+        _E,
+        "the visit names no practitioner, so it belongs into nobody's calendar",
+        "Enter the practitioner in the source.",
+    ),
     "not_shared": Reason(
         _E,
         "the calendar is not shared with clinicrelay",

@@ -17,11 +17,13 @@ from clinicrelay.model import Appointment, Channel
 from clinicrelay.times import day_of, first_instant, iso, local
 from sync import planner
 from sync.answers import IN_DOUBT, Case, answer
-from sync.chronicle import Life, Line, chronicle
+from sync.because import Because, because
+from sync.chronicle import Life, Line, chronicle, decided_by
 from sync.freshness import source_state
 from sync.outlook import Next, ahead, outlook
-from sync.reasons import setting_of
+from sync.reasons import setting_of, to_do
 from sync.settle import repeats
+from sync.showing import Trouble, places
 from sync.store import looking, progress, together, wakes
 from sync.store.said import say_of
 from sync.together import led_by
@@ -47,6 +49,8 @@ class Story:
     messages: Sequence[Mapping[str, Any]]
     answer: str
     next: Next | None = None
+    because: Because | None = None
+    unlinked: Sequence[Trouble] = ()
 
     @property
     def name(self) -> str:
@@ -100,6 +104,8 @@ def _story(
         life.messages,
         answer(case),
         coming[1] if coming else None,
+        because(case),
+        case.unlinked,
     )
 
 
@@ -111,13 +117,16 @@ def _life(
     past: Sequence[wakes.Past],
 ) -> Life:
     store, source, key = clinic.store.clinic, woken.source, woken.source_key
+    messages = with_attempts(connection, looking.messages_of(connection, woken.id))
+    for message in messages:
+        message["source"] = source
     return Life(
         woken,
         visit,
         past,
         runs=looking.runs_of_versions(connection, woken.id),
         first_run=looking.first_run(connection, woken.id),
-        messages=with_attempts(connection, looking.messages_of(connection, woken.id)),
+        messages=messages,
         events=looking.events_of(connection, woken.id),
         waiting=looking.waiting_of(connection, store, source, key),
         aside=looking.set_aside_of(connection, store, source, key),
@@ -182,7 +191,34 @@ def _case(
         beside=_beside(clinic, connection, woken, seen, coming[0]) if coming else (),
         source_state=source_state(clinic, connection, woken.source),
         last_complete=datetime.fromtimestamp(last, UTC) if last else None,
+        events=life.events,
+        unlinked=_unlinked(clinic, seen),
+        left=[m for m in life.messages if _is_of_somebody_else(m, visit)],
     )
+
+
+def _is_of_somebody_else(message: Mapping[str, Any], visit: Appointment) -> bool:
+    """Whether a message was to tell a patient who is no longer named that the visit is off."""
+    here = {f"patient/{patient.key}" for patient in visit.patients}
+    told = message["role"] == "patient" and message["kind"] == "cancellation"
+    return told and message["recipient"] not in here
+
+
+def _unlinked(clinic: Clinic, seen: Seen) -> list[Trouble]:
+    """Return the calendars of the settings in which nobody of a visit has a place."""
+    visit = seen.appointment
+    if seen.gone or visit.start is None or not visit.status.on_calendar:
+        return []
+    linked = {
+        who.key: {one.partition(":")[0] for one in clinic.calendars_of(visit.source, who)}
+        for who in visit.practitioners
+    }
+    known = {who.key: clinic.doctor(visit.source, who) for who in visit.practitioners}
+    asked = {
+        name: [(known[key] is not None, name in places_) for key, places_ in linked.items()]
+        for name in clinic.settings.calendars
+    }
+    return list(places(asked, anybody=bool(visit.practitioners)))
 
 
 def _is_repeated(clinic: Clinic, message: Mapping[str, Any]) -> bool:
@@ -283,7 +319,7 @@ def line_json(line: Line) -> dict[str, Any]:
     }
 
 
-def next_json(coming: Next | None) -> dict[str, Any] | None:
+def next_json(coming: Next | None, source: str) -> dict[str, Any] | None:
     """Return the coming reminder as `why --json` tells it: when and how, or why it will not leave."""
     if coming is None:
         return None
@@ -293,7 +329,7 @@ def next_json(coming: Next | None) -> dict[str, Any] | None:
         "at": iso(coming.at),
         "channel": coming.channel,
         "reason": why,
-        "setting": setting_of(why, coming.setting) or None,
+        "setting": setting_of(why, coming.setting, source=source) or None,
     }
 
 
@@ -307,7 +343,7 @@ def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
         "channel": message["channel"],
         "notifier": message["notifier"],
         "reason": message["reason"],
-        "setting": setting_of(message["reason"], message["setting"], message["notifier"]),
+        "setting": decided_by(message),
         "due": iso(message["due_at"]),
         "next_try": _iso(message["next_try_at"]),
         "settled": _iso(message["settled_at"]),
@@ -337,6 +373,25 @@ def event_json(event: Mapping[str, Any]) -> dict[str, Any]:
         "fix": event["detail"] or event["fix"] or None,
         "changed": iso(datetime.fromtimestamp(event["changed_at"], UTC)),
     }
+
+
+def unlinked_json(trouble: Trouble) -> dict[str, Any]:
+    """Return a calendar in which nobody of the visit has a place, beside its events."""
+    return {
+        "calendar": trouble.calendar,
+        "ref": None,
+        "state": "none",
+        "reason": trouble.reason,
+        "fix": to_do(trouble.reason),
+        "changed": None,
+    }
+
+
+def because_json(why: Because | None) -> dict[str, Any]:
+    """Return what the short answer is about: the code, the setting and what to do, all None if well."""
+    if why is None:
+        return {"reason": None, "setting": None, "to_do": None}
+    return {"reason": why.reason, "setting": why.setting or None, "to_do": why.to_do}
 
 
 def _iso(instant: datetime | None) -> str | None:

@@ -7,7 +7,7 @@ found by letting business time pass from one moment at which something wakes to 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,12 @@ class Forecast:
     held: list[dict[str, Any]]
     set_aside: list[dict[str, Any]]
 
+    def with_lists(
+        self, messages: list[dict[str, Any]], calendars: list[dict[str, Any]]
+    ) -> Forecast:
+        """Return the same, with more said of messages and events."""
+        return replace(self, messages=messages, calendars=calendars)
+
     def json(self) -> dict[str, Any]:
         """Return the promised JSON of `plan --json`."""
         return {
@@ -56,10 +62,21 @@ class Forecast:
 
 def foresee(clinic: Clinic, *, until: datetime) -> Forecast:
     """Run the line on a dry clinic, now and at every moment up to `until`."""
-    now = clinic.now
-    report = RunReport(clinic.run, now, clinic.standing().mode(now))
+    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     for name in clinic.settings.sources:
         report.sources[name] = steps.pull(clinic, name)
+    return _run_on(clinic, report, until)
+
+
+def foresee_as_known(clinic: Clinic, *, until: datetime) -> Forecast:
+    """Run the line on a dry clinic, on what is known: no source is asked, and none counts as silent."""
+    clinic.overdue = frozenset()
+    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
+    return _run_on(clinic, report, until)
+
+
+def _run_on(clinic: Clinic, report: RunReport, until: datetime) -> Forecast:
+    now = clinic.now
     steps.settle(clinic, report.messages)
     steps.plan(clinic)
     report.calendars = steps.deliver_events(clinic)

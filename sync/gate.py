@@ -17,6 +17,7 @@ from clinicrelay.actions import INVITATION, Facts, MessageKind, Role, Say, Told,
 from clinicrelay.model import Appointment, Channel, Issue, Patient, Practitioner, Status
 from sync.caps import CAPPED
 from sync.due import min_gap, quiet_period
+from sync.guardians import is_minor
 from sync.plan import URGENT, hears_nothing, recipients
 from sync.standing import named_by
 
@@ -54,6 +55,7 @@ _TELLING = (
     CAP_REACHED,
     "only_recipients",
     "opted_out",
+    "stop_received",
     "landline",
     "address_refused",
     "address_invalid",
@@ -61,9 +63,18 @@ _TELLING = (
     "not_opted_in",
     "channel_off",
     "invalid_contact",
+    "minor_no_guardian",
     "no_contact",
     "no_notifier",
 )
+# What providers said of an address, and what it is called where it closes the way to it.
+_LEARNED = {
+    "opted_out": ("stop_received", "clinicrelay contacts"),
+    "landline": ("landline", "clinicrelay contacts"),
+    "not_on_whatsapp": ("not_on_whatsapp", "clinicrelay contacts"),
+    "address_refused": ("address_refused", "clinicrelay contacts"),
+    "address_invalid": ("address_invalid", "clinicrelay contacts"),
+}
 # What keeps a person from being reached; the others are what the clinic chose, or pass by themselves.
 _UNREACHABLE = frozenset(_TELLING) - {CAP_REACHED, "only_recipients", "channel_off", "no_notifier"}
 
@@ -143,7 +154,7 @@ class GateOptions:
     hour: reminders and digests; `change_held` (by a guard) the visit's reminders, `unasked`
     this one, until its source was asked once more, and `in_flight` this one too, until it is known
     whether another one that says the same arrived. `waited` is what kept the message back till now.
-    A doctor needs no consent.
+    Who is younger than `minors_until` is reached through a guardian. A doctor needs no consent.
     """
 
     order: tuple[str, ...]
@@ -161,6 +172,7 @@ class GateOptions:
     unasked: bool = False
     in_flight: bool = False
     waited: str | None = None
+    minors_until: int = 0
 
 
 def options_for(
@@ -190,6 +202,7 @@ def options_for(
         only_recipients=settings.safety.only_recipients,
         paused=paused,
         stale=stale,
+        minors_until=settings.reminders.patient.guardian_until if settings.reminders.patient else 0,
     )
 
 
@@ -393,7 +406,7 @@ def _way(
         until = min(end for end in full if end is not None)
         if until < say.useless_after:
             return Wait(until, reason)
-    return Drop("channel_off" if reason == "no_notifier" else reason, setting, no_way=True)
+    return Drop(reason, setting, no_way=True)
 
 
 def _told_first(why: _Closed) -> int:
@@ -417,8 +430,9 @@ def _closed(
 ) -> _Closed | None:
     if not options.senders.get(channel):
         return _Closed("no_notifier", f"channels.{channel}")
-    if unusable := _unusable(channel, address, person, fresh) or options.closed.get(channel):
-        return _Closed(unusable, options.order_setting)
+    unusable = _unusable(channel, address, person, fresh, options) or _learned(channel, options)
+    if unusable is not None:
+        return unusable
     if isinstance(person, Patient) and (refused := _refused(channel, person, options)):
         return refused
     if not named_by(options.only_recipients, address or ""):
@@ -433,14 +447,31 @@ def _unusable(
     address: str | None,
     person: Patient | Practitioner | None,
     fresh: Appointment | None,
-) -> str | None:
+    options: GateOptions,
+) -> _Closed | None:
     issues = _contact_issues(fresh, person)
-    if not address:
-        wanted = "invalid_email" if channel is Channel.EMAIL else "invalid_phone"
-        return "invalid_contact" if wanted in issues else "no_contact"
-    if channel is Channel.SMS and "landline" in issues:
-        return "invalid_contact"
-    return None
+    if address:
+        landline = channel is Channel.SMS and "landline" in issues
+        return _Closed("landline", options.order_setting) if landline else None
+    if ("invalid_email" if channel is Channel.EMAIL else "invalid_phone") in issues:
+        return _Closed("invalid_contact", options.order_setting)
+    if _lacks_a_guardian(person, fresh, options):
+        return _Closed("minor_no_guardian", "reminders.patient.guardian_until")
+    return _Closed("no_contact", options.order_setting)
+
+
+def _learned(channel: Channel, options: GateOptions) -> _Closed | None:
+    learned = options.closed.get(channel)
+    return _Closed(*_LEARNED.get(learned, (learned, options.order_setting))) if learned else None
+
+
+def _lacks_a_guardian(
+    person: Patient | Practitioner | None, fresh: Appointment | None, options: GateOptions
+) -> bool:
+    """Whether nobody can be reached for a minor: neither they themselves nor a guardian."""
+    if not isinstance(person, Patient) or fresh is None or person.phone or person.email:
+        return False
+    return is_minor(person, fresh, options.minors_until)
 
 
 def _contact_issues(fresh: Appointment | None, person: Patient | Practitioner | None) -> set[str]:

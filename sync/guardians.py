@@ -30,6 +30,12 @@ def as_reached(patient: Patient, visit: Appointment, until: int) -> Patient:
     )
 
 
+def is_minor(patient: Patient, visit: Appointment, until: int) -> bool:
+    """Whether a patient is known to be younger than `until` years on the day of the visit."""
+    day = day_of(visit.start, visit.timezone) if visit.start else None
+    return patient.birth_date is not None and _is_minor(patient.birth_date, day, until)
+
+
 def _is_minor(born: date | None, day: date | None, until: int) -> bool:
     if until == 0:
         return False

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.times import local
 from sync.alerts import SETTING
-from sync.chronicle import Line, entries
+from sync.because import Because
+from sync.chronicle import Line, decided_by, entries
 from sync.explain import with_attempts
-from sync.reasons import in_words, reason
+from sync.reasons import in_words, to_do
 from sync.store import alerts, looking
 from sync.store.said import say_of
 
@@ -41,6 +42,7 @@ class Notice(NamedTuple):
     history: Sequence[Line]
     messages: Sequence[Mapping[str, Any]]
     answer: str
+    because: Because | None = None
 
 
 def notice(clinic: Clinic, reference: str) -> Notice | None:
@@ -54,7 +56,7 @@ def notice(clinic: Clinic, reference: str) -> Notice | None:
         episode = alerts.numbered(connection, clinic.store.clinic, say.about or 0)
     history = sorted([*_lines(episode), *entries(message)], key=lambda line: line.at)
     answer = f"{_head(clinic, message, episode)} {_fate(clinic, message)}"
-    return Notice(history, [message], answer)
+    return Notice(history, [message], answer, _because(message))
 
 
 def of_doctor(clinic: Clinic, reference: str) -> Notice | None:
@@ -81,7 +83,13 @@ def of_doctor(clinic: Clinic, reference: str) -> Notice | None:
     latest = messages[0]
     head = f"The latest to this doctor is the {latest['kind']} {latest['step']}."
     answer = f"{head} {_fate(clinic, latest)}"
-    return Notice(sorted(lines, key=lambda line: line.at), messages, answer)
+    history = sorted(lines, key=lambda line: line.at)
+    return Notice(history, messages, answer, _because(latest))
+
+
+def _because(message: Mapping[str, Any]) -> Because | None:
+    code = message["reason"]
+    return Because(code, decided_by(message), to_do(code)) if code else None
 
 
 def _keys(doctor: Doctor) -> Iterator[str]:
@@ -118,7 +126,7 @@ def _fate(clinic: Clinic, message: Mapping[str, Any]) -> str:
         told += f" on {_when(clinic, message['settled_at'])}"
     if not message["reason"]:
         return f"{told}."
-    return f"{told}: {in_words(message['reason'])}. {reason(message['reason']).to_do}"
+    return f"{told}: {in_words(message['reason'])}. {to_do(message['reason'])}"
 
 
 def _when(clinic: Clinic, at: datetime) -> str:

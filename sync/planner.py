@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.actions import PutEvent, Role, Say, Told, What
 from clinicrelay.model import Appointment, Patient
-from sync import digest, outward, unlinking
+from sync import digest, outward, running, unlinking
 from sync.changes import may_be_same_person, same_person
 from sync.due import Timetable, digest_due, digest_say, first_hour
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, owed_again, recipients
@@ -39,6 +39,7 @@ _NEW_TIME = {What.RESCHEDULED, What.REINSTATED}
 def plan(clinic: Clinic, lease: Lease) -> int:
     """Look at every visit that woke; return how many there were."""
     _heed_new_settings(clinic, lease)
+    running.keep(clinic, lease)
     looked_at = 0
     while not clinic.ending.is_set() and (batch := _woken(clinic)):
         _plan_batch(clinic, lease, batch)
@@ -57,6 +58,7 @@ def waits(clinic: Clinic) -> bool:
     return (
         known != clinic.policy
         or bool(woken)
+        or running.differs(clinic)
         or unlinking.waits(clinic)
         or _digest_day(clinic)[0] is not None
     )

@@ -9,6 +9,7 @@ from clinicrelay.contracts import (
     Calendar,
     EventResult,
     EventWrite,
+    Kit,
     Memo,
     Message,
     Notifier,
@@ -43,6 +44,22 @@ class PretendedCalendar(Calendar):
         for write in writes:
             self.written.append((calendar, write))
             yield EventResult(write.ref, Outcome.ACCEPTED, write.memo)
+
+
+class AbsentNotifier(Notifier):
+    """A notifier that ran and stands in the settings no more: what it would have sent is noted."""
+
+    def __init__(self, kind: type[Notifier], kit: Kit) -> None:
+        super().__init__(None, kit)
+        self.channels = kind.channels  # type: ignore[misc]
+        self._writes_files = not kind.connects
+
+    @property
+    def outside(self) -> bool:
+        return not self._writes_files
+
+    def send(self, message: Message) -> SendResult:
+        return SendResult(Outcome.ACCEPTED)
 
 
 class PretendedNotifier(Notifier):

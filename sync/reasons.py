@@ -27,10 +27,23 @@ REASONS: dict[str, Reason] = {
         "Correct the phone number or e-mail address in the source.",
         "channels.order",
     ),
+    "minor_no_guardian": Reason(
+        _M,
+        "the patient is a minor, and the source has no address of a guardian, nor of their own",
+        "Enter a guardian's phone number or e-mail address in the source.",
+        "reminders.patient.guardian_until",
+    ),
     "opted_out": Reason(
         _M,
         "the person has opted out of this channel",
         "Respect it; if they change their mind, record the consent in the source.",
+    ),
+    "stop_received": Reason(
+        _M,
+        "the person told the provider that they want no more messages, such as by STOP",
+        "Respect it. If they change their mind they write START to the same number, or to you: "
+        "clinicrelay contacts list",
+        "clinicrelay contacts",
     ),
     "not_opted_in": Reason(
         _M,
@@ -40,8 +53,15 @@ REASONS: dict[str, Reason] = {
     ),
     "channel_off": Reason(
         _M,
-        "no channel is open: switched off, or no notifier serves it",
-        "Name a notifier for the channel, or allow another one under channels.",
+        "no channel is open: the settings switch off what it could take",
+        "Allow another channel under channels, or say under consent that this one may be used.",
+        "channels",
+        ours=True,
+    ),
+    "no_notifier": Reason(
+        _M,
+        "no notifier of the settings sends on this channel",
+        "Name a notifier for the channel under notifiers, or another channel under channels.order.",
         "channels",
         ours=True,
     ),
@@ -125,7 +145,11 @@ REASONS: dict[str, Reason] = {
         "it could not leave in time and would be of no use now",
         "If many show this, run sync or send more often.",
     ),
-    "past_visit": Reason(_M, "the visit has begun or is over", _NOTHING),
+    "past_visit": Reason(
+        _M,
+        "the visit has begun or is over",
+        "If many show this, run sync or send more often.",
+    ),
     "outside_policy": Reason(
         _M, "the settings say that this is not told", "Switch it on if wanted.", "reminders.patient"
     ),
@@ -389,6 +413,16 @@ REASONS: dict[str, Reason] = {
     ),
     **EVENTS,
     # --- visits ------------------------------------------------------------------------------
+    "not_known": Reason(
+        _V,
+        "no source has named it in the days that are read",
+        "Look for it in the source, and whether its day is one of those that are read.",
+    ),
+    "no_patient": Reason(
+        _V,
+        "no patient is named: it only keeps time free, so there is nobody to tell",
+        "Nothing, unless somebody is to come: then name the patient in the source.",
+    ),
     "source_deleted": Reason(
         _V, "the source no longer has it", "Nothing, unless that is a mistake of the source."
     ),
@@ -481,10 +515,41 @@ def reason(code: str) -> Reason:
 def in_words(code: str) -> str:
     """Return what a code means in words for staff, with the provider's own code where there is one."""
     _, bracket, inner = code.partition("(")
-    return reason(code).says + (f" (it said {inner.removesuffix(')')})" if bracket else "")
+    said = inner.removesuffix(")")
+    known = REASONS.get(_cause(code)) if bracket else None
+    if known is not None:
+        said = f"{said.rpartition(':')[0]}: {known.says}".removeprefix(": ")
+    return reason(code).says + (f" (it said {said})" if bracket else "")
 
 
-def setting_of(code: str | None, said: str = "", notifier: str | None = None) -> str:
-    """Return the setting that decided: the reason's own, else the one that wanted the message."""
-    setting = (reason(code).setting if code else "") or said
-    return setting.replace("notifiers.NAME", f"notifiers.{notifier}") if notifier else setting
+def to_do(code: str) -> str:
+    """Return what to do about a code, as a sentence: of a refusal, about what the provider said."""
+    what = (REASONS.get(_cause(code)) or reason(code)).to_do
+    return what if what.endswith(".") else f"{what}."
+
+
+def _cause(code: str) -> str:
+    """Return the code that a provider's answer means: `provider_rejected(21610: opted_out)`."""
+    inner = code.partition("(")[2].removesuffix(")").rpartition(":")[2].strip()
+    return "stop_received" if inner == "opted_out" else inner
+
+
+def setting_of(
+    code: str | None, said: str = "", notifier: str | None = None, source: str | None = None
+) -> str:
+    """Return the setting that decided: the reason's own, else the one that wanted the message.
+
+    What was said is kept where it only names the reason's own more exactly.
+    """
+    own = reason(code).setting if code else ""
+    setting = said if not own or _is_more_exact(said, own) else own
+    for room, name in (("notifiers", notifier), ("sources", source)):
+        if name:
+            setting = setting.replace(f"{room}.NAME", f"{room}.{name}")
+    return setting
+
+
+def _is_more_exact(said: str, own: str) -> bool:
+    """Whether a setting lies under the reason's own: a key of it, or a step's own list of channels."""
+    of_channels = own.startswith("channels") and said.endswith(".channels")
+    return said.startswith((f"{own}.", f"{own} ")) or of_channels

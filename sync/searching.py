@@ -107,16 +107,22 @@ def _pattern(word: str) -> str:
 
 
 def set_aside_like(clinic: Clinic, reference: str) -> list[int]:
-    """Return the numbers of things set aside whose key or text looks like a reference."""
-    wanted = fold(reference.rpartition("/")[2])
+    """Return the numbers of things set aside whose key is a reference, else whose text looks like it."""
+    key_of = reference.rpartition("/")[2]
+    wanted = fold(key_of)
     digits = re.sub(r"\D", "", reference)[-7:] if _PHONE.fullmatch(reference.strip()) else ""
     if not wanted:
         return []
+    exact, alike = [], []
     with clinic.store.read() as connection:
-        return [
-            number
-            for number, key, raw in looking.set_aside_raw(connection, clinic.store.clinic)
-            if key == reference
-            or wanted in fold(raw)
-            or (len(digits) == 7 and digits in re.sub(r"\D", "", raw))
-        ]
+        for number, key, raw in looking.set_aside_raw(connection, clinic.store.clinic):
+            if key in (reference, key_of):
+                exact.append(number)
+            elif wanted in fold(raw) or (digits_in(raw, digits)):
+                alike.append(number)
+    return exact or alike
+
+
+def digits_in(raw: str, digits: str) -> bool:
+    """Whether a raw text has the last seven digits of a telephone number, however it is written."""
+    return len(digits) == 7 and digits in re.sub(r"\D", "", raw)

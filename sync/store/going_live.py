@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from sync.store import seconds, wakes
+from sync.store import running, seconds, wakes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,6 +34,7 @@ _NOTED = {
 def bring_the_clock_back(connection: Connection, clinic: str, *, now: datetime) -> None:
     """Let nothing have been noted later than now."""
     at = {"clinic": clinic, "now": seconds(now)}
+    running.bring_back(connection, clinic, now=now)
     for table, columns in _NOTED.items():
         for column in columns:
             connection.execute(

@@ -165,6 +165,19 @@ def unsaid_since(
     ]
 
 
+def shown(connection: Connection, clinic: str) -> frozenset[tuple[str, str]]:
+    """Return the events that stand in a calendar: the calendar and the visit (`source/key`)."""
+    rows = connection.execute(
+        text(
+            "SELECT e.calendar, a.source, a.source_key FROM events e "
+            "JOIN appointments a ON a.id = e.appointment "
+            "WHERE e.clinic = :clinic AND e.written IS NOT NULL"
+        ),
+        {"clinic": clinic},
+    )
+    return frozenset((row.calendar, f"{row.source}/{row.source_key}") for row in rows)
+
+
 class Said(NamedTuple):
     """A message of a run as it left; `appointment` is None for a digest."""
 

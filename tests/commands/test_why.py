@@ -15,6 +15,10 @@ from clinicrelay.testing.kits import canaries_in
 Row = Callable[..., dict[str, Any]]
 NOON = "2026-11-23T11:00:00Z"
 EVENING = "2026-11-23T16:00:00Z"
+KEYS = {
+    *("appointment", "history", "events", "messages", "next"),
+    *("reason", "setting", "to_do", "answer"),
+}
 
 
 def told(desk: Any, reference: str, now: str = EVENING) -> dict[str, Any]:
@@ -92,7 +96,8 @@ def test_a_confirmation_is_told_with_its_way_and_setting(lived: Any) -> None:
 def test_the_promised_json_has_exactly_its_keys(lived: Any) -> None:
     found = told(lived, "10")
 
-    assert set(found) == {"appointment", "history", "events", "messages", "next", "answer"}
+    assert set(found) == KEYS
+    assert (found["reason"], found["setting"], found["to_do"]) == (None, None, None)
     (event,) = found["events"]
     assert event["state"] == "synced"
     assert event["calendar"] == "files:acar"
@@ -266,7 +271,8 @@ def test_nothing_found_keeps_the_shape_of_the_json(desk: Any) -> None:
     assert ran.code == 3
     found = json.loads(ran.out)
     assert found["appointment"] is None
-    assert set(found) == {"appointment", "history", "events", "messages", "next", "answer"}
+    assert set(found) == KEYS
+    assert found["reason"] == "not_known"
 
 
 def test_a_pipe_gets_the_life_of_a_visit_and_no_name(lived: Any) -> None:

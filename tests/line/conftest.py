@@ -35,6 +35,7 @@ from commands._frame import clinic, log_of
 from commands._visits import visit_json
 from commands.sync import write_log
 from notifiers.outbox import Outbox
+from sync import accounting
 from sync.clinic import Clinic
 from sync.report import RunReport
 from sync.runners import once
@@ -314,6 +315,10 @@ class Line:
                 for one in statements
             ]
 
+    def unaccounted(self) -> list[accounting.Wrong]:
+        """Return the steps of which the ledger does not say exactly once what became of them."""
+        return self.at_work(lambda at_work: accounting.check(at_work).wrong)
+
     def set_aside(self) -> list[dict[str, Any]]:
         def look(at_work: Clinic) -> list[dict[str, Any]]:
             with at_work.store.read() as connection:
@@ -400,6 +405,11 @@ def _event(one: Any) -> Event:
 @pytest.fixture
 def house(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Line]:
     """Make clinics on one database; calls to notifiers and calendars are counted."""
+    return houses(store_url, tmp_path, monkeypatch)
+
+
+def houses(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Line]:
+    """Return what makes clinics in a folder, for as long as the patches last."""
     made: list[Line] = []
     _count_calls(monkeypatch, made)
     monkeypatch.setattr(mappings, "find", lambda name, folder: _mapping(name))

@@ -85,6 +85,7 @@ class Chaos:
             what()
         self.line.drop()
         self.line.sync(timedelta(minutes=self.chance.choice([5, 60, 600])))
+        assert self.line.unaccounted() == []
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
@@ -109,6 +110,7 @@ def test_every_visit_ends_where_it_belongs_once(
     line.sync(timedelta(hours=5))
     line.sync(timedelta(hours=5))
     assert shown(world) == booked(line)
+    assert line.unaccounted() == []
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)

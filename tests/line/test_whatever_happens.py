@@ -123,6 +123,7 @@ class Clinic(RuleBasedStateMachine):
         self.what_was_just_said_is_true()
         self.nobody_heard_the_same_twice()
         self.who_was_told_anything_knows_the_truth_by_day()
+        assert self.line.unaccounted() == []
         self.another_run_changes_nothing()
 
     def believe(self) -> None:

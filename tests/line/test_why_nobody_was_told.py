@@ -191,7 +191,7 @@ SILENCES = [
     Silence("invalid_contact", "cannot be used", with_cells(mobile="12", email="nobody")),
     Silence("opted_out", "opted out", opted_out),
     Silence("not_opted_in", "wants recorded consent", with_settings(channels=SMS_RECORDED)),
-    Silence("channel_off", "no channel is open", with_settings(channels={"sms": [], "email": []})),
+    Silence("no_notifier", "no notifier", with_settings(channels={"sms": [], "email": []})),
     Silence(
         "only_recipients", "restricted", with_settings(safety={"only_recipients": ["*@b.example"]})
     ),

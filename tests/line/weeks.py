@@ -231,6 +231,9 @@ class Passing:
             else:
                 self.line.at_work(once.send)
             self.expect(now)
+            if now.astimezone(ZoneInfo(self.book.week.zone)).time() == time(12):
+                assert self.line.unaccounted() == []
+        assert self.line.unaccounted() == []
 
     def moments(self) -> list[datetime]:
         """Return every quarter hour, and five minutes before each person's night begins."""

@@ -203,7 +203,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "paused, and waiting": (
         {"pause": PAUSE, "messages": [message("planned", **LOOKED_AT)]},
-        ["The reminder 1d leaves as soon as messages are resumed: clinicrelay resume."],
+        ["The reminder 1d leaves as soon as messages are resumed: clinicrelay resume"],
     ),
     "paused until": (
         {"pause": ENDING, "messages": [message("planned", **LOOKED_AT)]},

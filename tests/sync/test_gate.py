@@ -251,7 +251,7 @@ def test_somebody_elses_broken_number_is_not_the_patients():
 def test_a_landline_gets_no_sms():
     landline = visit(issues=(Issue("landline", "patient.phone"),))
     assert asked(fresh=landline) == BY_MAIL
-    assert asked(fresh=landline, addresses={Channel.SMS: PHONE}).reason == "invalid_contact"
+    assert asked(fresh=landline, addresses={Channel.SMS: PHONE}).reason == "landline"
 
 
 @pytest.mark.parametrize(
@@ -294,11 +294,11 @@ def test_a_doctor_who_left_the_visit_is_not_reminded_of_it():
     assert asked(about, person=Practitioner("d7")) == Drop("not_on_visit")
 
 
-def test_a_channel_without_a_notifier_is_off():
+def test_a_channel_without_a_notifier_is_told_apart_from_one_that_is_off():
     mail_only = replace(OPTIONS, senders={Channel.EMAIL: ("smtp",)})
     assert asked(options=mail_only) == BY_MAIL
     assert asked(options=mail_only, addresses={Channel.SMS: PHONE}).reason == "no_contact"
-    assert asked(options=replace(OPTIONS, senders={})) == Drop("channel_off", "channels.sms")
+    assert asked(options=replace(OPTIONS, senders={})) == Drop("no_notifier", "channels.sms")
     assert asked(options=replace(OPTIONS, order=())) == Drop("channel_off", "channels.order")
 
 

@@ -1,0 +1,58 @@
+"""Why a calendar does not show a visit: what keeps an event back, or that nobody has one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sync.reasons import in_words, reason, to_do
+
+_NOT_SHOWN = ("put", "remove", "blocked", "hidden", "held")
+
+
+class Trouble(NamedTuple):
+    """A calendar of the settings that does not show the visit as it stands, and why."""
+
+    calendar: str
+    reason: str
+    setting: str
+
+    @property
+    def sentence(self) -> str:
+        advice = to_do(self.reason)
+        return f"The calendar {self.calendar}: {in_words(self.reason)} ({self.setting}). {advice}"
+
+
+def troubles(events: Sequence[Mapping[str, Any]], unlinked: Sequence[Trouble]) -> Iterator[Trouble]:
+    """Yield what is wrong in the calendars of a visit; `unlinked` are those with no place for it."""
+    yield from unlinked
+    for event in events:
+        if event["state"] in _NOT_SHOWN and (why := why_not(event)):
+            name = event["calendar"].partition(":")[0]
+            setting = reason(why).setting.replace("calendars.NAME", f"calendars.{name}")
+            yield Trouble(name, why, setting or f"calendars.{name}")
+
+
+def why_not(event: Mapping[str, Any]) -> str:
+    """Return why an event is not as it should be: its own reason, else that of its calendar."""
+    stuck = event["blocked"] if event["state"] in ("put", "remove") else ""
+    return event["reason"] or stuck or ""
+
+
+def places(
+    calendars: Mapping[str, Sequence[tuple[bool, bool]]], *, anybody: bool
+) -> Iterator[Trouble]:
+    """Yield the calendars in which nobody of a visit has a place.
+
+    `calendars` has for each of the settings, by practitioner, whether the settings know them and
+    whether they have a place there; `anybody`: whether the visit names a practitioner at all.
+    """
+    for name, people in calendars.items():
+        if any(linked for _, linked in people):
+            continue
+        if not anybody:
+            yield Trouble(name, "no_practitioner", f"calendars.{name}")
+        elif any(known for known, _ in people):
+            yield Trouble(name, "doctor_calendar_unlinked", "doctors")
+        else:
+            yield Trouble(name, "new_doctor_unmapped", "doctors")
