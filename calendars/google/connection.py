@@ -65,7 +65,7 @@ class _Wire(io.RawIOBase):
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        return min(left, self._patience)
+        return float(min(left, self._patience))
 
 
 class _Response(http.client.HTTPResponse):
