@@ -124,7 +124,8 @@ class Ics(Calendar):
             _set_aside(path)
         after = self._content(calendar, events or {}, writes)
         if after != before and (before or any(w.put for w in writes)):
-            files.replace(path, after)
+            # A folder that was opened for others, such as a web server, holds files for them.
+            files.replace(path, after, mode=files.as_open_as(self.folder))
 
     def _content(
         self, calendar: str, events: dict[str, str], writes: Sequence[EventWrite]

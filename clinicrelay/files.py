@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Put `content` at `path` in one step, folders included; `mode` is subject to the umask.
+def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Put `content` at `path` in one step, folders included; without a `mode` as the umask says.
 
     The content is on the disk before the name points at it, so that after a power cut there is
     never an empty file under the right name. Raises OSError and then leaves nothing behind.
@@ -25,12 +25,22 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         raise
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+def _write(path: Path, content: bytes, mode: int | None) -> None:
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666 if mode is None else 0o600
+    )
     with os.fdopen(descriptor, "wb") as file:
+        if mode is not None:
+            path.chmod(mode)
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+
+
+def as_open_as(folder: Path) -> int:
+    """Return the mode of a file that whoever may list its folder may read, and nobody else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return 0o600 | (folder.stat().st_mode & 0o044)
 
 
 def why_not_writable(folder: Path) -> str | None:

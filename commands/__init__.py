@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import gc
 import keyword
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # before the first import and after the last word costs a fifth of an idle run.
     gc.set_threshold(*GARBAGE)
     atexit.register(gc.freeze)
+    os.umask(0o077)  # what is written here is about patients: for this user only
 
     from clinicrelay.rooms import refuse_strangers
     from commands._ending import guarded

@@ -22,6 +22,8 @@ from sqlalchemy.exc import DBAPIError
 
 from sync.store import schema
 
+os.umask(0o077)  # as `commands.main` does
+
 # How long an example takes says how busy the machine is, and nothing else.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

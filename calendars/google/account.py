@@ -59,7 +59,6 @@ class Account:
     def __init__(self, options: Options, rest: Callable[[float], bool]) -> None:
         self._options, self._rest = options, rest
         self._key = options.key
-        self._timeout = options.timeout.total_seconds()
         self._lock = threading.Lock()
         self._known: dict[str, Credentials] = {}
         self._failed: dict[str, EventResult] = {}
@@ -140,11 +139,12 @@ class Account:
 
     def _refresh(self, credentials: Credentials) -> _Refused | None:
         """Ask for a token once; return why there is none."""
-        import httplib2
         from google.auth.exceptions import GoogleAuthError, RefreshError
         from google_auth_httplib2 import Request
 
-        http = httplib2.Http(timeout=self._timeout)
+        from calendars.google.connection import Connection
+
+        http = Connection(self._options.timeout)
         try:
             renew: Any = credentials.refresh
             renew(Request(http))
@@ -197,11 +197,10 @@ class Authorised:
     """
 
     def __init__(self, account: Account, timeout: timedelta) -> None:
-        import httplib2
+        from calendars.google.connection import Connection
 
         self._account = account
-        self._http = httplib2.Http(timeout=timeout.total_seconds())
-        self._http.follow_redirects = False  # a token goes to the address that settings name
+        self._http = Connection(timeout)
         self.calendar = ""
         self.shown: str | None = None  # the token that was shown last
 

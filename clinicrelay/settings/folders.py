@@ -35,6 +35,18 @@ def outboxes(settings: Settings, section: str) -> Iterator[tuple[Where, Path]]:
             yield (section, name, "folder"), real(settings.data / entry.options.folder)
 
 
+def private(settings: Settings) -> Iterator[Path]:
+    """Yield the folders that hold what only this program's user may see; none within another.
+
+    Calendar files are read by others, too: whoever names a folder for them opens it, or does not.
+    """
+    data = real(settings.data)
+    yield data
+    apart = {folder for _, folder in outboxes(settings, "notifiers")}
+    apart.add(real(settings.log_file.parent))
+    yield from sorted(folder for folder in apart if not folder.is_relative_to(data))
+
+
 def real(folder: Path) -> Path:
     """Return a folder without `..` and links: under one name, however it was written."""
     return Path(realpath(folder))

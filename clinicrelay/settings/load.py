@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from clinicrelay.contracts import Finding
 from clinicrelay.errors import SettingsError
-from clinicrelay.settings import agreement, environment, plugged, references, secrecy
+from clinicrelay.settings import agreement, environment, folders, plugged, references, secrecy
 from clinicrelay.settings.mending import mended, present
 from clinicrelay.settings.mistakes import place_of, report_all
 from clinicrelay.settings.places import clinics_in, find_file, refusal
@@ -177,7 +177,11 @@ def _checked(tree: Tree, sources: references.References, *, among_others: bool) 
     literal = secrecy.hide_secrets(tree, shape)
     if not sources.opaque:
         _warn_of_open_files(tree, sources, literal=literal)
-    return _validated(tree, shape, plugins, sources.folder, among_others=among_others)
+    settings = _validated(tree, shape, plugins, sources.folder, among_others=among_others)
+    wrong = any(finding.severity == "error" for finding in tree.findings)
+    if settings is not None and not wrong and not sources.opaque:
+        secrecy.warn_of_open_folders(tree, folders.private(settings))
+    return settings
 
 
 def _dotenv(tree: Tree, file: Path) -> dict[str, str]:

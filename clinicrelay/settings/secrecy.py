@@ -76,6 +76,16 @@ def warn_of_open_files(tree: Tree, files: Iterable[Path]) -> None:
         tree.report(Mark(1, 1), (), "open_file", message, f"chmod {mode} {file}", "warning")
 
 
+def warn_of_open_folders(tree: Tree, folders: Iterable[Path]) -> None:
+    """Warn of each folder with patients' data that other users of this machine may look into."""
+    for folder in folders if os.name == "posix" else ():
+        if not folder.is_dir() or not folder.stat().st_mode & (stat.S_IROTH | stat.S_IXOTH):
+            continue
+        message = f"{folder} holds patients' data and every user of this machine may look into it"
+        fix = f"chmod o= {folder}"
+        tree.report(Mark(1, 1), ("data",), "open_folder", message, fix, "warning")
+
+
 def redacted(tree: Tree) -> tuple[Finding, ...]:
     """Return the findings in the file's order, with every hidden text struck out of them."""
     marks = [*tree.keys.items(), *tree.values.items()]

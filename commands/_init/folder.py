@@ -157,7 +157,7 @@ def _make_folder(folder: Path, made: list[Path]) -> None:
 
 def _put(path: Path, text: str, made: list[Path]) -> None:
     made.append(path)
-    files.replace(path, text.encode(), mode=0o600 if path.name == ".env" else 0o666)
+    files.replace(path, text.encode(), mode=0o600 if path.name == ".env" else None)
 
 
 def _warnings(folder: Path) -> Iterator[str]:
