@@ -92,7 +92,7 @@ class Lab:
         reached = code == KILLED if case.kills else bool(self.peers.wire.struck)
         codes = [code]
         for now in AGAIN if code != DONE or not settled(scene) else ():
-            codes.append(self.run(scene, now))
+            codes.append(self.again(scene, now))
             if codes[-1] == DONE and settled(scene):
                 break
         else:
@@ -103,7 +103,7 @@ class Lab:
     def _compared(self, scene: Scene) -> str:
         """Let it run once more, which is to change nothing; return what is not as it should be."""
         writes, rows = self.peers.writes, kept(scene)
-        code = self.run(scene, SETTLED)
+        code = self.again(scene, SETTLED)
         if code != DONE:
             return f"one more run ended with {code}"
         if (more := self.peers.writes - writes) != 0:
@@ -122,6 +122,14 @@ class Lab:
             killer["KILLER_AT"] = at.at
         process = wire.process = scene.start(now, **killer)
         return scene.end(process).code
+
+    def again(self, scene: Scene, now: str) -> int:
+        """Run undisturbed; in this process, which is twice as fast, unless a mistake is to be made."""
+        if self.flaw:
+            return self.run(scene, now)
+        self.peers.wire.arm(None)
+        self.peers.ehr.now = _utc(now)
+        return scene.sync_here(now)
 
     @contextmanager
     def _copy(self) -> Iterator[Scene]:

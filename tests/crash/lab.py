@@ -24,6 +24,7 @@ from tests.crash.enumeration import Case, Found, Lab, lab
 from tests.crash.killer.flaws import FLAWS
 
 OUT = Console(highlight=False, soft_wrap=True, width=110)
+A_WHILE = 25  # cases
 ENOUGH = 3  # bad cases of a deliberate mistake
 
 
@@ -99,6 +100,8 @@ def tally(made: Lab, cases: list[Case], store: str, flaw: str = "") -> Tally:
         tried.append(found := made.try_(case))
         if found.wrong:
             OUT.print(f"{flaw or 'BAD'}: {case.name}: {found.wrong[:400]}", markup=False)
+        if len(tried) % A_WHILE == 0:
+            OUT.print(f"{len(tried)} of {len(cases)} tried")
         if flaw and sum(bool(one.wrong) for one in tried) == ENOUGH:
             break
     seconds = time.monotonic() - began

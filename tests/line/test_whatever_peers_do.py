@@ -188,8 +188,8 @@ class Chaos(RuleBasedStateMachine):
             else:
                 hand.edit(event, colorId="5")
 
-    @rule(scope=st.sampled_from(["patients", "calendars", None]), on=st.booleans())
-    def a_pause(self, scope: str | None, on: bool) -> None:
+    @rule(scope=st.sampled_from(["patients", "calendars", ""]), on=st.booleans())
+    def a_pause(self, scope: str, on: bool) -> None:
         _ran["steps"] += 1
 
         def change(at_work: Clinic) -> None:
@@ -200,7 +200,7 @@ class Chaos(RuleBasedStateMachine):
                         since=at_work.now, who="test",
                     )  # fmt: skip
                 else:
-                    standings.resume(connection, at_work.store.clinic, scope)
+                    standings.resume(connection, at_work.store.clinic, scope or None)
 
         self.line.at_work(change)
 
@@ -326,7 +326,7 @@ class Chaos(RuleBasedStateMachine):
         self.one_more_run_does_nothing()
 
     def all_are_well(self) -> None:
-        self.a_pause(None, on=False)
+        self.a_pause("", on=False)
         self.line.now = max(self.line.now, parse_instant(MONDAY, ZONE))
         for _ in range(4):
             self.decide(lets=True)
