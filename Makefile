@@ -1,6 +1,7 @@
 # Everything here works in a fresh clone on a machine that has Python 3.11 or newer, git and make.
 #   make demo    a sample clinic, from an export to calendars and messages; nothing leaves the machine
 #   make test    the tests            make check   format, lint, types, floors, generated pages
+#   make crashlab  every point at which a sync can be killed, tried; ARGS="--store postgres"
 #   make bench   the measurements     make lock    pin what pyproject.toml asks for (UPGRADE=1: the newest)
 #   make site    the pages as a site, in site/
 #   make generate   write the generated pages      make clean   start over
@@ -14,7 +15,7 @@ ARGS ?=
 GENERATORS := clinicrelay.settings.reference commands._reference commands._plugin_page \
 	commands._metrics_page sync.words.reference
 
-.PHONY: demo test check site bench lock generate clean
+.PHONY: demo test check site bench crashlab lock generate clean
 
 demo: .venv/runs
 	@.venv/bin/clinicrelay demo $(ARGS)
@@ -45,6 +46,9 @@ bench: .venv/bench
 	@$(IN) -m bench.claims
 	@$(IN) -m bench.planning
 	@$(IN) -m bench.service
+
+crashlab: .venv/checks
+	@PYTHONPATH=.:tests/calendars $(IN) tests/crash/lab.py $(ARGS)
 
 generate: .venv/checks
 	@for page in $(GENERATORS); do $(IN) -m $$page || exit 1; done

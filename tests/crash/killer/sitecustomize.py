@@ -4,6 +4,7 @@ KILLER_LOG names a file that gets a line `number kind when site` before and afte
 `number:before` or `number:after`. Nothing of the program is replaced: SIGKILL leaves no chance to
 clean up, and the database sees a client that is simply gone. KILLER_SIGNAL=STOP freezes instead.
 KILLER_STATEMENTS=1 counts every statement, and every file that gets its name, as well.
+KILLER_FLAW names a mistake of `flaws.py` that the program is to make; that shows who would see it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,16 @@ def site() -> str:
     return "<".join(found) or "elsewhere"
 
 
+def only_looks() -> bool:
+    """Whether the transaction that ends here was opened to read, so that nothing lasts of it."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == GATEWAY and frame.f_code.co_name in ("read", "write"):
+            return frame.f_code.co_name == "read"
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
 def watched(kind: str, real: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
         global _count  # noqa: PLW0603 - one counter for the whole process
@@ -51,6 +62,8 @@ def watched(kind: str, real: Callable[..., Any]) -> Callable[..., Any]:
 def _target(kind: str, arguments: Any) -> str:
     if kind == "statement":
         return " ".join(str(arguments[2]).split()[:3])
+    if kind == "commit":
+        return "look" if only_looks() else ""
     return Path(arguments[1]).name if kind == "move" else ""
 
 
@@ -70,3 +83,7 @@ if "KILLER_LOG" in os.environ:
     if "KILLER_STATEMENTS" in os.environ:
         DefaultDialect.do_execute = watched("statement", DefaultDialect.do_execute)  # type: ignore[method-assign]
         os.link = watched("move", os.link)
+    if "KILLER_FLAW" in os.environ:
+        import flaws
+
+        flaws.make(os.environ["KILLER_FLAW"])
