@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from clinicrelay.model import Channel
 from clinicrelay.settings.upkeep import ADDRESS
@@ -33,14 +33,19 @@ Address: TypeAlias = Annotated[
 ]
 
 
-class Place(NamedTuple):
-    """An address of this machine that something listens at."""
+class Place(str):
+    """An address of this machine that something listens at, as `host:port`."""
 
-    host: str
-    port: int
+    __slots__ = ()
 
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    @property
+    def host(self) -> str:
+        """The host, an IPv6 address without its brackets."""
+        return self.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.rpartition(":")[2])
 
 
 def read_place(value: Any) -> Place:
@@ -52,13 +57,12 @@ def read_place(value: Any) -> Place:
         raise wrong("this is not an address with a port", example)
     if not 0 < int(parts[2]) < 65536:
         raise wrong("there is no such port", "write one from 1 to 65535, such as 9464")
-    return Place(parts[1].strip("[]"), int(parts[2]))
+    return Place(value.strip())
 
 
 ListensAt: TypeAlias = Annotated[
     Place,
     PlainValidator(read_place),
-    PlainSerializer(str),
     WithJsonSchema(
         {"type": "string", "pattern": f"^{_PLACE_PATTERN}$", "examples": ["127.0.0.1:9464"]}
     ),
