@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -50,10 +49,6 @@ _MYSQL_DUPLICATE = 1062
 
 # What drivers make of an option in a URL that they do not know, or cannot use.
 _OF_AN_OPTION = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-
-
-# What its pool says of a connection that was lost is a traceback; what it means, we say ourselves.
-logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 
 def connect(url: str) -> Engine:
