@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from commands._ending import TRY_AGAIN
@@ -22,14 +23,16 @@ told = threading.Event()  # one for all clinics of a process
 def heeds(wake: Callable[[], None], reread: Callable[[], None]) -> Iterator[None]:
     """Let SIGTERM and SIGINT end a service, a second one at once; SIGHUP has it read its settings.
 
-    `wake` and `reread` run in the middle of whatever the main thread does: they may only put
-    something where it looks.
+    `wake` and `reread` run in the middle of whatever the main thread does, which may hold any lock:
+    they may only put something where it looks. For the same reason no thread is started in there.
     """
+    signals: list[int] = []
 
-    def end(number: int, frame: FrameType | None) -> None:
-        if told.is_set():
+    def end(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+        if len(signals) > 1:
             leave_behind(TRY_AGAIN)
-        _end(number, frame)
+        told.set()
         wake()
 
     handlers: dict[int, Callable[[int, FrameType | None], None]] = {
@@ -39,11 +42,18 @@ def heeds(wake: Callable[[], None], reread: Callable[[], None]) -> Iterator[None
     if hasattr(signal, "SIGHUP"):
         handlers[signal.SIGHUP] = lambda _number, _frame: reread()
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    threading.Thread(target=_leave_when_late, name="end", daemon=True).start()
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_when_late() -> None:
+    told.wait()
+    time.sleep(_PATIENCE)
+    leave_behind(TRY_AGAIN)
 
 
 @contextmanager
@@ -71,6 +81,7 @@ def leave_behind(code: int) -> None:
 
     What was kept is kept, and the next run finds out about the rest.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(Exception):  # somebody may just be writing there
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
     Discriminator,
     Field,
-    PlainSerializer,
     PlainValidator,
     SecretStr,
     Tag,
@@ -46,14 +45,19 @@ Address: TypeAlias = Annotated[
 ]
 
 
-class Place(NamedTuple):
-    """An address of this machine that something listens at."""
+class Place(str):
+    """An address of this machine that something listens at, as `host:port`."""
 
-    host: str
-    port: int
+    __slots__ = ()
 
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    @property
+    def host(self) -> str:
+        """The host, an IPv6 address without its brackets."""
+        return self.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.rpartition(":")[2])
 
 
 def read_place(value: Any) -> Place:
@@ -65,13 +69,12 @@ def read_place(value: Any) -> Place:
         raise wrong("this is not an address with a port", example)
     if not 0 < int(parts[2]) < 65536:
         raise wrong("there is no such port", "write one from 1 to 65535, such as 9464")
-    return Place(parts[1].strip("[]"), int(parts[2]))
+    return Place(value.strip())
 
 
 ListensAt: TypeAlias = Annotated[
     Place,
     PlainValidator(read_place),
-    PlainSerializer(str),
     WithJsonSchema(
         {"type": "string", "pattern": f"^{_PLACE_PATTERN}$", "examples": ["127.0.0.1:9464"]}
     ),

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from clinicrelay.errors import SettingsError, StoreBusy
+from clinicrelay.errors import SettingsError, StoreBusy, StoreRefused
 from clinicrelay.log import Log
 from commands._ending import BUG, SETTINGS, TRY_AGAIN, finding_text, our_bug
 
@@ -91,7 +91,7 @@ class Teller:
                 reason=reason,
                 error_type=type(error).__name__,
             )
-            self._trouble(kept.name, command, error)
+            self._trouble(kept.name, command, _placed(error, kept))
         return code
 
     def works(self, kept: Kept, command: str) -> None:
@@ -125,6 +125,15 @@ class Teller:
     def _json(self, value: Mapping[str, Any]) -> None:
         with self._printing, suppress(OSError):
             print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def _placed(error: BaseException, kept: Kept) -> BaseException:
+    """Give what is wrong with a store its place in the settings file."""
+    if not isinstance(error, StoreRefused):
+        return error
+    from clinicrelay.settings.tree import placed
+
+    return StoreRefused([placed(finding, kept.loaded.file) for finding in error.findings])
 
 
 def _ending(error: BaseException) -> tuple[int, str]:

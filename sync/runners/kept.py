@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,10 +67,15 @@ class Stores:
                 self._users[url] -= 1
                 self._rest(url)
 
+    def keep(self, urls: Collection[str]) -> None:
+        """Let go of the others: no clinic names them any more."""
+        for url in list(self._engines):
+            if url not in urls:
+                self._forget(url)
+
     def close(self) -> None:
         """Let all of them go."""
-        for url in list(self._engines):
-            self._forget(url)
+        self.keep(())
 
     def _store(self, settings: Settings, url: str, *, now: datetime, tell: Tell) -> Store:
         if url in self._engines and self._marks[url] != _mark_of(dialects.file_of(url)):

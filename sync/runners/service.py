@@ -144,6 +144,7 @@ class Service:
         for position, one in enumerate(new):
             found["added"].append(_id(one))
             self._add(one, turns.first(position, len(new), self.every))
+        self.stores.keep({one.kept.loaded.settings.store_url for one in self.units.values()})
         return found
 
     def _add(self, loaded: Loaded, first: float) -> None:
@@ -245,10 +246,8 @@ class Service:
                 report = once.send(clinic) if steps.due(clinic) else None
             else:
                 report = once.sync(clinic)
-                unit.exit, unit.left = (
-                    report.exit,
-                    set(report.sources) != {*clinic.settings.sources},
-                )
+                unit.exit = report.exit
+                unit.left = report.sources.keys() != clinic.settings.sources.keys()
                 if not report.busy and not self.ending.is_set():
                     unit.ended = self.clock()
                 if unit.watched:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 
 EVERY = "every:"  # begins the names of turns: whoever has one of them is not at work for it
+# Leases (store, clinic, name, token) that could not be given back, as the store did not answer: nobody
+# works under them any more, and this process may take them again although it lives.
+_left: set[tuple[str, str, str, int]] = set()
+
 _ENOUGH = 0.9  # of its length is left to a lease that need not be renewed
 
 
@@ -79,8 +83,12 @@ def lease(store: Store, name: str, length: timedelta) -> Iterator[Lease | None]:
     try:
         yield held
     finally:
-        with store.write() as connection:
-            _release(connection, held)
+        try:
+            with store.write() as connection:
+                _release(connection, held)
+        except ClinicrelayError:
+            _left.add((str(store.engine.url), held.clinic, held.name, held.token))
+            raise
 
 
 def take_turn(store: Store, name: str, length: timedelta) -> bool:
@@ -166,7 +174,10 @@ def _take(connection: Connection, clinic: str, name: str, length: timedelta) -> 
     now = _clock(connection)
     row = _row(connection, clinic, name)
     if row is not None and row[2] > now and not _is_dead(row[0]):
-        return None
+        left = str(connection.engine.url), clinic, name, row[1]
+        if left not in _left:
+            return None
+        _left.discard(left)
     until = now + length.total_seconds()
     if row is None:
         token = 1

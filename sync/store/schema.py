@@ -43,12 +43,13 @@ def prepare(engine: Engine, *, now: datetime, tell: Callable[[str], None]) -> bo
     """Create the tables of an empty database; bring an older SQLite store up, after a copy of it.
 
     A server's store may be in use by other programs of the older version: a person says when.
-    Returns whether the database was empty. Raises SettingsError when it is older on a server, or
-    newer than this program.
+    Returns whether the database was empty, and nobody else was faster. Raises SettingsError when it
+    is older on a server, or newer than this program.
     """
     version = version_of(engine)
+    made = False
     if version is None:
-        create(engine)
+        made = create(engine)
     elif version != head():
         refuse_newer(version)
         if engine.dialect.name != "sqlite":
@@ -58,7 +59,7 @@ def prepare(engine: Engine, *, now: datetime, tell: Callable[[str], None]) -> bo
         done = upgrade.upgrade(engine, folder=upgrade.beside(engine), now=now)
         if done is not None:
             tell(done.sentence)
-    return version is None
+    return made
 
 
 def refuse_other(version: str | None) -> None:
@@ -116,10 +117,11 @@ def version_in(connection: Connection) -> str | None:
     return rows[0][0] if rows else None
 
 
-def create(engine: Engine) -> None:
-    """Make all tables. What a creation that was cut off left behind is taken as it is.
+def create(engine: Engine) -> bool:
+    """Make all tables, unless somebody else has just done so; return whether we did.
 
-    Only MySQL and MariaDB leave something: there, each table is there for good once it is made.
+    What a creation that was cut off left behind is taken as it is. Only MySQL and MariaDB leave
+    something: there, each table is there for good once it is made.
     """
     from sqlalchemy import Column, MetaData, String, Table
 
@@ -132,9 +134,10 @@ def create(engine: Engine) -> None:
     with engine.begin() as connection, dialects.alone(connection):
         stamp.create(connection, checkfirst=True)
         if version_in(connection) is not None:
-            return
+            return False
         for table in metadata.sorted_tables:
             table.create(connection, checkfirst=True)
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 index.create(connection, checkfirst=True)
         connection.execute(stamp.insert(), {"version_num": head()})
+    return True

@@ -50,7 +50,7 @@ def seen() -> Seen:
 def place() -> Place:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return Place("127.0.0.1", int(probe.getsockname()[1]))
+        return Place(f"127.0.0.1:{probe.getsockname()[1]}")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_who_asks_slowly_or_too_often_is_sent_away(
     monkeypatch.setattr(endpoints, "_PATIENCE", 0.2)
     monkeypatch.setattr(endpoints, "_AT_ONCE", 3)
     pages = Endpoints(place, cast(Watch, seen))
-    slow = [socket.create_connection(place, timeout=20) for _ in range(6)]
+    slow = [socket.create_connection((place.host, place.port), timeout=20) for _ in range(6)]
     try:
         for one in slow:
             one.sendall(b"GET /livez HTTP/1.1\r\n")  # and never the rest of it
@@ -127,7 +127,7 @@ def test_who_asks_slowly_or_too_often_is_sent_away(
 
 @pytest.mark.usefixtures("pages")
 def test_a_request_of_any_length_is_cut_off(place: Place) -> None:
-    with socket.create_connection(place, timeout=20) as connection:
+    with socket.create_connection((place.host, place.port), timeout=20) as connection:
         connection.sendall(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n")
         assert b" 414 " in connection.recv(100)
 
@@ -141,7 +141,7 @@ def test_it_listens_where_an_address_has_colons(seen: Seen) -> None:
         except OSError:
             pytest.skip("no IPv6 here")
         port = int(probe.getsockname()[1])
-    there = Place("::1", port)
+    there = Place(f"[::1]:{port}")
     pages = Endpoints(there, cast(Watch, seen))
     try:
         assert ask(there, "/livez")[0].status == 200
@@ -167,7 +167,7 @@ def clinic(name: str, place: Place | None) -> Any:
     )
 
 
-A, B = Place("127.0.0.1", 9464), Place("127.0.0.1", 9465)
+A, B = Place("127.0.0.1:9464"), Place("127.0.0.1:9465")
 
 
 def test_an_address_that_is_alone_shows_all_clinics() -> None:
@@ -187,4 +187,4 @@ def test_an_address_that_nobody_names_any_more_is_free_again(place: Place) -> No
     assert servers.follow({Path("one.yaml"): clinic("one", None)}) == []
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(place)
+        again.bind((place.host, place.port))

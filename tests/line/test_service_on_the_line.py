@@ -6,18 +6,22 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
 
+import sync
 from clinicrelay.errors import SettingsError, StoreBusy
 from clinicrelay.settings import Loaded, load_all
+from clinicrelay.testing.kits import CANARY_EMAIL, CANARY_NAME
 from sync import steps
 from sync.clinic import Clinic
 from sync.report import RunReport
@@ -470,3 +474,37 @@ def test_the_loop_gives_turns_until_it_is_told_to_end(room: Room) -> None:
     run_until(room, lambda: bool(room.heard.reports))
     assert [command for command, _ in room.heard.reports] == ["sync"]
     assert room.service.running == set()
+
+
+def test_metrics_are_read_of_open_clinics_one_after_the_other(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.drop(1)
+    room.cycle()
+
+    def exposition(clinics: Iterator[Clinic]) -> bytes:
+        return b"".join(
+            f"{one.store.clinic} {one.standing().mode(one.now)}".encode() for one in clinics
+        )
+
+    written = ModuleType("sync.metrics")
+    written.exposition = exposition  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sync.metrics", written)
+    monkeypatch.setattr(sync, "metrics", written, raising=False)
+    assert room.watch().metrics() == b"riverside rehearsal"
+    monkeypatch.setattr(Kept, "at_work", _busy)
+    assert room.watch().metrics() == b""
+
+
+def test_monitoring_is_told_no_name_no_address_and_no_secret(room: Room) -> None:
+    rows = [visit(1, "2031-12-07 10:00", status="XQ", patient_name=CANARY_NAME, email=CANARY_EMAIL)]
+    rows += [visit(key, "2031-12-07 10:00") for key in range(2, 12)]
+    inbox = room.folder / "drops" / "reception"
+    inbox.mkdir(parents=True)
+    (inbox / "visits.csv").write_text(export(rows))
+    room.cycle()
+    answers = [getattr(room.watch(), page)() for page in ("live", "ready", "healthy")]
+    assert not answers[2].well
+    said = json.dumps([answer.json for answer in answers])
+    for secret in (CANARY_NAME, CANARY_EMAIL, str(room.folder)):
+        assert secret not in said

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from sync.store import Store, open_store
+from clinicrelay.errors import StoreBusy
+from sync.store import Store, leases, open_store
 from sync.store.leases import LeaseLost, lease
 
 MINUTE = timedelta(seconds=60)
@@ -139,3 +140,35 @@ def test_an_owner_on_another_host_keeps_its_time(store: Store) -> None:
             )
         with lease(store, "source:a", MINUTE) as mine:
             assert mine is None
+
+
+def test_a_lease_that_could_not_be_given_back_is_free_for_its_own_process(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise StoreBusy("the store does not answer")
+
+    with (
+        monkeypatch.context() as unreachable,
+        pytest.raises(StoreBusy),
+        lease(store, "plan", MINUTE) as held,
+    ):
+        assert held is not None
+        unreachable.setattr(leases, "_release", lost)
+    with lease(store, "plan", MINUTE) as again:
+        assert again is not None
+        with lease(store, "plan", MINUTE) as second:
+            assert second is None
+
+
+def test_what_a_process_holds_is_given_back_at_its_end_and_nothing_else(store: Store) -> None:
+    with lease(store, "plan", MINUTE) as ours, lease(store, "send", MINUTE) as theirs:
+        assert ours is not None
+        assert theirs is not None
+        with store.write() as connection:
+            owner = {"owner": f"elsewhere|1|{'0' * 8}|aaaa"}
+            connection.execute(text("UPDATE leases SET owner = :owner WHERE name = 'send'"), owner)
+            leases.release_ours(connection, store.clinic)
+        with lease(store, "plan", MINUTE) as again, lease(store, "send", MINUTE) as taken:
+            assert again is not None
+            assert taken is None
