@@ -46,7 +46,7 @@ def attendance(
 def _stopped(clinic: Clinic, connection: Connection, found: Sequence[int]) -> Condition | None:
     """Return that no sync came to its end for three times its rhythm, while other runs did."""
     store, now = clinic.store.clinic, seconds(clinic.now)
-    syncs = silent.finished(connection, store, "sync", clinic.run, now=clinic.now)
+    syncs = silent.reading_runs(connection, store, clinic.run, now=clinic.now)
     allowed = patience(syncs, at_least=_SYNC_AT_LEAST)
     if (
         allowed is None

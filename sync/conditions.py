@@ -36,7 +36,7 @@ def conditions(
     """Return what needs a person now, by name.
 
     `running` is the command that asks, None for one that only looks; a look that is not `whole`
-    leaves out what `sync.silences.is_looked_at` names.
+    leaves out what `sync.silences.looked_at` names.
     """
     with clinic.store.read() as connection:
         found = (

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MODES = ("rehearsal", "live", "paused")
 _STATES = ("ok", "new", "partial", "failed", "held", "stale")
-_COMMANDS = ("sync", "send")
+_COMMANDS = ("sync", "send", "worker")
 _MANY = 10_000  # visits that wait: more are not counted
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
 

@@ -8,7 +8,7 @@ nights, week-ends and holidays are no silence.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -37,9 +37,9 @@ _OWN_ALERTS = frozenset({"source_stale", "change_held", "awaiting_approval"})
 _NOT_BY_SEND = ("coverage", "unlinked/", "texts/")
 
 
-def is_looked_at(name: str, *, whole: bool) -> bool:
-    """Whether a look that is not `whole` says anything of what an alert of this name is about."""
-    return whole or not name.startswith(_NOT_BY_SEND)
+def looked_at(*, whole: bool) -> Callable[[str], bool]:
+    """Return which names of alerts a look says something about: one that is not `whole`, not of all."""
+    return lambda name: whole or not name.startswith(_NOT_BY_SEND)
 
 
 def silences(

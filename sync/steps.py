@@ -362,6 +362,16 @@ def take_stock(clinic: Clinic) -> None:
         own_texts.take_stock(clinic)
 
 
+def changed_alerts(clinic: Clinic, command: str, *, whole: bool) -> bool:
+    """Whether something began to need the clinic's own people since the last look, or is over."""
+    from sync import alerts
+    from sync.conditions import conditions
+    from sync.silences import looked_at
+
+    found = conditions(clinic, running=command, whole=whole)
+    return bool(alerts.look(clinic, found, looked_at(whole=whole)))
+
+
 def alert(clinic: Clinic, run: MessageRun, command: str, *, whole: bool) -> dict[str, str]:
     """Tell the clinic's own people what began to need them since the last look, and what is over.
 
@@ -372,18 +382,15 @@ def alert(clinic: Clinic, run: MessageRun, command: str, *, whole: bool) -> dict
         return {}
     from sync import alerts
     from sync.conditions import conditions
-    from sync.silences import is_looked_at
+    from sync.silences import looked_at
 
-    def about(name: str) -> bool:
-        return is_looked_at(name, whole=whole)
-
-    if not alerts.look(clinic, conditions(clinic, running=command, whole=whole), about):
+    if not changed_alerts(clinic, command, whole=whole):
         return {}
     with lease(clinic.store, "alerts", clinic.settings.store.lease) as held:
         if held is None:
             return {}
         found = conditions(clinic, running=command, whole=whole)
-        told = alerts.note(clinic, held, found, about)
+        told = alerts.note(clinic, held, found, looked_at(whole=whole))
     if told:
         deliver_messages(clinic, run)
     return {step.after.name: str(step.tells) for step in told if step.after}

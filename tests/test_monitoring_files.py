@@ -22,7 +22,7 @@ VALUES = {
     ("mode", "mode"): {"rehearsal", "live", "paused"},
     ("source_state", "state"): {"ok", "new", "partial", "failed", "held", "stale"},
     ("messages_24h", "state"): {"sent", "skipped", "failed", "unproven"},
-    ("run_last_finished_timestamp_seconds", "command"): {"sync", "send"},
+    ("run_last_finished_timestamp_seconds", "command"): {"sync", "send", "worker"},
 }
 
 
@@ -69,7 +69,7 @@ def test_it_asks_for_metrics_and_labels_that_there_are(one: Asked) -> None:
             assert allowed is None or {*value.split("|")} <= allowed, f"{one.place}: {value}"
     grouped = {g.strip() for group in GROUPED.findall(one.expression) for g in group.split(",")}
     assert grouped <= labels
-    kept = grouped if "sum by" in one.expression and len(found) == 1 else labels
+    kept = grouped if " by (" in one.expression and len(found) == 1 else labels
     assert one.shown <= kept, f"{one.place}: {one.shown - kept} is summed up"
 
 

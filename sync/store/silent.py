@@ -44,22 +44,20 @@ def moments(
     return sorted(int(row[0]) for row in rows if int(row[0]) <= seconds(now))
 
 
-def finished(
-    connection: Connection, clinic: str, command: str, run: str, *, now: datetime
-) -> list[int]:
-    """Return when the newest runs of a command were that came to their end, the oldest first.
+def reading_runs(connection: Connection, clinic: str, run: str, *, now: datetime) -> list[int]:
+    """Return when the newest runs were that read sources and came to their end, the oldest first.
 
-    Exit code 75 is no end: nothing was done.
+    Those of a worker count, whatever they did. Exit code 75 is no end: nothing was done.
     """
     newest = dialects.fetch(
         connection, "SELECT max(started_at) FROM runs WHERE clinic = ?", (clinic,)
     )[0][0]
     rows = dialects.fetch(
         connection,
-        "SELECT business_time FROM runs WHERE clinic = ? AND started_at > ? AND command = ? "
-        "AND id <> ? AND exit_code IS NOT NULL AND exit_code <> 75 "
+        "SELECT business_time FROM runs WHERE clinic = ? AND started_at > ? "
+        "AND command IN ('sync', 'worker') AND id <> ? AND exit_code IS NOT NULL AND exit_code <> 75 "
         f"ORDER BY started_at DESC, id DESC LIMIT {_SYNCS}",
-        (clinic, int(newest or 0) - _LOOK_BACK, command, run),
+        (clinic, int(newest or 0) - _LOOK_BACK, run),
     )
     return sorted(int(row[0]) for row in rows if int(row[0]) <= seconds(now))
 
