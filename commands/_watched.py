@@ -56,11 +56,11 @@ class Watched:
 
     def ended(self, one: Loaded | Broken, code: int, ending: dict[str, Any]) -> None:
         """Tell how the run of a clinic ended, also where it never came to its beginning."""
-        told = self._beats.get(one.file) or beat.without_report(code, ending)
+        told = self._beats.pop(one.file, None) or beat.without_report(code, ending)
         if told is None:
             return
         if one.file in self._hearts:
-            heart = self._hearts[one.file]
+            heart = self._hearts.pop(one.file)
         else:
             heart = self._heart(_address(one, self._job), ulid(datetime.now(UTC)))
             _leave_that_nothing_is_known(one)

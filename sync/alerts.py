@@ -9,10 +9,10 @@ They are in English, as the commands are that they name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from clinicrelay import times
 from clinicrelay.actions import Facts, MessageKind, Role, Say
@@ -35,6 +35,7 @@ SETTING = "monitoring.alerts"
 _OF_USE = timedelta(days=7)
 _MAY_HAVE_IT = ("sent", "unknown", "unproven")
 _LOOK_AGAIN = timedelta(minutes=1)
+About: TypeAlias = "Callable[[str], bool]"
 
 
 class Condition(NamedTuple):
@@ -99,9 +100,11 @@ def _after(episode: Episode | None, condition: Condition | None, now: datetime) 
 # --- kept --------------------------------------------------------------------------------------
 
 
-def note(clinic: Clinic, lease: Lease, conditions: Mapping[str, Condition]) -> list[Step]:
+def note(
+    clinic: Clinic, lease: Lease, conditions: Mapping[str, Condition], about: About = lambda _: True
+) -> list[Step]:
     """Write down what began and ended, and enter what is to be told; return what that is of."""
-    steps = look(clinic, conditions)
+    steps = look(clinic, conditions, about)
     if not steps:
         return []
     with clinic.store.write() as connection:
@@ -129,11 +132,15 @@ def note(clinic: Clinic, lease: Lease, conditions: Mapping[str, Condition]) -> l
     return [step for step in steps if step.tells]
 
 
-def look(clinic: Clinic, conditions: Mapping[str, Condition]) -> list[Step]:
-    """Return what began and ended since the last look."""
+def look(
+    clinic: Clinic, conditions: Mapping[str, Condition], about: About = lambda _: True
+) -> list[Step]:
+    """Return what began and ended since the last look; `about` says which names were looked at."""
     with clinic.store.read() as connection:
         known = alerts.open_(connection, clinic.store.clinic)
-    return judge(conditions, known, now=clinic.now)
+    return judge(
+        conditions, {name: one for name, one in known.items() if about(name)}, now=clinic.now
+    )
 
 
 def _messages(clinic: Clinic, episode: Episode, step: str) -> Iterator[Owed]:

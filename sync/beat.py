@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sync.reasons import base
-from sync.report import BUG, NEEDS_PERSON, SETTINGS, TRY_AGAIN
+from sync.report import BUG, DONE, NEEDS_PERSON, SETTINGS, TRY_AGAIN
 
 if TYPE_CHECKING:
     from sync.report import RunReport
@@ -57,7 +57,7 @@ def _stuck(report: RunReport) -> Iterator[str]:
 
 
 def without_report(exit_code: int, ending: Mapping[str, Any]) -> Beat | None:
-    """Return how a job stands whose run ended before it could report, by its exit code and ending.
+    """Return how a job stands whose run ended without a report, by its exit code and ending.
 
     None: a copy of a live store, which is no run of this job at all.
     """
@@ -65,4 +65,6 @@ def without_report(exit_code: int, ending: Mapping[str, Any]) -> Beat | None:
         return None
     if exit_code == _STOPPED:
         return Beat(None, exit_code, ("stopped",))
+    if exit_code == DONE:  # a service found nothing due
+        return Beat(True, exit_code)
     return Beat(False, exit_code, (_WHY.get(exit_code, "failed"),))

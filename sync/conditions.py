@@ -13,6 +13,7 @@ from sync.breaker import barred
 from sync.freshness import source_state
 from sync.push import ON_PURPOSE
 from sync.reasons import in_words
+from sync.silences import silences
 from sync.store import alerts, calendars, incoming, progress
 
 if TYPE_CHECKING:
@@ -29,14 +30,21 @@ _IN_DOUBT = ("cancelled", "rescheduled", "shifted", "reassigned")
 _LOOK = "clinicrelay check --connect"
 
 
-def conditions(clinic: Clinic) -> dict[str, Condition]:
-    """Return what needs a person now, by name."""
+def conditions(
+    clinic: Clinic, *, running: str | None = None, whole: bool = True
+) -> dict[str, Condition]:
+    """Return what needs a person now, by name.
+
+    `running` is the command that asks, None for one that only looks; a look that is not `whole`
+    leaves out what `sync.silences.looked_at` names.
+    """
     with clinic.store.read() as connection:
         found = (
             *_notifiers(clinic, connection),
             *_sources(clinic, connection),
             *_calendars(clinic, connection),
             *_holds(clinic, connection),
+            *silences(clinic, connection, running=running, whole=whole),
         )
     return {one.name: one for one in found}
 

@@ -50,6 +50,21 @@ class Coverage(NamedTuple):
         return {"visits": self.visits, "covered": self.covered, "explained": self.explained}
 
 
+class Stands(NamedTuple):
+    """How a visit stands. Open, it is so as something was tried in vain, or for reasons to be mended."""
+
+    verdict: str
+    failed: bool = False
+    why: tuple[str, ...] = ()
+
+
+class Day(NamedTuple):
+    """What is found out of a day, in numbers and of each open visit (`source/key`)."""
+
+    coverage: Coverage
+    open: Mapping[str, Stands]
+
+
 class Heard(NamedTuple):
     """What one patient of one visit was told and will be, all of it about the present time.
 
@@ -72,12 +87,16 @@ def verdict(heard: Heard, *, reminders: bool) -> str:
     """
     if heard.reminded or heard.coming:
         return "covered"
-    ours = any(reason(why).ours and base(why) != _REHEARSAL for why in heard.silenced)
-    if ours or heard.failed:
+    if _to_be_mended(heard) or heard.failed:
         return "open"
     if heard.news:
         return "covered"
     return "explained" if heard.silenced or not reminders else "open"
+
+
+def _to_be_mended(heard: Heard) -> list[str]:
+    """Return the reasons that somebody here has to mend; that rehearsal goes on is none."""
+    return [why for why in heard.silenced if reason(why).ours and base(why) != _REHEARSAL]
 
 
 def next_day(clinic: Clinic) -> tuple[datetime, datetime]:
@@ -90,6 +109,11 @@ def next_day(clinic: Clinic) -> tuple[datetime, datetime]:
 def tomorrow(clinic: Clinic, connection: Connection) -> Coverage:
     """Look at the visits of the clinic's next day, found by an index."""
     first, end = next_day(clinic)
+    return of_day(clinic, connection, first, end).coverage
+
+
+def of_day(clinic: Clinic, connection: Connection, first: datetime, end: datetime) -> Day:
+    """Look at the visits of a day, found by an index."""
     store = clinic.store.clinic
     visits = [
         woken
@@ -108,13 +132,10 @@ def tomorrow(clinic: Clinic, connection: Connection) -> Coverage:
         f"{one.source}/{one.source_key}": looking.at(seen[one.id], said.get(one.id, ()))
         for one in visits
     }
-    verdicts = [*found.values()]
-    return Coverage(
-        len(visits),
-        verdicts.count("covered"),
-        verdicts.count("explained"),
-        tuple(name for name, what in found.items() if what == "open"),
-    )
+    verdicts = [one.verdict for one in found.values()]
+    open_ = {name: one for name, one in found.items() if one.verdict == "open"}
+    counts = verdicts.count("covered"), verdicts.count("explained")
+    return Day(Coverage(len(visits), *counts, tuple(open_)), open_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +151,16 @@ class _Looking:
         rules = self.clinic.settings.reminders.patient
         return rules.steps if rules else ()
 
-    def at(self, seen: Seen, said: Sequence[Entry]) -> str:
+    def at(self, seen: Seen, said: Sequence[Entry]) -> Stands:
         """Return how a visit stands: as its patient does of whom it is worst."""
-        each = {
-            verdict(self._heard(seen, patient, said), reminders=bool(self.steps))
-            for patient in seen.appointment.patients
-        }
-        return next(one for one in ("open", "covered", "explained") if one in each)
+        heard = [self._heard(seen, patient, said) for patient in seen.appointment.patients]
+        each = [verdict(one, reminders=bool(self.steps)) for one in heard]
+        worst = next(one for one in ("open", "covered", "explained") if one in each)
+        if worst != "open":
+            return Stands(worst)
+        of = [one for one, how in zip(heard, each, strict=True) if how == "open"]
+        why = tuple(base(why) for one in of for why in _to_be_mended(one))
+        return Stands(worst, any(one.failed for one in of), why)
 
     def _heard(self, seen: Seen, patient: Patient, said: Sequence[Entry]) -> Heard:
         who, facts = f"patient/{patient.key}", facts_of(seen.appointment)

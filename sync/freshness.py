@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clinicrelay import plugins
-from sync.store import counting, incoming, progress
+from sync.hours import VISIT, open_for
+from sync.rhythm import is_usual
+from sync.store import counting, incoming, progress, silent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _RED_AT_LEAST = timedelta(minutes=30)
 _OVERDUE_AT_LEAST = timedelta(hours=2)  # a restart at lunch keeps nobody's reminder back
 _RHYTHM_UNKNOWN = timedelta(hours=24)
+_READS = 4  # of files, by which their rhythm is told
 
 
 def stale_after(
@@ -47,19 +50,51 @@ def source_state(clinic: Clinic, connection: Connection, name: str) -> str:
     known = progress.progress(connection, clinic.store.clinic, name)
     if name not in clinic.settings.sources or known.state == "held":
         return known.state
-    return state_of(clinic, name, known, rhythms(connection, clinic.store.clinic).get(name))
+    usual = rhythms(connection, clinic.store.clinic).get(name)
+    return state_of(clinic, connection, name, known, usual)
 
 
-def state_of(clinic: Clinic, name: str, known: Progress, rhythm: timedelta | None) -> str:
+def state_of(
+    clinic: Clinic, connection: Connection, name: str, known: Progress, rhythm: timedelta | None
+) -> str:
     """Return how a source stands by what is known of its reads: ok, new, partial, failed or stale."""
     if known.state == "failed":
         return "failed"
     if known.last_complete_at is None:
         return "partial" if known.state == "partial" else "new"
-    last = datetime.fromtimestamp(known.last_complete_at, UTC)
-    if clinic.now - last > stale_after(clinic, name, rhythm):
+    if is_stale(clinic, connection, name, known.last_complete_at, rhythm):
         return "stale"
     return "ok" if known.state == "held" else known.state
+
+
+def is_stale(
+    clinic: Clinic, connection: Connection, name: str, last: int, rhythm: timedelta | None
+) -> bool:
+    """Whether a source was last read whole (in seconds) for too long a time ago.
+
+    Files are brought by people who go home: where settings say nothing else, only hours in which the
+    source has visits count, and hours in which no file came on earlier days do not.
+    """
+    now, allowed = int(clinic.now.timestamp()), stale_after(clinic, name, rhythm).total_seconds()
+    if now - last <= allowed:
+        return False
+    if "stale_after" in clinic.settings.sources[name].model_fields_set or not _brought(
+        clinic, name
+    ):
+        return True
+    reads = silent.whole_reads(connection, clinic.store.clinic, name)
+    if len(reads) < _READS:  # somebody tries it out
+        rhythm, allowed = None, max(allowed, _RHYTHM_UNKNOWN.total_seconds())
+    after = max(VISIT, int(rhythm.total_seconds() if rhythm else allowed))
+    if open_for(clinic, connection, since=last, until=now, after=after, source=name) <= allowed:
+        return False
+    return not is_usual(reads, since=last, until=now)
+
+
+def _brought(clinic: Clinic, name: str) -> bool:
+    """Whether what a source says is brought by others, as files are."""
+    kind: Any = plugins.find("connectors", clinic.settings.sources[name].type)
+    return bool(kind.brought)
 
 
 def rhythms(connection: Connection, clinic: str) -> dict[str, timedelta]:
@@ -125,7 +160,6 @@ def _silence(clinic: Clinic, connection: Connection, name: str) -> timedelta | N
     source = clinic.settings.sources[name]
     if "stale_after" in source.model_fields_set:
         return silence
-    brought = plugins.find("connectors", source.type).brought  # type: ignore[union-attr]
-    if silence <= _OVERDUE_AT_LEAST or (brought and known.state != "failed"):
+    if silence <= _OVERDUE_AT_LEAST or (_brought(clinic, name) and known.state != "failed"):
         return None
     return silence

@@ -20,6 +20,7 @@ from sync.freshness import rhythms, state_of
 from sync.outstanding import Outstanding, outstanding
 from sync.reasons import in_words
 from sync.report import Need
+from sync.silences import silences
 from sync.standing import Standing
 from sync.store import alerts, counting, dialects, incoming, progress, troubles
 
@@ -96,6 +97,7 @@ class Health:
     senders: tuple[str, ...] = ()
     outstanding: Outstanding = field(default_factory=Outstanding)
     zone: str = "UTC"
+    silent: list[Need] = field(default_factory=list)
 
     @property
     def due(self) -> int:
@@ -126,6 +128,7 @@ class Health:
             *calendar_health.needs(self.calendars),
             *_notifiers(self),
             *_messages(self),
+            *self.silent,
         ]
 
     @property
@@ -168,6 +171,7 @@ def health(clinic: Clinic) -> Health:
             tuple(clinic.settings.notifiers),
             outstanding(clinic, connection),
             clinic.zone,
+            [*_silent(clinic, connection)],
         )
 
 
@@ -191,6 +195,13 @@ def _untold(clinic: Clinic, connection: Connection) -> Iterator[Need]:
         yield Need(what, "clinicrelay try alerts")
 
 
+def _silent(clinic: Clinic, connection: Connection) -> Iterator[Need]:
+    """Yield what fails without an error; of tomorrow's visits it is told as such."""
+    for one in silences(clinic, connection, running=None, whole=True):
+        if one.name != "coverage":
+            yield Need(one.what, one.command)
+
+
 # --- sources -------------------------------------------------------------------------------------
 
 
@@ -205,7 +216,7 @@ def _look_at_sources(
         held = sum(hold["source"] == name for hold in holds)
         cursor = known.cursor or {}
         found[name] = SourceHealth(
-            "held" if held else state_of(clinic, name, known, usual.get(name)),
+            "held" if held else state_of(clinic, connection, name, known, usual.get(name)),
             _instant(known.last_complete_at),
             cursor.get("watermark"),
             counting.kept(connection, clinic.store.clinic, name),

@@ -63,7 +63,7 @@ GROUPS = (
             Measure(
                 "run_last_finished_timestamp_seconds",
                 ("command",),
-                "when a run of `sync` or `send` last came to its end, however it ended",
+                "when a run of sync, send or worker last came to its end, however it ended",
             ),
             Measure("run_last_exit_code", ("command",), "the exit code that it ended with"),
             Measure("run_last_duration_seconds", ("command",), "how long it took"),

@@ -18,7 +18,7 @@ from clinicrelay.errors import StoreBusy, StoreRefused
 from sync import calendar_health
 from sync.breaker import barred
 from sync.coverage import tomorrow
-from sync.freshness import rhythms, stale_after, state_of
+from sync.freshness import is_stale, rhythms, stale_after, state_of
 from sync.measures import MEASURES, PREFIX
 from sync.reasons import base
 from sync.store import alerts, counting, gauges, incoming, memory, progress, schema
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MODES = ("rehearsal", "live", "paused")
 _STATES = ("ok", "new", "partial", "failed", "held", "stale")
-_COMMANDS = ("sync", "send")
+_COMMANDS = ("sync", "send", "worker")
 _MANY = 10_000  # visits that wait: more are not counted
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
@@ -156,15 +156,16 @@ def _sources(clinic: Clinic, connection: Connection) -> Iterator[Sample]:
     for name in clinic.settings.sources:
         known = progress.progress(connection, clinic.store.clinic, name)
         which, patience = {"source": name}, stale_after(clinic, name, usual.get(name))
-        state = "held" if name in held else state_of(clinic, name, known, usual.get(name))
+        found = state_of(clinic, connection, name, known, usual.get(name))
+        state = "held" if name in held else found
         for one in _STATES:
             yield Sample("source_state", one == state, {**which, "state": one})
         yield Sample("source_stale_after_seconds", patience.total_seconds(), which)
         last = known.last_complete_at
         if last is not None:
             yield Sample("source_last_success_timestamp_seconds", last, which)
-        silent = last is not None and clinic.now.timestamp() - last > patience.total_seconds()
-        yield Sample("source_stale", silent, which)
+        stale = last is not None and is_stale(clinic, connection, name, last, usual.get(name))
+        yield Sample("source_stale", stale, which)
         if known.last_count is not None:
             yield Sample("source_records", known.last_count, which)
         if (mark := _instant((known.cursor or {}).get("watermark"))) is not None:

@@ -353,20 +353,44 @@ def _send_shard(clinic: Clinic, shard: int, which: Pass, run: MessageRun) -> boo
         return held is not None
 
 
-def alert(clinic: Clinic, run: MessageRun) -> dict[str, str]:
+def take_stock(clinic: Clinic) -> None:
+    """Remember which doctors, languages and texts there are, so that it is noticed when one is not."""
+    if not clinic.dry and not clinic.ending.is_set():
+        from sync import lacking, own_texts
+
+        lacking.take_stock(clinic)
+        own_texts.take_stock(clinic)
+
+
+def changed_alerts(clinic: Clinic, command: str, *, whole: bool) -> bool:
+    """Whether something began to need the clinic's own people since the last look, or is over."""
+    from sync import alerts
+    from sync.conditions import conditions
+    from sync.silences import looked_at
+
+    found = conditions(clinic, running=command, whole=whole)
+    return bool(alerts.look(clinic, found, looked_at(whole=whole)))
+
+
+def alert(clinic: Clinic, run: MessageRun, command: str, *, whole: bool) -> dict[str, str]:
     """Tell the clinic's own people what began to need them since the last look, and what is over.
 
-    Returns what was to be told (opened or resolved), by the name of what it is about.
+    `command` is what runs; `whole` False leaves out what takes long to look at. Returns what was to
+    be told (opened or resolved), by the name of what it is about.
     """
     if clinic.settings.monitoring.alerts is None or clinic.dry or clinic.ending.is_set():
         return {}
     from sync import alerts
     from sync.conditions import conditions
+    from sync.silences import looked_at
 
-    if not alerts.look(clinic, conditions(clinic)):
+    if not changed_alerts(clinic, command, whole=whole):
         return {}
     with lease(clinic.store, "alerts", clinic.settings.store.lease) as held:
-        told = alerts.note(clinic, held, conditions(clinic)) if held is not None else []
+        if held is None:
+            return {}
+        found = conditions(clinic, running=command, whole=whole)
+        told = alerts.note(clinic, held, found, looked_at(whole=whole))
     if told:
         deliver_messages(clinic, run)
     return {step.after.name: str(step.tells) for step in told if step.after}

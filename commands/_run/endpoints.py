@@ -123,7 +123,7 @@ class _Pages(BaseHTTPRequestHandler):
         elif path == "/healthz":
             self._answer(watch.healthy())
         elif path == "/metrics":
-            self._metrics(watch.metrics())
+            self._send(HTTPStatus.OK, METRICS, watch.metrics())
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
@@ -140,12 +140,6 @@ class _Pages(BaseHTTPRequestHandler):
     def _answer(self, answer: Answer) -> None:
         status = HTTPStatus.OK if answer.well else HTTPStatus.SERVICE_UNAVAILABLE
         self._send(status, JSON, json.dumps(answer.json).encode() + b"\n")
-
-    def _metrics(self, written: bytes | None) -> None:
-        if written is None:
-            self.send_error(HTTPStatus.NOT_IMPLEMENTED, "no metrics yet")
-        else:
-            self._send(HTTPStatus.OK, METRICS, written)
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)

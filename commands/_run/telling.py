@@ -6,13 +6,22 @@ import json
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.errors import SettingsError, StoreBusy, StoreRefused
 from clinicrelay.log import Log
-from commands._ending import BUG, SETTINGS, TRY_AGAIN, finding_text, our_bug
+from commands._ending import (
+    BUG,
+    DONE,
+    SETTINGS,
+    TRY_AGAIN,
+    finding_json,
+    finding_text,
+    our_bug,
+)
+from commands._watched import Watched
 
 if TYPE_CHECKING:
     from clinicrelay.settings import Broken, Settings
@@ -20,6 +29,9 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.report import RunReport
     from sync.runners.kept import Kept
+    from sync.runners.service import Command
+
+_JOBS: tuple[Command, ...] = ("sync", "send")
 
 
 class Teller:
@@ -27,6 +39,7 @@ class Teller:
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        self._watched = {job: Watched(call, job) for job in _JOBS}
         self._printing = threading.Lock()
         self._troubles: dict[tuple[str, str], str] = {}
 
@@ -50,6 +63,8 @@ class Teller:
     def broken(self, one: Broken) -> None:
         """Say what is wrong with a clinic's settings."""
         self.findings([finding_text(finding) for finding in one.findings])
+        for watched in self._watched.values():
+            watched.ended(one, SETTINGS, {})
 
     def findings(self, texts: Sequence[str]) -> None:
         for text in texts:
@@ -57,8 +72,13 @@ class Teller:
 
     # --- what the service hears (see sync.runners.service.Herald) --------------------------------
 
-    def ended(self, clinic: Clinic, report: RunReport, command: str) -> None:
+    def over(self, clinic: Clinic, command: Command) -> AbstractContextManager[None]:
+        """Tell whoever watches the clinic from outside that a run begins, and leave its numbers."""
+        return self._watched[command].over(clinic)
+
+    def ended(self, clinic: Clinic, report: RunReport, command: Command) -> None:
         """Log a run, and say what it found that is new."""
+        self._watched[command].heard(clinic, report)
         from commands._frame import log_of
         from commands._shown import brief, new_needs
         from commands.sync import write_log
@@ -78,7 +98,7 @@ class Teller:
         for need in needs:
             self._print(f"{name}: needs a person: {need.what}   {need.command}")
 
-    def failed(self, kept: Kept, command: str, error: BaseException) -> int:
+    def failed(self, kept: Kept, command: Command, error: BaseException) -> int:
         """Say once that a clinic's runs cannot be done, and go on saying so in its log."""
         code, reason = _ending(error)
         with suppress(Exception):  # whoever tells of a failure must not be one
@@ -92,10 +112,13 @@ class Teller:
                 error_type=type(error).__name__,
             )
             self._trouble(kept.name, command, _placed(error, kept))
+        found = error.findings if isinstance(error, SettingsError) else ()
+        self._watched[command].ended(kept.loaded, code, {"findings": [*map(finding_json, found)]})
         return code
 
-    def works(self, kept: Kept, command: str) -> None:
+    def works(self, kept: Kept, command: Command) -> None:
         """Say that what was told before is over."""
+        self._watched[command].ended(kept.loaded, DONE, {})
         if self._troubles.pop((kept.name, command), None) is not None:
             self._print(f"{kept.name}: {command} works again")
 

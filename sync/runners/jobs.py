@@ -60,8 +60,9 @@ def sweep(clinic: Clinic, *, every: timedelta) -> list[Job]:
         for name in clinic.settings.calendars
         if take_turn(clinic.store, f"{EVERY}push:{name}"[:80], turn)
     ]
+    stocks = [Job("stock")] if take_turn(clinic.store, f"{EVERY}stock", turn) else []
     due = [*_due(clinic, _FOLLOWS["sweep"])]
-    return [*reads, *due, *(look for look in looks if look not in due)]
+    return [*reads, *due, *(look for look in looks if look not in due), *stocks]
 
 
 def do(clinic: Clinic, job: Job) -> Done:
@@ -111,7 +112,13 @@ def _push(clinic: Clinic, name: str, report: RunReport) -> None:
 
 
 def _alert(clinic: Clinic, _of: str, report: RunReport) -> None:
-    report.alerts = steps.alert(clinic, report.messages)
+    report.alerts = steps.alert(clinic, report.messages, COMMAND, whole=False)
+
+
+def _stock(clinic: Clinic, _of: str, report: RunReport) -> None:
+    """See what fails without an error: too much to look at in every sweep."""
+    steps.take_stock(clinic)
+    report.alerts = steps.alert(clinic, report.messages, COMMAND, whole=True)
 
 
 _DO: Mapping[str, Callable[[Clinic, str, RunReport], None]] = {
@@ -121,6 +128,7 @@ _DO: Mapping[str, Callable[[Clinic, str, RunReport], None]] = {
     "send": _send,
     "push": _push,
     "alert": _alert,
+    "stock": _stock,
 }
 
 
@@ -181,12 +189,9 @@ def _to_push(clinic: Clinic) -> Iterator[Job]:
 
 
 def _to_alert(clinic: Clinic) -> Iterator[Job]:
-    if clinic.settings.monitoring.alerts is not None:
-        from sync import alerts
-        from sync.conditions import conditions
-
-        if alerts.look(clinic, conditions(clinic)):
-            yield Job("alert")
+    told = clinic.settings.monitoring.alerts
+    if told is not None and steps.changed_alerts(clinic, COMMAND, whole=False):
+        yield Job("alert")
 
 
 _DUE: Mapping[str, Callable[[Clinic], Iterator[Job]]] = {
@@ -205,6 +210,7 @@ _FOLLOWS: Mapping[str, Sequence[str]] = {
     "send": (),
     "push": (),
     "alert": (),
+    "stock": (),
 }
 
 

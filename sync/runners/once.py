@@ -36,7 +36,10 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
         report.busy = True
     else:
         _deliver(clinic, report)
-    report.alerts = steps.alert(clinic, report.messages)
+        steps.take_stock(clinic)
+    # One that found another at work does nothing: the other may hang.
+    command = "busy" if report.busy else "sync"
+    report.alerts = steps.alert(clinic, report.messages, command, whole=True)
     _finished(clinic, report)
     return report
 
@@ -50,7 +53,7 @@ def send(clinic: Clinic) -> RunReport:
     if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
         report.others = report.messages.worked
         report.busy = not report.others
-    report.alerts = steps.alert(clinic, report.messages)
+    report.alerts = steps.alert(clinic, report.messages, "send", whole=False)
     _finished(clinic, report)
     return report
 

@@ -12,11 +12,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from sync import steps
 from sync.runners import once, turns
@@ -36,19 +37,25 @@ _PATIENCE = 5.0  # seconds that a step has to come to its end when the service i
 _RELEASE = 1.5  # seconds in which leases are given back; a store may not answer
 
 
+Command: TypeAlias = Literal["sync", "send"]
+
+
 class Herald(Protocol):
     """Hears what happens, in the threads that it happens in."""
 
-    def ended(self, clinic: Clinic, report: RunReport, command: str) -> None:
-        """A cycle, or a look at what is due, came to its end."""
+    def over(self, clinic: Clinic, command: Command) -> AbstractContextManager[None]:
+        """Around a cycle, or a look at what is due: it begins, and it ends, however it does."""
 
-    def failed(self, kept: Kept, command: str, error: BaseException) -> int:
+    def ended(self, clinic: Clinic, report: RunReport, command: Command) -> None:
+        """One came to its end, and did this."""
+
+    def failed(self, kept: Kept, command: Command, error: BaseException) -> int:
         """One could not be done; returns its exit code."""
 
     def says(self, kept: Kept, sentence: str) -> None:
         """A clinic has something to say to a person."""
 
-    def works(self, kept: Kept, command: str) -> None:
+    def works(self, kept: Kept, command: Command) -> None:
         """One could be done; whatever was told of it before is over."""
 
 
@@ -57,7 +64,7 @@ class Turn:
     """One clinic's cycles, or its looks at what is due. Times are those of the service's clock."""
 
     unit: Unit
-    command: Literal["sync", "send"]
+    command: Command
     every: float
     due: float
     began: float | None = None
@@ -240,7 +247,10 @@ class Service:
     def do(self, turn: Turn) -> None:
         """Do one step, in the thread that it has. Raises what keeps it from being done."""
         unit = turn.unit
-        with unit.kept.at_work(lambda sentence: self.herald.says(unit.kept, sentence)) as clinic:
+        with (
+            unit.kept.at_work(lambda sentence: self.herald.says(unit.kept, sentence)) as clinic,
+            self.herald.over(clinic, turn.command),
+        ):
             turn.store = clinic.store
             if turn.command == "send":
                 report = once.send(clinic) if steps.due(clinic) else None

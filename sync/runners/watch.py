@@ -8,7 +8,7 @@ that one having ended not long ago.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.errors import ClinicrelayError
@@ -16,7 +16,6 @@ from sync.runners import looks, turns
 from sync.runners.verdict import Reason
 
 if TYPE_CHECKING:
-    from sync.clinic import Clinic
     from sync.runners.service import Service, Unit
 
 
@@ -71,24 +70,16 @@ class Watch:
             reasons += [one.json(unit.name) for one in _of_clinic(unit, now)]
         return _answer("healthy", reasons)
 
-    def metrics(self) -> bytes | None:
-        """Return the metrics of the clinics whose stores can be opened; None: there are none yet."""
-        try:
-            from sync import metrics  # type: ignore[attr-defined,unused-ignore]
-        except ImportError:
-            return None
-        written: bytes = metrics.exposition(self._opened())
-        return written
+    def metrics(self) -> bytes:
+        """Return the metrics of the clinics; of one whose store cannot be opened, that it cannot."""
+        from sync.metrics import UNREADABLE, Sample, samples, written
 
-    def _opened(self) -> Iterator[Clinic]:
-        """Yield each clinic while it is open: a thousand of them are not open at once."""
-        for unit in self._units():
-            with ExitStack() as stack:
-                try:
-                    clinic = stack.enter_context(unit.kept.at_work(lambda _sentence: None))
-                except ClinicrelayError:
-                    continue  # /readyz tells of it
-                yield clinic
+        found: dict[str, Sequence[Sample]] = {}
+        for unit in self._units():  # a thousand of them are not open at once
+            found[unit.name] = UNREADABLE
+            with suppress(ClinicrelayError), unit.kept.at_work(lambda _sentence: None) as clinic:
+                found[unit.name] = samples(clinic)
+        return written(found)
 
     def _looked_at(self) -> tuple[list[Unit], float]:
         units = self._units()

@@ -96,3 +96,7 @@ def test_a_run_that_never_reported_is_not_well(code: int, why: str) -> None:
 def test_a_run_that_a_person_stopped_says_nothing_and_a_copy_is_no_run_of_the_job() -> None:
     assert without_report(130, {}) == Beat(None, 130, ("stopped",))
     assert without_report(2, {"findings": [{"code": "store_elsewhere"}]}) is None
+
+
+def test_a_look_that_found_nothing_due_is_a_success() -> None:
+    assert without_report(0, {}) == Beat(True, 0)

@@ -1,0 +1,185 @@
+"""Who of the next visits has no place in a calendar, and whose language has no texts.
+
+What lacked from the first look on is as the clinic began, and nobody is told of it (`clinicrelay
+doctors` lists it). What comes to lack later, as a link, a column or a file went away, goes unnoticed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clinicrelay.model import Practitioner
+from sync.store import calendars, memory, seconds, silent
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sync.clinic import Clinic
+
+_OWNER = "sync/lacking"
+_NEXT, _MOST = timedelta(days=14), 2000  # visits
+_ENOUGH = timedelta(days=30)  # whoever was told by then means it so
+_OURS = Path(__file__).parent / "words"
+_LANGUAGE = re.compile(r"\.([A-Za-z0-9-]+)\.j2")
+KNOWN, THERE, MISSED = "known", "there", "missed"
+
+
+class _Patient(msgspec.Struct, frozen=True):
+    language: str | None = None
+
+
+class _Visit(msgspec.Struct, frozen=True):
+    """As much of a visit's content as is needed here: the rest is skipped, not decoded."""
+
+    practitioners: tuple[Practitioner, ...] = ()
+    patients: tuple[_Patient, ...] = ()
+
+
+_decode = msgspec.json.Decoder(_Visit).decode
+
+
+@dataclass(slots=True)
+class Next:
+    """What the next visits have and lack: visits by (calendar, `SOURCE/KEY`), and by language."""
+
+    linked: set[tuple[str, str]] = field(default_factory=set)
+    unlinked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    spoken: set[str] = field(default_factory=set)
+    unspoken: Counter[str] = field(default_factory=Counter)
+
+    def things(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield each thing by what it belongs to and its name, and whether it is there."""
+        yield from ((calendar, _sign(who), True) for calendar, who in self.linked)
+        yield from ((calendar, _sign(who), False) for calendar, who in self.unlinked)
+        yield from ((_SPOKEN, language, True) for language in self.spoken)
+        yield from ((_SPOKEN, language, False) for language in self.unspoken)
+
+
+_SPOKEN = "languages:"  # no calendar is called so
+
+
+def missed(connection: Connection, clinic: Clinic) -> Next:
+    """Return what the next visits lack and did not from the first."""
+    found = look(connection, clinic)
+    kept = memory.recall(connection, clinic.store.clinic, _OWNER)
+    return Next(
+        unlinked=Counter(
+            {
+                (calendar, who): number
+                for (calendar, who), number in found.unlinked.items()
+                if _is_missed(kept, calendar, _sign(who))
+            }
+        ),
+        unspoken=Counter(
+            {
+                language: number
+                for language, number in found.unspoken.items()
+                if _is_missed(kept, _SPOKEN, language)
+            }
+        ),
+    )
+
+
+def _is_missed(kept: Mapping[str, Any], whose: str, name: str) -> bool:
+    begun = f"{whose}/" in kept
+    return begun and kept.get(f"{whose}/{name}", {}).get("is") != KNOWN
+
+
+def take_stock(clinic: Clinic) -> None:
+    """Remember what is there and what lacks; written only where that is something new."""
+    with clinic.store.read() as connection:
+        before = memory.recall(connection, clinic.store.clinic, _OWNER)
+        found = look(connection, clinic)
+    after = dict(before)
+    for whose, name, there in found.things():
+        first = f"{whose}/" not in before
+        after[f"{whose}/"] = {"is": THERE}
+        after[f"{whose}/{name}"] = _state(
+            before.get(f"{whose}/{name}"), there=there, first=first, now=seconds(clinic.now)
+        )
+    if after != before:
+        with clinic.store.write() as connection:
+            memory.remember(connection, clinic.store.clinic, _OWNER, before, after)
+
+
+def _state(kept: dict[str, Any] | None, *, there: bool, first: bool, now: int) -> dict[str, Any]:
+    if there:
+        return {"is": THERE}
+    if first:
+        return {"is": KNOWN}
+    if kept is None or kept["is"] == THERE:
+        return {"is": MISSED, "since": now}
+    if kept["is"] == MISSED and now - kept["since"] > _ENOUGH.total_seconds():
+        return {"is": KNOWN}
+    return kept
+
+
+def look(connection: Connection, clinic: Clinic) -> Next:
+    """Look at the next visits, found by an index."""
+    found, store = Next(), clinic.store.clinic
+    end = clinic.now + _NEXT
+    visits = silent.next_visits(connection, store, now=clinic.now, end=end, most=_MOST)
+    used = _used(connection, clinic)
+    places: dict[tuple[str, Practitioner], frozenset[str]] = {}
+    texts = _texts(clinic)
+    for visit in visits:
+        content = _decode(visit.content)
+        for who in content.practitioners:
+            if (key := (visit.source, who)) not in places:
+                links = clinic.calendars_of(visit.source, who)
+                places[key] = frozenset(link.partition(":")[0] for link in links)
+            for calendar in used:
+                one = calendar, f"{visit.source}/{who.key}"
+                if calendar in places[key]:
+                    found.linked.add(one)
+                else:
+                    found.unlinked[one] += 1
+        for patient in content.patients:
+            language = (patient.language or clinic.settings.clinic.language).lower()
+            if _ever_plainer(language) & texts:
+                found.spoken.add(language.split("-")[0])
+            else:
+                found.unspoken[language.split("-")[0]] += 1
+    for one in found.linked:  # two records of one doctor: one of them is enough
+        found.unlinked.pop(one, None)
+    for language in found.spoken:
+        found.unspoken.pop(language, None)
+    return found
+
+
+def _used(connection: Connection, clinic: Clinic) -> list[str]:
+    """Return the calendars of the settings that anything was ever written to: others rehearse."""
+    written = {
+        name.partition(":")[0]
+        for name, kept in calendars.kept(connection, clinic.store.clinic).items()
+        if kept.done_at is not None
+    }
+    return [name for name in clinic.settings.calendars if name in written]
+
+
+def _texts(clinic: Clinic) -> frozenset[str]:
+    """Return the languages that there are texts in, without reading one: in small letters."""
+    folder = clinic.settings.templates
+    own = [path.name for path in folder.glob("*.j2")] if folder and folder.is_dir() else []
+    ours = [path.name for path in _OURS.iterdir() if (path / "when.j2").exists()]
+    named = (found[1] for name in own if (found := _LANGUAGE.search(name)))
+    return frozenset(one.lower() for one in (*ours, *named))
+
+
+def _ever_plainer(tag: str) -> frozenset[str]:
+    subtags = tag.replace("_", "-").split("-")
+    return frozenset("-".join(subtags[:n]) for n in range(1, len(subtags) + 1))
+
+
+def _sign(who: str) -> str:
+    """Return what a practitioner is remembered by: keys may be longer than a name in the store."""
+    return sha256(who.encode()).hexdigest()[:16]
