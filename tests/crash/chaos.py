@@ -223,12 +223,12 @@ class Storm:
                 self._strike(now)
                 strikes = now + self.chance.uniform(1, 3)
             self._thaw(now)
-            self._man()
+            self.man()
             time.sleep(0.25)
         while self.frozen:
             self._thaw(time.monotonic())
             time.sleep(0.25)
-        self._man()
+        self.man()
         while self.book.next():  # what did not come in time
             pass
         self.drop()
@@ -256,8 +256,8 @@ class Storm:
                 self._cut,
             )
         )
-        able = [one for one in self._manned() if one.process.pid not in self.frozen]
-        strike(self.chance.choice(able or self.fleet.workers), now)
+        able = [w for w in self._manned() if w.process.pid not in self.frozen and w.children()]
+        strike(self.chance.choice(able or self._manned()), now)
 
     def _kill(self, worker: Worker, _now: float) -> None:
         self.did["workers killed"] += worker.lives
@@ -318,7 +318,7 @@ class Storm:
     def _manned(self) -> list[Worker]:
         return [worker for worker in self.fleet.workers if worker.lives]
 
-    def _man(self) -> None:
+    def man(self) -> None:
         """Start as many anew as have ended, as a supervisor does."""
         for _ in range(WORKERS - len(self._manned())):
             self.fleet.start()
@@ -392,6 +392,8 @@ def weather(
         fleet = Fleet(disturbed.scene)
         try:
             storm = Storm(disturbed, fleet, book, Random(seed))
+            storm.man()
+            until(lambda: fleet.listeners() == WORKERS, 120)
             storm.blow(seconds)
             blown = time.monotonic()
 
