@@ -131,7 +131,8 @@ def _told(call: Call, clinic: Clinic, report: RunReport) -> None:
     write_log(log_of(clinic, call), clinic, report)
     for bug in report.bugs:
         our_bug(bug)
-    if report.changed and not call.quiet:
+    failed = any(one.state == "failed" for one in report.sources.values())
+    if (report.changed or failed) and not call.quiet:
         _say(f"{clinic.store.clinic}: {_in_short(report)} · run {clinic.run}")
 
 

@@ -33,6 +33,7 @@ def check_all(tree: Tree, settings: Settings, plugged: Plugged) -> None:
         _alerts(tree, settings, served)
         spoken.check_channels(tree, settings, {c for able in served.values() for c in able})
     _callbacks(tree, settings)
+    _broker(tree, settings)
     _texts_elsewhere(tree, settings, plugged)
 
 
@@ -250,6 +251,20 @@ def _callbacks(tree: Tree, settings: Settings) -> None:
             "own listens there",
             "warning",
         )
+
+
+def _broker(tree: Tree, settings: Settings) -> None:
+    """Warn of a RabbitMQ that is spoken to in the open, and of a file of certificates not there."""
+    runner = settings.runner
+    if runner.is_open_to_others:
+        where: Where = ("runner", "broker")
+        message = "the login of RabbitMQ, and which clinic does what, travel readable for others"
+        fix = "write amqps://, or a RabbitMQ on this machine"
+        tree.report(tree.mark(where), where, "broker_in_the_open", message, fix, "warning")
+    if runner.ca is not None and not runner.ca.is_file():
+        where = ("runner", "ca")
+        message, fix = f"there is no file {runner.ca}", "correct the path"
+        tree.report(tree.mark(where), where, "no_such_file", message, fix)
 
 
 def _texts_elsewhere(tree: Tree, settings: Settings, plugged: Plugged) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
+from clinicrelay import loopback
 from clinicrelay.settings.values import Section, wrong
 
 _EXAMPLE = "write amqps://USER:PASSWORD@HOST/VHOST"
@@ -64,3 +65,11 @@ class Runner(Section):
         "that the system trusts.",
         examples=["secrets/rabbitmq-ca.pem"],
     )
+
+    @property
+    def is_open_to_others(self) -> bool:
+        """Whether what is said to the broker can be read on its way to another machine."""
+        if self.broker is None:
+            return False
+        parts = urlsplit(self.broker.get_secret_value())
+        return parts.scheme == "amqp" and not loopback.is_loopback(parts.hostname or "")

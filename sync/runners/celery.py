@@ -109,18 +109,16 @@ def publish(app: Celery, task: str, *, to: str = "", **told: str) -> None:
 
 
 def _done(work: Work, name: str, job: Job) -> list[Job]:
-    found: list[Job] = []
+    found = [job]  # again, where its time is up before it has ended
     with _heard(work, name), _in_time(work) as ending:
         try:
             with work.fleet.clinic(name, ending=ending) as clinic:
                 done = jobs.do(clinic, job)
                 work.told(clinic, done.report)
-                found.extend(done.next)
-        except _OutOfTime:
-            work.say(
-                f"{name}: {job.step} {job.of} took too long and goes on later".replace("  ", " ")
-            )
-            found.append(job)
+                found = [*done.next]
+        except Exception:
+            found = []  # a sweep finds it, if it still is to be done
+            raise
     return found
 
 
@@ -140,6 +138,8 @@ def _heard(work: Work, name: str) -> Iterator[None]:
     """Say what went wrong with a clinic; it stops none of the others, and no worker."""
     try:
         yield
+    except _OutOfTime:
+        work.say(f"{name}: a job took too long and goes on later")
     except SettingsError as error:
         for one in error.findings:
             work.say(f"{name}: {one.message}; {one.fix}")
@@ -221,6 +221,7 @@ def _as_celery_says(settings: Runner) -> dict[str, Any]:
         "accept_content": ["json"],
         "result_backend": None,
         "worker_prefetch_multiplier": 1,
+        "worker_proc_alive_timeout": 60.0,  # a busy machine
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +95,17 @@ class Pulse(threading.Thread):
         while True:
             self._ready.wait(jobs.PERIOD.total_seconds())
             self._ready.clear()
-            self._beat()
-            if (silent := time.monotonic() - self._heard) > self._limit():
-                self._say(
-                    f"nothing was heard from RabbitMQ for {silent:.0f} s: this worker ends with "
-                    f"{TRY_AGAIN}, to be started anew"
-                )
-                _leave(TRY_AGAIN)
+            self.look()
+
+    def look(self) -> None:
+        """Beat once; leave where nothing came of those before for too long."""
+        self._beat()
+        if (silent := time.monotonic() - self._heard) > self._limit():
+            self._say(
+                f"nothing was heard from RabbitMQ for {silent:.0f} s: this worker ends with "
+                f"{TRY_AGAIN}, to be started anew"
+            )
+            _leave(TRY_AGAIN)
 
     def _limit(self) -> float:
         """Who is at a job may hear nothing until it has ended."""
@@ -120,7 +125,8 @@ def _end(worker: Any) -> None:
     """Let jobs at work end by themselves; what is left after a few seconds is left to others."""
     state.should_stop = DONE
     for child in _children(worker):
-        os.kill(child, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
     late = threading.Timer(_PATIENCE, _leave, [DONE])
     late.daemon = True
     late.start()

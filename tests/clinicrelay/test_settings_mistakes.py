@@ -77,6 +77,7 @@ GOLDEN = [
     ("runner: {broker: x}", 4, 18, "runner.broker", "another kind", "amqps:"),
     ('runner: {broker: "amqp://h?heartbeat=1"}', 4, 18, "runner.broker", "too much", "amqps:"),
     ('runner: {queue: "a b"}', 4, 17, "runner.queue", "not allowed", "match"),
+    ("runner: {ca: none.pem}", 4, 14, "runner.ca", "no file", "correct"),
     ("runners: {broker: x}", 4, 1, "runners", "unknown key", "'runner'"),
     # the clinic
     (

@@ -44,7 +44,9 @@ WORKERS = 3
 LEASE, FROZEN = 5, 8.0  # seconds
 DOCTORS = ("acar@riverside.example", "braun@riverside.example")
 TWILIO = PROVIDERS[0]
-REMINDED = 8  # visits
+REMINDED = 12  # visits
+SOON = timedelta(minutes=5)
+BEFORE = timedelta(hours=2)  # the import, so that reminders fall due after it
 KEY = "an instance key that both have"
 EVERYTHING = (
     Job("pull", "reception"),
@@ -63,7 +65,8 @@ class Book:
     """What reception exports: each visit changes once at most, so it is the same by whoever reads."""
 
     now: datetime  # by the clinic's wall
-    imported: int  # visits, besides those that are to be reminded of at once
+    imported: int  # visits, besides those that are to be reminded of
+    due: tuple[timedelta, ...]  # when those are, from now on
     rows: dict[int, dict[str, str]] = field(default_factory=dict)
     exports: int = 0
 
@@ -71,9 +74,10 @@ class Book:
         self.today = self.now.replace(hour=0, minute=0)
         for n in range(self.imported):
             self.rows[n] = visit(n, self.today + timedelta(days=6 + n % 20, hours=8, minutes=5 * n))
-        tomorrow = self.now + timedelta(hours=22)
-        for n in range(self.imported, self.imported + REMINDED):
-            self.rows[n] = visit(n, tomorrow + timedelta(minutes=n))
+        for n in range(REMINDED):
+            due = self.now + self.due[n % len(self.due)]
+            number = self.imported + n
+            self.rows[number] = visit(number, due + timedelta(days=1))
 
     def next(self) -> bool:
         """Move two visits, cancel one, give one away, book two; False: all have changed."""
@@ -116,11 +120,18 @@ class House:
         }
 
     @contextmanager
-    def opened(self) -> Iterator[Any]:
-        call = Call(self.scene.folder / "settings.yaml")
+    def opened(self, now: datetime | None = None) -> Iterator[Any]:
+        said = None if now is None else f"{now:%Y-%m-%dT%H:%M}"
+        call = Call(self.scene.folder / "settings.yaml", now=said)
         environ = {"STORE_URL": self.scene.store_url, "RABBITMQ_URL": "", **self.scene.environ}
         with clinic(call, load(call.settings, environ=environ)) as at_work:
             yield at_work
+
+    def imports(self, book: Book) -> None:
+        """Read the first export some time before anything falls due."""
+        self.scene.drop([*book.rows.values()], 1)
+        with self.opened(book.now - BEFORE) as at_work:
+            assert once.sync(at_work).exit == 0
 
     def query(self, statement: str) -> list[Any]:
         engine = create_engine(self.scene.store_url, poolclass=NullPool)
@@ -212,12 +223,12 @@ class Storm:
                 self._strike(now)
                 strikes = now + self.chance.uniform(1, 3)
             self._thaw(now)
-            self._man()
+            self.man()
             time.sleep(0.25)
         while self.frozen:
             self._thaw(time.monotonic())
             time.sleep(0.25)
-        self._man()
+        self.man()
         while self.book.next():  # what did not come in time
             pass
         self.drop()
@@ -245,8 +256,8 @@ class Storm:
                 self._cut,
             )
         )
-        able = [one for one in self._manned() if one.process.pid not in self.frozen]
-        strike(self.chance.choice(able or self.fleet.workers), now)
+        able = [w for w in self._manned() if w.process.pid not in self.frozen and w.children()]
+        strike(self.chance.choice(able or self._manned()), now)
 
     def _kill(self, worker: Worker, _now: float) -> None:
         self.did["workers killed"] += worker.lives
@@ -307,7 +318,7 @@ class Storm:
     def _manned(self) -> list[Worker]:
         return [worker for worker in self.fleet.workers if worker.lives]
 
-    def _man(self) -> None:
+    def man(self) -> None:
         """Start as many anew as have ended, as a supervisor does."""
         for _ in range(WORKERS - len(self._manned())):
             self.fleet.start()
@@ -375,13 +386,14 @@ def weather(
         now = local(datetime.now(UTC), "Europe/Berlin").replace(
             second=0, microsecond=0, tzinfo=None
         )
-        book = Book(now, imported)
+        due = (-SOON,) if nudged else (-SOON, SOON / 5)
+        book = Book(now, imported, due)
+        disturbed.imports(book)
         fleet = Fleet(disturbed.scene)
         try:
             storm = Storm(disturbed, fleet, book, Random(seed))
-            storm.drop()
-            storm._man()
-            until(lambda: len(disturbed.events()) >= imported, 120)
+            storm.man()
+            until(lambda: fleet.listeners() == WORKERS, 120)
             storm.blow(seconds)
             blown = time.monotonic()
 
@@ -399,7 +411,7 @@ def weather(
             assert not once.sync(at_work).sources["reception"].changes
         assert disturbed.is_calm()
         with house(folder / "calm", other) as calm:
-            _undisturbed(calm, Book(now, imported), exports=book.exports)
+            _undisturbed(calm, Book(now, imported, due), exports=book.exports)
             figures = {
                 "seconds": round(time.monotonic() - began),
                 "calm after": round(calmed),
@@ -410,11 +422,10 @@ def weather(
 
 
 def _undisturbed(calm: House, book: Book, *, exports: int) -> None:
-    while True:
+    calm.imports(book)
+    while book.exports < exports and book.next():
         calm.scene.drop([*book.rows.values()], book.exports + 1)
         with calm.opened() as at_work:
             once.sync(at_work)
-        if book.exports >= exports or not book.next():
-            break
     with calm.opened() as at_work:
         once.sync(at_work)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from amqp.exceptions import NotFound
 from kombu import Connection, Exchange, Queue
 from pydantic import SecretStr
 
@@ -136,10 +137,13 @@ class Fleet:
         with self._channel() as channel:
             return int(channel.queue_purge(self.queue))
 
-    def waiting(self) -> int:
-        """Return how many wake-ups nobody has begun with."""
-        with self._channel() as channel:
-            return int(channel.queue_declare(self.queue, passive=True).message_count)
+    def listeners(self) -> int:
+        """Return how many workers wait for wake-ups."""
+        try:
+            with self._channel() as channel:
+                return int(channel.queue_declare(self.queue, passive=True).consumer_count)
+        except NotFound:
+            return 0
 
     def arguments(self) -> dict[str, Any]:
         """Return what the shared queue is declared with."""

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from clinicrelay.errors import StoreBusy
 from sync.store import Store, leases, open_store
-from sync.store.leases import LeaseLost, lease
+from sync.store.leases import EVERY, LeaseLost, anyone_at_work, lease, take_turn
 
 MINUTE = timedelta(seconds=60)
 
@@ -172,3 +172,28 @@ def test_what_a_process_holds_is_given_back_at_its_end_and_nothing_else(store: S
         with lease(store, "plan", MINUTE) as again, lease(store, "send", MINUTE) as taken:
             assert again is not None
             assert taken is None
+
+
+def test_a_turn_is_one_processs_and_nobodys_until_it_is_over(store: Store) -> None:
+    assert take_turn(store, "sweep", MINUTE)
+    before = written(store)
+    assert not take_turn(store, "sweep", MINUTE)
+    assert written(store) == before
+    with store.write() as connection:
+        connection.execute(text("UPDATE leases SET until = 0"))
+    assert take_turn(store, "sweep", MINUTE)
+
+
+def test_whose_turn_it_was_is_not_at_work_for_it(store: Store) -> None:
+    assert take_turn(store, f"{EVERY}pull:reception", MINUTE)
+    with store.read() as connection:
+        assert not anyone_at_work(connection)
+    assert take_turn(store, "sweep", MINUTE)
+    with store.read() as connection:
+        assert anyone_at_work(connection)
+
+
+def written(store: Store) -> list[tuple[object, ...]]:
+    with store.read() as connection:
+        rows = connection.execute(text("SELECT name, owner, token, until FROM leases"))
+        return [tuple(row) for row in rows]
