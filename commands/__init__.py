@@ -21,7 +21,7 @@ GARBAGE = (500_000, 20, 100)
 GROUPS = {
     "Begin": ("demo", "init", "check", "doctors", "plan", "sync", "try", "live"),
     "Every day": ("status", "why", "appointments", "messages"),
-    "Repair": ("quarantine", "held", "contacts", "verify", "pause", "resume", "log"),
+    "Repair": ("quarantine", "held", "contacts", "verify", "pause", "resume", "replay", "log"),
     "Rarely": ("send", "map", "probe", "plugins", "schema", "keys", "store", "rehearse"),
 }
 
