@@ -22,7 +22,7 @@ GARBAGE = (500_000, 20, 100)
 GROUPS = {
     "Begin": ("demo", "init", "check", "doctors", "plan", "sync", "try", "live"),
     "Every day": ("status", "why", "appointments", "messages", "metrics"),
-    "Repair": ("quarantine", "held", "contacts", "verify", "pause", "resume", "log"),
+    "Repair": ("quarantine", "held", "contacts", "verify", "pause", "resume", "replay", "log"),
     "Rarely": (
         *("send", "run", "worker", "map", "probe", "plugins", "schema", "keys", "store"),
         "rehearse",

@@ -58,7 +58,9 @@ def _plan(at_work: Clinic, until: str) -> Answer:
 
     forecast = foresee(at_work, until=_end(until, at_work.now, at_work.zone))
     code = HELD if forecast.held else 3 if forecast.report.exit == 3 else 0
-    return Answer(forecast.json(), _lines(at_work, forecast), code)
+    return Answer(
+        forecast.json(), forecast_lines(at_work, forecast, "`clinicrelay sync` does it"), code
+    )
 
 
 def _end(until: str, now: datetime, zone: str) -> datetime:
@@ -77,7 +79,8 @@ def _end(until: str, now: datetime, zone: str) -> datetime:
         ) from error
 
 
-def _lines(at_work: Clinic, forecast: Forecast) -> Iterator[str]:
+def forecast_lines(at_work: Clinic, forecast: Forecast, does_it: str) -> Iterator[str]:
+    """Yield what would happen, in numbers and rows; `does_it` says what does it."""
     for name, one in forecast.report.sources.items():
         if one.error or one.idle:
             yield f"{name:<12}{one.error or one.idle}"
@@ -104,7 +107,7 @@ def _lines(at_work: Clinic, forecast: Forecast) -> Iterator[str]:
         yield from _section("set aside", Counter(_why_aside(one) for one in forecast.set_aside))
     for aside in forecast.set_aside[:_SHOWN]:
         yield f"  {aside['place']}  {_why_aside(aside)}"
-    yield "Nothing was written. `clinicrelay sync` does it."
+    yield f"Nothing was written. {does_it[:1].upper()}{does_it[1:]}."
 
 
 def _why_aside(one: dict[str, Any]) -> str:

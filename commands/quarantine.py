@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +16,10 @@ from commands._table import Table
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
+    from sync.report import RunReport
 
 Number = Annotated[str, typer.Argument(metavar="ID", help="The number in the list.")]
+_BEFORE = timedelta(hours=1)  # a file is put away after it was read
 _QUOTED = re.compile('".*"', re.DOTALL)
 _HEADINGS = ("id", "kind", "place", "what", "seen", "detail")
 
@@ -91,18 +93,34 @@ def retry(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
 ) -> int:
-    """Let the next sync look at every record of its source afresh, or try an event once more."""
+    """Map what was set aside once more: files from processed/ at once, other sources at the next sync.
+
+    Of each visit the last that was said of it counts. An event is written once more by the next sync.
+    """
     if (number is None) is not everything:
         raise typer.BadParameter("name one ID, or say --all", param_hint="ID")
 
     def retried(at_work: Clinic) -> Answer:
+        from commands._frame import log_of
+        from commands._shown import run_lines
+        from commands.sync import write_log
+
         things = _things(at_work, number)
-        sources = sorted({thing["source"] for thing in things if thing["kind"] == "record"})
-        for source in sources:
-            _read_afresh(at_work, source)
+        records = [thing for thing in things if thing["kind"] == "record"]
+        sources = sorted({thing["source"] for thing in records})
         events = [thing for thing in things if thing["kind"] == "event"]
         _try_events(at_work, events)
-        return Answer({"sources": sources}, _retried(sources, len(events)))
+        for source in sources:
+            _read_afresh(at_work, source)
+        report = _mapped_again(at_work, records)
+        left = {thing["source"] for thing in _things(at_work, None) if thing["kind"] == "record"}
+        waiting = [source for source in sources if source in left]
+        told = {"sources": sources, "still": waiting}
+        if report is None:
+            return Answer(told, _retried(waiting, len(events), sources))
+        write_log(log_of(at_work, call), at_work, report)
+        lines = [*run_lines(at_work, report), *_retried(waiting, len(events), sources)]
+        return Answer({**told, "run": report.json()}, lines, report.exit)
 
     return only(call, retried, writes=True)
 
@@ -157,6 +175,24 @@ def _read_afresh(at_work: Clinic, source: str) -> None:
         progress.note(connection, store, source, cursor=None, fingerprint=None)
 
 
+def _mapped_again(at_work: Clinic, records: Sequence[dict[str, Any]]) -> RunReport | None:
+    """Map again what files of these records' sources said since the first of them was set aside."""
+    from sync.runners import once
+
+    known = at_work.settings.sources
+    brought = {
+        thing["source"]
+        for thing in records
+        if thing["source"] in known and at_work.connector(thing["source"]).brought
+    }
+    if not brought:
+        return None
+    first = min(thing["first_seen_at"] for thing in records if thing["source"] in brought)
+    # Files carry the real time, whatever clock was set by hand.
+    since = min(datetime.fromtimestamp(first, UTC), datetime.now(UTC)) - _BEFORE
+    return once.replay(at_work, sorted(brought), since)
+
+
 def _try_events(at_work: Clinic, things: Sequence[dict[str, Any]]) -> None:
     """Forget that calendars refused these events: the next sync writes each once more."""
     from sync.store import events, quarantine
@@ -168,16 +204,14 @@ def _try_events(at_work: Clinic, things: Sequence[dict[str, Any]]) -> None:
             quarantine.discard(connection, store, thing["id"])
 
 
-def _retried(sources: Sequence[str], events: int) -> Iterator[str]:
+def _retried(waiting: Sequence[str], events: int, sources: Sequence[str]) -> Iterator[str]:
     if events:
         yield f"The next sync writes {events} {'event' if events == 1 else 'events'} once more."
-    if sources:
-        names = ", ".join(sources)
+    if waiting:
+        names = ", ".join(waiting)
         yield (
             f"The next read of {names} looks at every record again with the mapping as it is then; "
-            "nothing is sent twice.\n"
-            "clinicrelay sync   (a folder of drops needs its file dropped again: see processed/ in "
-            "it)"
+            "nothing is sent twice.\nclinicrelay sync"
         )
     if not sources and not events:
         yield "Nothing is set aside."

@@ -125,7 +125,8 @@ def _is_to_be_asked(loaded: Loaded | Broken) -> bool:
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
-    lines = [f"{told['asked']} messages may have been sent between the backup and the restore:"]
+    number = "1 message" if told["asked"] == 1 else f"{told['asked']} messages"
+    lines = [f"{number} may have been sent between the backup and the restore:"]
     for name, sentence in (
         ("found", "were: their providers have them. They are not sent again"),
         ("absent", "were not: their providers never had them. They leave as usual"),

@@ -136,6 +136,13 @@ def restore(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace what the store holds.")
     ] = False,
+    moved: Annotated[
+        bool,
+        typer.Option(
+            "--moved",
+            help="The store only moves: nothing ran since the backup, so nothing was sent.",
+        ),
+    ] = False,
     confirm: Annotated[
         str, typer.Option("--confirm", help="The clinic's id, for who cannot be asked.")
     ] = "",
@@ -149,7 +156,7 @@ def restore(
             _confirmed(call, clinic, confirm)
         with _progress(call, "restoring") as told:
             done = restores.restore(
-                engine, file, clinic=clinic, replace=replace, now=_now(), told=told
+                engine, file, clinic=clinic, replace=replace, moved=moved, now=_now(), told=told
             )
     if call.as_json:
         damaged = str(done.damaged) if done.damaged else None
@@ -166,6 +173,11 @@ def restore(
     if done.damaged is not None:
         print(f"The damaged store lies in {done.damaged} now.")
     print("What was live is paused until you say so: clinicrelay resume (clinicrelay status)")
+    if not moved:
+        print(
+            "What may have been sent since the backup is not sent again unless its provider proves "
+            "that it never had it: clinicrelay resume --plan"
+        )
     return DONE
 
 

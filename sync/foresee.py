@@ -6,7 +6,7 @@ found by letting business time pass from one moment at which something wakes to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,18 @@ def _run_on(clinic: Clinic, report: RunReport, until: datetime) -> Forecast:
         steps.settle(clinic, report.messages)
         steps.plan(clinic)
         steps.deliver_messages(clinic, report.messages)
+    return _forecast(clinic, report, now)
+
+
+def foresee_replay(clinic: Clinic, sources: Sequence[str], since: datetime) -> Forecast:
+    """Map once more what sources said since a moment, on a dry clinic."""
+    now = clinic.now
+    report = RunReport(clinic.run, now, clinic.standing().mode(now))
+    for name in sources or clinic.settings.sources:
+        report.sources[name] = steps.replay(clinic, name, since)
+    steps.plan(clinic)
+    report.calendars = steps.deliver_events(clinic)
+    steps.deliver_messages(clinic, report.messages)
     return _forecast(clinic, report, now)
 
 

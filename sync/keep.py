@@ -58,6 +58,8 @@ def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits,
         absence = absent(connection, source, reading, page, known, coming, zone, back)
         waiting += incoming.unlike_rejected(connection, source.clinic, source.name, absence.gone)
         verdict = _judge(reading, source.now, waiting, absence, coming, limits)
+        if source.widened and not reading.importing:
+            source.reword(connection, verdict.apply)
         _apply(
             connection, source, verdict.apply, since=known.believed_at, silently=reading.importing
         )

@@ -69,6 +69,8 @@ class SourceRun:
     first_look: Callable[[Appointment], int] = lambda visit: 0
     widened: bool = False
     last_read: int = 0  # seconds
+    # What the mapping only says in other words now counts as told (`sync.rewording`).
+    reword: Callable[[Connection, Sequence[Waiting]], None] = lambda connection, changes: None
 
     @property
     def clinic(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
-from sync import absence, keep, planner, push, receipts, restored, second_look, send
+from sync import absence, keep, planner, push, receipts, restored, rewording, second_look, send
 from sync import pull as pulling
 from sync import settle as settling
 from sync.connections import Connections
@@ -100,6 +101,7 @@ def _source(clinic: Clinic, name: str, held: Lease) -> SourceRun:
         remembered=dict(connector.kit.memory),
         dry=clinic.dry,
         first_look=planner.first_look(clinic),
+        reword=partial(rewording.reword, clinic),
         told=lambda records: clinic.tell(f"{name} {records} records"),
     )
 
@@ -125,6 +127,32 @@ def _read_to_its_end(clinic: Clinic, source: SourceRun) -> SourceReport:
         absence.ask_by_key(source, reading, page, limits=limits, zone=clinic.zone)
         keep.end_read(source, reading, page, limits=limits, zone=clinic.zone)
     return _report(source, read_anything)
+
+
+def replay(clinic: Clinic, name: str, since: datetime) -> SourceReport:
+    """Map once more what a source said since a moment; a failure of it is in the report, not raised."""
+    from sync import replaying
+
+    with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
+        if held is None:
+            return SourceReport("busy")
+        try:
+            with _patiently(clinic, held):
+                source = _source(clinic, name, held)
+                try:
+                    _forget_unjudged(source)
+                    replaying.replay(clinic, source, since)
+                    return _report(source, source.read > 0)
+                finally:
+                    source.connector.close()
+        except TryLater as error:
+            return _failed(clinic, name, str(error), _AGAIN)
+        except Refused as error:
+            return _failed(clinic, name, str(error), error.fix)
+        except StoreRefused:
+            raise
+        except SettingsError as error:
+            return _failed(clinic, name, _placed(error), "clinicrelay check")
 
 
 def _forget_unjudged(source: SourceRun) -> None:

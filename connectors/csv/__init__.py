@@ -100,6 +100,18 @@ class Csv(Connector):
         self._nothing_new = found > 0
         return found
 
+    def put_away(self, since: datetime) -> Iterator[Page] | None:
+        """Yield what files said that were processed since a moment, the oldest first. Raises Refused."""
+        return self._put_away(since)
+
+    def _put_away(self, since: datetime) -> Iterator[Page]:
+        for path in self.inbox.put_away(since) or ():
+            with suppress(FileNotFoundError):
+                drop = drop_of(path)
+                form = self._form(drop, survey(path, *encodings(drop.name, self.options)))
+                if isinstance(form, Form):
+                    yield from paged(form, {})
+
     def claim(self) -> None:
         """Move what is ready into processing. Raises Refused."""
         self.inbox.claim([] if self._nothing_new else self._ready())

@@ -27,6 +27,7 @@ _UNFINISHED = ("*.tmp", "*.part", "*.filepart", "*.crdownload", "~$*", ".*", "*.
 _INSIDE = ("processing", "processed", "quarantine")
 # After this long an empty file stays empty, and a manifest that does not fit never will.
 GIVEN_UP_SECONDS = 3600
+_WRITTEN_THERE_SECONDS = 2
 _BY_HAND = timedelta(seconds=60)  # what a person drops settles, where the rule is another
 
 _NAME_DATE = re.compile(
@@ -158,8 +159,12 @@ class Inbox:
         if not archive.is_dir():
             return None
         months = [archive, *sorted(path for path in archive.iterdir() if path.is_dir())]
-        found = [path for month in months for path, _ in self._files(month)]
-        moved = [one for one in found if one.stat().st_ctime >= since.timestamp()]
+        moved = [
+            path
+            for month in months
+            for path, info in self._files(month)
+            if info.st_ctime >= since.timestamp() and not _is_only_offered(path, info)
+        ]
         return [drop.path for drop in _oldest_first(moved)]
 
     def take_back(self, paths: Iterable[Path]) -> None:
@@ -240,6 +245,11 @@ class Inbox:
             return manifest_fits(self.manifest_of(path) or {}, sha256_of(path))
         except FileNotFoundError:
             return False  # taken away between two looks
+
+
+def _is_only_offered(path: Path, info: os.stat_result) -> bool:
+    """Whether a reject file is the one that we wrote there, and none that came back mended."""
+    return is_named(path.name) and info.st_ctime - info.st_mtime < _WRITTEN_THERE_SECONDS
 
 
 def _settled(path: Path, info: os.stat_result, age: float, settle: timedelta) -> Look:

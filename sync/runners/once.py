@@ -75,6 +75,20 @@ def reconcile(clinic: Clinic) -> RunReport:
     return report
 
 
+def replay(clinic: Clinic, sources: Sequence[str], since: datetime) -> RunReport:
+    """Map once more what sources said since a moment, and let calendars and people follow."""
+    report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
+    _started(clinic, "replay")
+    for name in sources or clinic.settings.sources:
+        if not clinic.ending.is_set():
+            report.sources[name] = steps.replay(clinic, name, since)
+    report.busy = all(source.state == "busy" for source in report.sources.values())
+    if not report.busy:
+        _deliver(clinic, report)
+    _finished(clinic, report)
+    return report
+
+
 def deliver(clinic: Clinic, command: str) -> RunReport:
     """Plan and deliver what a person has just released."""
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))

@@ -56,10 +56,12 @@ def restore(
     clinic: str,
     replace: bool,
     now: datetime,
+    moved: bool = False,
     told: archive.Told = lambda _table, _rows: None,
 ) -> Restored:
     """Fill the store with what a backup holds; `replace` what it has, or it has to be empty.
 
+    `moved` says that nothing was sent since the backup was made, so nothing may have left before.
     The whole file is read and judged before anything is touched; `told` hears how far that is, and
     then how far the filling. Raises SettingsError when the file is damaged, of a newer program, or
     without this clinic, and when the store is not empty; StoreBusy when a run is at work on it.
@@ -70,7 +72,7 @@ def restore(
     schema.prepare(engine, now=now, tell=lambda _sentence: None)
     shape = shape_of(schema.head())
     with _source(file, held, shape) as rows:
-        made_at = datetime.fromisoformat(held.made_at)
+        made_at = None if moved else datetime.fromisoformat(held.made_at)
         tables = _fill(engine, shape, rows, replace=replace, made_at=made_at, now=now, told=told)
     return Restored(held.clinics, held.schema, tables, damaged)
 
@@ -161,7 +163,7 @@ def _fill(
     rows: Rows,
     *,
     replace: bool,
-    made_at: datetime,
+    made_at: datetime | None,
     now: datetime,
     told: archive.Told,
 ) -> dict[str, int]:
@@ -185,14 +187,15 @@ def _fill(
     return tables
 
 
-def after_restore(connection: Connection, *, made_at: datetime, now: datetime) -> None:
+def after_restore(connection: Connection, *, made_at: datetime | None, now: datetime) -> None:
     """Let nothing leave a restored store until a person resumes it, and nothing that left before.
 
     It may be a copy of one that is alive elsewhere, and what was sent since the backup was made is
     not in it. A clinic in rehearsal stays in rehearsal: what reaches nobody outside goes on.
     """
     for clinic in connection.execute(text("SELECT clinic FROM clinics")).scalars().all():
-        gap.note(connection, clinic, since=min(made_at, now), until=now)
+        if made_at is not None:
+            gap.note(connection, clinic, since=min(made_at, now), until=now)
     live = connection.execute(text("SELECT DISTINCT clinic FROM live")).scalars().all()
     for clinic in live:
         standings.pause_restored(connection, clinic, now=now, who="clinicrelay store restore")

@@ -432,6 +432,30 @@ def tell(
     )
 
 
+def reword(
+    connection: Connection, clinic: str, appointment: int, recipient: str, told: Told, facts: Facts
+) -> None:
+    """Note what a person was told in other words; when and by what stays as it was."""
+    bulk.write(
+        connection,
+        "told",
+        ("clinic", "appointment", "recipient", "facts", "told_at", "told_by", "channel", "kind"),
+        [
+            (
+                clinic,
+                appointment,
+                recipient,
+                msgspec.json.encode(facts).decode(),
+                seconds(told.at),
+                told.by,
+                told.channel.value if told.channel else None,
+                told.kind.value if told.kind else None,
+            )
+        ],
+        update=("facts",),
+    )
+
+
 def told_rows(connection: Connection, appointments: Sequence[int]) -> list[tuple[Any, ...]]:
     """Return what people were told of visits, as it stands in the store; the visit comes first."""
     found: list[tuple[Any, ...]] = []

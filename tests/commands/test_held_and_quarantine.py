@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import mappings
 from clinicrelay.testing.kits import canaries_in
 from commands._call import Call
 
@@ -310,7 +312,7 @@ def test_a_word_in_the_wrong_column_stays_out_of_a_pipe_unless_asked_for(
 
 def test_retry_has_the_next_read_look_at_every_record_afresh(aside: Any, row: Row) -> None:
     ran = aside.run("quarantine", "retry", "--all", now=NOON)
-    assert ran.code == 0
+    assert ran.code == 3  # it is as it was
     assert "The next read of reception looks at every record again" in ran.out
 
     again = aside.run("sync", "--json", now=NOON)
@@ -320,6 +322,27 @@ def test_retry_has_the_next_read_look_at_every_record_afresh(aside: Any, row: Ro
     done = json.loads((aside.drop(*rows), aside.run("sync", "--json", now=ONE))[1].out)
     assert done["sources"]["reception"]["changes"] == {"booked": 1}
     assert listed(aside, "quarantine") == []
+
+
+def test_retry_maps_what_lies_in_processed_once_more_and_says_nothing_twice(
+    aside: Any, row: Row
+) -> None:
+    shipped = (Path(mappings.__file__).parent / "clinic_csv.yaml").read_text()
+    mended = shipped.replace(
+        "      scheduled: booked\n", "      scheduled: booked\n      xq: booked\n"
+    )
+    assert mended != shipped
+    (aside.folder / "ours.yaml").write_text(mended)
+    aside.change("type: csv,", "type: csv, mapping: ours.yaml,")
+    said = sorted((aside.folder / "var" / "outbox").glob("*.*"))
+    ran = aside.run("quarantine", "retry", "--all", "--json", now=NOON)
+    assert ran.code == 0
+    assert json.loads(ran.out)["run"]["sources"]["reception"]["changes"] == {"booked": 1}
+    assert listed(aside, "quarantine") == []
+    assert sorted((aside.folder / "var" / "outbox").glob("*.*")) == said
+    assert aside.run("quarantine", "retry", "--all", now=ONE).out.endswith(
+        "Nothing is set aside.\n"
+    )
 
 
 def test_what_is_discarded_comes_back_if_the_source_says_it_again(aside: Any, row: Row) -> None:

@@ -293,6 +293,40 @@ def test_a_store_that_was_resumed_before_anybody_looked_at_it_stops_all_the_same
     assert len(sent(put_back)) == 1
 
 
+def test_what_left_since_the_copy_is_told_in_numbers_and_does_not_leave_again(
+    put_back: Any, row: Row
+) -> None:
+    told = put_back.run("status", now=None)
+    assert "clinicrelay resume --plan" in told.err
+    planned = put_back.run("resume", "--plan", now=None)
+    assert "1 message may have been sent" in planned.out
+    assert "1 were: their providers have them" in planned.out
+    assert first_word(put_back.run("status", now=None).out) == "PAUSED"
+    found = json.loads(put_back.run("resume", "--json", now=None).out)
+    assert found["resumed"] == ["everything"]
+    assert found["restored"] == {
+        "asked": 1, "found": 1, "unproven": 0, "open": 0, "absent": 0, "unread": []
+    }  # fmt: skip
+    ran = drop(put_back, row(1, **days_ahead(9)), row(2, **days_ahead(9)), row(3, **days_ahead(9)))
+    assert (first_word(ran.out), ran.err) == ("LIVE", "")
+    assert len(sent(put_back)) == 2
+
+
+def test_a_restore_over_a_live_store_is_reconciled_before_anything_leaves(
+    live: Any, row: Row
+) -> None:
+    assert live.run("store", "backup", str(live.folder / "b.zip"), now=None).code == 0
+    drop(live, row(1, **days_ahead(9)), row(2, **days_ahead(9)))
+    before = sent(live)
+    words = ("store", "restore", str(live.folder / "b.zip"), "--replace", "--confirm", "riverside")
+    assert live.run(*words, now=None).code == 0
+    assert live.run("sync", now=None).code == 0
+    assert "1 were: their providers have them" in live.run("resume", now=None).out
+    ran = drop(live, row(1, **days_ahead(9)), row(2, **days_ahead(9)), row(3, **days_ahead(9)))
+    assert first_word(ran.out) == "LIVE"
+    assert len(sent(live)) == len(before) + 1
+
+
 @pytest.mark.parametrize("noted", [None, "", "1", "no number"])
 def test_a_note_that_is_missing_old_or_damaged_stops_nothing(
     live: Any, row: Row, noted: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sqlite3
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from clinicrelay.errors import SettingsError, StoreBusy
 from sync.store import dialects, exists, open_store, opened, restore, schema, scratch, upgrade
@@ -183,6 +184,67 @@ def test_an_upgrade_that_is_cut_off_anywhere_is_finished_by_the_next(
             columns = [c["name"] for c in found.get_columns(table)]
             assert [name for name, _, _ in whole[table][0]] == columns
             assert whole[table][1] == plain_indexes(found, table)
+
+
+def test_a_store_of_the_first_version_reaches_this_one_though_each_statement_is_the_last(
+    store_url: str, now: datetime, cut_off: Callable[..., type[Exception]], tmp_path: Path
+) -> None:
+    """Cut off after one statement, then after two, and so on: every state between is gone on from."""
+    with opened(store_url) as engine, engine.begin() as connection:
+        schema.migrate(connection, schema.known()[0])
+        _fill_the_first(connection)
+    for after in range(1, 400):
+        engine = dialects.connect(store_url)
+        cut = cut_off(engine, after)
+        try:
+            upgrade.upgrade(engine, folder=None, now=now)
+            break
+        except cut:
+            continue
+        finally:
+            engine.dispose()
+    assert after > 5
+    assert upgraded(store_url, None, now) is None
+    with opened(f"sqlite:///{tmp_path}/straight.db") as straight, straight.begin() as connection:
+        schema.migrate(connection, schema.head())
+    whole, expected = described(store_url), described(f"sqlite:///{tmp_path}/straight.db")
+    assert whole.keys() == expected.keys()
+    for table, (columns, indexes) in expected.items():
+        assert [name for name, _, _ in whole[table][0]] == [name for name, _, _ in columns]
+        assert whole[table][1] == indexes
+    with opened(store_url) as engine, engine.connect() as connection:
+        look = "SELECT guardian_phone FROM people ORDER BY source_key"
+        assert [*connection.exec_driver_sql(look).scalars()] == [f"+49301{n:03}" for n in range(9)]
+        dedupes = connection.exec_driver_sql("SELECT dedupe FROM messages ORDER BY id").scalars()
+        assert [*dedupes] == [f"6927fae0{n:024}" for n in range(9)]
+
+
+def _fill_the_first(connection: Any) -> None:
+    """Put a few visits with their people and messages into a store of the first version."""
+    rows = {"appointments": [], "people": [], "messages": []}  # type: dict[str, list[dict[str, Any]]]
+    for n in range(9):
+        guardian = {"phone": f"+49301{n:03}", "email": None}
+        visit = {"patients": [{"key": f"p{n}", "guardian": guardian}]}
+        rows["appointments"].append({"source_key": str(n), "content": json.dumps(visit)})
+        rows["people"].append({"source_key": f"p{n}"})
+        say = json.dumps({"facts": {"on": True, "start": "2025-11-27T07:16:48Z"}})
+        rows["messages"].append({"dedupe": f"{n:024}{0:08}", "say": say})
+    tables = inspect(connection)
+    for table, some in rows.items():
+        columns = {column["name"]: column for column in tables.get_columns(table)}
+        for number, row in enumerate(some, 1):
+            wanted = {
+                name: 0 if "INT" in str(column["type"]).upper() else "x"
+                for name, column in columns.items()
+                if not column["nullable"]
+            }
+            wanted |= {"id": number} if "id" in columns else {}
+            wanted |= {"clinic": "riverside", "source": "a", **row}
+            wanted = {name: value for name, value in wanted.items() if name in columns}
+            marks = ", ".join(f":{name}" for name in wanted)
+            connection.execute(
+                text(f"INSERT INTO {table} ({', '.join(wanted)}) VALUES ({marks})"), wanted
+            )
 
 
 @after_release
