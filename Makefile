@@ -89,9 +89,10 @@ endif
 
 # --- the locks ---------------------------------------------------------------------------------
 
-COMPILE := .venv/lock/bin/python -m piptools compile --quiet --generate-hashes --strip-extras \
+COMPILE_BARE := .venv/lock/bin/python -m piptools compile --quiet --generate-hashes --strip-extras \
 	--allow-unsafe --no-annotate --no-header --no-emit-index-url --no-emit-trusted-host \
-	--no-emit-find-links --all-build-deps $(if $(UPGRADE),--upgrade)
+	--no-emit-find-links $(if $(UPGRADE),--upgrade)
+COMPILE := $(COMPILE_BARE) --all-build-deps
 
 lock: .venv/place
 	@test -x .venv/lock/bin/python || "$(PYTHON)" -m venv .venv/lock
@@ -100,6 +101,7 @@ lock: .venv/place
 	@$(COMPILE) --extra all --extra dev --extra bench --constraint requirements-dev.lock \
 		--output-file requirements-bench.lock pyproject.toml
 	@$(COMPILE) --extra all --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	@$(COMPILE_BARE) --output-file requirements-audit.lock requirements-audit.in
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist site
