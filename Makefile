@@ -3,6 +3,7 @@
 #   make test    the tests            make check   format, lint, types, floors, generated pages
 #   make bench   the measurements     make lock    pin what pyproject.toml asks for (UPGRADE=1: the newest)
 #   make site    the pages as a site, in site/
+#   make audit   known holes in what is locked      make sbom   what an image holds, in dist/sbom.json
 #   make generate   write the generated pages      make clean   start over
 # ARGS is passed on: make test ARGS="tests/connectors -k quote"
 
@@ -14,7 +15,7 @@ ARGS ?=
 GENERATORS := clinicrelay.settings.reference commands._reference commands._plugin_page \
 	sync.words.reference
 
-.PHONY: demo test check site bench lock generate clean
+.PHONY: demo test check site bench audit sbom lock generate clean
 
 demo: .venv/runs
 	@.venv/bin/clinicrelay demo $(ARGS)
@@ -44,6 +45,22 @@ bench: .venv/bench
 	@$(IN) -m bench.messages
 	@$(IN) -m bench.claims
 	@$(IN) -m bench.planning
+
+# A known hole fails; where the service that knows them cannot be reached, that is said and is no failure
+# (AUDIT_REQUIRED=1: it is one).
+audit: .venv/audit/made
+	@for lock in requirements.lock requirements-dev.lock requirements-audit.lock; do \
+		echo "$$lock:"; rm -f .venv/audit/report.json; \
+		.venv/audit/bin/pip-audit --requirement $$lock --require-hashes --disable-pip --format json \
+			--output .venv/audit/report.json --progress-spinner off --timeout 10 2>/dev/null; \
+		$(IN) .ci/audited.py .venv/audit/report.json || exit 1; \
+	done
+
+sbom: .venv/audit/made .venv/ships/made
+	@mkdir -p dist
+	@.venv/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.json .venv/ships/bin/python
+	@.venv/ships/bin/python .ci/sbom_is_whole.py dist/sbom.json requirements.lock
 
 generate: .venv/checks
 	@for page in $(GENERATORS); do $(IN) -m $$page || exit 1; done
@@ -80,6 +97,19 @@ endif
 .venv/checks: .venv/runs requirements-dev.lock
 	@echo "Adding what tests and checks need (once) ..."
 	@$(FROM_LOCK) requirements-dev.lock
+	@touch $@
+
+.venv/audit/made: .venv/place requirements-audit.lock
+	@.venv/bin/python -m venv --clear .venv/audit
+	@.venv/audit/bin/python $(wordlist 2,99,$(FROM_LOCK)) requirements-audit.lock
+	@touch $@
+
+# What deploy/Dockerfile puts into an image, by the same steps.
+.venv/ships/made: .venv/place requirements.lock pyproject.toml
+	@.venv/bin/python -m venv --clear .venv/ships
+	@.venv/ships/bin/python $(wordlist 2,99,$(FROM_LOCK)) requirements.lock
+	@.venv/ships/bin/python $(wordlist 2,99,$(PIP)) install --no-deps --no-build-isolation .
+	@.venv/ships/bin/python -m pip uninstall --quiet --yes hatchling pip
 	@touch $@
 
 .venv/bench: .venv/checks requirements-bench.lock
