@@ -4,6 +4,7 @@
 #   make crashlab  every point at which a sync can be killed, tried; ARGS="--store postgres"
 #   make bench   the measurements     make lock    pin what pyproject.toml asks for (UPGRADE=1: the newest)
 #   make site    the pages as a site, in site/
+#   make audit   known holes in what is locked      make sbom   what an image holds, in dist/sbom.json
 #   make generate   write the generated pages      make clean   start over
 # ARGS is passed on: make test ARGS="tests/connectors -k quote"
 
@@ -16,6 +17,7 @@ GENERATORS := clinicrelay.settings.reference commands._reference commands._plugi
 	commands._metrics_page sync.words.reference
 
 .PHONY: demo test check site bench crashlab lock generate clean
+.PHONY: demo test check site bench audit sbom lock generate clean
 
 demo: .venv/runs
 	@.venv/bin/clinicrelay demo $(ARGS)
@@ -49,6 +51,22 @@ bench: .venv/bench
 
 crashlab: .venv/checks
 	@PYTHONPATH=.:tests/calendars $(IN) tests/crash/lab.py $(ARGS)
+
+# A known hole fails; where the service that knows them cannot be reached, that is said and is no failure
+# (AUDIT_REQUIRED=1: it is one).
+audit: .venv/audit/made
+	@for lock in requirements.lock requirements-dev.lock requirements-audit.lock; do \
+		echo "$$lock:"; rm -f .venv/audit/report.json; \
+		.venv/audit/bin/pip-audit --requirement $$lock --require-hashes --disable-pip --format json \
+			--output .venv/audit/report.json --progress-spinner off --timeout 10 2>/dev/null; \
+		$(IN) .ci/audited.py .venv/audit/report.json || exit 1; \
+	done
+
+sbom: .venv/audit/made .venv/ships/made
+	@mkdir -p dist
+	@.venv/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.json .venv/ships/bin/python
+	@.venv/ships/bin/python .ci/sbom_is_whole.py dist/sbom.json requirements.lock
 
 generate: .venv/checks
 	@for page in $(GENERATORS); do $(IN) -m $$page || exit 1; done
@@ -87,6 +105,19 @@ endif
 	@$(FROM_LOCK) requirements-dev.lock
 	@touch $@
 
+.venv/audit/made: .venv/place requirements-audit.lock
+	@.venv/bin/python -m venv --clear .venv/audit
+	@.venv/audit/bin/python $(wordlist 2,99,$(FROM_LOCK)) requirements-audit.lock
+	@touch $@
+
+# What deploy/Dockerfile puts into an image, by the same steps.
+.venv/ships/made: .venv/place requirements.lock pyproject.toml
+	@.venv/bin/python -m venv --clear .venv/ships
+	@.venv/ships/bin/python $(wordlist 2,99,$(FROM_LOCK)) requirements.lock
+	@.venv/ships/bin/python $(wordlist 2,99,$(PIP)) install --no-deps --no-build-isolation .
+	@.venv/ships/bin/python -m pip uninstall --quiet --yes hatchling pip
+	@touch $@
+
 .venv/bench: .venv/checks requirements-bench.lock
 	@echo "Adding what is measured beside us (once) ..."
 	@$(FROM_LOCK) requirements-bench.lock
@@ -94,9 +125,10 @@ endif
 
 # --- the locks ---------------------------------------------------------------------------------
 
-COMPILE := .venv/lock/bin/python -m piptools compile --quiet --generate-hashes --strip-extras \
+COMPILE_BARE := .venv/lock/bin/python -m piptools compile --quiet --generate-hashes --strip-extras \
 	--allow-unsafe --no-annotate --no-header --no-emit-index-url --no-emit-trusted-host \
-	--no-emit-find-links --all-build-deps $(if $(UPGRADE),--upgrade)
+	--no-emit-find-links $(if $(UPGRADE),--upgrade)
+COMPILE := $(COMPILE_BARE) --all-build-deps
 
 lock: .venv/place
 	@test -x .venv/lock/bin/python || "$(PYTHON)" -m venv .venv/lock
@@ -105,6 +137,7 @@ lock: .venv/place
 	@$(COMPILE) --extra all --extra dev --extra bench --constraint requirements-dev.lock \
 		--output-file requirements-bench.lock pyproject.toml
 	@$(COMPILE) --extra all --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	@$(COMPILE_BARE) --output-file requirements-audit.lock requirements-audit.in
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist site

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from clinicrelay.auth.keys import Key, KeyUnusable, read_key
 from clinicrelay.auth.options import SmartBackend
 from clinicrelay.auth.secret import Asking
-from clinicrelay.http.addresses import joined
+from clinicrelay.http import sentences
+from clinicrelay.http.addresses import is_kin, joined
 from clinicrelay.http.errors import NoToken, Unwelcome
 
 if TYPE_CHECKING:
@@ -90,18 +91,33 @@ class WithStatement:
 
     def _given_at(self, said: dict[str, Any]) -> str | None:
         given = said.get("token_endpoint")
-        return joined(self._base, given) if isinstance(given, str) and given else None
+        there = joined(self._base, given) if isinstance(given, str) and given else None
+        return _of_kin(self._base, there) if there else None
 
     def _from_capabilities(self, endpoint: Endpoint) -> str:
         """Find the token address where servers wrote it before there was a .well-known."""
         said = endpoint.get(f"{self._base}/metadata") or {}
         for found in _extensions(said):
             if there := joined(self._base, found):
-                return there
+                return _of_kin(self._base, there)
         raise NoToken(
             f"{endpoint.host_of(self._base)} does not say where tokens are given",
             fix="write it as auth.token_url, or check base_url",
         )
+
+
+def _of_kin(base: str, there: str) -> str:
+    """Return an address that a server named; a host of another domain has to stand in the settings.
+
+    Else whoever answers for the server could have us call any machine that we reach (R-065).
+    """
+    if not is_kin(base, there):
+        raise NoToken(
+            f"{sentences.host_of(base)} says that tokens are given by {sentences.stranger(there)}, "
+            "which is no host of its domain: nothing was sent there",
+            fix="write that address as auth.token_url, if it is the right one",
+        )
+    return there
 
 
 def key_of(auth: SmartBackend) -> Key:

@@ -14,6 +14,7 @@ _LAYERS = 10  # of quoting; nobody means more than two
 _LONGEST = 2000  # signs of an address that a server gives for tokens
 # Signs of seven bits written in two, three or four bytes: no UTF-8, and some read it all the same.
 _OVERLONG = re.compile(r"%(?:c[01]|e0%[89]|f0%8)", re.IGNORECASE)
+_NUMBERS = re.compile(r"[\d.]+|.*:.*")  # an address of IPv4 or IPv6
 _STEP = re.compile(r"[A-Za-z0-9_$.…-]{0,40}")
 
 
@@ -49,6 +50,20 @@ def joined(base_url: str, link: str) -> str | None:
         return None
     usual = there.scheme in ("http", "https") and bool(there.host)
     return str(there) if usual and len(str(there)) <= _LONGEST else None
+
+
+def is_kin(base_url: str, url: str) -> bool:
+    """Whether an address is on the host of another, below it, or beside it in the same domain.
+
+    Two names beside each other share all but their first parts: fhir.ehr.example, auth.ehr.example.
+    """
+    import httpx
+
+    ours, theirs = (httpx.URL(one).host.rstrip(".").casefold() for one in (base_url, url))
+    if theirs == ours or _NUMBERS.fullmatch(ours):
+        return theirs == ours
+    _, _, domain = ours.partition(".")
+    return f".{theirs}".endswith(f".{domain}" if "." in domain else f".{ours}")
 
 
 def is_under(base_path: str, path: str) -> bool:

@@ -214,11 +214,11 @@ def _validated(
     data = present(tree.data, shape)
     if "templates" not in data and not among_others:
         data |= _texts_beside(tree, folder)
-    broken = plugged.validate_all(tree, data, plugins, shape, context)
+    plugged.validate_all(tree, data, plugins, shape, context)
     try:
         settings: Settings | None = Settings.model_validate(data, context=context)
     except ValidationError as error:
-        broken += report_all(tree, shape, error.errors(include_url=False))
+        broken = report_all(tree, shape, error.errors(include_url=False))
         settings = _as_far_as_possible(mended(data, broken, shape), tree, shape, context)
     if settings is not None:
         agreement.check_all(tree, settings, plugins)

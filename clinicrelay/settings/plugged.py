@@ -81,21 +81,18 @@ def _find(tree: Tree, where: Where, kind: Any) -> plugins.Plugin | None:
 
 def validate_all(
     tree: Tree, data: Any, plugged: Plugged, shape: Shape, context: dict[str, Any]
-) -> list[Where]:
-    """Replace each entry of `data` by its common part with checked options; return wrong places."""
-    wrong: list[Where] = []
+) -> None:
+    """Replace each entry of `data` by its common part with checked options, None where wrong."""
     for where, entry in list(entries(data)):
         section, name = where
         common = set(_keys(ROOMS[str(section)][1])) - {"options"}
         shared = {k: v for k, v in entry.items() if k in common}
         if plugin := plugged.found.get(where):
             shared["options"], places = _options(tree, where, entry, plugin, shape, context)
-            wrong += places
             if places and tree.opaque:  # a second look, without what nobody can know
                 mended(data, places, shape)
                 shared["options"], _ = _options(tree, where, entry, plugin, shape, context)
         data[section][name] = shared
-    return wrong
 
 
 def _options(

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from clinicrelay.auth.keys import KeyUnusable, new_key, public_jwk, read_key, thumbprint
 from clinicrelay.http import Client, NoToken, Unwelcome
+from clinicrelay.http.addresses import is_kin
 from clinicrelay.testing import Reply
 
 Make = Callable[..., Client]
@@ -204,10 +205,41 @@ def test_a_token_address_that_is_none_is_told(client: Make, town: Any, there: st
         client(smart()).get("Slot")
 
 
-def test_a_token_address_that_is_not_encrypted_gets_nothing(client: Make, town: Any) -> None:
-    town.configuration["token_endpoint"] = "http://auth.example/token"
-    with pytest.raises(Unwelcome, match=r"auth\.example is not encrypted"):
+@pytest.mark.parametrize("there", ["https://auth.example/token", "http://169.254.169.254/token"])
+def test_a_token_address_of_another_domain_has_to_stand_in_the_settings(
+    client: Make, town: Any, there: str
+) -> None:
+    town.configuration["token_endpoint"] = there
+    with pytest.raises(NoToken, match="no host of its domain: nothing was sent there") as told:
         client(smart()).get("Slot")
+    assert "auth.token_url" in told.value.fix
+
+
+def test_a_token_address_that_is_not_encrypted_gets_nothing(client: Make, town: Any) -> None:
+    with pytest.raises(Unwelcome, match=r"auth\.example is not encrypted"):
+        client(smart(token_url="http://auth.example/token")).get("Slot")
+
+
+@pytest.mark.parametrize(
+    ("base", "there", "kin"),
+    [
+        ("https://fhir.ehr.example/r4", "https://fhir.ehr.example:8443/token", True),
+        ("https://fhir.ehr.example/r4", "https://auth.ehr.example/token", True),
+        ("https://fhir.ehr.example/r4", "https://login.auth.EHR.example./token", True),
+        ("https://fhir.ehr.example/r4", "https://ehr.example/token", True),
+        ("https://ehr.example/r4", "https://auth.ehr.example/token", True),
+        ("https://ehr.example/r4", "https://auth.other.example/token", False),
+        ("https://ehr.example/r4", "https://other.example/token", False),
+        ("https://fhir.ehr.example/r4", "https://evil-ehr.example/token", False),
+        ("https://fhir.ehr.example/r4", "https://ehr.example.evil.example/token", False),
+        ("https://10.1.2.3/r4", "https://9.1.2.3/token", False),
+        ("https://10.1.2.3/r4", "https://10.1.2.3:8443/token", True),
+        ("https://ehr/r4", "https://db/token", False),
+        ("https://[fd00::1]/r4", "https://[fd00::2]/token", False),
+    ],
+)
+def test_hosts_of_one_domain_are_told_from_strangers(base: str, there: str, kin: bool) -> None:
+    assert is_kin(base, there) is kin
 
 
 def test_a_signature_that_the_server_does_not_take_is_told_before(client: Make, town: Any) -> None:
