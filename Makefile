@@ -16,8 +16,7 @@ ARGS ?=
 GENERATORS := clinicrelay.settings.reference commands._reference commands._plugin_page \
 	commands._metrics_page sync.words.reference
 
-.PHONY: demo test check site bench crashlab lock generate clean
-.PHONY: demo test check site bench audit sbom lock generate clean
+.PHONY: demo test check site bench crashlab audit sbom lock generate clean
 
 demo: .venv/runs
 	@.venv/bin/clinicrelay demo $(ARGS)
