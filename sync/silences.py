@@ -80,9 +80,16 @@ def _uncovered(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
         f"{len(alone)} of {visits} visits on {times.local(first, clinic.zone):%a %d %b}: nobody is "
         f"reminded{why}",
         "Nothing failed, and their patients hear nothing.",
-        f"clinicrelay why {next(iter(alone))}",
+        _shown_by(clinic, first),
         clinic.now,
     )
+
+
+def _shown_by(clinic: Clinic, first: datetime) -> str:
+    if first == next_day(clinic)[0]:
+        return "clinicrelay appointments --uncovered"
+    date = f"{times.local(first, clinic.zone):%Y-%m-%d}"
+    return f"clinicrelay appointments --from {date} --to {date}"
 
 
 def _told_elsewhere(clinic: Clinic, connection: Connection) -> frozenset[str]:

@@ -22,7 +22,10 @@ from sqlalchemy import create_engine
 import sync
 from clinicrelay.errors import SettingsError, StoreBusy
 from clinicrelay.settings import Loaded, load_all
+from clinicrelay.testing.http_server import Reply, serving
 from clinicrelay.testing.kits import CANARY_EMAIL, CANARY_NAME
+from commands._call import Call
+from commands._run.telling import Teller
 from sync import steps
 from sync.clinic import Clinic
 from sync.report import RunReport
@@ -512,3 +515,39 @@ def test_monitoring_is_told_no_name_no_address_and_no_secret(room: Room) -> None
     said = json.dumps([answer.json for answer in answers])
     for secret in (CANARY_NAME, CANARY_EMAIL, str(room.folder)):
         assert secret not in said
+
+
+def test_each_turn_is_told_to_who_watches_from_outside_and_leaves_its_numbers(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(lambda _asked: Reply(b"OK")) as watcher:
+        jobs = {job: f"{watcher.url}/{job}" for job in ("sync", "send")}
+        file = room.folder / "numbers.prom"
+        room.write(monitoring={"heartbeat": jobs, "textfile": str(file)})
+        room.service.herald = Teller(Call(settings=room.folder / "settings.yaml"))
+        room.follow()
+
+        def paths() -> list[str]:
+            found = [asked.path for asked in watcher.log]
+            watcher.log.clear()
+            return found
+
+        room.work("sync")
+        assert paths() == ["/sync/start", "/sync"]
+        assert "clinicrelay_store_readable" in file.read_text()
+        room.work("send")  # nothing is due, and the job lives
+        assert paths() == ["/send/start", "/send"]
+
+        def break_(*_any: object) -> None:
+            raise LookupError
+
+        monkeypatch.setattr(once, "sync", break_)
+        room.work("sync")
+        assert paths() == ["/sync/start", "/sync/fail"]
+
+        def busy(*_any: object, **_more: object) -> None:
+            raise StoreBusy("the store is locked")
+
+        monkeypatch.setattr(room.unit.kept, "at_work", busy)
+        room.work("sync")
+        assert paths() == ["/sync/fail"]

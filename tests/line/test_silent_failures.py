@@ -12,7 +12,8 @@ import pytest
 from calendars.ics import Ics
 from clinicrelay.times import parse_instant
 from sync.health import health
-from sync.runners import once
+from sync.runners import jobs, once
+from sync.runners.jobs import Job
 from sync.store import standings
 
 if TYPE_CHECKING:
@@ -113,6 +114,21 @@ def test_a_pause_is_told_as_nobody_is_reminded_meanwhile(told: Line) -> None:
     found = runs(told, 4)
     told.at_work(resume)
     assert found + runs(told, 4) == once_and_over("coverage")
+
+
+@on_sqlite
+def test_workers_look_for_silence_once_a_rhythm_and_cheaply_in_between(told: Line) -> None:
+    before = told.said["channels"]
+    told.set(channels={**before, "sms": []})
+
+    def job(step: str) -> dict[str, str]:
+        told.now += STEP
+        return told.at_work(lambda at_work: jobs.do(at_work, Job(step))).report.alerts
+
+    assert job("alert") == {}
+    assert [job("stock"), job("alert"), job("stock")] == [{"coverage": "opened"}, {}, {}]
+    told.set(channels=before)
+    assert [job("alert"), job("stock")] == [{}, {"coverage": "resolved"}]
 
 
 # --- a source that is taken out ------------------------------------------------------------------
