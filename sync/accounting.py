@@ -22,10 +22,11 @@ from sync.store import accounts, wakes
 from sync.store.together import TOLD_TOGETHER
 
 if TYPE_CHECKING:
+    from clinicrelay.model import Appointment
     from sync.clinic import Clinic
     from sync.plan import Seen
     from sync.running import Ran
-    from sync.store.accounts import Entry
+    from sync.store.accounts import Entry, Runs
     from sync.store.wakes import Past, Woken
 
 MISSING, DOUBLED, UNEXPLAINED = "missing", "doubled", "unexplained"
@@ -93,8 +94,8 @@ def check(clinic: Clinic) -> Accounts:
     """Account for every step of every visit that is still kept."""
     found = Accounts()
     with clinic.store.read() as connection:
-        judge = _Judge(running.ran(clinic, connection), clinic.now)
-        chance = accounts.had_their_chance(connection, clinic.store.clinic)
+        runs = accounts.runs(connection, clinic.store.clinic)
+        judge = _Judge(running.ran(clinic, connection), clinic.now, runs)
         first, end = judge.kept()
         for batch in accounts.batches(connection, clinic.store.clinic, first=first, end=end):
             numbers = [visit.id for visit in batch]
@@ -105,7 +106,7 @@ def check(clinic: Clinic) -> Accounts:
                 about = _About(
                     visit, seen[visit.id], past.get(visit.id, ()), said.get(visit.id, ())
                 )
-                judge.judge(about, found, chance)
+                judge.judge(about, found)
     return found
 
 
@@ -121,6 +122,12 @@ class _About:
         return f"{self.woken.source}/{self.woken.source_key}"
 
     @property
+    def since(self) -> datetime:
+        """From when on it stands as it does."""
+        last = self.past[-1].replaced_at if self.past else self.woken.first_seen_at
+        return datetime.fromtimestamp(last, UTC)
+
+    @property
     def is_awake(self) -> bool:
         return self.woken.wake_at in (wakes.CHANGED, wakes.OWED)
 
@@ -133,8 +140,8 @@ class _About:
 class _Judge:
     """Judges one visit after the other under the settings that ran."""
 
-    def __init__(self, ran: Ran, now: datetime) -> None:
-        self._settings, self._now = ran.settings, now
+    def __init__(self, ran: Ran, now: datetime, runs: Runs) -> None:
+        self._settings, self._now, self._runs = ran.settings, now, runs
         rules = ran.settings.reminders
         self._steps = [
             (role, step, ran.steps[f"{role}/{step.name}"])
@@ -149,22 +156,25 @@ class _Judge:
         first = kept.before(self._now, self._settings.clinic.timezone)
         return first, self._now + max(leads, default=timedelta(0)) + 2 * _DAY
 
-    def judge(self, about: _About, found: Accounts, chance: datetime | None) -> None:
-        """Account for the steps of one visit, and look at each of its lines."""
+    def judge(self, about: _About, found: Accounts) -> None:
+        """Account for the steps of one visit, as it stands and as it stood, and look at its lines."""
         found.visits += 1
         lines = _reminders(about.entries)
-        for slot in self._slots(about):
-            self._account(slot, about, lines.get(_key(slot, about.seen), ()), found)
+        visit = about.seen.appointment
+        for slot in self._slots(visit) if _stands(about.seen, self._now) else ():
+            self._account(slot, about, lines.get(_key(slot, visit), ()), found)
+        for stood in _stood(about):
+            for slot in self._slots(stood.visit):
+                self._account_for_what_was(slot, about, stood, lines, found)
         for one in _doubled(lines):
             found.note(_wrong(DOUBLED, about, one))
         for one in about.entries:
-            if (what := _wrong_with(one, chance)) is not None:
+            if (what := _wrong_with(one, self._runs.chance)) is not None:
                 found.note(_wrong(what, about, one))
 
-    def _slots(self, about: _About) -> Iterator[Slot]:
+    def _slots(self, visit: Appointment) -> Iterator[Slot]:
         """Yield the steps whose time has come for each person of a visit that stands, or stood."""
-        visit = about.seen.appointment
-        if visit.start is None or not _stands(about.seen, self._now):
+        if visit.start is None:
             return
         for role, step, since in self._steps:
             for recipient, zone in recipients(visit, role).items():
@@ -185,7 +195,43 @@ class _Judge:
         found.steps += 1
         if lines:
             found.became[lines[-1].state] += 1
-        elif rule := _rule(slot, about, self._now):
+        elif rule := self._rule(slot, about):
+            found.by_rule[rule] += 1
+        else:
+            found.note(Wrong(MISSING, about.name, slot.role, slot.step, slot.at))
+
+    def _rule(self, slot: Slot, about: _About) -> str | None:
+        """Return the rule by which a step needs no line of its own; None: it needs one."""
+        seen = about.seen
+        start, known = seen.appointment.start, known_since(seen, seen.told.get(slot.recipient))
+        assert start is not None
+        begun = start <= self._now
+        if rule := _rule_of_any(slot, about):
+            return rule
+        late = begun and slot.at <= known
+        if late and not self._runs.looked(max(known, slot.since, about.since), start):
+            return "first_seen_after"
+        if start <= slot.since:
+            return "step_is_newer"
+        return "came_before" if begun and _came_before(about, start) else None
+
+    def _account_for_what_was(
+        self,
+        slot: Slot,
+        about: _About,
+        stood: _Stood,
+        lines: Mapping[_Key, Sequence[Entry]],
+        found: Accounts,
+    ) -> None:
+        """Account for a step of a visit as it stood once, where runs looked at it then."""
+        assert stood.visit.start is not None
+        since = max(slot.at, stood.since, slot.since)
+        if not self._runs.looked(since, min(stood.until, stood.visit.start)):
+            return
+        found.steps += 1
+        if some := lines.get(_key(slot, stood.visit)):
+            found.became[some[-1].state] += 1
+        elif rule := _rule_of_any(slot, about):
             found.by_rule[rule] += 1
         else:
             found.note(Wrong(MISSING, about.name, slot.role, slot.step, slot.at))
@@ -198,21 +244,35 @@ def _stands(seen: Seen, now: datetime) -> bool:
     return visit.kind is Kind.VISIT and on and not seen.gone and seen.replaced_by is None
 
 
-def _rule(slot: Slot, about: _About, now: datetime) -> str | None:
-    """Return the rule by which a step needs no line of its own; None: it needs one."""
-    seen = about.seen
-    start, live = seen.appointment.start, seen.live_since.get(slot.role)
-    assert start is not None
-    begun = start <= now
+def _rule_of_any(slot: Slot, about: _About) -> str | None:
+    """Return the rule that holds for a visit as it stands and as it stood."""
     if any(_told_since(slot, one) for one in about.entries):
         return "told_later"
-    if begun and slot.at <= known_since(seen, seen.told.get(slot.recipient)):
-        return "first_seen_after"
-    if live is not None and slot.at <= live:
-        return "before_live"
-    if start <= slot.since:
-        return "step_is_newer"
-    return "came_before" if begun and _came_before(about, start) else None
+    live = about.seen.live_since.get(slot.role)
+    return "before_live" if live is not None and slot.at <= live else None
+
+
+class _Stood(NamedTuple):
+    """A visit as it was booked once, and from when until when."""
+
+    visit: Appointment
+    since: datetime
+    until: datetime
+
+
+def _stood(about: _About) -> Iterator[_Stood]:
+    """Yield how a visit stood before it was changed, where it was to take place."""
+    if not about.past or about.woken.replaced_by is not None:
+        return  # of one that was booked anew nobody knows from when on it counted as that
+    since, gone = datetime.fromtimestamp(about.woken.first_seen_at, UTC), False
+    kept = [*about.past]
+    after = [*(one.content for one in kept[1:]), about.woken.content]
+    for one, content in zip(kept, after, strict=True):
+        until, visit = datetime.fromtimestamp(one.replaced_at, UTC), wakes.visit_of(one.content)
+        same = facts_of(visit).hash == facts_of(wakes.visit_of(content)).hash
+        if visit.kind is Kind.VISIT and visit.status.reminds and not gone and not same:
+            yield _Stood(visit, since, until)
+        since, gone = until, "gone" in one.what.split(",")
 
 
 def _told_since(slot: Slot, one: Entry) -> bool:
@@ -237,8 +297,8 @@ def _came_before(about: _About, start: datetime) -> bool:
 _Key = tuple[str, str, str]
 
 
-def _key(slot: Slot, seen: Seen) -> _Key:
-    return slot.recipient, slot.step, facts_of(seen.appointment).hash
+def _key(slot: Slot, visit: Appointment) -> _Key:
+    return slot.recipient, slot.step, facts_of(visit).hash
 
 
 def _reminders(entries: Sequence[Entry]) -> Mapping[_Key, list[Entry]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
-
-from sqlalchemy import text
 
 from clinicrelay.actions import Say
 from sync.store import dialects, instant, seconds
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _AT_ONCE = 500
-_RUNS = 2  # of which each had its chance to send, or to drop, what was due
+_ENOUGH = 2
 
 
 class Entry(NamedTuple):
@@ -82,15 +81,34 @@ def entries(connection: Connection, visits: Sequence[int]) -> dict[int, list[Ent
     return found
 
 
-def had_their_chance(connection: Connection, clinic: str) -> datetime | None:
-    """Return by when what was due must have been decided about, by each of the last runs."""
-    rows = connection.execute(
-        text(
-            "SELECT business_time FROM runs WHERE clinic = :clinic AND finished_at IS NOT NULL "
-            "AND command IN ('sync', 'send') AND exit_code IN (0, 3, 4) "
-            "ORDER BY started_at DESC, id DESC LIMIT :runs"
-        ),
-        {"clinic": clinic, "runs": _RUNS},
+class Runs:
+    """The moments at which runs looked, and came to their ends.
+
+    One alone proves nothing: it may have been told to end before it was through.
+    """
+
+    def __init__(self, moments: Sequence[int]) -> None:
+        """`moments` are in the order in which the runs began."""
+        self._last = moments[-_ENOUGH:]
+        self._moments = sorted(moments)
+
+    @property
+    def chance(self) -> datetime | None:
+        """By when what was due must have been decided about, by each of the last runs."""
+        return instant(min(self._last)) if len(self._last) == _ENOUGH else None
+
+    def looked(self, first: datetime, end: datetime) -> bool:
+        """Whether enough of them looked from one moment on, and before another."""
+        begin = bisect_left(self._moments, seconds(first))
+        return bisect_left(self._moments, seconds(end)) - begin >= _ENOUGH
+
+
+def runs(connection: Connection, clinic: str) -> Runs:
+    """Return the runs that decide about reminders, as far as they are kept."""
+    rows = dialects.fetch(
+        connection,
+        "SELECT business_time FROM runs WHERE clinic = ? AND finished_at IS NOT NULL "
+        "AND command IN ('sync', 'send') AND exit_code IN (0, 3, 4) ORDER BY started_at, id",
+        (clinic,),
     )
-    moments = [int(row.business_time) for row in rows]
-    return instant(min(moments)) if len(moments) == _RUNS else None
+    return Runs([int(moment) for (moment,) in rows])
