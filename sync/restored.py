@@ -3,7 +3,7 @@
 The copy knows nothing of what was sent after it was made. So whatever is due when it is put back, and
 whatever each source's first read afterwards makes due, is kept back as an attempt that nobody knows the
 end of. `sync.settle` asks the providers about it: what they have counts as sent, what they prove that
-they never had leaves, and what nobody can tell is left to a person (ADR 24).
+they never had leaves, and what nobody can tell is left to a person (ADR 26).
 """
 
 from __future__ import annotations
