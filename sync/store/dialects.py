@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -46,6 +47,11 @@ _MYSQL_SESSION = (
 )
 
 _MYSQL_DUPLICATE = 1062
+
+# Of a lost connection the pool and the driver tell with a traceback, and Python prints what nobody
+# listens to. Whoever opened the transaction is told the same by an error, and says it in a sentence.
+for _name in ("sqlalchemy", "psycopg"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 # What drivers make of an option in a URL that they do not know, or cannot use.
 _OF_AN_OPTION = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)

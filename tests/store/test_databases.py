@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -232,6 +234,19 @@ def test_a_connection_that_the_server_ends_is_told_and_the_next_one_works(store:
         connection.exec_driver_sql("SELECT 1")
     remember(store, a=1)
     assert remembered(store) == {"a": 1}
+
+
+@pytest.mark.parametrize("speaker", ["sqlalchemy.pool.impl.QueuePool", "psycopg"])
+def test_what_a_pool_or_driver_says_of_a_lost_connection_is_printed_nowhere(speaker: str) -> None:
+    """Where nobody listens, Python itself prints it, traceback and all: in a program without pytest."""
+    program = (
+        "import logging, sync.store.dialects\n"
+        f"logging.getLogger({speaker!r}).error('Exception during reset', exc_info=True)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert (ran.stdout, ran.stderr) == ("", "")
 
 
 @MYSQL_ONLY
