@@ -22,7 +22,10 @@ GROUPS = {
     "Begin": ("demo", "init", "check", "doctors", "plan", "sync", "try", "live"),
     "Every day": ("status", "why", "appointments", "messages"),
     "Repair": ("quarantine", "held", "contacts", "verify", "pause", "resume", "log"),
-    "Rarely": ("send", "map", "probe", "plugins", "schema", "keys", "store", "rehearse"),
+    "Rarely": (
+        *("send", "map", "probe", "plugins", "schema", "keys", "store", "rehearse"),
+        *("forget", "purge", "audit"),
+    ),
 }
 
 

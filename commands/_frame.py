@@ -16,6 +16,7 @@ from commands import _stopping
 from commands._call import Call
 from commands._ending import DONE, STOPPED, gravest, guarded, nowhere, say
 from commands._table import Table, show
+from commands._who import actor
 
 if TYPE_CHECKING:
     from clinicrelay.log import Log
@@ -204,6 +205,7 @@ def clinic(
             rehearsed=call.now is not None,
             dry=scratch,
             watched=call.on_terminal,
+            who=actor,
             ending=_stopping.told,
         )
         try:
@@ -248,7 +250,8 @@ def _open(settings: Settings, now: datetime) -> Iterator[Store]:
     from sync import store as stores
 
     key = instance.key_for(settings)
-    store = stores.open_store(settings.store_url, settings.clinic.id, now=now, key=key, tell=say)
+    url, clinic = settings.store_url, settings.clinic.id
+    store = stores.open_store(url, clinic, now=now, key=key, tell=say, who=actor)
     try:
         if lost := instance.keep(settings, store):
             say(lost)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from commands._call import Call, shared
+from commands._who import actor
 from commands.pause import Scope, of_each, refuse_other_clock, store_of, url_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def resume(call: Call, scope: Scope = None) -> int:
     """End a pause, or all of them. What waited and is still true and of use goes out next."""
 
     def resumed(loaded: Loaded | Broken) -> dict[str, Any]:
-        from sync.store import going_live, places, standings
+        from sync.store import audit, going_live, places, standings
 
         with store_of(loaded) as store, store.write() as connection:
             refuse_other_clock(call, connection, store.clinic)
@@ -30,6 +31,9 @@ def resume(call: Call, scope: Scope = None) -> int:
             going_live.open_again(connection, store.clinic)
             left = standings.pauses(connection, store.clinic)
             live = [one.place for one in standings.live(connection, store.clinic)]
+            for one in ended:
+                deed = audit.Deed(actor(), "resume", f"part/{one or 'everything'}")
+                audit.note(connection, store.clinic, deed)
         here = places.place_of(url_of(loaded), store)
         names = [name or "everything" for name in ended]
         rest = [one.scope or "everything" for one in left]

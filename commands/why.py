@@ -84,6 +84,12 @@ def _asked(call: Call) -> str:
 
 def _nothing(at_work: Clinic, wanted: str) -> str:
     """Say that nothing is known, what looks like it, and how fresh the sources are."""
+    from sync.erasure import erased_as
+
+    if mark := erased_as(at_work, wanted):
+        from commands.forget import erased_words
+
+        return erased_words(at_work, mark)
     return " ".join(
         ["Nothing is known under this.", *_lookalikes(at_work, wanted), *_reads(at_work)]
     )

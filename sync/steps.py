@@ -14,9 +14,10 @@ from sync import absence, keep, planner, push, receipts, second_look, send
 from sync import pull as pulling
 from sync import settle as settling
 from sync.connections import Connections
+from sync.erased import Gone
 from sync.pull import SourceRun
 from sync.report import SourceReport
-from sync.store import high_water, progress, quarantine
+from sync.store import high_water, progress, quarantine, seconds
 from sync.store.high_water import SENDING
 from sync.store.leases import lease, renewed
 from sync.store.said import Pass
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _LONGEST_READ = timedelta(hours=1)
 _LONGEST_LOOK = timedelta(minutes=10)
+_LONGEST_TIDYING = 60.0  # seconds
 _MOMENT, _MOMENTS = 0.05, 40  # seconds, and how many of them to wait for a lease
 _AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
 
@@ -85,6 +87,8 @@ def _source(clinic: Clinic, name: str, held: Lease) -> SourceRun:
         run=clinic.run,
         now=clinic.now,
         remembered=dict(connector.kit.memory),
+        erased=Gone(clinic.store, clinic.opaque, name),
+        oldest=seconds(clinic.too_old("appointments")),
         dry=clinic.dry,
         first_look=planner.first_look(clinic),
         told=lambda records: clinic.tell(f"{name} {records} records"),
@@ -329,6 +333,19 @@ def alert(clinic: Clinic, run: MessageRun) -> dict[str, str]:
     if told:
         deliver_messages(clinic, run)
     return {step.after.name: str(step.tells) for step in told if step.after}
+
+
+def tidy(clinic: Clinic) -> None:
+    """Delete what is older than settings keep it: once a day, for a minute at most.
+
+    What is left by then goes the next day. A clock that was set by hand deletes nothing by itself.
+    """
+    if clinic.dry or clinic.rehearsed or clinic.ending.is_set():
+        return
+    from sync import purging
+
+    if purging.is_due(clinic):
+        purging.purge(clinic, within=_LONGEST_TIDYING, who="clinicrelay")
 
 
 def counts(clinic: Clinic) -> dict[str, Any]:

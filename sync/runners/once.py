@@ -37,6 +37,7 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     else:
         _deliver(clinic, report)
     report.alerts = steps.alert(clinic, report.messages)
+    steps.tidy(clinic)
     _finished(clinic, report)
     return report
 

@@ -14,7 +14,18 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from clinicrelay.errors import StoreBusy
-from sync.store import archive, bulk, dialects, leases, schema, standings, troubles, wholesale
+from sync.store import (
+    archive,
+    audit,
+    bulk,
+    dialects,
+    erased,
+    leases,
+    schema,
+    standings,
+    troubles,
+    wholesale,
+)
 from sync.store.backup import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -22,7 +33,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 1000
 # What a store may hold and still be nobody's: a look at it, or a sync that read nothing.
-_OF_NO_WEIGHT = {"clinics", "leases", "runs"}
+_OF_NO_WEIGHT = {"clinics", "leases", "runs", "audit"}
 
 Rows = Callable[[str], Iterator[Sequence[Any]]]
 
@@ -47,8 +58,12 @@ def restore(
     replace: bool,
     now: datetime,
     told: archive.Told = lambda _table, _rows: None,
+    who: str = "",
 ) -> Restored:
     """Fill the store with what a backup holds; `replace` what it has, or it has to be empty.
+
+    What `replace` leaves is the trail of who did what, `who` restored it included, and who was erased:
+    their records are in the backup, and are erased again by the next `sync` or `purge`.
 
     The whole file is read and judged before anything is touched; `told` hears how far that is, and
     then how far the filling. Raises SettingsError when the file is damaged, of a newer program, or
@@ -60,7 +75,7 @@ def restore(
     schema.prepare(engine, now=now, tell=lambda _sentence: None)
     shape = shape_of(schema.head())
     with _source(file, held, shape) as rows:
-        tables = _fill(engine, shape, rows, replace=replace, now=now, told=told)
+        tables = _fill(engine, shape, rows, replace=replace, now=now, told=told, who=who)
     return Restored(held.clinics, held.schema, tables, damaged)
 
 
@@ -152,6 +167,7 @@ def _fill(
     replace: bool,
     now: datetime,
     told: archive.Told,
+    who: str,
 ) -> dict[str, int]:
     with engine.connect() as connection:
         wholesale.keep_others_out(connection, sorted(shape))
@@ -159,6 +175,7 @@ def _fill(
         if not replace:
             _refuse_unless_empty(connection, shape)
         tokens = _tokens(connection)
+        trails, marks = audit.trails(connection), erased.all_of(connection)
         for table in shape:
             connection.exec_driver_sql(f"DELETE FROM {table}")
         tables = {
@@ -169,6 +186,10 @@ def _fill(
             wholesale.number_on(connection, table)
         _let_go(connection, tokens)
         after_restore(connection, now=now)
+        erased.put_back(connection, marks)
+        if who:
+            audit.put_back(connection, trails)
+            audit.note_everywhere(connection, audit.Deed(who, "store.restore", "store"))
         connection.commit()
     return tables
 
