@@ -91,7 +91,8 @@ def _verify(at_work: Clinic) -> Answer:
     broken = [{"number": one.number, "what": one.what} for one in found.broken]
     lines = [f"Entry {one.number}: {one.what}." for one in found.broken]
     if not lines:
-        lines = [f"{found.entries:,} entries, and every one is as it was written."]
+        number = f"{found.entries:,} {'entry' if found.entries == 1 else 'entries'}"
+        lines = [f"{number}; nothing was altered, taken out or put in."]
     told = {"ok": not broken, "entries": found.entries, "broken": broken}
     return Answer(told, lines, NEEDS_PERSON if broken else DONE, new=bool(broken))
 

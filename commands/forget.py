@@ -10,7 +10,7 @@ import typer
 
 from clinicrelay.errors import SettingsError
 from commands._call import Call, shared
-from commands._ending import DONE, NEEDS_PERSON, say
+from commands._ending import DONE, NEEDS_PERSON
 from commands._frame import Answer, headline, log_of, only
 
 if TYPE_CHECKING:
@@ -190,7 +190,6 @@ def _confirmed(call: Call, at_work: Clinic, confirm: str) -> None:
     if not typed and call.on_terminal and sys.stdin.isatty():
         typed = typer.prompt(f"This cannot be undone. Type {name} to go on", default="-")
     if typed != name:
-        say("Nothing was done.")
         raise _refused(
             "not_confirmed",
             "a patient is erased only if the clinic's id is typed",

@@ -36,9 +36,9 @@ def of_member(opaque: Opaque, source: str, key: str, patient: str) -> str:
     return opaque("erased", "member", source, key, patient)
 
 
-def of_record(opaque: Opaque, fingerprint: str) -> str:
-    """Return the mark of a record that was set aside."""
-    return opaque("erased", "record", fingerprint)
+def of_record(opaque: Opaque, source: str, key: str | None, fingerprint: str) -> str:
+    """Return the mark of a record that was set aside: by its key where it had one, else as it stood."""
+    return opaque("erased", "record", source, key if key is not None else f"/{fingerprint}")
 
 
 class Gone:
@@ -75,4 +75,4 @@ class Gone:
             return False
         if key is not None and of_visit(self._opaque, self._source, key) in self._marks:
             return True
-        return of_record(self._opaque, fingerprint) in self._marks
+        return of_record(self._opaque, self._source, key, fingerprint) in self._marks

@@ -37,7 +37,7 @@ class Holdings:
     who: Person
     rows: Rows
     set_aside: Sequence[int]
-    fingerprints: Sequence[str]
+    records: Sequence[tuple[str, str | None, str]]  # source, key, fingerprint
     files: Sequence[Path]
     ahead: Sequence[Visit]
     known_by: Mentions = field(repr=False)
@@ -129,7 +129,7 @@ def holdings(clinic: Clinic, who: Person) -> Holdings:
         )
         keys = {one.key for one in rows.visits if one.mine}
         aside = [
-            (number, fingerprint)
+            (number, (source, key, fingerprint))
             for number, fingerprint, source, key, place, raw in quarantine.told(connection, name)
             if (source == who.source and key in keys)
             or place in {f"{who.source}/{one}" for one in keys}
@@ -140,7 +140,7 @@ def holdings(clinic: Clinic, who: Person) -> Holdings:
         who,
         rows,
         [number for number, _ in aside],
-        [fingerprint for _, fingerprint in aside],
+        [record for _, record in aside],
         list(_holding(clinic, known_by)),
         [one for one in rows.visits if one.stands and one.start_at and one.start_at > now],
         known_by,
@@ -209,6 +209,7 @@ def go_on(clinic: Clinic) -> Erasure | None:
             back = erasing.person_of(
                 connection, name, lambda *who: of_patient(clinic.opaque, *who) in begun
             )
+    steps.deliver_events(clinic)
     _finish(clinic, done)
     return done
 
@@ -273,7 +274,7 @@ def _take_out(
             marks.append((of_visit(opaque, who.source, one.key), erased.VISIT))
         else:
             marks.append((of_member(opaque, who.source, one.key, who.key), erased.VISIT))
-    marks += [(of_record(opaque, one), erased.RECORD) for one in there.fingerprints]
+    marks += [(of_record(opaque, *one), erased.RECORD) for one in there.records]
     with clinic.store.write() as connection:
         dialects.overwrite_what_goes(connection)
         for held in leases:

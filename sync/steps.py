@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Page
@@ -17,7 +19,7 @@ from sync.connections import Connections
 from sync.erased import Gone
 from sync.pull import SourceRun
 from sync.report import SourceReport
-from sync.store import high_water, progress, quarantine, seconds
+from sync.store import high_water, memory, progress, quarantine, seconds
 from sync.store.high_water import SENDING
 from sync.store.leases import lease, renewed
 from sync.store.said import Pass
@@ -333,6 +335,25 @@ def alert(clinic: Clinic, run: MessageRun) -> dict[str, str]:
     if told:
         deliver_messages(clinic, run)
     return {step.after.name: str(step.tells) for step in told if step.after}
+
+
+def heed_settings(clinic: Clinic) -> None:
+    """Note in the audit trail that the settings file is not what it was at the last run."""
+    if clinic.dry or clinic.file is None:
+        return
+    now = clinic.opaque("settings", sha256(clinic.file.read_bytes()).hexdigest())
+    at = (clinic.store.clinic, "sync/settings", "seen")
+    with clinic.store.read() as connection:
+        before = memory.text_of(connection, *at)
+    if before == (seen := json.dumps(now)):
+        return
+    from sync.store import audit
+
+    with clinic.store.write() as connection:
+        if memory.replace(connection, *at, before, seen):
+            details = {"before": json.loads(before)} if before else {}
+            deed = audit.Deed(clinic.actor, "settings.seen", f"settings/{now}", details=details)
+            audit.note(connection, clinic.store.clinic, deed)
 
 
 def tidy(clinic: Clinic) -> None:

@@ -24,6 +24,7 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     """
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, "sync")
+    steps.heed_settings(clinic)
     reads = Reads(clinic, [*(sources or clinic.settings.sources)])
     ended = reads.wait(TOGETHER)
     while not ended and not clinic.ending.is_set():
