@@ -114,11 +114,16 @@ def mask(_logger: Any, _name: str, values: MutableMapping[str, Any]) -> MutableM
     }
 
 
+def masked(text: str) -> str:
+    """Return what somebody typed without whatever looks personal or secret in it."""
+    for pattern, instead in _MASKED:
+        text = pattern.sub(instead, text)
+    return text
+
+
 def _mask(value: Any) -> Any:
     if isinstance(value, str):
-        for pattern, instead in _MASKED:
-            value = pattern.sub(instead, value)
-        return value
+        return masked(value)
     if isinstance(value, dict):
         return {key: _mask(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -25,7 +25,7 @@ GROUPS = {
     "Repair": ("quarantine", "held", "contacts", "verify", "pause", "resume", "replay", "log"),
     "Rarely": (
         *("send", "run", "worker", "map", "probe", "plugins", "schema", "keys", "store"),
-        "rehearse",
+        *("rehearse", "forget", "purge", "audit"),
     ),
 }
 

@@ -16,6 +16,7 @@ from commands import _stopping
 from commands._call import Call
 from commands._ending import DONE, STOPPED, gravest, guarded, say
 from commands._table import Table, show
+from commands._who import actor
 
 if TYPE_CHECKING:
     from clinicrelay.log import Log
@@ -228,6 +229,7 @@ def clinic(
             rehearsed=call.now is not None,
             dry=scratch,
             watched=call.on_terminal,
+            who=actor,
             ending=_stopping.told,
         )
         try:
@@ -270,7 +272,7 @@ def placed_in(loaded: Loaded) -> Iterator[None]:
 def _open(settings: Settings, now: datetime) -> Iterator[Store]:
     from sync import opening
 
-    store = opening.open_store(settings, now=now, tell=say)
+    store = opening.open_store(settings, now=now, tell=say, who=actor)
     try:
         yield store
     finally:

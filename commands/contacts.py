@@ -46,11 +46,14 @@ def reopen(
     """Let messages go to an address again: only once the person said so, or the number works."""
 
     def reopened(at_work: Clinic) -> Answer:
-        from sync.store import contacts
+        from sync.store import audit, contacts
 
         one = _find(at_work, contact)
         with at_work.store.write() as connection:
             contacts.reopen(connection, at_work.store.clinic, one.address, note, now=at_work.now)
+            # The note may say who called: it can be erased, an entry of the trail cannot.
+            deed = audit.Deed(at_work.actor, "contacts.reopen", f"contact/{one.address}")
+            audit.note(connection, at_work.store.clinic, deed)
         line = f"{one.recipient}: {one.channel} is open again. Their next message goes there."
         return Answer({**_json(one), "state": "open", "note": note}, [line])
 

@@ -11,7 +11,7 @@ import typer
 from commands._call import Call, shared
 from commands._ending import DONE, NEEDS_PERSON, say
 from commands._frame import Answer, headline, log_of, only
-from commands.pause import user
+from commands._who import actor
 
 if TYPE_CHECKING:
     from sync.checklist import Point
@@ -62,7 +62,7 @@ def here(call: Call, confirm: Confirm = None) -> int:
     _refuse_other_clock(call)
 
     def moved(at_work: Clinic) -> Answer:
-        from sync.store import standings
+        from sync.store import audit, standings
 
         elsewhere = at_work.standing().elsewhere
         if elsewhere is None:
@@ -73,6 +73,7 @@ def here(call: Call, confirm: Confirm = None) -> int:
             return Answer({"moved": False}, ["Nothing was done."], NEEDS_PERSON, headed=False)
         with at_work.store.write() as connection:
             standings.move_here(connection, at_work.store.clinic, at_work.place)
+            audit.note(connection, at_work.store.clinic, audit.Deed(actor(), "live.here"))
         return Answer({"moved": True}, ["From now on the clinic is live here."])
 
     return only(call, moved)
@@ -117,7 +118,7 @@ def _live(call: Call, at_work: Clinic, part: str, doctor: str, confirm: str | No
     if blocked or not _confirmed(call, at_work, confirm, what):
         told = "Nothing was done: mend what is marked NO first." if blocked else "Nothing was done."
         return Answer(_json(part, False, points, outlook), [told], NEEDS_PERSON, headed=False)
-    live.go(at_work, part, doctor, who=user())
+    live.go(at_work, part, doctor, who=actor())
     log_of(at_work, call).info("live", run=at_work.run, clinic=at_work.store.clinic, command=what)
     return Answer(_json(part, True, points, outlook), [*_done(part)], DONE)
 

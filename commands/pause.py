@@ -13,6 +13,7 @@ from clinicrelay.errors import SettingsError
 from commands._call import Call, shared
 from commands._ending import DONE, gravest, guarded
 from commands._frame import name_of, print_json
+from commands._who import actor
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -52,7 +53,9 @@ def pause(
     """
 
     def paused(loaded: Loaded | Broken) -> dict[str, Any]:
-        from sync.store import standings
+        from clinicrelay.log import masked
+        from sync.store import audit, standings
+        from sync.store.audit import Deed
 
         known(loaded, scope)
         ends = _end(call, loaded, until)
@@ -65,8 +68,11 @@ def pause(
                 reason=reason,
                 until=ends,
                 since=datetime.now(UTC),
-                who=user(),
+                who=actor(),
             )
+            details = {"until": ends.isoformat()} if ends else {}
+            deed = Deed(actor(), "pause", f"part/{scope or 'everything'}", masked(reason), details)
+            audit.note(connection, store.clinic, deed)
         until_when = f" until {_written(ends, loaded)}" if ends else ""
         what = scope or "everything"
         line = f"PAUSED: {what}{until_when}. What falls due waits. To go on: clinicrelay resume"
@@ -209,15 +215,3 @@ def _finding(loaded: Loaded | Broken, message: str, fix: str) -> Any:
     from clinicrelay.contracts import Finding
 
     return Finding("error", "no_store", message, fix, file=str(loaded.file))
-
-
-def user() -> str:
-    """Return who types: the login name and the machine."""
-    import getpass
-    import socket
-
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        name = "unknown"
-    return f"{name}@{socket.gethostname()}"

@@ -17,6 +17,7 @@ from commands._table import Table
 if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.report import RunReport
+    from sync.store.audit import Deed
 
 Number = Annotated[str, typer.Argument(metavar="ID", help="The number in the list.")]
 _BEFORE = timedelta(hours=1)  # a file is put away after it was read
@@ -129,11 +130,12 @@ def discard(call: Call, number: Number) -> int:
     """Drop one thing set aside; it comes back if the source says it again."""
 
     def discarded(at_work: Clinic) -> Answer:
-        from sync.store import quarantine
+        from sync.store import audit, quarantine
 
         thing = _find(at_work, number)
         with at_work.store.write() as connection:
             quarantine.discard(connection, at_work.store.clinic, thing["id"])
+            audit.note(connection, at_work.store.clinic, _deed(at_work, "discard", thing))
         told = f"{thing['id']} discarded; it comes back if {thing['source']} says it again."
         return Answer({**_json(_masked(thing)), "state": "discarded"}, [told])
 
@@ -168,11 +170,20 @@ def _things(at_work: Clinic, number: str | None) -> list[dict[str, Any]]:
 
 def _read_afresh(at_work: Clinic, source: str) -> None:
     """Forget where the source was left off: its next read trusts nothing and maps everything."""
-    from sync.store import progress
+    from sync.store import audit, progress
 
     with at_work.store.write() as connection:
         store = at_work.store.clinic
         progress.note(connection, store, source, cursor=None, fingerprint=None)
+        deed = audit.Deed(at_work.actor, "quarantine.retry", f"source/{source}")
+        audit.note(connection, store, deed)
+
+
+def _deed(at_work: Clinic, word: str, thing: dict[str, Any]) -> Deed:
+    from sync.store.audit import Deed
+
+    told = {"kind": thing["kind"], "source": thing["source"], "reason": thing["reason"]}
+    return Deed(at_work.actor, f"quarantine.{word}", f"quarantine/{thing['id']}", details=told)
 
 
 def _mapped_again(at_work: Clinic, records: Sequence[dict[str, Any]]) -> RunReport | None:
@@ -195,13 +206,14 @@ def _mapped_again(at_work: Clinic, records: Sequence[dict[str, Any]]) -> RunRepo
 
 def _try_events(at_work: Clinic, things: Sequence[dict[str, Any]]) -> None:
     """Forget that calendars refused these events: the next sync writes each once more."""
-    from sync.store import events, quarantine
+    from sync.store import audit, events, quarantine
 
     for thing in things:
         with at_work.store.write() as connection:
             store = at_work.store.clinic
             events.try_refused(connection, store, thing["source"], thing["place"])
             quarantine.discard(connection, store, thing["id"])
+            audit.note(connection, store, _deed(at_work, "retry", thing))
 
 
 def _retried(waiting: Sequence[str], events: int, sources: Sequence[str]) -> Iterator[str]:

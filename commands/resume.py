@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands._call import Call, shared
+from commands._who import actor
 from commands.pause import Scope, of_each, refuse_other_clock, store_of, url_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def resume(
     """
 
     def resumed(loaded: Loaded | Broken) -> dict[str, Any]:
-        from sync.store import gap, going_live, places, standings
+        from sync.store import audit, gap, going_live, places, standings
 
         told = _reconciled(call, loaded)
         if plan:
@@ -57,6 +58,9 @@ def resume(
                 again = gap.send_unproven(connection, store.clinic, now=_now(call, loaded))
             left = standings.pauses(connection, store.clinic)
             live = [one.place for one in standings.live(connection, store.clinic)]
+            for one in ended:
+                deed = audit.Deed(actor(), "resume", f"part/{one or 'everything'}")
+                audit.note(connection, store.clinic, deed)
         here = places.place_of(url_of(loaded), store)
         names = [name or "everything" for name in ended]
         rest = [one.scope or "everything" for one in left]

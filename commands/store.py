@@ -15,6 +15,7 @@ from clinicrelay.errors import ClinicrelayError
 from commands._call import Call, shared
 from commands._ending import DONE, NEEDS_PERSON, SETTINGS, finding_json, finding_text, say
 from commands._frame import one_of, placed_in, print_json
+from commands._who import actor
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -61,7 +62,7 @@ def upgrade(
                 print("\n".join(_outlook_lines(found, folder)))
             return DONE
         with _progress(call, "copying") as told:
-            done = upgrades.upgrade(engine, folder=folder, now=_now(), told=told)
+            done = upgrades.upgrade(engine, folder=folder, now=_now(), told=told, who=actor())
     if call.as_json:
         print_json(
             {
@@ -107,7 +108,7 @@ def backup(call: Call, file: File) -> int:
     with _database(call) as (engine, _), _progress(call, "copying") as told:
         made = backups.backup(engine, file.absolute(), now=_now(), told=told)
         try:
-            backups.note_made(engine, made.clinics, now=_now())
+            backups.note_made(engine, made.clinics, now=_now(), who=actor())
         except ClinicrelayError as error:
             say(f"The store cannot note that there is a backup now: {error}.")
     size = file.stat().st_size
@@ -156,7 +157,14 @@ def restore(
             _confirmed(call, clinic, confirm)
         with _progress(call, "restoring") as told:
             done = restores.restore(
-                engine, file, clinic=clinic, replace=replace, moved=moved, now=_now(), told=told
+                engine,
+                file,
+                clinic=clinic,
+                replace=replace,
+                moved=moved,
+                now=_now(),
+                told=told,
+                who=actor(),
             )
     if call.as_json:
         damaged = str(done.damaged) if done.damaged else None

@@ -58,7 +58,12 @@ def calendars(
 
 def _verify(at_work: Clinic, asked: str) -> Answer:
     from sync import verifying
+    from sync.store import audit
 
+    if asked:
+        with at_work.store.write() as connection:
+            deed = audit.Deed(at_work.actor, f"verify.{asked}", "calendars")
+            audit.note(connection, at_work.store.clinic, deed)
     if asked in ("", "repair"):
         found = verifying.verify(at_work, repair=asked == "repair")
     else:

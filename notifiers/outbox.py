@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import UTC
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,7 @@ from clinicrelay import (
     Channel,
     Finding,
     Found,
+    Leftover,
     Message,
     Notifier,
     Outcome,
@@ -97,6 +98,17 @@ class Outbox(Notifier):
         if reason:
             yield Finding("error", "folder_not_writable", f"Outbox: {reason}.", _FIX)
 
+    def left(self) -> Iterator[Leftover]:
+        for path in sorted(self.folder.glob("*.*")):
+            if (named := _OURS.fullmatch(path.name)) and path.is_file():
+                yield Leftover(path, _when(named[1], path))
+
+    def holds(self, path: Path, mentions: Callable[[str], bool]) -> bool:
+        return mentions(_told(path))
+
+    def cut(self, path: Path, mentions: Callable[[str], bool]) -> None:
+        path.unlink(missing_ok=True)  # one message is one person's
+
     def _mail(self, message: Message) -> bytes:
         clinic = self.kit.clinic
         domain = f"{_label(clinic.id)}.clinicrelay"
@@ -110,6 +122,32 @@ class Outbox(Notifier):
             answers_to=own if clinic.email else None,
         )
         return mail.as_bytes()
+
+
+# Only what has such a name is ours to delete: see `file_name`.
+_OURS = re.compile(r"(\d{8}T\d{6}Z|undated)-[a-z0-9-]+-(?:email|sms|whatsapp)-[^/]+\.(?:eml|txt)")
+
+
+def _when(stamp: str, path: Path) -> datetime:
+    if stamp == "undated":
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def _told(path: Path) -> str:
+    """Return what a file says, to whom included, in readable letters."""
+    content = path.read_bytes()
+    if path.suffix != ".eml":
+        return content.decode("utf-8", "replace")
+    from email import message_from_bytes, policy
+
+    mail = message_from_bytes(content, policy=policy.default)
+    parts = [str(value) for value in mail.values()]
+    for part in mail.walk():
+        payload = part.get_payload(decode=True)
+        if isinstance(payload, bytes):
+            parts.append(payload.decode("utf-8", "replace"))
+    return "\n".join(parts)
 
 
 def _sender(text: str) -> _mail.Mailbox:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from clinicrelay.settings.schema import Doctor, Settings
+    from clinicrelay.times import Span
     from mappings.compile import Mapper
     from sync.gate import GateOptions
     from sync.store.standings import LiveRow, PauseRow
@@ -57,6 +58,7 @@ class Clinic:
     dry: bool = False
     watched: bool = False
     tell: Callable[[str], None] = lambda text: None
+    who: Callable[[], str] = lambda: "clinicrelay"  # whoever typed the command
     ending: Event = field(default_factory=Event)  # set when the run is told to end
     altered: dict[Any, Any] = field(default_factory=dict)  # what `sync.digest` has looked up
     overdue: frozenset[str] | None = None  # what `sync.freshness` has looked up
@@ -66,6 +68,11 @@ class Clinic:
     _plugins: dict[tuple[str, str], Any] = field(default_factory=dict)
     _handed: Callable[[str], None] | None = None  # hears of messages that may be accepted
     _stood: tuple[list[LiveRow], list[PauseRow], Standing] | None = None
+
+    @cached_property
+    def actor(self) -> str:
+        """Who had this done, as the audit trail names them."""
+        return self.who()
 
     @property
     def zone(self) -> str:
@@ -131,6 +138,11 @@ class Clinic:
         window = self.settings.sources[name].window
         ahead = self.now + window.future.length
         return Window(window.past.before(self.now, self.zone), ahead)
+
+    def too_old(self, what: str) -> datetime:
+        """Return since when things are kept of what a key under `retention` names."""
+        kept: Span = getattr(self.settings.retention, what)
+        return kept.before(self.now, self.zone)
 
     def calendar(self, name: str) -> Calendar:
         """Return a calendar plugin by its name in settings."""

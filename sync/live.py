@@ -18,7 +18,7 @@ from clinicrelay.model import Channel
 from sync import outward
 from sync.due import latest_digest
 from sync.standing import ROLE_OF
-from sync.store import going_live, high_water, looking_ahead, memory, standings, wakes
+from sync.store import audit, going_live, high_water, looking_ahead, memory, standings, wakes
 from sync.store.leases import lease
 from sync.store.shards import SHARDS, lease_of
 
@@ -104,6 +104,8 @@ def go(clinic: Clinic, part: str, doctor: str = "", *, who: str) -> None:
                 place=clinic.place,
                 who=who,
             )
+            about = f"part/{part}" + (f" of {doctor}" if doctor else "")
+            audit.note(connection, clinic.store.clinic, audit.Deed(who, "live", about))
         high_water.note(clinic.settings.data, sending.token)
 
 

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 
 def open_store(
-    settings: Settings, *, now: datetime, tell: Callable[[str], None], on: Engine | None = None
+    settings: Settings,
+    *,
+    now: datetime,
+    tell: Callable[[str], None],
+    who: Callable[[], str] = lambda: "clinicrelay",
+    on: Engine | None = None,
 ) -> Store:
     """Open the store; `tell` hears what a person should know of it. Raises as `store.open_store`."""
     key, name = instance.key_for(settings), settings.clinic.id
-    opened = store.open_store(settings.store_url, name, now=now, key=key, tell=tell, on=on)
+    opened = store.open_store(settings.store_url, name, now=now, key=key, tell=tell, on=on, who=who)
     try:
         if lost := instance.keep(settings, opened):
             tell(lost)

@@ -7,6 +7,7 @@ guard has judged the whole of it (see `sync.keep`).
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from mappings.compile import Mapper
+    from sync.erased import Gone
     from sync.store import Store
     from sync.store.leases import Lease
     from sync.store.progress import Progress
@@ -54,6 +56,8 @@ class SourceRun:
     run: str
     now: datetime
     remembered: dict[str, Any]
+    erased: Gone
+    oldest: int  # seconds; a visit that is over since before then is not kept (settings: retention)
     dry: bool = False  # plan: the source's files stay where they are
     told: Callable[[int], None] = lambda records: None  # progress on a terminal
     read: int = 0
@@ -262,8 +266,12 @@ def remember(source: SourceRun, connection: Any) -> None:
 def _map(source: SourceRun, reading: Reading, done: Sorted) -> list[Said]:
     """Translate what is not known word for word; everything else has been met, or is set aside."""
     for thing in done.page.unreadable:
+        aside = _unreadable(source.name, thing)
+        if source.erased.has_record(aside.key, aside.fingerprint):
+            source.skipped += 1
+            continue
         reading.nameless |= thing.key is None
-        _set_aside(reading, done, _unreadable(source.name, thing))
+        _set_aside(reading, done, aside)
     said, record_at = [], done.page.record
     for at, record in _records(record_at, _unknown(source, reading, done.sheet)):
         try:
@@ -274,12 +282,24 @@ def _map(source: SourceRun, reading: Reading, done: Sorted) -> list[Said]:
             else:
                 _put_aside_record(source, reading, done, record, error)
                 continue
-        if visit is None:
+        left = visit and source.erased.left_of(visit)
+        if left is None:
             source.skipped += 1
+            if visit is not None:
+                _leave_out(source, reading, done, at, visit)
         else:
-            start_at = int(visit.start.timestamp()) if visit.start else None
-            said.append(Said(at, record.gone, visit, start_at, record.created))
+            start_at = int(left.start.timestamp()) if left.start else None
+            said.append(Said(at, record.gone, left, start_at, record.created))
     return said
+
+
+def _leave_out(
+    source: SourceRun, reading: Reading, done: Sorted, at: int, visit: Appointment
+) -> None:
+    """Note that a record is known and not kept, so that the same said again is not looked at."""
+    start = int(visit.start.timestamp()) if visit.start else 0
+    reading.cover([start])
+    done.belongs(at, sightings.NOBODY, start if start <= source.now.timestamp() else 0)
 
 
 def _records(
@@ -298,8 +318,12 @@ def _records(
 def _unknown(source: SourceRun, reading: Reading, sheet: Sheet) -> list[int]:
     """Return where on the page is what is not kept word for word; note the others as met."""
     unknown = [at for at, visit in enumerate(sheet.visits) if not visit]
-    again = reading.meet_all(sheet.visits, sheet.starts, now=int(source.now.timestamp()))
-    source.unchanged += len(sheet.visits) - len(unknown) - len(again)
+    numbers, left_out = sheet.visits, sheet.visits.count(sightings.NOBODY)
+    if left_out:
+        numbers = array("q", (0 if n == sightings.NOBODY else n for n in numbers))
+    again = reading.meet_all(numbers, sheet.starts, now=int(source.now.timestamp()))
+    source.skipped += left_out
+    source.unchanged += len(sheet.visits) - len(unknown) - len(again) - left_out
     if again and source.connector.duplicates == "last":
         reading.unwritten.withdraw({sheet.visits[at] for at in again})
     reading.cover(sheet.starts)
@@ -316,10 +340,21 @@ def _sort(source: SourceRun, reading: Reading, said: list[Said], done: Sorted) -
     reading.mended += reading.aside.intersection(by_key)
     reading.cover(one.start_at for one in by_key.values())
     done.new = {key: one for key, one in by_key.items() if not (key in known or one.gone)}
+    for key in [key for key, one in done.new.items() if _is_over(source, one)]:
+        one = done.new.pop(key)
+        source.skipped += 1
+        _leave_out(source, reading, done, one.at, one.visit)
     done.people = [one.visit for one in done.new.values()]
     for key, one in by_key.items() if known else ():
         if key in known:
             _compare(source, reading, done, one, known[key])
+
+
+def _is_over(source: SourceRun, said: Said) -> bool:
+    """Whether a visit is so old that it would be deleted at once: what is not kept is no news."""
+    if said.start_at is None or said.start_at >= source.oldest:
+        return False
+    return said.visit.end is None or said.visit.end.timestamp() < source.oldest
 
 
 def _compare(source: SourceRun, reading: Reading, done: Sorted, said: Said, stored: Stored) -> None:
@@ -417,25 +452,25 @@ def _put_aside_record(
     source: SourceRun, reading: Reading, done: Sorted, record: Record, error: BadRecord
 ) -> None:
     key = error.key or record.key
+    aside = SetAside(
+        source=source.name,
+        place=f"{record.place}:{record.line}" if record.line else record.place,
+        reason=error.reason,
+        detail=error.detail,
+        raw=record.raw or "",
+        key=key,
+        field=error.field,
+        line=record.line,
+        column=source.mapper.column_of(record, error.field),
+    )
+    if source.erased.has_record(key, aside.fingerprint):
+        source.skipped += 1
+        return
     if key is None:
         reading.nameless = True
     else:
         _meet(source, reading, key)
-    _set_aside(
-        reading,
-        done,
-        SetAside(
-            source=source.name,
-            place=f"{record.place}:{record.line}" if record.line else record.place,
-            reason=error.reason,
-            detail=error.detail,
-            raw=record.raw or "",
-            key=key,
-            field=error.field,
-            line=record.line,
-            column=source.mapper.column_of(record, error.field),
-        ),
-    )
+    _set_aside(reading, done, aside)
 
 
 def _meet(source: SourceRun, reading: Reading, key: str) -> None:

@@ -418,6 +418,7 @@ REASONS: dict[str, Reason] = {
         "no source has named it in the days that are read",
         "Look for it in the source, and whether its day is one of those that are read.",
     ),
+    "erased": Reason(_V, "the patient was erased, and is told nothing any more", _NOTHING),
     "no_patient": Reason(
         _V,
         "no patient is named: it only keeps time free, so there is nobody to tell",

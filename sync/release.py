@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sync import keep
 from sync.guard import UNLINKED
-from sync.store import flood, incoming, progress, unlinked
+from sync.store import audit, flood, incoming, progress, unlinked
 from sync.store.leases import lease
 
 if TYPE_CHECKING:
@@ -93,3 +93,7 @@ def _close(clinic: Clinic, connection: Connection, hold: Mapping[str, Any], stat
         # The source itself is as it should be; only its last read waited for a person.
         progress.note(connection, name, source, state="ok")
         progress.believe_held(connection, name, source, now=clinic.now)
+    word = {"released": "held.release", "rejected": "held.reject"}[state]
+    numbers = {"guard": hold["guard"], "visits": hold["visits"], "of": hold["known"]}
+    about = f"hold/h{hold['id']}"
+    audit.note(connection, name, audit.Deed(clinic.actor, word, about, details=numbers))

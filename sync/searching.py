@@ -49,7 +49,7 @@ def _tries(clinic: Clinic, connection: Connection, wanted: str) -> Iterator[list
     patient = wanted.removeprefix("patient/")
     yield looking.by_patient(connection, name, [("", patient)])
     yield _once_told(clinic, connection, sources, patient)
-    yield looking.by_patient(connection, name, _people(clinic, connection, wanted))
+    yield looking.by_patient(connection, name, people(clinic, connection, wanted))
 
 
 def _once_told(
@@ -69,12 +69,13 @@ def _once_told(
     return looking.by_contact(connection, clinic.store.clinic, contacts)
 
 
-def _people(clinic: Clinic, connection: Connection, wanted: str) -> list[tuple[str, str]]:
+def people(clinic: Clinic, connection: Connection, wanted: str) -> list[tuple[str, str]]:
+    """Return the patients (source, key) who have this e-mail address, phone number or name."""
     name = clinic.store.clinic
     if "@" in wanted:
         spellings = dict.fromkeys((wanted, wanted.lower()))
         found = (looking.people_at(connection, name, email=one) for one in spellings)
-        return next((people for people in found if people), [])
+        return next((some for some in found if some), [])
     if _PHONE.fullmatch(wanted):
         number = read_phone(wanted, clinic.settings.clinic.country).number
         return looking.people_at(connection, name, phone=number) if number else []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Page
@@ -15,9 +17,10 @@ from sync import absence, keep, planner, push, receipts, restored, rewording, se
 from sync import pull as pulling
 from sync import settle as settling
 from sync.connections import Connections
+from sync.erased import Gone
 from sync.pull import SourceRun
 from sync.report import SourceReport
-from sync.store import gap, high_water, progress, quarantine
+from sync.store import gap, high_water, memory, progress, quarantine, seconds
 from sync.store.high_water import SENDING
 from sync.store.leases import lease, renewed
 from sync.store.said import Pass
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 _LONGEST_READ = timedelta(hours=1)
 _LONGEST_LOOK = timedelta(minutes=10)
 _LONGEST_SENDING = timedelta(hours=1)
+_LONGEST_TIDYING = 60.0  # seconds
 _MOMENT, _MOMENTS = 0.05, 40  # seconds, and how many of them to wait for a lease
 _AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
 
@@ -99,6 +103,8 @@ def _source(clinic: Clinic, name: str, held: Lease) -> SourceRun:
         run=clinic.run,
         now=clinic.now,
         remembered=dict(connector.kit.memory),
+        erased=Gone(clinic.store, clinic.opaque, name),
+        oldest=seconds(clinic.too_old("appointments")),
         dry=clinic.dry,
         first_look=planner.first_look(clinic),
         reword=partial(rewording.reword, clinic),
@@ -445,6 +451,38 @@ def due(clinic: Clinic) -> bool:
     from sync.conditions import conditions
 
     return bool(alerts.look(clinic, conditions(clinic)))
+
+
+def heed_settings(clinic: Clinic) -> None:
+    """Note in the audit trail that the settings file is not what it was at the last run."""
+    if clinic.dry or clinic.file is None:
+        return
+    now = clinic.opaque("settings", sha256(clinic.file.read_bytes()).hexdigest())
+    at = (clinic.store.clinic, "sync/settings", "seen")
+    with clinic.store.read() as connection:
+        before = memory.text_of(connection, *at)
+    if before == (seen := json.dumps(now)):
+        return
+    from sync.store import audit
+
+    with clinic.store.write() as connection:
+        if memory.replace(connection, *at, before, seen):
+            details = {"before": json.loads(before)} if before else {}
+            deed = audit.Deed(clinic.actor, "settings.seen", f"settings/{now}", details=details)
+            audit.note(connection, clinic.store.clinic, deed)
+
+
+def tidy(clinic: Clinic) -> None:
+    """Delete what is older than settings keep it: once a day, for a minute at most.
+
+    What is left by then goes the next day. A clock that was set by hand deletes nothing by itself.
+    """
+    if clinic.dry or clinic.rehearsed or clinic.ending.is_set():
+        return
+    from sync import purging
+
+    if purging.is_due(clinic):
+        purging.purge(clinic, within=_LONGEST_TIDYING, who="clinicrelay")
 
 
 def counts(clinic: Clinic) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class Unknown(NamedTuple):
 
 def unknown(clinic: Clinic, wanted: str) -> Unknown:
     """Tell what looks like a reference and was set aside, and for which days each source is read."""
+    from sync.erasure import erased_as, erased_words
+
+    if mark := erased_as(clinic, wanted):
+        return Unknown([], erased_words(clinic, mark), Because("erased", "", to_do("erased")))
     numbers = set_aside_like(clinic, wanted)
     with clinic.store.read() as connection:
         found = [quarantine.one(connection, clinic.store.clinic, n) for n in numbers[:_MOST]]

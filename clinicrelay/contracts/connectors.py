@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import msgspec
 
-from clinicrelay.contracts.kit import Cursor, Finding, Kit
+from clinicrelay.contracts.kit import Cursor, Finding, Kit, Leftover
 from clinicrelay.model import Issue
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import BaseModel
 
 
@@ -295,6 +297,20 @@ class Connector:
         Raises TryLater or Refused.
         """
         yield from ()
+
+    def left(self) -> Iterator[Leftover]:
+        """Yield the files that lie on this machine with patients' data when their work is done.
+
+        They are deleted once they are old enough, so the clinic must not need them any more.
+        """
+        yield from ()
+
+    def holds(self, path: Path, mentions: Callable[[str], bool]) -> bool:
+        """Whether such a file has something in it that `mentions` somebody. Raises OSError."""
+        return False
+
+    def cut(self, path: Path, mentions: Callable[[str], bool]) -> None:
+        """Take all that out of a file, or delete it where that cannot be done. Raises OSError."""
 
     def close(self) -> None:
         """Let go of connections; called when the run is over, and harmless at any time."""

@@ -32,6 +32,13 @@ class Finding(msgspec.Struct, frozen=True):
     column: int = 0
 
 
+class Leftover(msgspec.Struct, frozen=True):
+    """A file with patients' data that lies on this machine though its work is done, and since when."""
+
+    path: Path
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class ClinicFacts:
     """What a plugin may know of the clinic it works for."""

@@ -209,19 +209,55 @@ def _days(count: int) -> Span:
     return Span(count, timedelta(), f"{count}d")
 
 
-class Retention(Section):
-    """How long things are kept."""
+def _not_under(days: int, why: str) -> AfterValidator:
+    """Refuse a stretch that is shorter than what still works with what would be deleted."""
 
-    appointments: CalendarSpan = Field(
-        default=_days(400), description="Visits, counted from their end.", examples=["400d"]
+    def long_enough(value: Span) -> Span:
+        if value.length < timedelta(days=days):
+            raise wrong(f"this is too short: {why}", f"write {days}d or more")
+        return value
+
+    return AfterValidator(long_enough)
+
+
+_Visits: TypeAlias = Annotated[
+    CalendarSpan, _not_under(14, "calendars and caps still go by visits of the last two weeks")
+]
+_ADay: TypeAlias = Annotated[CalendarSpan, _not_under(1, "what was sent or read today is at work")]
+
+
+class Retention(Section):
+    """How long things are kept; what is older is deleted once a day by `sync`, or by `purge`."""
+
+    appointments: _Visits = Field(
+        default=_days(400),
+        description="Visits, counted from their end, with all that was said about them.",
+        examples=["400d"],
     )
-    bodies: CalendarSpan = Field(
+    bodies: _ADay = Field(
         default=_days(30),
-        description="Texts of messages, counted from their sending.",
+        description="Texts of messages, counted from their sending; also those in the outbox and in "
+        "rehearsal.",
         examples=["30d"],
     )
-    quarantine: CalendarSpan = Field(
+    quarantine: _ADay = Field(
         default=_days(30),
-        description="Records that were set aside, counted from when they were last seen.",
+        description="The text of records that were set aside, counted from when they were last seen.",
         examples=["30d"],
+    )
+    exports: _ADay = Field(
+        default=_days(90),
+        description="Files in `processed` and `quarantine` of an inbox, counted from when they were "
+        "written.",
+        examples=["90d"],
+    )
+    runs: _ADay = Field(
+        default=_days(400),
+        description="What single runs did, and alerts that are over.",
+        examples=["400d"],
+    )
+    audit: _ADay = Field(
+        default=_days(2192),
+        description="Who did what (`clinicrelay audit`): six years.",
+        examples=["2192d"],
     )

@@ -17,8 +17,18 @@ from typing import Any, ClassVar, TypeAlias
 from msgspec.structs import replace
 from pydantic import BaseModel
 
-from clinicrelay.contracts import Connector, Cursor, Finding, Kit, Page, Unreadable, Window
+from clinicrelay.contracts import (
+    Connector,
+    Cursor,
+    Finding,
+    Kit,
+    Leftover,
+    Page,
+    Unreadable,
+    Window,
+)
 from clinicrelay.errors import Refused
+from connectors.csv import leftovers
 from connectors.csv.folders import folder_findings, left_lying
 from connectors.csv.giving_back import encodings, give_back
 from connectors.csv.inbox import Drop, Inbox, Look, drop_of, manifest_fits
@@ -155,6 +165,15 @@ class Csv(Connector):
 
     def _end(self, cursor: Cursor) -> End | None:
         return end_of(cursor, month=f"{self.kit.now:%Y-%m}")
+
+    def left(self) -> Iterator[Leftover]:
+        return leftovers.leftovers(self.inbox.folder)
+
+    def holds(self, path: Path, mentions: Callable[[str], bool]) -> bool:
+        return leftovers.holds(path, self.options, mentions)
+
+    def cut(self, path: Path, mentions: Callable[[str], bool]) -> None:
+        leftovers.cut(path, self.options, mentions)
 
     def nothing_to_read(self) -> str | None:
         looks = self.inbox.looks()

@@ -24,6 +24,7 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     """
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, "sync")
+    steps.heed_settings(clinic)
     reads = Reads(clinic, [*(sources or clinic.settings.sources)])
     ended = reads.wait(TOGETHER)
     while not ended and not clinic.ending.is_set():
@@ -40,6 +41,7 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     # One that found another at work does nothing: the other may hang.
     command = "busy" if report.busy else "sync"
     report.alerts = steps.alert(clinic, report.messages, command, whole=True)
+    steps.tidy(clinic)
     _finished(clinic, report)
     return report
 

@@ -124,19 +124,24 @@ def open_store(
     key: bytes | None = None,
     tell: Callable[[str], None] = lambda _sentence: None,
     on: Engine | None = None,
+    who: Callable[[], str] = lambda: "clinicrelay",
 ) -> Store:
     """Open (and if need be create) the store and introduce the clinic to it.
 
     `key` is the instance key of a clinic that the store does not know yet, else a new one. `tell`
-    hears in a sentence when a store in a file was upgraded. `on` is an engine of the same URL that
-    other clinics use as well. Raises StoreBusy when the database does
-    not answer, SettingsError when it is newer than we are, or older on a server.
+    hears in a sentence when a store in a file was upgraded, and `who` opened it is noted. `on` is an
+    engine of the same URL that other clinics use as well. Raises StoreBusy when the database does not
+    answer, SettingsError when it is newer than we are, or older on a server.
     """
+    upgraded: list[str] = []
     with _opening(url, on) as engine:
-        made = schema.prepare(engine, now=now, tell=tell)
+        made = schema.prepare(engine, now=now, tell=upgraded.append)
         store = Store(engine, clinic)
         store.made = made
         _introduce(store, now, key)
+        for sentence in upgraded:
+            tell(sentence)
+            _note_upgraded(store, who())
     return store
 
 
@@ -144,6 +149,13 @@ def look_again(store: Store) -> None:
     """Raise SettingsError where another program has meanwhile made another version of a store."""
     with store.read() as connection:
         schema.refuse_other(schema.version_in(connection))
+
+
+def _note_upgraded(store: Store, who: str) -> None:
+    from sync.store import audit
+
+    with store.write() as connection:
+        audit.note_everywhere(connection, audit.Deed(who, "store.upgrade", "store"))
 
 
 def refuse_absent(url: str) -> None:

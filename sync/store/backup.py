@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 from clinicrelay import __version__
 from clinicrelay.times import iso
-from sync.store import archive, memory, schema, troubles, wholesale
+from sync.store import archive, audit, memory, schema, troubles, wholesale
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -75,8 +75,8 @@ def shape_of(version: str) -> Shape:
     return shape
 
 
-def note_made(engine: Engine, clinics: Iterable[str], *, now: datetime) -> None:
-    """Remember that there is a backup of these clinics: going live asks for one.
+def note_made(engine: Engine, clinics: Iterable[str], *, now: datetime, who: str = "") -> None:
+    """Remember that there is a backup of these clinics, and `who` made it: going live asks for one.
 
     Raises StoreBusy and StoreRefused where nothing can be written to the store.
     """
@@ -85,3 +85,5 @@ def note_made(engine: Engine, clinics: Iterable[str], *, now: datetime) -> None:
         for clinic in clinics:
             before = memory.recall(connection, clinic, "store")
             memory.remember(connection, clinic, "store", before, {**before, **made})
+            if who:
+                audit.note(connection, clinic, audit.Deed(who, "store.backup", "store"))

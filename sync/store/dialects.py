@@ -380,6 +380,51 @@ def _copy(
     connection.exec_driver_sql(f"TRUNCATE {staging}")
 
 
+def overwrite_what_goes(connection: Connection) -> None:
+    """Let a SQLite file keep nothing of what this connection deletes, not even in its free space.
+
+    On a server nobody can say that: its own clean-up and its logs decide.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON").fetchall()
+
+
+def write_back(engine: Engine) -> bool:
+    """Empty the write-ahead log of a SQLite file into it: the log holds what was there before.
+
+    False where somebody is still reading what it held; they, or the next one, do it later.
+    """
+    if engine.dialect.name != "sqlite" or is_in_memory(engine):
+        return True
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+
+def write_anew(engine: Engine) -> bool:
+    """Write a SQLite file anew, so that nothing is left in it of what was deleted at any time.
+
+    False where somebody else is at work on it for too long, or there is no room for a second copy.
+    """
+    if engine.dialect.name != "sqlite" or is_in_memory(engine):
+        return True
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        try:
+            driver.execute("PRAGMA secure_delete = ON").fetchall()
+            driver.execute("PRAGMA temp_store = FILE")  # a store may be larger than the memory
+            driver.execute("VACUUM")
+            busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            connection.invalidate()
+        return not busy
+
+
 def copy_file(source: Path, target: sqlite3.Connection) -> None:
     """Copy a SQLite file that may be in use into a database that is open."""
     try:

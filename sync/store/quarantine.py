@@ -205,6 +205,22 @@ def one(connection: Connection, clinic: str, number: int) -> dict[str, Any] | No
     return dict(row._mapping) if row else None
 
 
+def told(
+    connection: Connection, clinic: str
+) -> Iterator[tuple[int, str, str, str | None, str, str]]:
+    """Yield everything set aside as (number, fingerprint, source, key, place, all that it says)."""
+    rows = connection.execute(
+        text(
+            "SELECT id, fingerprint, source, source_key, place, raw, detail FROM quarantine "
+            "WHERE clinic = :clinic ORDER BY id"
+        ),
+        {"clinic": clinic},
+    )
+    for row in rows:
+        said = f"{row.raw}\n{row.detail}"
+        yield row.id, row.fingerprint, row.source, row.source_key, row.place, said
+
+
 def discard(connection: Connection, clinic: str, number: int) -> bool:
     """Drop one thing set aside; it comes back if the source says it again."""
     return (

@@ -16,8 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from clinicrelay.errors import StoreBusy
 from sync.store import (
     archive,
+    audit,
     bulk,
     dialects,
+    erased,
     gap,
     leases,
     schema,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 1000
 # What a store may hold and still be nobody's: a look at it, or a sync that read nothing.
-_OF_NO_WEIGHT = {"clinics", "leases", "runs"}
+_OF_NO_WEIGHT = {"clinics", "leases", "runs", "audit"}
 
 Rows = Callable[[str], Iterator[Sequence[Any]]]
 
@@ -58,10 +60,14 @@ def restore(
     now: datetime,
     moved: bool = False,
     told: archive.Told = lambda _table, _rows: None,
+    who: str = "",
 ) -> Restored:
     """Fill the store with what a backup holds; `replace` what it has, or it has to be empty.
 
-    `moved` says that nothing was sent since the backup was made, so nothing may have left before.
+    What `replace` leaves is the trail of who did what, `who` restored it included, and who was erased:
+    their records are in the backup, and are erased again by the next `sync` or `purge`. `moved` says
+    that nothing was sent since the backup was made, so nothing may have left before.
+
     The whole file is read and judged before anything is touched; `told` hears how far that is, and
     then how far the filling. Raises SettingsError when the file is damaged, of a newer program, or
     without this clinic, and when the store is not empty; StoreBusy when a run is at work on it.
@@ -73,7 +79,9 @@ def restore(
     shape = shape_of(schema.head())
     with _source(file, held, shape) as rows:
         made_at = None if moved else datetime.fromisoformat(held.made_at)
-        tables = _fill(engine, shape, rows, replace=replace, made_at=made_at, now=now, told=told)
+        tables = _fill(
+            engine, shape, rows, replace=replace, made_at=made_at, now=now, told=told, who=who
+        )
     return Restored(held.clinics, held.schema, tables, damaged)
 
 
@@ -166,6 +174,7 @@ def _fill(
     made_at: datetime | None,
     now: datetime,
     told: archive.Told,
+    who: str,
 ) -> dict[str, int]:
     with engine.connect() as connection:
         wholesale.keep_others_out(connection, sorted(shape))
@@ -173,6 +182,7 @@ def _fill(
         if not replace:
             _refuse_unless_empty(connection, shape)
         tokens = _tokens(connection)
+        trails, marks = audit.trails(connection), erased.all_of(connection)
         for table in shape:
             connection.exec_driver_sql(f"DELETE FROM {table}")
         tables = {
@@ -183,6 +193,10 @@ def _fill(
             wholesale.number_on(connection, table)
         _let_go(connection, tokens)
         after_restore(connection, made_at=made_at, now=now)
+        erased.put_back(connection, marks)
+        if who:
+            audit.put_back(connection, trails)
+            audit.note_everywhere(connection, audit.Deed(who, "store.restore", "store"))
         connection.commit()
     return tables
 

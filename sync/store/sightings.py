@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _DIGEST = 16  # bytes
+NOBODY = -1  # a record that is known, and of a visit that is not kept (too old, or erased)
 _STRETCH = 16 * _DIGEST
 _COLUMNS = ("clinic", "source", "page", "fingerprint", "digests", "visits", "starts")
 
 
 class Sheet(NamedTuple):
-    """One page: digests end to end; a visit's number and start (seconds) for each, or 0."""
+    """One page: digests end to end; a visit's number and start (seconds) for each, or 0.
+
+    The number of a record that is not kept is NOBODY.
+    """
 
     digests: bytes
     visits: array[int]
@@ -123,6 +127,28 @@ def forget(connection: Connection, clinic: str, source: str, visits: Collection[
             f"WHERE clinic = {mark} AND source = {mark} AND page = {mark}",
             (bytes(left), clinic, source, page),
         )
+
+
+def retire(
+    connection: Connection, clinic: str, source: str, visits: Collection[int], *, now: int
+) -> None:
+    """Let the records of these visits be nobody's: the same said again is not looked at.
+
+    Those that are still to come no longer count as such; past ones still say how far back a read goes.
+    """
+    wanted, where = set(visits), "WHERE clinic = ? AND source = ? AND page = ?"
+    for page, numbers in list(_whose(connection, clinic, source)):
+        if wanted.isdisjoint(numbers):
+            continue
+        rows = dialects.fetch(
+            connection, f"SELECT starts FROM sightings {where}", (clinic, source, page)
+        )
+        starts = _numbers(rows[0][0])
+        for at, number in enumerate(numbers):
+            if number in wanted:
+                numbers[at], starts[at] = NOBODY, starts[at] if starts[at] <= now else 0
+        values = (bytes(numbers), bytes(starts), clinic, source, page)
+        dialects.run(connection, f"UPDATE sightings SET visits = ?, starts = ? {where}", values)
 
 
 def _whose(connection: Connection, clinic: str, source: str) -> Iterator[tuple[int, array[int]]]:

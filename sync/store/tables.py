@@ -78,6 +78,9 @@ class Clinic(SQLModel, table=True):
     instance_key: bytes
     created_at: datetime = Field(sa_column=_instant())
     policy: str = Field(default="", max_length=64)  # fingerprint of what plan decides by
+    audit_head: str = Field(  # the last entry of `audit`: its number and hash
+        default="", max_length=100, sa_column_kwargs={"server_default": ""}
+    )
 
 
 class Live(SQLModel, table=True):
@@ -476,6 +479,38 @@ class Alert(SQLModel, table=True):
     command: str = Field(sa_type=Text)
     told_at: datetime | None = Field(default=None, sa_column=_maybe())  # the message was written
     closed_at: datetime | None = Field(default=None, sa_column=_maybe())
+
+
+class Erased(SQLModel, table=True):
+    """Who was erased, as nothing but a keyed hash: so that a record that is read again stays away.
+
+    `kind` is patient, visit, or record for one that was set aside; `done_at` when nothing of them was
+    left, which takes until their events have left the calendars.
+    """
+
+    __tablename__ = "erased"
+    clinic: str = Field(primary_key=True, max_length=64)
+    mark: str = Field(primary_key=True, max_length=40)
+    kind: str = Field(max_length=8)
+    erased_at: datetime = Field(sa_column=_instant())
+    who: str = Field(max_length=120)
+    done_at: datetime | None = Field(default=None, sa_column=_maybe())
+
+
+class Audit(SQLModel, table=True):
+    """What a person did that altered something; only ever added to: see `sync.store.audit`."""
+
+    __tablename__ = "audit"
+    clinic: str = Field(primary_key=True, max_length=64)
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    done_at: datetime = Field(sa_column=_instant())  # by the database's clock
+    actor: str = Field(max_length=120)
+    action: str = Field(max_length=40)
+    about: str = Field(max_length=120)  # KIND/ID, never a name
+    reason: str = Field(sa_type=Text)
+    details: str = Field(sa_type=Text)
+    before_hash: str = Field(max_length=64)
+    hash: str = Field(max_length=64)
 
 
 class Lease(SQLModel, table=True):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay.errors import StoreBusy
-from sync.store import archive, dialects, leases, schema
+from sync.store import archive, audit, dialects, leases, schema
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -90,12 +90,13 @@ def upgrade(
     folder: Path | None,
     now: datetime,
     told: Callable[[str, int], None] = lambda _table, _rows: None,
+    who: str = "",
 ) -> Upgraded | None:
     """Bring a store to this program's schema; None when it is there already.
 
     `folder` is where a copy of the store goes before anything changes; None makes none. `told` hears
-    how far the copy has come. Raises SettingsError when the store is newer, StoreBusy when a run is at
-    work on it, or another program is upgrading it.
+    how far the copy has come; `who` is noted as having done it. Raises SettingsError when the store is
+    newer, StoreBusy when a run is at work on it, or another program is upgrading it.
     """
     with engine.begin() as connection:
         dialects.may_take_long(connection)
@@ -109,6 +110,9 @@ def upgrade(
                 raise StoreBusy("a run is at work on the store, which has to be upgraded first")
             copy = None if folder is None else _copy(engine, version, folder, now=now, told=told)
             schema.migrate(connection, schema.head())
+            if who:
+                about = f"store/{version} to {schema.head()}"
+                audit.note_everywhere(connection, audit.Deed(who, "store.upgrade", about))
     return Upgraded(version, schema.head(), list(steps_after(version)), copy)
 
 

@@ -39,8 +39,10 @@ ROBOT = "relay@riverside.example"  # the account that doctors share their calend
 _WRITTEN_FIRST = 1_790_000_000
 
 # What may differ: numbers that a database gives, which run it was, and how often something was tried.
-_VOLATILE = {"run", "first_run", "id", "tries", "times", "told_by", "wish", "begun_at"}
-_NOT_COMPARED = {"runs", "leases"}
+_VOLATILE = {
+    *("run", "first_run", "id", "tries", "times", "told_by", "wish", "begun_at", "audit_head"),
+}
+_NOT_COMPARED = {"runs", "leases", "audit"}
 
 
 class Point(NamedTuple):
@@ -212,7 +214,7 @@ def _stable(row: dict[str, Any], names: dict[int, str], ledger: dict[int, str]) 
         stable["message"] = ledger[stable["message"]]
     if "visits" in stable and "digests" in stable:  # a page of what the source said last
         numbers = array("q", bytes(stable["visits"]))
-        stable["visits"] = [names[number] if number else None for number in numbers]
+        stable["visits"] = [names[number] if number > 0 else number for number in numbers]
     return stable
 
 
