@@ -116,9 +116,11 @@ def _alert(clinic: Clinic, _of: str, report: RunReport) -> None:
 
 
 def _stock(clinic: Clinic, _of: str, report: RunReport) -> None:
-    """See what fails without an error: too much to look at in every sweep."""
+    """See what fails without an error, and to what is old: too much to look at in every sweep."""
+    steps.heed_settings(clinic)
     steps.take_stock(clinic)
     report.alerts = steps.alert(clinic, report.messages, COMMAND, whole=True)
+    steps.tidy(clinic)
 
 
 _DO: Mapping[str, Callable[[Clinic, str, RunReport], None]] = {
