@@ -10,23 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from clinicrelay import times
 from clinicrelay.actions import INVITATION, Facts, MessageKind, Role, Say, Told, facts_of
-from clinicrelay.model import Appointment, Channel, Issue, Patient, Practitioner, Status
-from sync.caps import CAPPED
+from clinicrelay.model import Appointment, Channel, Patient, Practitioner, Status
+from sync.doors import CAP_REACHED, Closed, closed
 from sync.due import min_gap, quiet_period
-from sync.guardians import is_minor
 from sync.plan import URGENT, hears_nothing, recipients
-from sync.standing import named_by
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import QuietHours, Settings
 
 LOOK_AGAIN = timedelta(minutes=5)
 _NEXT_RUN = timedelta(seconds=30)
-CAP_REACHED = "cap_reached"
 GIVEN_AWAY = "given_to_another"
 STALE, HELD, PAUSED = "source_stale", "change_held", "paused"
 OPEN_ENDED = (STALE, HELD)  # it waits, and nobody knows until when
@@ -67,14 +64,6 @@ _TELLING = (
     "no_contact",
     "no_notifier",
 )
-# What providers said of an address, and what it is called where it closes the way to it.
-_LEARNED = {
-    "opted_out": ("stop_received", "clinicrelay contacts"),
-    "landline": ("landline", "clinicrelay contacts"),
-    "not_on_whatsapp": ("not_on_whatsapp", "clinicrelay contacts"),
-    "address_refused": ("address_refused", "clinicrelay contacts"),
-    "address_invalid": ("address_invalid", "clinicrelay contacts"),
-}
 # What keeps a person from being reached; the others are what the clinic chose, or pass by themselves.
 _UNREACHABLE = frozenset(_TELLING) - {CAP_REACHED, "only_recipients", "channel_off", "no_notifier"}
 
@@ -372,13 +361,6 @@ def _not_yet(say: Say, options: GateOptions, now: datetime) -> Wait | None:
 # --- which way to the person ------------------------------------------------------------------
 
 
-class _Closed(NamedTuple):
-    """Why a channel cannot be used for this person."""
-
-    reason: str
-    setting: str
-
-
 def _way(
     say: Say,
     fresh: Appointment | None,
@@ -390,17 +372,17 @@ def _way(
 
     Where it is only that they got enough for now, it waits as long as that is of use.
     """
-    closed: list[_Closed] = []
+    shut: list[Closed] = []
     for channel in _wanted(options.order, person):
         address = addresses.get(channel)
-        why = _closed(channel, address, say, fresh, person, options)
+        why = closed(channel, address, say, fresh, person, options)
         if why is None and address is not None:
             return Go(channel, address, options.senders[channel])
         if why is not None:
-            closed.append(why)
-    if not closed:
+            shut.append(why)
+    if not shut:
         return Drop("channel_off", options.order_setting, no_way=True)
-    reason, setting = min(closed, key=_told_first)
+    reason, setting = min(shut, key=_told_first)
     if reason == CAP_REACHED:
         full = (options.full.get(channel) for channel in _wanted(options.order, person))
         until = min(end for end in full if end is not None)
@@ -409,7 +391,7 @@ def _way(
     return Drop(reason, setting, no_way=True)
 
 
-def _told_first(why: _Closed) -> int:
+def _told_first(why: Closed) -> int:
     """Return the place of a reason among others; a provider's own, of this one message, comes first."""
     return _TELLING.index(why.reason) if why.reason in _TELLING else -1
 
@@ -418,86 +400,6 @@ def _wanted(order: tuple[str, ...], person: Patient | Practitioner | None) -> It
     own = person.preferred_channel if isinstance(person, Patient) else None
     words = dict.fromkeys(own if word == "preferred" else word for word in order)
     return (channel for word in words for channel in Channel if channel == word)
-
-
-def _closed(
-    channel: Channel,
-    address: str | None,
-    say: Say,
-    fresh: Appointment | None,
-    person: Patient | Practitioner | None,
-    options: GateOptions,
-) -> _Closed | None:
-    if not options.senders.get(channel):
-        return _Closed("no_notifier", f"channels.{channel}")
-    unusable = _unusable(channel, address, person, fresh, options) or _learned(channel, options)
-    if unusable is not None:
-        return unusable
-    if isinstance(person, Patient) and (refused := _refused(channel, person, options)):
-        return refused
-    if not named_by(options.only_recipients, address or ""):
-        return _Closed("only_recipients", "safety.only_recipients")
-    if channel in options.full and say.kind in CAPPED:
-        return _Closed(CAP_REACHED, "safety.caps")
-    return None
-
-
-def _unusable(
-    channel: Channel,
-    address: str | None,
-    person: Patient | Practitioner | None,
-    fresh: Appointment | None,
-    options: GateOptions,
-) -> _Closed | None:
-    issues = _contact_issues(fresh, person)
-    if address:
-        landline = channel is Channel.SMS and "landline" in issues
-        return _Closed("landline", options.order_setting) if landline else None
-    if ("invalid_email" if channel is Channel.EMAIL else "invalid_phone") in issues:
-        return _Closed("invalid_contact", options.order_setting)
-    if _lacks_a_guardian(person, fresh, options):
-        return _Closed("minor_no_guardian", "reminders.patient.guardian_until")
-    return _Closed("no_contact", options.order_setting)
-
-
-def _learned(channel: Channel, options: GateOptions) -> _Closed | None:
-    learned = options.closed.get(channel)
-    return _Closed(*_LEARNED.get(learned, (learned, options.order_setting))) if learned else None
-
-
-def _lacks_a_guardian(
-    person: Patient | Practitioner | None, fresh: Appointment | None, options: GateOptions
-) -> bool:
-    """Whether nobody can be reached for a minor: neither they themselves nor a guardian."""
-    if not isinstance(person, Patient) or fresh is None or person.phone or person.email:
-        return False
-    return is_minor(person, fresh, options.minors_until)
-
-
-def _contact_issues(fresh: Appointment | None, person: Patient | Practitioner | None) -> set[str]:
-    """Return what is odd about the contact data that are used: a guardian's are not the patient's."""
-    issues = fresh.issues if fresh is not None else ()
-    if not isinstance(person, Patient):
-        return {issue.code for issue in issues if _of(issue, "practitioner")}
-    guardians = person.guardian is not None
-    ours = (one for one in issues if _of(one, "patient"))
-    return {one.code for one in ours if not one.field or _of(one, "patient.guardian") is guardians}
-
-
-def _of(issue: Issue, whose: str) -> bool:
-    return (issue.field or whose).startswith(whose)
-
-
-def _refused(channel: Channel, person: Patient, options: GateOptions) -> _Closed | None:
-    """Return why a patient's consent leaves a channel closed: a no of theirs holds in every mode."""
-    if channel in person.opted_out:
-        return _Closed("opted_out", f"patient.consent.{channel}")
-    consent, setting = options.consent.get(channel, "recorded"), f"channels.consent.{channel}"
-    if consent == "off":
-        return _Closed("channel_off", setting)
-    if consent == "recorded" and channel not in person.opted_in:
-        return _Closed("not_opted_in", setting)
-    return None
 
 
 # --- at which hour ----------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_who_has_opted_out_is_not_asked_again_by_anything(line: Line, desk: Desk
     assert ledger(line) == [("1d", "failed", "provider_rejected(7: opted_out)", "sms", "one")]
     run(line, "2026-11-25 11:01")
     assert desk.ways() == []
-    assert ("1h", "skipped", "opted_out", None, None) in ledger(line)
+    assert ("1h", "skipped", "stop_received", None, None) in ledger(line)
 
 
 def test_what_was_learned_goes_by_the_address_and_not_by_the_person(line: Line, desk: Desk) -> None:
