@@ -69,28 +69,51 @@ class Strict:
 
 @contextmanager
 def service(clinics: int) -> Iterator[Service]:
-    """Give a service whose clinics have imported their visits."""
+    """Give a service whose clinics have all of their visits; all but the first are copies of it."""
     from clinicrelay.settings import Loaded, load_all
     from sync.runners.service import Service
 
     folder = Path(tempfile.mkdtemp(prefix="clinicrelay-bench-"))
-    herald = Strict()
+    made = Service(herald := Strict(), every=timedelta(minutes=5), ending=threading.Event())
     try:
-        export = write_export(folder / "export.csv", VISITS, changed=0.0)
-        for n in range(clinics):
-            name = f"c{n:04d}"
-            (folder / f"{name}.yaml").write_text(SETTINGS.format(name=name), encoding="utf-8")
-            (folder / "drops" / name).mkdir(parents=True)
-            shutil.copy(export, folder / "drops" / name)
-        made = Service(herald, every=timedelta(minutes=5), ending=threading.Event())
+        names = [f"c{n:04d}" for n in range(clinics)]
+        settle(folder, names[0])
+        write_export(folder / "drops" / names[0] / "export.csv", VISITS, changed=0.0)
         made.follow([one for one in load_all(folder) if isinstance(one, Loaded)])
         everybody(made, "sync")
         herald.imported = True
+        made.stores.close()
+        for name in names[1:]:
+            settle(folder, name)
+            copy(folder / names[0], folder / name)
+        made.follow([one for one in load_all(folder) if isinstance(one, Loaded)])
         everybody(made, "sync")
         yield made
-        made.stores.close()
     finally:
+        made.stores.close()
         shutil.rmtree(folder)
+
+
+def settle(folder: Path, name: str) -> None:
+    """Write the settings of a clinic, and make its inbox."""
+    (folder / f"{name}.yaml").write_text(SETTINGS.format(name=name), encoding="utf-8")
+    (folder / "drops" / name).mkdir(parents=True)
+
+
+def copy(one: Path, other: Path) -> None:
+    """Make a clinic's data that of another clinic."""
+    import sqlite3
+    from contextlib import closing
+
+    shutil.copytree(one, other)
+    with closing(sqlite3.connect(other / "clinicrelay.db")) as store, store:
+        tables = [
+            t for (t,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        for table in tables:
+            columns = [row[1] for row in store.execute(f"PRAGMA table_info({table})")]
+            if "clinic" in columns:
+                store.execute(f"UPDATE {table} SET clinic = ?", (other.name,))
 
 
 def everybody(made: Service, command: Literal["sync", "send"]) -> None:
