@@ -36,6 +36,8 @@ def progress(call: Call, clinic: Clinic) -> Iterator[None]:
 def run_lines(clinic: Clinic, report: RunReport) -> list[str]:
     """Return what a run did, line by line, ending in what needs a person."""
     lines = _quiet_lines(clinic, report) if not report.changed else _full_lines(clinic, report)
+    if report.cut:
+        lines.append("The run's time was up (runner.budget): the next one goes on.")
     return [*lines, *_needs_lines(report.needs), _ending(report)]
 
 

@@ -85,6 +85,7 @@ class RunReport:
     open_holds: int = 0
     busy: bool = False  # another run is at all of it
     others: bool = False  # it did its part, and another run is at the rest
+    cut: bool = False  # its time was up, and the next run goes on
     alerts: dict[str, str] = field(default_factory=dict)  # opened or resolved, by name
 
     @property
@@ -148,6 +149,7 @@ class RunReport:
             "now": iso(self.now),
             "mode": self.mode,
             "exit": self.exit,
+            "cut": self.cut,
             "sources": {name: _source(report) for name, report in self.sources.items()},
             "calendars": {name: _calendar(run) for name, run in self.calendars.items()},
             "messages": {

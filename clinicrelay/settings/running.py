@@ -1,7 +1,8 @@
-"""The part of the settings that several workers share: the broker by which they wake each other."""
+"""The part of the settings about runs: how long one may take, and how workers wake each other."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from clinicrelay import loopback
-from clinicrelay.settings.values import Section, wrong
+from clinicrelay.settings.values import Section, SomeTime, wrong
 
 _EXAMPLE = "write amqps://USER:PASSWORD@HOST/VHOST"
 SCHEMES = ("amqp", "amqps")
@@ -44,7 +45,14 @@ Broker: TypeAlias = Annotated[SecretStr, AfterValidator(_read_broker)]
 
 
 class Runner(Section):
-    """What several workers wake each other by; nothing else of clinicrelay uses it."""
+    """How long a run may take, and what several workers wake each other by."""
+
+    budget: SomeTime = Field(
+        default=timedelta(minutes=25),
+        description="How long `sync` or `send`, and each turn of `run`, may take: then it ends what it "
+        "has in hand, and the next one goes on. `worker` cuts the line into smaller jobs.",
+        examples=["25m"],
+    )
 
     broker: Annotated[Broker | None, BeforeValidator(_none_if_empty)] = Field(
         default=None,

@@ -31,7 +31,7 @@ class Reads:
         self._done: dict[str, SourceReport] = {}
         self._failed: BaseException | None = None
         self._running = 0
-        if clinic.dry or len(names) < 2:  # a scratch store is one connection: nobody shares that
+        if clinic.dry:  # a scratch store is one connection: nobody shares that
             for name in names:
                 self._done[name] = pulled(clinic, name)
         else:

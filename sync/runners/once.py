@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sync import steps
-from sync.report import RunReport
+from sync.report import RunReport, SourceReport
 from sync.runners.beside import Reads
+from sync.runners.in_time import InTime, in_time
 from sync.store import progress
 
 if TYPE_CHECKING:
@@ -20,24 +21,15 @@ TOGETHER = 20.0  # seconds that everybody waits for the slowest source
 def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     """Pull every source (or those named), then plan and deliver; record the run.
 
-    When a source takes long, what the others brought is delivered meanwhile.
+    When a source takes long, what is due and what the others brought is delivered meanwhile; a run
+    whose time is up ends, and the next one goes on.
     """
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, "sync")
     steps.heed_settings(clinic)
-    reads = Reads(clinic, [*(sources or clinic.settings.sources)])
-    ended = reads.wait(TOGETHER)
-    while not ended and not clinic.ending.is_set():
-        if len(reads.done) > len(report.sources):
-            report.sources = reads.done
-            _deliver(clinic, report)
-        ended = reads.wait_for_one()
-    report.sources = reads.done
-    if all(source.state == "busy" for source in report.sources.values()):
-        report.busy = True
-    else:
-        _deliver(clinic, report)
-        steps.take_stock(clinic)
+    with in_time(clinic) as ending:
+        _cycle(clinic, report, [*(sources or clinic.settings.sources)], ending)
+        report.cut = ending.is_up
     # One that found another at work does nothing: the other may hang.
     command = "busy" if report.busy else "sync"
     report.alerts = steps.alert(clinic, report.messages, command, whole=True)
@@ -46,15 +38,40 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     return report
 
 
+def _cycle(clinic: Clinic, report: RunReport, names: Sequence[str], ending: InTime) -> None:
+    reads = Reads(clinic, names)
+    ended, delivered = reads.wait(TOGETHER), -1
+    while not ended and not clinic.ending.is_set():
+        if len(reads.done) > delivered:
+            report.sources, delivered = reads.done, len(reads.done)
+            _deliver(clinic, report)
+        ended = reads.wait_for_one()
+    report.sources = {**reads.done, **_unfinished(names, reads, ending)}
+    if all(source.state == "busy" for source in report.sources.values()):
+        report.busy = not report.changed
+    else:
+        _deliver(clinic, report)
+        steps.take_stock(clinic)
+
+
+def _unfinished(names: Sequence[str], reads: Reads, ending: InTime) -> dict[str, SourceReport]:
+    """Return what to say of the sources whose read had no end when the run's time was up."""
+    note = "still being read when the run's time was up (runner.budget): the next run goes on"
+    late = [name for name in names if name not in reads.done] if ending.is_up else []
+    return {name: SourceReport("partial", unfinished=True, notes=[note]) for name in late}
+
+
 def send(clinic: Clinic) -> RunReport:
     """Send what is due now: planned messages, retries, unknowns; pull nothing."""
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     _started(clinic, "send")
-    steps.settle(clinic, report.messages)
-    steps.look_back(clinic, report.messages)
-    if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
-        report.others = report.messages.worked
-        report.busy = not report.others
+    with in_time(clinic) as ending:
+        steps.settle(clinic, report.messages)
+        steps.look_back(clinic, report.messages)
+        if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
+            report.others = report.messages.worked
+            report.busy = not report.others
+        report.cut = ending.is_up
     report.alerts = steps.alert(clinic, report.messages, "send", whole=False)
     _finished(clinic, report)
     return report

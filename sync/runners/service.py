@@ -257,7 +257,7 @@ class Service:
             else:
                 report = once.sync(clinic)
                 unit.exit = report.exit
-                unit.left = report.sources.keys() != clinic.settings.sources.keys()
+                unit.left = report.cut or report.sources.keys() != clinic.settings.sources.keys()
                 if not report.busy and not self.ending.is_set():
                     unit.ended = self.clock()
                 if unit.watched:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -13,18 +14,20 @@ from clinicrelay import plugins
 from clinicrelay.contracts import Connector, Cursor, Page, Window
 from clinicrelay.errors import TryLater
 from clinicrelay.testing.fakes import NoOptions, record
-from sync.runners import once
+from sync.runners import in_time, once
 from sync.store import leases
 
 if TYPE_CHECKING:
+    from sync.clinic import Clinic
+    from sync.report import RunReport
     from tests.line.conftest import Line
 
 NEEDS_PERSON, BUG = 3, 1
-_AT_MOST = 30.0  # seconds
+_AT_MOST = 120.0  # seconds
 
 
 class Slow(Connector):
-    """Answers only when it sees what it waits for, or after half a minute."""
+    """Answers only when it sees what it waits for, or after two minutes."""
 
     Options = NoOptions
     mapping = "clinic_csv"
@@ -105,6 +108,50 @@ def test_nor_where_it_is_the_only_source(two: Line) -> None:
     two.set(sources={"slow": {"type": "slow"}})
     Slow.error = ZeroDivisionError("a bug")
     assert two.sync().exit == BUG
+
+
+def test_what_is_due_does_not_wait_for_the_only_source(two: Line) -> None:
+    before = two.outbox()
+    Slow.waits_for = lambda: len(two.outbox()) > len(before)
+    two.sync("2026-12-06 10:30", "slow")  # a day before the visit
+    assert Slow.saw == [True]
+
+
+def test_a_run_whose_time_is_up_ends_and_the_next_one_goes_on(
+    two: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.book("2")
+    two.drop()
+    answers, up = threading.Event(), threading.Event()
+    Slow.waits_for = answers.is_set
+    deliver = once._deliver
+
+    def delivered(clinic: Clinic, report: RunReport) -> None:
+        deliver(clinic, report)
+        if "reception" in report.sources:
+            up.set()
+
+    clock = SimpleNamespace(monotonic=lambda: 1e6 if up.is_set() else 0.0)
+    monkeypatch.setattr(in_time, "time", clock)
+    monkeypatch.setattr(once, "_deliver", delivered)
+
+    def cut(clinic: Clinic) -> RunReport:
+        report = once.sync(clinic)
+        answers.set()
+        for thread in threading.enumerate():
+            if thread.name == "slow":
+                thread.join()
+        return report
+
+    report = two.at_work(cut)
+    assert (report.exit, report.cut, report.busy) == (0, True, False)
+    assert (report.sources["slow"].state, report.sources["slow"].unfinished) == ("partial", True)
+    assert "runner.budget" in report.sources["slow"].notes[0]
+    assert "reception/2" in two.visits()
+    monkeypatch.setattr(once, "_deliver", deliver)
+    up.clear()
+    report = two.sync()
+    assert (report.cut, report.sources["slow"].state) == (False, "ok")
 
 
 def test_a_lease_outlives_a_long_wait(two: Line, monkeypatch: pytest.MonkeyPatch) -> None:
