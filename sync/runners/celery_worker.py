@@ -81,6 +81,7 @@ class Pulse(threading.Thread):
         self._deaf_after = deaf_after.total_seconds()
         self._heard = time.monotonic()
         self._ready = threading.Event()
+        self._beating: threading.Thread | None = None
 
     def hear(self, **_: object) -> None:
         """Note that a wake-up came."""
@@ -98,8 +99,13 @@ class Pulse(threading.Thread):
             self.look()
 
     def look(self) -> None:
-        """Beat once; leave where nothing came of those before for too long."""
-        self._beat()
+        """Beat once; leave where nothing came of those before for too long.
+
+        A beat may hang for ever on a wire that fell silent, so it has a thread of its own.
+        """
+        if self._beating is None or not self._beating.is_alive():
+            self._beating = threading.Thread(target=self._beat, name="beat", daemon=True)
+            self._beating.start()
         if (silent := time.monotonic() - self._heard) > self._limit():
             self._say(
                 f"nothing was heard from RabbitMQ for {silent:.0f} s: this worker ends with "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import ssl
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -165,14 +166,17 @@ def test_a_worker_that_hears_nothing_any_more_ends_to_be_started_anew(
     pulse = Pulse(fleet.app, runner, said.append, timedelta(minutes=5))
     monkeypatch.setattr(celery_worker, "_leave", lambda code: (_ for _ in ()).throw(Left(code)))
 
+    hung = threading.Event()
+    monkeypatch.setattr(celery_worker, "publish", lambda *_, **__: hung.wait(60))
+
     pulse._heard -= 299
-    pulse.begin()
     pulse.look()
     pulse._heard -= 2
     with pytest.raises(Left, match="75"):
-        pulse.look()
+        pulse.look()  # though the beat before still hangs on its wire
     pulse.hear()
     pulse.look()
+    hung.set()
     assert len(said) == 1
     assert "nothing was heard" in said[0]
 
