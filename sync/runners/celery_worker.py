@@ -18,8 +18,19 @@ from celery.platforms import SecurityWarning
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
+from clinicrelay.errors import SettingsError
 from sync.runners import jobs
-from sync.runners.celery import HARD, NOT_TAKEN, SWEEP, Work, node, own_queue, program, publish
+from sync.runners.celery import (
+    HARD,
+    NOT_TAKEN,
+    SWEEP,
+    Work,
+    node,
+    own_queue,
+    program,
+    publish,
+    refusal,
+)
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import Runner
@@ -31,8 +42,13 @@ _DELAYS = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 
 
 def run(settings: Runner, work: Work, *, processes: int, deaf_after: timedelta) -> int:
-    """Work until told to end; return the exit code: 0, or 75 where a supervisor is to start it anew."""
+    """Work until told to end; return the exit code: 0, or 75 where a supervisor is to start it anew.
+
+    Raises SettingsError where RabbitMQ will not have us.
+    """
     app = program(settings, work)
+    if wrong := refusal(app):
+        raise SettingsError([wrong])
     warnings.simplefilter("ignore", SecurityWarning)  # root is dangerous with pickle; this is JSON
     signals.setup_logging.connect(_keep_logging, weak=False)
     _say_shortly(work.say)
