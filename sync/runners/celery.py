@@ -20,11 +20,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from celery import Celery
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
+from clinicrelay.contracts import Finding
 from clinicrelay.errors import SettingsError, StoreBusy
 from sync.runners import jobs
 from sync.runners.jobs import Job
@@ -103,6 +104,27 @@ def publish(app: Celery, task: str, *, to: str = "", **told: str) -> None:
         retry=False,
         confirm_timeout=_CONFIRM,
     )
+
+
+def refusal(app: Celery) -> Finding | None:
+    """Return why RabbitMQ will not have us until a person mends it; None where it does, or is away."""
+    try:
+        with app.connection_for_write() as connection:
+            connection.connect()
+    except AccessRefused:
+        message, fix = "RabbitMQ refuses the login", "correct name and password in the address"
+        return Finding("error", "broker_login", message, fix, path="runner.broker")
+    except NotAllowed:
+        message = "RabbitMQ does not let this user into the vhost, or there is none of that name"
+        fix = "correct what follows the host, or: rabbitmqctl set_permissions --vhost VHOST USER …"
+        return Finding("error", "broker_vhost", message, fix, path="runner.broker")
+    except ssl.SSLCertVerificationError as error:
+        message = f"the certificate of RabbitMQ is not to be trusted: {error.verify_message}"
+        fix = "name the file of your own authority as runner.ca, and the host by its name there"
+        return Finding("error", "broker_certificate", message, fix, path="runner.broker")
+    except NOT_TAKEN:
+        return None  # it may come back
+    return None
 
 
 # --- one job -------------------------------------------------------------------------------------

@@ -18,8 +18,19 @@ from celery.platforms import SecurityWarning
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
+from clinicrelay.errors import SettingsError
 from sync.runners import jobs
-from sync.runners.celery import HARD, NOT_TAKEN, SWEEP, Work, node, own_queue, program, publish
+from sync.runners.celery import (
+    HARD,
+    NOT_TAKEN,
+    SWEEP,
+    Work,
+    node,
+    own_queue,
+    program,
+    publish,
+    refusal,
+)
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import Runner
@@ -31,8 +42,13 @@ _DELAYS = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 
 
 def run(settings: Runner, work: Work, *, processes: int, deaf_after: timedelta) -> int:
-    """Work until told to end; return the exit code: 0, or 75 where a supervisor is to start it anew."""
+    """Work until told to end; return the exit code: 0, or 75 where a supervisor is to start it anew.
+
+    Raises SettingsError where RabbitMQ will not have us.
+    """
     app = program(settings, work)
+    if wrong := refusal(app):
+        raise SettingsError([wrong])
     warnings.simplefilter("ignore", SecurityWarning)  # root is dangerous with pickle; this is JSON
     signals.setup_logging.connect(_keep_logging, weak=False)
     _say_shortly(work.say)
@@ -81,6 +97,7 @@ class Pulse(threading.Thread):
         self._deaf_after = deaf_after.total_seconds()
         self._heard = time.monotonic()
         self._ready = threading.Event()
+        self._beating: threading.Thread | None = None
 
     def hear(self, **_: object) -> None:
         """Note that a wake-up came."""
@@ -98,8 +115,13 @@ class Pulse(threading.Thread):
             self.look()
 
     def look(self) -> None:
-        """Beat once; leave where nothing came of those before for too long."""
-        self._beat()
+        """Beat once; leave where nothing came of those before for too long.
+
+        A beat may hang for ever on a wire that fell silent, so it has a thread of its own.
+        """
+        if self._beating is None or not self._beating.is_alive():
+            self._beating = threading.Thread(target=self._beat, name="beat", daemon=True)
+            self._beating.start()
         if (silent := time.monotonic() - self._heard) > self._limit():
             self._say(
                 f"nothing was heard from RabbitMQ for {silent:.0f} s: this worker ends with "

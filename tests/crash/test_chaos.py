@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import chaos, fleet
+from tests.crash.house import REMINDED
 from tests.crash.scenes import answers
 
 pytestmark = pytest.mark.crash
@@ -41,6 +42,6 @@ def test_a_storm_leaves_what_a_calm_day_would_have_left(
 
     print(f"{store}, seed {seed}: {found}")
     assert (found.lost, found.doubled, found.stale) == ([], [], [])
-    assert found.figures["messages"] > chaos.REMINDED
+    assert found.figures["messages"] > REMINDED
     if SECONDS:
         assert found.unproven == 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import ssl
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -17,7 +19,7 @@ from pydantic import SecretStr
 from clinicrelay.settings.running import Runner
 from clinicrelay.times import iso, local
 from sync.runners import celery_worker
-from sync.runners.celery import STEP, program
+from sync.runners.celery import STEP, program, refusal
 from sync.runners.celery_worker import Pulse
 from sync.runners.jobs import Job
 from tests.clinicrelay.http.conftest import Authority
@@ -165,14 +167,17 @@ def test_a_worker_that_hears_nothing_any_more_ends_to_be_started_anew(
     pulse = Pulse(fleet.app, runner, said.append, timedelta(minutes=5))
     monkeypatch.setattr(celery_worker, "_leave", lambda code: (_ for _ in ()).throw(Left(code)))
 
+    hung = threading.Event()
+    monkeypatch.setattr(celery_worker, "publish", lambda *_, **__: hung.wait(60))
+
     pulse._heard -= 299
-    pulse.begin()
     pulse.look()
     pulse._heard -= 2
     with pytest.raises(Left, match="75"):
-        pulse.look()
+        pulse.look()  # though the beat before still hangs on its wire
     pulse.hear()
     pulse.look()
+    hung.set()
     assert len(said) == 1
     assert "nothing was heard" in said[0]
 
@@ -186,25 +191,26 @@ def test_only_a_rabbitmq_that_is_known_is_spoken_to(tmp_path: Path, base: object
     wire = Wire(BROKER, tls=ours.serving(ours.sign()))
     elsewhere = Wire(BROKER, tls=ours.serving(ours.sign("other", host="mq.elsewhere.example")))
     try:
-        known = connecting(wire.url, ours.file)
-        known()
-        for one in (
-            connecting(wire.url, theirs.file),
-            connecting(wire.url, None),
-            connecting(elsewhere.url, ours.file),
-        ):
-            with pytest.raises(ssl.SSLCertVerificationError):
-                one()
+        assert refused(wire.url, ours.file) is None
+        for url, ca in ((wire.url, theirs.file), (wire.url, None), (elsewhere.url, ours.file)):
+            assert refused(url, ca) == "broker_certificate"
     finally:
         wire.close()
         elsewhere.close()
 
 
-def connecting(url: str, ca: Path | None) -> Callable[[], object]:
+def test_what_rabbitmq_refuses_is_a_mistake_in_the_settings_and_its_absence_is_none(
+    base: object,
+) -> None:
+    host = urlsplit(BROKER).netloc.rpartition("@")[2]
+    assert refused(BROKER) is None
+    assert refused(f"amqp://guest:canary-4711@{host}/") == "broker_login"
+    assert refused(f"{BROKER.rpartition('/')[0]}/nowhere-{os.getpid()}") == "broker_vhost"
+    assert refused("amqp://guest:guest@127.0.0.1:1/") is None
+
+
+def refused(url: str, ca: Path | None = None) -> str | None:
     app = program(Runner(broker=SecretStr(url), ca=ca), work=None)  # type: ignore[arg-type]
-
-    def connect() -> object:
-        with app.connection_for_write() as connection:
-            return connection.connect()
-
-    return connect
+    found = refusal(app)
+    assert "canary" not in repr(found)
+    return found.code if found else None
