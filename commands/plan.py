@@ -81,6 +81,8 @@ def _end(until: str, now: datetime, zone: str) -> datetime:
 
 def forecast_lines(at_work: Clinic, forecast: Forecast, does_it: str) -> Iterator[str]:
     """Yield what would happen, in numbers and rows; `does_it` says what does it."""
+    from sync.restored import foretells_too_much
+
     for name, one in forecast.report.sources.items():
         if one.error or one.idle:
             yield f"{name:<12}{one.error or one.idle}"
@@ -95,6 +97,11 @@ def forecast_lines(at_work: Clinic, forecast: Forecast, does_it: str) -> Iterato
     )
     for message in forecast.messages[:_SHOWN]:
         yield "  " + _message(at_work, message)
+    if forecast.messages and foretells_too_much(at_work):
+        yield (
+            "  The store was put back from a copy: what of these was sent before is found out first, "
+            "and not sent again (clinicrelay resume --plan)"
+        )
     if len(forecast.messages) > _SHOWN:
         yield f"  … and {len(forecast.messages) - _SHOWN} more (--json lists all)"
     if forecast.unsaid:

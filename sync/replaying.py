@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from clinicrelay.contracts import Page, Record, Window
 from clinicrelay.errors import BadRecord
-from sync import absence, keep
+from sync import absence, keep, rewording
 from sync import pull as pulling
 from sync.pull import SourceRun
 from sync.store import progress, visits
@@ -40,6 +41,7 @@ def replay(clinic: Clinic, source: SourceRun, since: datetime) -> None:
         return
     records = _still_said(source, *_last_said(source, put_away))
     source.widened = True  # what a mapping lets through just now was there before
+    source.reword = partial(rewording.reword, clinic, only_understood=True)
     page = Page("replay", records, cursor={}, last=True, correction=True, widened=True)
     reading = pulling.reading_of_answers(source)
     source.read += len(records)

@@ -29,8 +29,15 @@ _AT_ONCE = 200
 
 def open_gap(clinic: Clinic) -> Gap | None:
     """Return what the store does not know of, while anything that becomes due may have left before."""
-    if clinic.dry:
-        return None
+    return None if clinic.dry else _open(clinic)
+
+
+def foretells_too_much(clinic: Clinic) -> bool:
+    """Whether some of what a plan says will leave may have left before, and is asked about first."""
+    return clinic.dry and _open(clinic) is not None
+
+
+def _open(clinic: Clinic) -> Gap | None:
     with clinic.store.read() as connection:
         found = gap.find(connection, clinic.store.clinic)
     return None if found is None or found.is_over else found

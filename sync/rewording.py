@@ -26,17 +26,26 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\w+\.?")
 
 
-def reword(clinic: Clinic, connection: Connection, changes: Sequence[Waiting]) -> None:
+def reword(
+    clinic: Clinic,
+    connection: Connection,
+    changes: Sequence[Waiting],
+    *,
+    only_understood: bool = False,
+) -> None:
     """Note what people were told in the words of the visits' next versions, where it is the same.
 
-    Called in the transaction that is about to apply the changes.
+    `only_understood`: the source says what it said before, so whoever knows of a visit from others,
+    and was told nothing by us, was never wrong. Called in the transaction that is about to apply the
+    changes.
     """
     after = {one.appointment: facts_of(decode(one.content)) for one in changes if one.content}
     woken = wakes.by_ids(connection, [*after])
     for visit, told in planner.told_of(clinic, connection, [*woken.values()]).items():
         for recipient, known in told.items():
             facts = after[visit]
-            if known.facts != facts and says_the_same(known.facts, facts):
+            from_others = only_understood and known.by is None
+            if known.facts != facts and (from_others or says_the_same(known.facts, facts)):
                 said.reword(connection, clinic.store.clinic, visit, recipient, known, facts)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from clinicrelay.testing import Reply
 from sync.store import backup as backups
-from sync.store import opened
+from sync.store import gap, opened
 from sync.store import restore as restores
 from tests.notifiers.peers import ALL, Peer, Provider
 
@@ -198,3 +198,22 @@ def test_a_provider_that_does_not_answer_is_asked_again_before_anything_leaves(
     monkeypatch.setattr(clinic.peer.exchange, "answer", answer)
     assert clinic.run(10 * MINUTE) == []
     assert clinic.told() == {"2 confirmation": ("sent", "restored_found")}
+
+
+def test_what_nobody_can_tell_about_leaves_once_more_where_a_person_wants_it(
+    ward: Callable[..., Ward],
+) -> None:
+    clinic = ward(MUTE)
+    clinic.back_up()
+    clinic.booked(2, 3)
+    clinic.put_back()
+    assert clinic.run() == []
+
+    def again(at_work: Any) -> int:
+        with at_work.store.write() as connection:
+            return gap.send_unproven(connection, clinic.line.id, now=at_work.now)
+
+    assert clinic.line.at_work(again) == 2
+    assert len(clinic.run()) == 2
+    assert clinic.run() == []
+    assert set(clinic.told().values()) == {("sent", "unproven_repeated")}
