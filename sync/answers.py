@@ -15,7 +15,7 @@ from clinicrelay.actions import Told, What
 from clinicrelay.model import Appointment, Kind, Status, decode
 from sync.changes import in_doubt
 from sync.chronicle import decided_by
-from sync.reasons import in_words, reason, to_do
+from sync.reasons import advice, in_words, reason
 from sync.showing import Trouble, troubles
 from sync.standing import ELSEWHERE
 
@@ -137,7 +137,7 @@ def _set_aside(case: Case) -> str | None:
     where = f" in {last['field']}" if last["field"] else ""
     return (
         f"What the source says of it now was set aside ({last['reason']}{where}: "
-        f"{in_words(last['reason'])}), so it stands as it was known before. {to_do(last['reason'])} "
+        f"{in_words(last['reason'])}), so it stands as it was known before. {advice(last['reason'])} "
         f"See: clinicrelay quarantine show {last['id']}."
     )
 
@@ -163,8 +163,8 @@ def _gone(case: Case) -> str | None:
         if not case.on_gone
         else ("nobody had been told of it, so nobody was told that it is off")
     )
-    advice = "" if case.on_gone else f" {to_do('gone')}"
-    return f"It vanished from its source on {at} without a cancellation: {nobody}.{advice}"
+    what = "" if case.on_gone else f" {advice('gone')}"
+    return f"It vanished from its source on {at} without a cancellation: {nobody}.{what}"
 
 
 def _error(case: Case) -> str | None:
@@ -248,7 +248,7 @@ def _failed(case: Case) -> str | None:
     parts = (
         f"The {_name(message)} failed for good on {case.when(message['settled_at'])}: "
         f"{in_words(code)}.{night}",
-        to_do(code),
+        advice(code),
         _next(case, after=code),
     )
     return " ".join(part for part in parts if part)
@@ -330,13 +330,13 @@ def _why(message: Mapping[str, Any]) -> str:
     """Say why a message was not sent, with the setting that decided."""
     code = message["reason"] or "provider_rejected"
     setting = decided_by(message)
-    by = f" ({setting})" if setting and f"{setting}." != to_do(code) else ""
+    by = f" ({setting})" if setting and f"{setting}." != advice(code) else ""
     return f"{in_words(code)}{by}"
 
 
 def _advice(code: str) -> str:
     """Return what to do about a code, where there is anything to do."""
-    what = to_do(code)
+    what = advice(code)
     return "" if what.startswith("Nothing:") else what
 
 
@@ -363,7 +363,7 @@ def _next(case: Case, *, after: str = "") -> str | None:
 def _not_next(code: str, name: str, at: str, *, after: str) -> str:
     if code == after:
         return f"Nor will the {name} be, {at}, for the same reason."
-    return f"The {name}, {at}, will not be sent: {in_words(code)}. {to_do(code)}"
+    return f"The {name}, {at}, will not be sent: {in_words(code)}. {advice(code)}"
 
 
 def _or_with_another(case: Case) -> str:
@@ -384,7 +384,7 @@ def _may_be_told_off(case: Case) -> str | None:
     if last is None:
         return None
     if last["state"] == "unproven":
-        return f"{_never_known(case, last)} {to_do(last['reason'])}"
+        return f"{_never_known(case, last)} {advice(last['reason'])}"
     return _in_doubt(case, last)
 
 
@@ -433,7 +433,7 @@ def _waiting_for_its_time(case: Case) -> str | None:
         useless = case.when(message["useless_after"])
         return (
             f"The {_name(message)} waits{_until_read(case)}, and is of use until {useless}. "
-            f"{to_do('source_stale')}"
+            f"{advice('source_stale')}"
         )
     if case.waits is not None and case.waits.reason not in (None, *_NO_END):
         why = f"The {_name(message)} will not be sent: {in_words(case.waits.reason)}."
@@ -451,8 +451,8 @@ def _leaves(case: Case, message: Mapping[str, Any]) -> str:
         return f"The {_name(message)} is due and leaves with the next run (clinicrelay send)."
     code = message["reason"]
     why = f": {in_words(code)}" if code else ""
-    advice = _advice(code) if code else ""
-    return f"The {_name(message)} {_does(message)} {case.when(at)}{why}. {advice}".rstrip()
+    what = _advice(code) if code else ""
+    return f"The {_name(message)} {_does(message)} {case.when(at)}{why}. {what}".rstrip()
 
 
 def _does(message: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from sync.alerts import SETTING
 from sync.because import Because
 from sync.chronicle import Line, decided_by, entries
 from sync.explain import with_attempts
-from sync.reasons import in_words, to_do
+from sync.reasons import advice, in_words, to_do
 from sync.store import alerts, looking
 from sync.store.said import say_of
 
@@ -126,7 +126,7 @@ def _fate(clinic: Clinic, message: Mapping[str, Any]) -> str:
         told += f" on {_when(clinic, message['settled_at'])}"
     if not message["reason"]:
         return f"{told}."
-    return f"{told}: {in_words(message['reason'])}. {to_do(message['reason'])}"
+    return f"{told}: {in_words(message['reason'])}. {advice(message['reason'])}"
 
 
 def _when(clinic: Clinic, at: datetime) -> str:

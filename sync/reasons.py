@@ -524,8 +524,13 @@ def in_words(code: str) -> str:
 
 
 def to_do(code: str) -> str:
-    """Return what to do about a code, as a sentence: of a refusal, about what the provider said."""
-    what = (REASONS.get(_cause(code)) or reason(code)).to_do
+    """Return what to do about a code: of a refusal, about what the provider said."""
+    return (REASONS.get(_cause(code)) or reason(code)).to_do
+
+
+def advice(code: str) -> str:
+    """Return what to do about a code as a sentence among others."""
+    what = to_do(code)
     return what if what.endswith(".") else f"{what}."
 
 

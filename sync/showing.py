@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sync.reasons import in_words, reason, to_do
+from sync.reasons import advice, in_words, reason
 
 _NOT_SHOWN = ("put", "remove", "blocked", "hidden", "held")
 
@@ -19,8 +19,8 @@ class Trouble(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        advice = to_do(self.reason)
-        return f"The calendar {self.calendar}: {in_words(self.reason)} ({self.setting}). {advice}"
+        what = advice(self.reason)
+        return f"The calendar {self.calendar}: {in_words(self.reason)} ({self.setting}). {what}"
 
 
 def troubles(events: Sequence[Mapping[str, Any]], unlinked: Sequence[Trouble]) -> Iterator[Trouble]:

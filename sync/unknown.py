@@ -10,7 +10,7 @@ from clinicrelay.times import local
 from sync.because import Because
 from sync.chronicle import Line, aside_line
 from sync.health import health
-from sync.reasons import in_words, setting_of, to_do
+from sync.reasons import advice, in_words, setting_of, to_do
 from sync.searching import set_aside_like
 from sync.store import quarantine
 
@@ -64,7 +64,7 @@ def _lookalikes(alike: list[dict[str, Any]], numbers: list[int]) -> Iterator[str
     field = f", {first['field']}" if first["field"] else ""
     yield (
         f"{many} like it {was} set aside ({some}{field}): {in_words(first['reason'])}. "
-        f"{to_do(first['reason'])} clinicrelay quarantine show {numbers[0]}."
+        f"{advice(first['reason'])} clinicrelay quarantine show {numbers[0]}."
     )
 
 
