@@ -15,7 +15,7 @@ import typer
 from clinicrelay.errors import SettingsError
 from commands import _stopping
 from commands._call import Call, shared
-from commands._ending import SETTINGS, finding_text, gravest
+from commands._ending import SETTINGS, finding_text, gravest, guarded
 
 if TYPE_CHECKING:
     from clinicrelay.settings import Broken, Loaded
@@ -119,7 +119,8 @@ class _Run:
 
     def _reread(self) -> None:
         """Read the settings again beside the loop, which goes on meanwhile."""
-        threading.Thread(target=self._read, name="settings", daemon=True).start()
+        read = threading.Thread(target=guarded, args=(self._read,), name="settings", daemon=True)
+        guarded(read.start)
 
     def _read(self) -> None:
         with self._rereading:
@@ -136,7 +137,7 @@ class _Run:
             bad = [one.file for one in broken] + [one.file for one in whole if one not in good]
             for one in broken:
                 self._teller.broken(one)
-            self._service.soon(lambda: self._apply(good, bad))
+            self._service.soon(lambda: self._taken(good, bad))
 
     def _holds(self, loaded: Loaded, before: Loaded | None) -> bool:
         """Whether new settings pass `check`; those that are what they were are not checked again."""
@@ -147,6 +148,11 @@ class _Run:
         wrong = mistakes(self._call, loaded)
         self._teller.findings([finding_text(one) for one in wrong])
         return not wrong
+
+    def _taken(self, good: Sequence[Loaded], bad: Sequence[Path]) -> None:
+        guarded(
+            lambda: self._apply(good, bad)
+        )  # a mistake of ours in here must not end the service
 
     def _apply(self, good: Sequence[Loaded], bad: Sequence[Path]) -> None:
         changed = self._service.follow(good, also=bad)

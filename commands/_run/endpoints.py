@@ -115,6 +115,14 @@ class _Pages(BaseHTTPRequestHandler):
     error_message_format = "%(code)d %(message)s\n"
 
     def do_GET(self) -> None:
+        try:
+            self._page()
+        except OSError:
+            raise  # who asked has hung up
+        except Exception:  # noqa: BLE001 - a mistake of ours is an answer, too
+            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _page(self) -> None:
         watch, path = self.server.watch, self.path.partition("?")[0]
         if path == "/livez":
             self._answer(watch.live())

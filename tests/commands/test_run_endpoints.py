@@ -105,6 +105,15 @@ def test_nothing_is_said_of_what_it_runs_on(place: Place) -> None:
     assert answer.headers["Server"].strip() == "clinicrelay"
 
 
+@pytest.mark.usefixtures("pages")
+def test_a_mistake_of_ours_is_answered_and_nothing_is_said_of_it(
+    place: Place, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seen, "healthy", lambda: 1 / 0)
+    answer, body = ask(place, "/healthz")
+    assert (answer.status, body) == (500, b"500 Internal Server Error\n")
+
+
 def test_who_asks_slowly_or_too_often_is_sent_away(
     place: Place, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
