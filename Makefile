@@ -114,7 +114,7 @@ endif
 	@.venv/bin/python -m venv --clear .venv/ships
 	@.venv/ships/bin/python $(wordlist 2,99,$(FROM_LOCK)) requirements.lock
 	@.venv/ships/bin/python $(wordlist 2,99,$(PIP)) install --no-deps --no-build-isolation .
-	@.venv/ships/bin/python -m pip uninstall --quiet --yes hatchling pip
+	@.venv/ships/bin/python -m pip uninstall --quiet --yes hatchling setuptools pip
 	@touch $@
 
 .venv/bench: .venv/checks requirements-bench.lock
