@@ -8,395 +8,30 @@ tomorrow is accounted for, and one more run does nothing. CLINICRELAY_TEST_EXAMP
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import pytest
 from google_peer.peer import GooglePeer
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine.default import DefaultDialect
 
+from clinicrelay.contracts import Absent
 from clinicrelay.testing import Fault, HttpServer
-from clinicrelay.times import iso, local, parse_instant
-from sync import release
-from sync.clinic import Clinic
-from sync.coverage import tomorrow
-from sync.store import incoming, standings
-from tests.line.conftest import MONDAY, ZONE, Line
-from tests.line.google.conftest import ROBOT, WRITES, settings_for
-from tests.line.liar import LIES, MAPPING, SOURCE, Liar, Row
-from tests.notifiers.peers import CUT, PROVIDERS, Fate, Peer
+from notifiers._twilio import TwilioNotifier
+from tests.line.axe import Axe
+from tests.line.chaos import DOCTORS, EDITS, MINUTE, RAN, TWILIO, WAITS, Chaos, Scene, instant
+from tests.line.conftest import Line
+from tests.line.google.conftest import ROBOT, settings_for
+from tests.line.liar import MAPPING, SOURCE, Liar
+from tests.notifiers.peers import Peer
 
 EXAMPLES = int(os.environ.get("CLINICRELAY_TEST_EXAMPLES", "4"))
 STEPS = 12 if EXAMPLES < 100 else 50
-DOCTORS = ("acar@riverside.example", "braun@riverside.example")
-TWILIO = PROVIDERS[0]
-MINUTE = timedelta(minutes=1)
-WHOSE = "SELECT e.ref, a.source_key FROM events e JOIN appointments a ON a.id = e.appointment"
-SAID_AT = re.compile(r"(\d{1,2})\. \S+, (\d\d:\d\d) Uhr")
-_ran = Counter[str]()  # how many steps there were, for those who ask with -rP
-
-# What Google may answer once, or for the whole of a run.
-MOODS = (
-    *(("status", "*", {"status": 401, "reason": "authError"}),),
-    *(("status", "*", {"status": 403, "reason": why}) for why in ("forbidden", "rateLimitExceeded")),
-    *(("status", "insert", {"status": 403, "reason": "forbidden"}),),
-    *(("status", "list", {"status": 404, "reason": "notFound"}),),
-    *(("status", "list", {"status": 410, "reason": "fullSyncRequired"}),),
-    *(("status", "patch", {"status": 412, "reason": "conditionNotMet"}),),
-    *(("status", "*", {"status": 429, "reason": "rateLimitExceeded", "retry_after": 2}),),
-    *(("status", what, {"status": 500}) for what in ("*", "insert", "batch", "token")),
-    *((kind, what, {}) for kind in ("close_before", "reset_after") for what in ("*", "batch", "delete")),
-    *(("empty_list", "list", {}), ("drop_part", "*", {}), ("html", "*", {}), ("truncate", "batch", {})),
-)  # fmt: skip
-FATES = (
-    *(None, None, Fault.ANSWER_LOST, Fault.GONE, Fault.BUSY, Fault.TROUBLE, Fault.ANSWER_MANGLED),
-    *(CUT, Fault.LOCKED_OUT),
-)
-WAITS = (5 * MINUTE, 40 * MINUTE, 5 * 60 * MINUTE, 13 * 60 * MINUTE, 26 * 60 * MINUTE)
-EDITS = (
-    {"quiet_hours": "off"},
-    {"quiet_hours": {"from": "21:00", "to": "08:00"}},
-    {"reminders": {"patient": {"confirmation": {"channels": ["sms"]}, "steps": ["1d"]}}},
-    {"reminders": {"patient": {"steps": ["1d"], "on_change": True}}},
-)
-
-acts = st.one_of(
-    st.sampled_from(["book", "move", "cancel", "back on", "give away", "lose", "renumber"]),
-    st.just("move"),
-)
-
-
-Scene: TypeAlias = "tuple[Line, Liar, GooglePeer, Peer, Axe]"
-
-
-class Killed(BaseException):
-    """As kill -9, for a process that must not die: nothing is committed after it."""
-
-
-class Axe:
-    """Ends a run at one of its commits; whoever wants to commit after that is dead already."""
-
-    def __init__(self) -> None:
-        self.commits, self.at, self.after, self.dead = 0, 0, False, False
-        self._real = DefaultDialect.do_commit
-
-    def raised(self, at: int, *, after: bool) -> None:
-        self.commits, self.at, self.after, self.dead = 0, at, after, False
-
-    def commit(self, dialect: Any, connection: Any) -> None:
-        self.commits += 1
-        if self.dead:
-            raise Killed
-        if self.commits != self.at:
-            self._real(dialect, connection)
-            return
-        self.dead = True
-        if self.after:
-            self._real(dialect, connection)
-        raise Killed
-
-
-class Chaos(RuleBasedStateMachine):
-    """One clinic with three peers, none of which can be relied on."""
-
-    made: Scene
-
-    @initialize(first=st.integers(6, 11))
-    def begin(self, first: int) -> None:
-        self.line, self.liar, self.google, self.peer, self.axe = self.made
-        self.numbers, self.slots = count(first), count()
-        self.released: set[str] = set()
-        self.heard: dict[str, list[str]] = {}
-        self.touched: set[str] = set()  # events that a doctor moved or deleted
-        self.places: dict[str, tuple[str, str]] = {}  # event: its visit, its doctor
-        self.liar.now = self.line.now
-        for number in range(first):
-            self.book(number)
-        self.sync(timedelta(0))
-        assert self.heard == {}, "an import is told to nobody"
-
-    # --- reception ---------------------------------------------------------------------------------
-
-    @rule(changes=st.lists(st.tuples(st.integers(0, 9), acts), min_size=1, max_size=3))
-    def reception(self, changes: list[tuple[int, str]]) -> None:
-        _ran["steps"] += 1
-        for which, act in changes:
-            keys = sorted(self.liar.book)
-            self.act(keys[which % len(keys)] if keys else "", act if keys else "book")
-
-    def act(self, key: str, act: str) -> None:
-        liar = self.liar
-        if act == "book":
-            self.book(next(self.numbers))
-        elif act == "move":
-            liar.change(key, start=self.start())
-        elif act in ("cancel", "back on"):
-            liar.change(key, status="cancelled" if act == "cancel" else "booked")
-        elif act == "give away":
-            liar.change(key, doctor=DOCTORS[liar.book[key]["doctor"] == DOCTORS[0]])
-        else:
-            row = liar.book.pop(key)
-            if act == "renumber":
-                new = f"v{next(self.numbers):03}"
-                liar.book[new] = {**row, "id": new, "updated": iso(liar.now)}
-
-    def book(self, number: int) -> None:
-        self.liar.book[f"v{number:03}"] = {
-            "id": f"v{number:03}",
-            "start": self.start(),
-            "status": "booked",
-            "patient": f"p{number}",
-            "phone": f"+4915155510{number:03}",
-            "doctor": DOCTORS[number % 2],
-            "updated": iso(self.liar.now),
-        }
-
-    def start(self, days: int = 0) -> str:
-        """Return a time that no visit had before, by day, within the next week."""
-        slot = next(self.slots)
-        day = local(self.line.now, ZONE).date() + timedelta(days=days or 1 + slot % 6)
-        at = f"{day} {9 + slot % 9:02}:{slot * 7 % 60:02}"
-        return parse_instant(at, ZONE).isoformat()
-
-    # --- the others --------------------------------------------------------------------------------
-
-    @rule(
-        doctor=st.sampled_from(DOCTORS),
-        which=st.integers(0, 5),
-        how=st.sampled_from(["move", "delete", "edit"]),
-    )
-    def a_doctor(self, doctor: str, which: int, how: str) -> None:
-        _ran["steps"] += 1
-        live = [event["id"] for event in self.google.dump(doctor, live=True)]
-        if live:
-            event, hand = live[which % len(live)], self.google.doctor(doctor)
-            self.touched |= {event} if how != "edit" else set()
-            if how == "move":
-                hand.move(event, minutes=30)
-            elif how == "delete":
-                hand.delete(event)
-            else:
-                hand.edit(event, colorId="5")
-
-    @rule(scope=st.sampled_from(["patients", "calendars", ""]), on=st.booleans())
-    def a_pause(self, scope: str, on: bool) -> None:
-        _ran["steps"] += 1
-
-        def change(at_work: Clinic) -> None:
-            with at_work.store.write() as connection:
-                if on:
-                    standings.pause(
-                        connection, at_work.store.clinic, scope, reason="", until=None,
-                        since=at_work.now, who="test",
-                    )  # fmt: skip
-                else:
-                    standings.resume(connection, at_work.store.clinic, scope or None)
-
-        self.line.at_work(change)
-
-    @rule(edit=st.sampled_from(EDITS))
-    def settings_edited(self, edit: dict[str, Any]) -> None:
-        _ran["steps"] += 1
-        self.line.set(**edit)
-
-    @rule(lets=st.booleans())
-    def a_person_decides(self, lets: bool) -> None:
-        _ran["steps"] += 1
-        self.decide(lets)
-
-    @rule()
-    def receipts_come_late(self) -> None:
-        _ran["steps"] += 1
-        for message in self.peer.exchange.messages:
-            message["status"] = "delivered"
-
-    # --- our runs ----------------------------------------------------------------------------------
-
-    @rule(
-        after=st.sampled_from(WAITS),
-        lies=st.frozensets(st.sampled_from(LIES), max_size=2),
-        moods=st.lists(
-            st.tuples(st.sampled_from(MOODS), st.sampled_from([1, 2, None])), max_size=2
-        ),
-        fates=st.lists(st.sampled_from(FATES), max_size=4),
-        lag=st.sampled_from([0, 0, 90]),
-        kill=st.one_of(st.just(0), st.integers(1, 260)),
-        kept=st.booleans(),
-    )
-    def a_run(
-        self,
-        after: timedelta,
-        lies: frozenset[str],
-        moods: list[tuple[Any, int | None]],
-        fates: list[Fate],
-        lag: int,
-        kill: int,
-        kept: bool,
-    ) -> None:
-        _ran["steps"] += 1
-        for (kind, operation, how), limit in moods:
-            self.google.fault(kind, operation, limit=limit, **how)
-        left = list(fates)
-        self.peer.fate = lambda: left.pop(0) if left else None
-        self.peer.lag = timedelta(seconds=lag)
-        self.axe.raised(kill, after=kept)
-        self.sync(after, lies)
-        self.google.heal()
-        self.peer.fate, self.peer.lag = (lambda: None), timedelta(0)
-
-    @rule(after=st.sampled_from([timedelta(0), *WAITS[:3], -30 * MINUTE]))
-    def a_run_among_the_healthy(self, after: timedelta) -> None:
-        _ran["steps"] += 1
-        self.sync(after)
-
-    def sync(self, after: timedelta, lies: frozenset[str] = frozenset()) -> None:
-        """Run once, and look at what came of it."""
-        _ran["runs"] += 1
-        self.line.now += after
-        self.peer.now = self.line.now
-        self.liar.begin(self.line.now, lies)
-        taken = len(self.peer.taken)
-        self.google.forget_calls()
-        self.remember_places()
-        try:
-            report = self.line.sync(timedelta(0))
-        except Killed:
-            _ran["kills"] += 1
-            self.line.at_work_again()  # type: ignore[attr-defined]
-            report = None
-        self.axe.raised(0, after=False)
-        self.what_was_said_is_true(self.peer.taken[taken:])
-        self.no_event_went_unasked()
-        assert self.google.duplicates() == {}
-        assert self.google.mails() == []
-        source = report.sources["ehr"] if report else None
-        if source and source.complete and source.state == "ok":
-            self.liar.believed()
-        if report:
-            assert report.bugs == []
-
-    # --- what must hold ----------------------------------------------------------------------------
-
-    def what_was_said_is_true(self, taken: list[Any]) -> None:
-        for one in taken:
-            before = self.heard.setdefault(one.to, [])
-            assert one.text not in before[-1:], f"heard twice: {one.text}"
-            if "Erinnerung" in one.text:
-                assert one.text not in before, f"reminded twice: {one.text}"
-            before.append(one.text)
-            rows = [row for rows in self.liar.claims.values() for row in rows]
-            rows = [row for row in rows if row["phone"] == one.to]
-            assert any(_tells(one.text, row) for row in rows), f"{one.text} of {rows}"
-
-    def remember_places(self) -> None:
-        if not any(self.google.dump(doctor, live=True) for doctor in DOCTORS):
-            return
-        keys = dict(self.line.query(WHOSE))
-        for doctor in DOCTORS:
-            for event in self.google.dump(doctor, live=True):
-                ref = event["extendedProperties"]["private"]["csRef"]
-                self.places[event["id"]] = keys.get(ref, ""), doctor
-
-    def no_event_went_unasked(self) -> None:
-        gone = [call for call in self.google.calls("delete") if call.status == 204]
-        for call in gone:
-            key, doctor = self.places.get(call.event, ("", ""))
-            rows = self.liar.claims.get(key, [])
-            asked = any(row["status"] == "cancelled" or row["doctor"] != doctor for row in rows)
-            assert asked or not key or key in self.liar.denied | self.released, f"{key} went"
-
-    # --- the end -----------------------------------------------------------------------------------
-
-    def teardown(self) -> None:
-        if not hasattr(self, "line"):
-            return
-        self.all_are_well()
-        self.tomorrow_is_accounted_for()
-        self.calendars_show_the_book()
-        self.one_more_run_does_nothing()
-
-    def all_are_well(self) -> None:
-        self.a_pause("", on=False)
-        self.line.now = max(self.line.now, parse_instant(MONDAY, ZONE))
-        for _ in range(4):
-            self.decide(lets=True)
-            self.sync(5 * 60 * MINUTE)
-        self.sync(2 * MINUTE)
-
-    def decide(self, lets: bool) -> None:
-        def decided(at_work: Clinic) -> None:
-            with at_work.store.read() as connection:
-                holds = incoming.open_holds(connection, at_work.store.clinic)
-                kept = {
-                    one.key
-                    for hold in holds
-                    for one in incoming.of_hold(connection, at_work.store.clinic, hold["id"])
-                }
-            self.released |= kept if lets else set()
-            for hold in holds:
-                assert (release.release if lets else release.reject)(at_work, hold)
-
-        self.line.at_work(decided)
-
-    def tomorrow_is_accounted_for(self) -> None:
-        def look(at_work: Clinic) -> Any:
-            with at_work.store.read() as connection:
-                return tomorrow(at_work, connection)
-
-        found = self.line.at_work(look)
-        assert found.visits == found.covered + found.explained, found
-        doubtful = "SELECT state, reason FROM messages WHERE state IN ('sending', 'unknown')"
-        assert self.line.query(doubtful) == []
-
-    def calendars_show_the_book(self) -> None:
-        """A doctor's own deletion stands; so each visit gets a new time first."""
-        for key, row in self.liar.book.items():
-            if row["status"] == "booked":
-                self.liar.change(key, start=self.start(days=10 + int(key[1:]) % 9))
-        for _ in range(3):
-            self.sync(7 * 60 * MINUTE)
-            self.decide(lets=True)
-        self.sync(2 * MINUTE)
-        shown = sorted(
-            (doctor, _instant(event["start"]["dateTime"]))
-            for doctor in DOCTORS
-            for event in self.google.dump(doctor, live=True)
-            if _instant(event["start"]["dateTime"]) > self.line.now + timedelta(days=7)
-        )
-        booked = [row for row in self.liar.book.values() if row["status"] == "booked"]
-        assert shown == sorted((row["doctor"], _instant(row["start"])) for row in booked)
-
-    def one_more_run_does_nothing(self) -> None:
-        taken = len(self.peer.taken)
-        self.sync(timedelta(0))
-        done = self.google.calls(*WRITES)
-        assert (done, len(self.peer.taken)) == ([], taken)
-
-
-def _tells(message: str, row: Row) -> bool:
-    """Whether a text says what the source said."""
-    if ("abgesagt" in message) != (row["status"] == "cancelled"):
-        return False
-    start = local(_instant(row["start"]), ZONE)
-    day, clock = SAID_AT.findall(message)[0]
-    return "abgesagt" in message or (int(day), clock) == (start.day, f"{start:%H:%M}")
-
-
-def _instant(said: str) -> datetime:
-    return datetime.fromisoformat(said)
-
-
-# --- the scene -------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -435,10 +70,14 @@ def _let_leases_expire(line: Line) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("store_url", ["sqlite:///made/anew/each/time"])
-def test_whatever_peers_do_the_line_stays_true(
+ANY_STORE = pytest.mark.parametrize("store_url", ["sqlite:///made/anew/each/time"])
+
+
+@pytest.fixture
+def machine(
     house: Callable[..., Line], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> type[Chaos]:
+    """The machine, with a clinic and peers of its own each time."""
     numbers, axe = count(), Axe()
     monkeypatch.setattr(
         DefaultDialect,
@@ -461,8 +100,13 @@ def test_whatever_peers_do_the_line_stays_true(
                 axe.raised(0, after=False)
                 self.opened.__exit__(None, None, None)
 
+    return One
+
+
+@ANY_STORE
+def test_whatever_peers_do_the_line_stays_true(machine: type[Chaos]) -> None:
     run_state_machine_as_test(
-        One,
+        machine,
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
@@ -470,4 +114,65 @@ def test_whatever_peers_do_the_line_stays_true(
             suppress_health_check=list(HealthCheck),
         ),
     )
-    print(dict(_ran))
+    print(dict(RAN))
+
+
+# --- that it sees --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(machine: type[Chaos]) -> Iterator[Chaos]:
+    """A clinic of the machine's whose import is over; it is not judged in the end."""
+    made = machine()
+    made.begin(6)
+    yield made
+    made.opened.__exit__(None, None, None)  # type: ignore[attr-defined]
+
+
+@ANY_STORE
+@pytest.mark.parametrize("flaw", [True, False])
+def test_a_message_sent_again_unasked_is_seen(
+    begun: Chaos, flaw: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if flaw:
+        monkeypatch.setattr(TwilioNotifier, "lookup", lambda self, attempt: Absent())
+    begun.a_run([(0, "move")], WAITS[0], fates=[Fault.ANSWER_LOST])
+    with pytest.raises(AssertionError, match="heard twice") if flaw else nullcontext():
+        begun.a_run_among_the_healthy([], 5 * MINUTE)
+    assert len(begun.peer.taken) == 1 + flaw
+
+
+@ANY_STORE
+def test_an_event_that_goes_unasked_is_seen(begun: Chaos) -> None:
+    engine = create_engine(begun.line.loaded.settings.store_url)
+    with engine.begin() as connection:
+        ((visit,),) = connection.execute(text("SELECT MIN(appointment) FROM events")).all()
+        connection.execute(text(f"UPDATE events SET state = 'remove' WHERE appointment = {visit}"))
+    engine.dispose()
+    with pytest.raises(AssertionError, match="went"):
+        begun.a_run_among_the_healthy([], 5 * MINUTE)
+
+
+@ANY_STORE
+def test_a_message_that_nobody_said_is_seen(begun: Chaos) -> None:
+    begun.a_run_among_the_healthy([(0, "move")], 5 * MINUTE)
+    told = begun.peer.taken[-1:]
+    begun.heard.clear()
+    begun.what_was_said_is_true(told)
+    begun.heard.clear()
+    for rows in begun.liar.claims.values():
+        rows[:] = [{**row, "start": "2026-12-24T09:00:00+01:00"} for row in rows]
+    with pytest.raises(AssertionError, match="verlegt"):
+        begun.what_was_said_is_true(told)
+
+
+@ANY_STORE
+def test_a_visit_that_is_planned_no_more_is_seen(begun: Chaos) -> None:
+    begun.a_run_among_the_healthy([(0, "book")], 5 * MINUTE)
+    key = max(begun.liar.book)
+    for doctor in DOCTORS:
+        for event in begun.google.dump(doctor, live=True):
+            if instant(event["start"]["dateTime"]) == instant(begun.liar.book[key]["start"]):
+                begun.google.doctor(doctor).delete(event["id"])
+    with pytest.raises(AssertionError, match=key):
+        begun.what_no_doctor_touched_is_shown()
