@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
     from sync.store.retention import Old
 
-OWNER = "sync/purge"
+OWNER = "sync/purge"  # as `sync.steps` knows it
 _AT_ONCE = 1000
 _SPANS = ("appointments", "bodies", "quarantine", "exports", "runs", "audit")
 
@@ -41,13 +41,6 @@ class Purged:
     counts: Counter[str] = field(default_factory=Counter)
     left: bool = False
     troubles: list[str] = field(default_factory=list)
-
-
-def is_due(clinic: Clinic) -> bool:
-    """Whether nothing was deleted yet on this day of the clinic's; nothing is written to find out."""
-    with clinic.store.read() as connection:
-        last = memory.text_of(connection, clinic.store.clinic, OWNER, "day")
-    return last is None or json.loads(last) != day_of(clinic.now, clinic.zone).isoformat()
 
 
 def outlook(clinic: Clinic) -> dict[str, int]:
