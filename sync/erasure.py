@@ -27,6 +27,7 @@ from sync.store.leases import Lease, lease
 from sync.store.shards import SHARDS, lease_of
 
 if TYPE_CHECKING:
+    from clinicrelay.contracts import Connector, Notifier
     from sync.clinic import Clinic
     from sync.store.erased import Mark
 
@@ -116,8 +117,8 @@ def erased_words(clinic: Clinic, mark: Mark) -> str:
     return f"Erased on {at:%d %b %Y %H:%M} by {mark.who}. Nothing else is known of it here."
 
 
-def holdings(clinic: Clinic, who: Person) -> Holdings:
-    """Return all that there is of a patient, without changing anything."""
+def holdings(clinic: Clinic, who: Person, *, look_into_files: bool = True) -> Holdings:
+    """Return all that there is of a patient, without changing anything; files take the longest."""
     with clinic.store.read() as connection:
         name = clinic.store.clinic
         rows = erasing.rows_of(connection, name, who)
@@ -148,7 +149,7 @@ def holdings(clinic: Clinic, who: Person) -> Holdings:
         rows,
         [number for number, _ in aside],
         [record for _, record in aside],
-        list(_holding(clinic, known_by)),
+        list(_holding(clinic, known_by)) if look_into_files else (),
         [one for one in rows.visits if one.stands and one.start_at and one.start_at > now],
         known_by,
     )
@@ -181,12 +182,7 @@ def erase(
     reads the source, plans or sends.
     """
     done = Erasure()
-    with _alone(clinic, who) as leases:
-        there = holdings(clinic, who)
-        if there.ahead and not ahead:
-            raise StoreBusy("a visit of theirs that is still to come was read meanwhile")
-        _cut_files(clinic, there, done, exports=exports)
-        _take_out(clinic, there, leases, by=by, reason=reason)
+    _erase(clinic, who, done, by=by, reason=reason, exports=exports, ahead=ahead)
     steps.deliver_events(clinic)
     _finish(clinic, done)
     return done
@@ -208,10 +204,7 @@ def go_on(clinic: Clinic) -> Erasure | None:
     done = Erasure()
     while back is not None:
         by = begun[of_patient(clinic.opaque, *back)].who
-        with _alone(clinic, back) as leases:
-            there = holdings(clinic, back)
-            _cut_files(clinic, there, done, exports=True)
-            _take_out(clinic, there, leases, by=by, reason="went on", again=True)
+        _erase(clinic, back, done, by=by, ahead=True, again=True)
         with clinic.store.read() as connection:
             back = erasing.person_of(
                 connection, name, lambda *who: of_patient(clinic.opaque, *who) in begun
@@ -219,6 +212,32 @@ def go_on(clinic: Clinic) -> Erasure | None:
     steps.deliver_events(clinic)
     _finish(clinic, done)
     return done
+
+
+def _erase(
+    clinic: Clinic,
+    who: Person,
+    done: Erasure,
+    *,
+    by: str,
+    reason: str = "",
+    exports: bool = True,
+    ahead: bool = False,
+    again: bool = False,
+) -> None:
+    """Take a patient out of the files and the store. Years of exports take long: those go first, and
+    only what came meanwhile while others have to wait."""
+    cut = _Cut(clinic, done, exports=exports)
+    cut.all(holdings(clinic, who, look_into_files=False).known_by)
+    with _alone(clinic, who) as leases:
+        there = holdings(clinic, who, look_into_files=False)
+        if there.ahead and not ahead:
+            raise StoreBusy("a visit of theirs that is still to come was read meanwhile")
+        cut.all(there.known_by)
+        _cut_log(clinic, there.known_by)
+        counts = {**there.counts, "files": cut.number}
+        word = "forget.again" if again else "forget"
+        _take_out(clinic, there, leases, by, audit.Deed(by, word, "", reason, counts))
 
 
 @contextmanager
@@ -236,16 +255,36 @@ def _alone(clinic: Clinic, who: Person) -> Iterator[Sequence[Lease]]:
         yield held
 
 
-def _cut_files(clinic: Clinic, there: Holdings, done: Erasure, *, exports: bool) -> None:
-    for what, plugin, leftover in leftovers(clinic):
-        if what == "exports" and not exports:
-            continue
-        try:
-            if plugin.holds(leftover.path, there.known_by):
-                plugin.cut(leftover.path, there.known_by)
-        except OSError as error:
-            done.troubles.append(f"{leftover.path}: {error.strerror}")
-    _cut_log(clinic, there.known_by)
+class _Cut:
+    """Takes a patient out of the files that lie here; what was looked at already is not again."""
+
+    def __init__(self, clinic: Clinic, done: Erasure, *, exports: bool) -> None:
+        self._clinic, self._done, self._exports = clinic, done, exports
+        self._looked: set[tuple[Path, int]] = set()
+        self.number = 0
+
+    def all(self, known_by: Mentions) -> None:
+        for what, plugin, leftover in leftovers(self._clinic):
+            if what == "exports" and not self._exports:
+                continue
+            try:
+                self._one(plugin, leftover.path, known_by, again=what != "exports")
+            except OSError as error:
+                told = f"{leftover.path}: {error.strerror}"
+                if told not in self._done.troubles:
+                    self._done.troubles.append(told)
+
+    def _one(
+        self, plugin: Connector | Notifier, path: Path, known_by: Mentions, *, again: bool
+    ) -> None:
+        state = path, path.stat().st_mtime_ns
+        if state in self._looked and not again:
+            return
+        if plugin.holds(path, known_by):
+            plugin.cut(path, known_by)
+            self.number += 1
+        if path.exists():
+            self._looked.add((path, path.stat().st_mtime_ns))
 
 
 def _cut_log(clinic: Clinic, known_by: Mentions) -> None:
@@ -267,10 +306,8 @@ def _take_out(
     clinic: Clinic,
     there: Holdings,
     leases: Sequence[Lease],
-    *,
     by: str,
-    reason: str,
-    again: bool = False,
+    deed: audit.Deed,
 ) -> None:
     """Take everything out of the store, and leave the marks by which it stays away: all or nothing."""
     who, name, opaque = there.who, clinic.store.clinic, clinic.opaque
@@ -299,9 +336,7 @@ def _take_out(
         erasing.want_away(connection, name, emptied, events.another_wish, clinic.now)
         erasing.empty_lists(connection, name)
         erased.put(connection, name, marks, now=clinic.now, who=by)
-        word = "forget.again" if again else "forget"
-        deed = audit.Deed(by, word, f"patient/{patient}", reason, there.counts)
-        audit.note(connection, name, deed)
+        audit.note(connection, name, deed._replace(about=f"patient/{patient}"))
 
 
 def _finish(clinic: Clinic, done: Erasure) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sync.store.leases import Lease
     from sync.store.retention import Old
 
-OWNER = "sync/purge"
+OWNER = "sync/purge"  # as `sync.steps` knows it
 _AT_ONCE = 1000
 _SPANS = ("appointments", "bodies", "quarantine", "exports", "runs", "audit")
 
@@ -41,13 +41,6 @@ class Purged:
     counts: Counter[str] = field(default_factory=Counter)
     left: bool = False
     troubles: list[str] = field(default_factory=list)
-
-
-def is_due(clinic: Clinic) -> bool:
-    """Whether nothing was deleted yet on this day of the clinic's; nothing is written to find out."""
-    with clinic.store.read() as connection:
-        last = memory.text_of(connection, clinic.store.clinic, OWNER, "day")
-    return last is None or json.loads(last) != day_of(clinic.now, clinic.zone).isoformat()
 
 
 def outlook(clinic: Clinic) -> dict[str, int]:
@@ -94,12 +87,12 @@ class _Purge:
         self._note(who)
         return self._done
 
-    @property
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
+        """Whether it is time to end; then something may be left."""
         late = self._until is not None and time.monotonic() > self._until
-        if late or self._clinic.ending.is_set():
-            self._done.left = True
-        return self._done.left and (late or self._clinic.ending.is_set())
+        over = late or self._clinic.ending.is_set()
+        self._done.left |= over
+        return over
 
     @property
     def _name(self) -> str:
@@ -109,7 +102,7 @@ class _Purge:
 
     def _visits(self) -> None:
         before, now, after = self._old["appointments"], seconds(self._clinic.now), (-(1 << 62), 0)
-        while not self._over:
+        while not self._is_over():
             with self._clinic.store.read() as connection:
                 batch = retention.over(
                     connection, self._name, before=before, after=after, now=now, most=_AT_ONCE
@@ -121,7 +114,7 @@ class _Purge:
 
     def _timeless(self) -> None:
         before, now, after = self._old["appointments"], seconds(self._clinic.now), 0
-        while not self._over:
+        while not self._is_over():
             with self._clinic.store.read() as connection:
                 batch = retention.timeless(
                     connection, self._name, before=before, after=after, now=now, most=_AT_ONCE
@@ -155,7 +148,7 @@ class _Purge:
             kept = memory.text_of(connection, self._name, OWNER, "bodies")
         upto, more = int(json.loads(kept or "0")), True
         began = upto
-        while more and not self._over:
+        while more and not self._is_over():
             with self._clinic.store.write() as connection:
                 dialects.overwrite_what_goes(connection)
                 self._held.fence(connection)
@@ -169,7 +162,7 @@ class _Purge:
 
     def _each(self, what: str, delete: Deletes, span: str) -> None:
         """Delete piece by piece until there is nothing left of a kind."""
-        while not self._over:
+        while not self._is_over():
             with self._clinic.store.write() as connection:
                 dialects.overwrite_what_goes(connection)
                 self._held.fence(connection)
@@ -183,7 +176,7 @@ class _Purge:
 
     def _delete_files(self) -> None:
         for what, _, leftover in leftovers(self._clinic):
-            if self._over:
+            if self._is_over():
                 return
             if not _is_old(self._clinic, what, leftover):
                 continue
@@ -201,7 +194,7 @@ class _Purge:
         """Finish what `forget` could not: an event still in a calendar, who came back with a backup."""
         with self._clinic.store.read() as connection:
             begun = erased.unfinished(connection, self._name)
-        if not begun or self._over:
+        if not begun or self._is_over():
             return
         from sync import erasure
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
+from clinicrelay.times import day_of
 from sync import absence, keep, planner, push, receipts, restored, rewording, second_look, send
 from sync import pull as pulling
 from sync import settle as settling
@@ -36,6 +37,7 @@ _LONGEST_READ = timedelta(hours=1)
 _LONGEST_LOOK = timedelta(minutes=10)
 _LONGEST_SENDING = timedelta(hours=1)
 _LONGEST_TIDYING = 60.0  # seconds
+TIDIED = "sync/purge"  # what remembers when that was
 _MOMENT, _MOMENTS = 0.05, 40  # seconds, and how many of them to wait for a lease
 _AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
 
@@ -479,10 +481,13 @@ def tidy(clinic: Clinic) -> None:
     """
     if clinic.dry or clinic.rehearsed or clinic.ending.is_set():
         return
+    today = json.dumps(day_of(clinic.now, clinic.zone).isoformat())
+    with clinic.store.read() as connection:
+        if memory.text_of(connection, clinic.store.clinic, TIDIED, "day") == today:
+            return
     from sync import purging
 
-    if purging.is_due(clinic):
-        purging.purge(clinic, within=_LONGEST_TIDYING, who="clinicrelay")
+    purging.purge(clinic, within=_LONGEST_TIDYING, who="clinicrelay")
 
 
 def counts(clinic: Clinic) -> dict[str, Any]:

@@ -153,9 +153,10 @@ def test_sync_does_it_once_a_day_and_never_by_a_clock_that_was_set_by_hand(aged:
     rows = dump(aged)
     aged.sync()
     assert dump(aged) == rows
-    assert not aged.at_work(purging.is_due)
-    aged.now += timedelta(days=1)
-    assert aged.at_work(purging.is_due)
+    days = "SELECT value FROM memory WHERE owner = 'sync/purge' AND name = 'day'"
+    assert aged.query(days) == [('"2026-12-20"',)]
+    aged.sync(timedelta(days=1))
+    assert aged.query(days) == [('"2026-12-21"',)]
 
 
 @ON_SQLITE
