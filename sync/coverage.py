@@ -112,12 +112,14 @@ def tomorrow(clinic: Clinic, connection: Connection) -> Coverage:
     return of_day(clinic, connection, first, end).coverage
 
 
-def of_day(clinic: Clinic, connection: Connection, first: datetime, end: datetime) -> Day:
-    """Look at the visits of a day, found by an index."""
+def of_day(
+    clinic: Clinic, connection: Connection, first: datetime, end: datetime, most: int = 1 << 40
+) -> Day:
+    """Look at the visits of a day, found by an index: at most so many, the first of it."""
     store = clinic.store.clinic
     visits = [
         woken
-        for woken in wakes.of_day(connection, store, first=first, end=end)
+        for woken in wakes.of_day(connection, store, first=first, end=end, most=most)
         if woken.visit.status.reminds
         and woken.visit.kind is Kind.VISIT
         and woken.visit.patients

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _BEGINS, _ENDS = 0.2, 0.1
 _FAR = timedelta(days=8)
 _NAMED = 3
+_MOST = 500  # visits of a day: of thousands they tell as much
 _OWN_ALERTS = frozenset({"source_stale", "change_held", "awaiting_approval"})
 # What only `sync` looks at, and `status`: too much for a `send` each minute.
 _NOT_BY_SEND = ("coverage", "unlinked/", "texts/")
@@ -109,7 +110,7 @@ def _next_day_with_visits(clinic: Clinic, connection: Connection) -> tuple[datet
             return None
         day = times.day_of(datetime.fromtimestamp(start, UTC), clinic.zone)
         first, end = (times.first_instant(day + timedelta(days=n), clinic.zone) for n in (0, 1))
-        found = of_day(clinic, connection, first, end)
+        found = of_day(clinic, connection, first, end, _MOST)
         if found.coverage.visits:
             return first, found
         first = end

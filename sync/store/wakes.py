@@ -160,14 +160,16 @@ def stands(connection: Connection, seen: Woken) -> bool:
     return [*map(tuple, found)] == [(seen.version, seen.gone_at)]
 
 
-def of_day(connection: Connection, clinic: str, *, first: datetime, end: datetime) -> list[Woken]:
+def of_day(
+    connection: Connection, clinic: str, *, first: datetime, end: datetime, most: int = 1 << 40
+) -> list[Woken]:
     """Return the visits that begin in a stretch of time and will take place, in their order."""
     rows = connection.execute(
         text(
             SELECT + "WHERE clinic = :clinic AND start_at >= :first AND start_at < :end "
             "AND gone_at IS NULL AND status NOT IN ('cancelled', 'entered_in_error') "
-            "ORDER BY start_at, id"
+            "ORDER BY start_at, id LIMIT :most"
         ),
-        {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
+        {"clinic": clinic, "first": seconds(first), "end": seconds(end), "most": most},
     )
     return [Woken(*row) for row in rows]
