@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from types import FrameType
 
 from commands._ending import TRY_AGAIN
@@ -42,12 +43,17 @@ def heeds(wake: Callable[[], None], reread: Callable[[], None]) -> Iterator[None
     if hasattr(signal, "SIGHUP"):
         handlers[signal.SIGHUP] = lambda _number, _frame: reread()
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    threading.Thread(target=_leave_when_late, name="end", daemon=True).start()
+    _watch_for_the_end()
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@cache
+def _watch_for_the_end() -> None:
+    threading.Thread(target=_leave_when_late, name="end", daemon=True).start()
 
 
 def _leave_when_late() -> None:
@@ -62,6 +68,7 @@ def ends_when_told() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _watch_for_the_end()
     before = signal.signal(signal.SIGTERM, _end)
     try:
         yield
@@ -70,10 +77,7 @@ def ends_when_told() -> Iterator[None]:
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
-    told.set()
-    late = threading.Timer(_PATIENCE, leave_behind, [TRY_AGAIN])
-    late.daemon = True
-    late.start()
+    told.set()  # a thread that starts in here might wait for a lock that the main thread holds
 
 
 def leave_behind(code: int) -> None:

@@ -56,6 +56,8 @@ def resume(
             again = 0
             if resend_unproven:
                 again = gap.send_unproven(connection, store.clinic, now=_now(call, loaded))
+                deed = audit.Deed(actor(), "resume.resend_unproven", details={"messages": again})
+                audit.note(connection, store.clinic, deed)
             left = standings.pauses(connection, store.clinic)
             live = [one.place for one in standings.live(connection, store.clinic)]
             for one in ended:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
-from clinicrelay.times import day_of
+from clinicrelay.times import day_of, iso
 from sync import absence, keep, planner, push, receipts, restored, rewording, second_look, send
 from sync import pull as pulling
 from sync import settle as settling
@@ -149,6 +149,7 @@ def replay(clinic: Clinic, name: str, since: datetime) -> SourceReport:
                 source = _source(clinic, name, held)
                 try:
                     _forget_unjudged(source)
+                    _note_replay(source, clinic.actor, since)
                     replaying.replay(clinic, source, since)
                     return _report(source, source.read > 0)
                 finally:
@@ -161,6 +162,17 @@ def replay(clinic: Clinic, name: str, since: datetime) -> SourceReport:
             raise
         except SettingsError as error:
             return _failed(clinic, name, _placed(error), "clinicrelay check")
+
+
+def _note_replay(source: SourceRun, who: str, since: datetime) -> None:
+    if source.dry:
+        return
+    from sync.store import audit
+
+    with source.store.write() as connection:
+        source.lease.fence(connection)
+        deed = audit.Deed(who, "replay", f"source/{source.name}", details={"since": iso(since)})
+        audit.note(connection, source.clinic, deed)
 
 
 def _forget_unjudged(source: SourceRun) -> None:

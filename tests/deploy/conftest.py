@@ -13,9 +13,6 @@ import commands
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 
-# Commands and settings that these files use and that are not here yet. Empty it when they are.
-NOT_HERE_YET = {name for name in ("run", "worker") if name not in commands.names()}
-
 
 def documents(file: Path) -> list[Any]:
     """Every document of a YAML file, as the tools of YAML 1.1 and 1.2 agree to read it."""

@@ -14,7 +14,6 @@ import pytest
 
 from tests.deploy.conftest import (
     DEPLOY,
-    NOT_HERE_YET,
     containers,
     documents,
     has_pod,
@@ -95,8 +94,7 @@ def test_kustomize_builds_it_into_one_namespace(overlay: Path, tmp_path: Path) -
 def test_every_container_starts_a_command_of_ours(document: dict[str, Any]) -> None:
     for container in containers(document):
         assert "command" not in container, "the image's entry point is the program"
-        if container["args"][0] not in NOT_HERE_YET:
-            parse(container["args"])
+        parse(container["args"])
 
 
 @pytest.mark.parametrize("document", workloads())
