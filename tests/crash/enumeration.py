@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from tests.crash.ehr import MAPPING, rest_source, visit
 from tests.crash.scene import ROBOT, Point, Scene
 from tests.crash.scenes import Base, Scenes
-from tests.crash.wires import DOCTORS, FAULTS, KILLS, Peers, Strike, When, peers
+from tests.crash.wires import DOCTORS, FAULTS, KILLS, Peers, Strike, peers
 from tests.notifiers import test_twilio as twilio
 
 IMPORTED, CHANGED, SETTLED = "2026-11-23T09:00", "2026-11-24T18:05", "2026-11-24T18:45"
@@ -235,8 +235,6 @@ def a_day_later() -> dict[str, dict[str, Any]]:
 
 def _utc(clock: str) -> str:
     """Return a moment of Berlin's winter as the clinic's system writes it."""
-    from datetime import timedelta
-
     return f"{datetime.fromisoformat(clock) - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}Z"
 
 
@@ -308,6 +306,3 @@ def _only(one: Any, other: Any) -> Any:
     if isinstance(one, list) and isinstance(other, list):
         return [row for row in one if row not in other][:2] or f"{len(one)} rows"
     return one
-
-
-__all__ = ["Case", "Found", "Lab", "When", "lab"]

@@ -138,6 +138,7 @@ class Chaos(RuleBasedStateMachine):
     )
     def a_doctor(self, doctor: str, which: int, how: str) -> None:
         RAN["steps"] += 1
+        self.remember_places()
         live = [event["id"] for event in self.google.dump(doctor, live=True)]
         if live:
             event, hand = live[which % len(live)], self.google.doctor(doctor)
