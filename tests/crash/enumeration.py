@@ -256,13 +256,16 @@ def settled(scene: Scene) -> bool:
 
 
 def rows_of(scene: Scene) -> Result:
-    """Return all rows, but for how often peers were asked, and a few ids that a read met last."""
+    """Return all rows that say anything of visits, events and messages.
+
+    Not: how often peers were asked, a few ids that a read met last, and which notifier rested once.
+    """
     tables: Result = scene.result()["tables"]
     tables.pop(_SPARES_WORK)
     memory = [
         row
         for row in tables["memory"]
-        if not row["owner"].startswith("pace/") and row["name"] != "listed"
+        if not row["owner"].startswith(("pace/", "sync/barred")) and row["name"] != "listed"
     ]
     return tables | {"memory": memory}
 

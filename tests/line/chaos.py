@@ -257,13 +257,17 @@ class Chaos(RuleBasedStateMachine):
     def what_was_said_is_true(self, taken: list[Any]) -> None:
         for one in taken:
             before = self.heard.setdefault(one.to, [])
-            assert one.text not in before[-1:], f"heard twice: {one.text}"
-            if "Erinnerung" in one.text:
-                assert one.text not in before, f"reminded twice: {one.text}"
+            ids = {
+                key
+                for key, rows in self.liar.claims.items()
+                if any(row["phone"] == one.to and _tells(one.text, row) for row in rows)
+            }
+            assert ids, f"{one.text}: nobody said so"
+            # Under another id a visit is another one, until the source is next read whole.
+            if before.count(one.text) >= len(ids):
+                assert one.text not in before[-1:], f"heard twice: {one.text}"
+                assert "Erinnerung" not in one.text, f"reminded twice: {one.text}"
             before.append(one.text)
-            rows = [row for rows in self.liar.claims.values() for row in rows]
-            rows = [row for row in rows if row["phone"] == one.to]
-            assert any(_tells(one.text, row) for row in rows), f"{one.text} of {rows}"
 
     def remember_places(self) -> None:
         if not any(self.google.dump(doctor, live=True) for doctor in DOCTORS):

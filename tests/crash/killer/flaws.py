@@ -18,15 +18,7 @@ def cursor_first() -> None:
 
     def early(source: Any, reading: Any, page: Any, **limits: Any) -> None:
         with source.store.write() as connection:
-            progress.note(
-                connection,
-                source.clinic,
-                source.name,
-                cursor=page.cursor,
-                fingerprint=source.mapper.fingerprint,
-                state="ok",
-                imported_at=source.now,
-            )
+            progress.note(connection, source.clinic, source.name, cursor=page.cursor)
         end_read(source, reading, page, **limits)
 
     steps.keep.end_read = keep.end_read = early
