@@ -5,7 +5,6 @@ The lab has to see each of them (KILLER_FLAW in `sitecustomize`), or it proves n
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 
@@ -41,16 +40,6 @@ def sent_first() -> None:
     attempts.begin = hopeful
 
 
-def random_event_id() -> None:
-    """An event gets another id each time that it is written."""
-    from calendars.google.event import Identity
-
-    def random(self: Any, ref: str, generation: int) -> str:
-        return f"cs{secrets.token_hex(16)}"
-
-    Identity.event_id = random  # type: ignore[method-assign]
-
-
 def resent_blindly() -> None:
     """A message whose answer was lost is sent again, and nobody is asked."""
     from clinicrelay.contracts import Absent
@@ -78,8 +67,7 @@ def mark_cleared_first() -> None:
 
 
 FLAWS = {
-    made.__name__: made
-    for made in (cursor_first, sent_first, random_event_id, resent_blindly, mark_cleared_first)
+    made.__name__: made for made in (cursor_first, sent_first, resent_blindly, mark_cleared_first)
 }
 
 
