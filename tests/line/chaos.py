@@ -80,6 +80,7 @@ class Chaos(RuleBasedStateMachine):
         self.numbers, self.slots = count(first), count()
         self.released: set[str] = set()
         self.heard: dict[str, list[str]] = {}
+        self.sees: dict[str, str] = {}  # by whom they were to be seen when they last heard
         self.touched: set[str] = set()  # events that a doctor moved or deleted
         self.places: dict[str, tuple[str, str]] = {}  # event: its visit, its doctor
         self.liar.now = self.line.now
@@ -263,8 +264,12 @@ class Chaos(RuleBasedStateMachine):
                 if any(row["phone"] == one.to and _tells(one.text, row) for row in rows)
             }
             assert ids, f"{one.text}: nobody said so"
-            # Under another id a visit is another one, until the source is next read whole.
-            if before.count(one.text) >= len(ids):
+            # Under another id a visit is another one, until the source is next read whole; and to and
+            # fro between two doctors reads the same.
+            claimed = {row["doctor"] for key in ids for row in self.liar.claims[key]}
+            other = "empfängt" in one.text and claimed - {self.sees.get(one.to)}
+            self.sees[one.to] = self.liar.claims[max(ids)][-1]["doctor"]
+            if before.count(one.text) >= len(ids) and not other:
                 assert one.text not in before[-1:], f"heard twice: {one.text}"
                 assert "Erinnerung" not in one.text, f"reminded twice: {one.text}"
             before.append(one.text)
