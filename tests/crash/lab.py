@@ -9,6 +9,7 @@ calendars and telephones have is compared with a sync that nobody disturbed. Exi
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -58,6 +59,7 @@ HEADINGS = (
 
 def main() -> int:
     said = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without dropping its databases
     OUT.print(f"seed {said.seed}")
     tallies = []
     with tempfile.TemporaryDirectory() as folder, lab(Path(folder), said.store) as made:
