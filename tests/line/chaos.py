@@ -245,13 +245,15 @@ class Chaos(RuleBasedStateMachine):
         self.axe.raised(0, after=False)
         self.what_was_said_is_true(self.peer.taken[taken:])
         self.no_event_went_unasked()
-        assert self.google.duplicates() == {}
+        # Given to another doctor, a visit stands with both until it may leave the first; never twice.
+        twice = [there for there in self.google.duplicates().values() if _in_one_calendar(there)]
+        assert twice == [], twice
         assert self.google.mails() == []
         source = report.sources["ehr"] if report else None
         if source and source.complete and source.state == "ok":
             self.liar.believed()
         if report:
-            assert report.bugs == []
+            assert report.bugs == [], report.bugs
 
     # --- what must hold ----------------------------------------------------------------------------
 
@@ -347,7 +349,8 @@ class Chaos(RuleBasedStateMachine):
         found = self.line.at_work(look)
         assert found.visits == found.covered + found.explained, found
         doubtful = "SELECT state, reason FROM messages WHERE state IN ('sending', 'unknown')"
-        assert self.line.query(doubtful) == []
+        left = self.line.query(doubtful)
+        assert left == [], left
 
     def calendars_show_the_book(self) -> None:
         """A doctor's own deletion stands; so each visit gets a new time first."""
@@ -364,14 +367,20 @@ class Chaos(RuleBasedStateMachine):
             for event in self.google.dump(doctor, live=True)
             if instant(event["start"]["dateTime"]) > self.line.now + timedelta(days=7)
         )
+        assert self.google.duplicates() == {}
         booked = [row for row in self.liar.book.values() if row["status"] == "booked"]
-        assert shown == sorted((row["doctor"], instant(row["start"])) for row in booked)
+        wanted = sorted((row["doctor"], instant(row["start"])) for row in booked)
+        assert shown == wanted, f"{shown} instead of {wanted}"
 
     def one_more_run_does_nothing(self) -> None:
         taken = len(self.peer.taken)
         self.sync(timedelta(0))
         done = self.google.calls(*WRITES)
-        assert (done, len(self.peer.taken)) == ([], taken)
+        assert (done, len(self.peer.taken)) == ([], taken), done
+
+
+def _in_one_calendar(events: Sequence[str]) -> bool:
+    return len({event.partition("/")[0] for event in events}) < len(events)
 
 
 def _tells(message: str, row: Row) -> bool:
