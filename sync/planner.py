@@ -292,7 +292,8 @@ def _told(visit: Woken, known: _Known) -> Mapping[str, Told]:
     then = {past.version: past for past in known.past.get(visit.id, ())}
     before = then.get(visit.baseline - 1)
     at = instant(before.replaced_at if before else visit.first_seen_at)
-    since = {who: told for who, told in by_message.items() if told.at >= at}
+    # Nobody was told of a visit before it was first seen, whatever a clock says that was put back.
+    since = {who: told for who, told in by_message.items() if before is None or told.at >= at}
     was = then.get(visit.baseline)
     appointment = wakes.visit_of(was.content) if was else visit.visit
     if since.keys() >= recipients(appointment, Role.PATIENT).keys():

@@ -9,6 +9,7 @@ calendars and telephones have is compared with a sync that nobody disturbed. Exi
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -58,6 +59,7 @@ HEADINGS = (
 
 def main() -> int:
     said = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without dropping its databases
     OUT.print(f"seed {said.seed}")
     tallies = []
     with tempfile.TemporaryDirectory() as folder, lab(Path(folder), said.store) as made:
@@ -65,10 +67,12 @@ def main() -> int:
         OUT.print(f"{said.store}: {len(made.cases)} points; {looks}: nothing lasts there")
         if said.flaw is None:
             chosen = made.some(said.sample, said.seed) if said.sample else made.cases
+            chosen = [case for case in chosen if said.point in case.name]
             tallies.append(tally(made, chosen, said.store))
         for flaw in flaws(said.flaw):
             made.flaw = flaw
-            kills = [case for case in made.some(len(made.cases), said.seed) if case.kills]
+            drawn = made.some(len(made.cases), said.seed)
+            kills = [case for case in drawn if case.kills and said.point in case.name]
             tallies.append(tally(made, kills[: said.sample or None], said.store, flaw))
     show(tallies)
     return ended(tallies)
@@ -81,6 +85,7 @@ def arguments() -> argparse.Namespace:
     words.add_argument(
         "--seed", default=f"{datetime.now(UTC):%Y-%m-%d}", help="which ones (today's date)"
     )
+    words.add_argument("--point", default="", help="try those alone that are called like this")
     words.add_argument(
         "--flaw",
         choices=["all", *FLAWS],

@@ -136,15 +136,14 @@ class Peers:
 
     def show(self) -> dict[str, Any]:
         """Return what doctors see and patients got."""
-        events = {
-            f"{doctor}: {event['id']}": {name: event.get(name) for name in SAID}
+        events = [
+            (doctor, *(repr(event.get(name)) for name in SAID))
             for doctor in DOCTORS
             for event in self.google.dump(doctor)
-        }
+        ]
         texts = Counter((one["to"], one["body"]) for one in self.twilio.messages)
         return {
-            "events": {name: one for name, one in events.items() if one["status"] != "cancelled"},
-            "removed": sorted(n for n, one in events.items() if one["status"] == "cancelled"),
+            "events": sorted(events),  # those that went as well
             "messages": dict(texts),
             "twice": self.google.duplicates(),
             "mails": self.google.mails(),

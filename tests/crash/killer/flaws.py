@@ -5,7 +5,6 @@ The lab has to see each of them (KILLER_FLAW in `sitecustomize`), or it proves n
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 
@@ -18,15 +17,7 @@ def cursor_first() -> None:
 
     def early(source: Any, reading: Any, page: Any, **limits: Any) -> None:
         with source.store.write() as connection:
-            progress.note(
-                connection,
-                source.clinic,
-                source.name,
-                cursor=page.cursor,
-                fingerprint=source.mapper.fingerprint,
-                state="ok",
-                imported_at=source.now,
-            )
+            progress.note(connection, source.clinic, source.name, cursor=page.cursor)
         end_read(source, reading, page, **limits)
 
     steps.keep.end_read = keep.end_read = early
@@ -47,16 +38,6 @@ def sent_first() -> None:
         connection.exec_driver_sql(done)
 
     attempts.begin = hopeful
-
-
-def random_event_id() -> None:
-    """An event gets another id each time that it is written."""
-    from calendars.google.event import Identity
-
-    def random(self: Any, ref: str, generation: int) -> str:
-        return f"cs{secrets.token_hex(16)}"
-
-    Identity.event_id = random  # type: ignore[method-assign]
 
 
 def resent_blindly() -> None:
@@ -86,8 +67,7 @@ def mark_cleared_first() -> None:
 
 
 FLAWS = {
-    made.__name__: made
-    for made in (cursor_first, sent_first, random_event_id, resent_blindly, mark_cleared_first)
+    made.__name__: made for made in (cursor_first, sent_first, resent_blindly, mark_cleared_first)
 }
 
 
