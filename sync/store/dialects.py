@@ -76,9 +76,10 @@ def connect(url: str) -> Engine:
         engine = _of_server(url)
         event.listen(engine, "connect", _prepare_server)
         return engine
-    # A file knows no limit of connections, and who waits for a lock must not wait for one as well.
     told = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, connect_args=told, max_overflow=-1)
+    # A file knows no limit of connections, and who waits for a lock must not wait for one as well.
+    more = {"max_overflow": -1} if file_of(url) else {}
+    engine = create_engine(url, connect_args=told, **more)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine

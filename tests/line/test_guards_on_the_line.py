@@ -310,9 +310,11 @@ def _moved_and_cancelled(known: Line) -> datetime:
 def test_a_held_read_of_which_all_is_released_was_a_complete_one(
     known: Line, refused: int | None
 ) -> None:
+    reception = known.settings["sources"]["reception"]
+    known.set(sources={"reception": {**reception, "stale_after": "30m"}})
     before = known.now
     at = _moved_and_cancelled(known)
-    known.now += timedelta(minutes=27)  # by its rhythm a source is stale after half an hour
+    known.now += timedelta(minutes=27)
 
     def decide(at_work: Clinic) -> None:
         with at_work.store.read() as connection:

@@ -68,7 +68,7 @@ def test_an_idle_sweep_and_all_that_it_wakes_write_no_more_than_a_run_from_cron(
 
     settled.now += timedelta(minutes=5)
     woken = sweep(settled)
-    assert woken == [Job("pull", "reception"), Job("push", "files")]
+    assert woken == [Job("pull", "reception"), Job("push", "files"), Job("stock")]
     assert do(settled, *woken) == []
 
     assert settled.dump() == rows
@@ -99,7 +99,7 @@ def test_whatever_is_left_undone_is_found_by_the_next_sweep(line: Line) -> None:
     assert [one.kind for one in line.outbox()].count("confirmation") == 1
     assert line.starts() == ["2026-11-25 09:00", "2026-11-26 09:00"]
     assert sweep(line)[:1] == [Job("pull", "reception")]
-    assert {job.step for job in sweep(line)} == {"pull", "push"}
+    assert {job.step for job in sweep(line)} == {"pull", "push", "stock"}
 
 
 def test_a_wake_up_too_many_finds_nothing_to_do(settled: Line) -> None:

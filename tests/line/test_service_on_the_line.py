@@ -6,20 +6,17 @@ import json
 import os
 import shutil
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
 
-import sync
 from clinicrelay.errors import SettingsError, StoreBusy
 from clinicrelay.settings import Loaded, load_all
 from clinicrelay.testing.http_server import Reply, serving
@@ -483,24 +480,18 @@ def test_the_loop_gives_turns_until_it_is_told_to_end(room: Room) -> None:
     assert room.service.running == set()
 
 
-def test_metrics_are_read_of_open_clinics_one_after_the_other(
+def test_metrics_tell_how_each_clinic_stands_and_of_which_nothing_can_be_read(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room.drop(1)
     room.cycle()
-
-    def exposition(clinics: Iterator[Clinic]) -> bytes:
-        return b"".join(
-            f"{one.store.clinic} {one.standing().mode(one.now)}".encode() for one in clinics
-        )
-
-    written = ModuleType("sync.metrics")
-    written.exposition = exposition  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sync.metrics", written)
-    monkeypatch.setattr(sync, "metrics", written, raising=False)
-    assert room.watch().metrics() == b"riverside rehearsal"
+    found = room.watch().metrics().decode()
+    assert 'clinicrelay_store_readable{clinic="riverside"} 1.0' in found
+    assert 'clinicrelay_mode{clinic="riverside",mode="rehearsal"} 1.0' in found
     monkeypatch.setattr(Kept, "at_work", _busy)
-    assert room.watch().metrics() == b""
+    found = room.watch().metrics().decode()
+    assert 'clinicrelay_store_readable{clinic="riverside"} 0.0' in found
+    assert "clinicrelay_mode" not in found
 
 
 def test_monitoring_is_told_no_name_no_address_and_no_secret(room: Room) -> None:

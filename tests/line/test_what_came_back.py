@@ -288,7 +288,7 @@ def test_a_last_reminder_that_comes_back_in_the_night_has_failed(post: Post) -> 
 def test_why_says_that_it_came_back_and_that_the_night_left_no_other_way(post: Post) -> None:
     early(post)
     told = why(post.line)
-    assert "it was accepted and did not arrive (it said 30003: handset_unreachable)" in told
+    assert "it was accepted and did not arrive (it said 30003: the telephone was off" in told
     assert "The night left no other way in time." in told
 
 

@@ -23,7 +23,7 @@ OTHERS = {
     *("sending", "unproven", "abandoned"),
     *("no_notifier", "off", "live", "planned", "skipped", "sent", "failed", "storm", "message"),
     *("calendars", "connectors", "notifiers", "clinic", "doctors", "channels", "reminders"),
-    *("quiet_hours", "sha", "cr", "none", "outbox", "pace", "address"),
+    *("quiet_hours", "sha", "cr", "none", "outbox", "pace", "address", "clinicrelay"),
 }
 
 
