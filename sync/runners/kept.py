@@ -84,6 +84,7 @@ class Stores:
         if who not in self._known:
             engine = self._engines.get(url)
             opened = opening.open_store(settings, now=now, tell=tell, on=engine)
+            opened.rest()  # from now on it only lends
             self._known[who], self._engines[url] = opened, opened.engine
             self._marks[url] = _mark_of(dialects.file_of(url))
         return self._known[who]

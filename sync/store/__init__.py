@@ -7,7 +7,6 @@ a connection; transactions are opened here, by the step that knows what belongs 
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
-
-
-# What SQLAlchemy says of a connection that was lost is a traceback; what it means, we say ourselves.
-logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 
 class Store:

@@ -213,6 +213,7 @@ def test_a_store_that_was_put_back_from_a_copy_is_taken_as_it_is_now(room: Room)
     room.drop(1)
     room.cycle()
     room.service.stores.close()
+    assert not list((room.folder / "var").glob("*-wal")), "some connection is still open"
     store = room.folder / "var" / "clinicrelay.db"
     shutil.copy(store, room.folder / "copy.db")
     room.drop(1, 2)
