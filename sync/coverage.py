@@ -16,7 +16,7 @@ from clinicrelay.actions import MessageKind, facts_of
 from clinicrelay.model import Kind
 from sync import planner
 from sync.breaker import Barred, barred
-from sync.outlook import Next, ahead, outlook
+from sync.outlook import Next, ahead, outlook, ways_to
 from sync.reasons import base, reason
 from sync.store import counting, wakes
 from sync.store.together import TOLD_TOGETHER
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sync.plan import Seen
     from sync.standing import Standing
     from sync.store.counting import Entry
+    from sync.ways import Ways
 
 _REHEARSAL = "rehearsal"  # a person has yet to end it: `live patients`
 
@@ -128,7 +129,8 @@ def of_day(
     said: dict[int, list[Entry]] = {}
     for visit, entry in counting.said_about(connection, store, first=first, end=end):
         said.setdefault(visit, []).append(entry)
-    looking = _Looking(clinic, clinic.standing(), barred(connection, store))
+    known = ways_to(clinic, connection, (woken.visit for woken in visits))
+    looking = _Looking(clinic, clinic.standing(), barred(connection, store), known)
     seen = planner.look(clinic, connection, visits)
     found = {
         f"{one.source}/{one.source_key}": looking.at(seen[one.id], said.get(one.id, ()))
@@ -147,6 +149,7 @@ class _Looking:
     clinic: Clinic
     standing: Standing
     barred: Mapping[str, Barred]
+    known: Ways
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -167,28 +170,30 @@ class _Looking:
     def _heard(self, seen: Seen, patient: Patient, said: Sequence[Entry]) -> Heard:
         who, facts = f"patient/{patient.key}", facts_of(seen.appointment)
         mine = [e for e in said if e.say.recipient == who and e.say.facts.start == facts.start]
-        waiting = [(e.say, e.again) for e in mine if e.state == "planned"]
-        later = [(say, None) for say in self._ahead(seen, who, mine)]
-        nexts = [
-            (say, outlook(self.clinic, self.standing, seen, patient, say, at=self._at(say, again)))
-            for say, again in (*waiting, *later)
-        ]
-        why_not = [self._why_not(one, say.useless_after) for say, one in nexts]
+        if any(_reminds(entry) for entry in mine):
+            return Heard(reminded=True)
+        why_not: list[str] = []
+        for say, again in self._still_to_come(seen, who, mine):
+            at = self._at(say, again)
+            one = outlook(self.clinic, self.standing, seen, patient, say, at=at, known=self.known)
+            why = self._why_not(one, say.useless_after)
+            if why is None:
+                return Heard(coming=True)
+            why_not.append(why)
         return Heard(
-            reminded=any(
-                (e.state == "sent" and e.say.kind is MessageKind.REMINDER)
-                or e.state in ("sending", "unknown")
-                or e.reason == TOLD_TOGETHER
-                for e in mine
-            ),
-            coming=None in why_not,
             news=_is_news(seen, who, facts),
             silenced=(
-                *(why for why in why_not if why),
+                *why_not,
                 *(e.reason for e in mine if e.state in ("skipped", "unproven") and e.reason),
             ),
             failed=any(e.state in ("failed", "held") for e in mine),
         )
+
+    def _still_to_come(
+        self, seen: Seen, who: str, mine: Sequence[Entry]
+    ) -> Iterator[tuple[Say, datetime | None]]:
+        yield from ((entry.say, entry.again) for entry in mine if entry.state == "planned")
+        yield from ((say, None) for say in self._ahead(seen, who, mine))
 
     def _ahead(self, seen: Seen, who: str, mine: Sequence[Entry]) -> Iterator[Say]:
         """Yield what is to fall due for a patient, and what did since plan last looked."""
@@ -212,6 +217,15 @@ class _Looking:
 
     def _is_stuck(self, name: str) -> bool:
         return name in self.barred and self.barred[name].needs_person
+
+
+def _reminds(entry: Entry) -> bool:
+    """Whether somebody was reminded, or may have been, by a message or within another one."""
+    return (
+        (entry.state == "sent" and entry.say.kind is MessageKind.REMINDER)
+        or entry.state in ("sending", "unknown")
+        or entry.reason == TOLD_TOGETHER
+    )
 
 
 def _is_news(seen: Seen, who: str, facts: Facts) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from clinicrelay.actions import Role
-from clinicrelay.model import Patient
+from clinicrelay.model import Appointment, Patient
 from sync import outward, ways
 from sync.compose import addresses_of
 from sync.due import coming_reminders, due_reminders
@@ -16,11 +17,14 @@ from sync.standing import PART_OF, Leave, Rehearse
 from sync.store.said import Due
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from clinicrelay.actions import Say
     from sync.clinic import Clinic
     from sync.gate import GateOptions
     from sync.plan import Seen
     from sync.standing import Pause, Standing
+    from sync.ways import Ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,16 @@ def ahead(clinic: Clinic, seen: Seen) -> list[Say]:
     return [*due, *coming]
 
 
+def ways_to(clinic: Clinic, connection: Connection, visits: Iterable[Appointment]) -> Ways:
+    """Return what is known of the ways to the patients of visits, looked up for all of them at once."""
+    people = [
+        (f"patient/{patient.key}", addresses_of(clinic.as_reached(patient, visit)))
+        for visit in visits
+        for patient in visit.patients
+    ]
+    return ways.known_of(connection, clinic, people)
+
+
 def outlook(
     clinic: Clinic,
     standing: Standing,
@@ -62,8 +76,12 @@ def outlook(
     say: Say,
     *,
     at: datetime | None = None,
+    known: Ways | None = None,
 ) -> Next:
-    """Say what will become of a message once its time has come, or at another time if one is given."""
+    """Say what will become of a message once its time has come, or at another time if one is given.
+
+    `known` are the ways to its recipient, among others', where somebody has looked them up already.
+    """
     then = at or say.due_at
     if say.skip:
         return Next(say.step, then, reason=say.skip, setting=say.setting)
@@ -77,7 +95,12 @@ def outlook(
         person=patient,
         addresses=addresses_of(patient),
         options=_ways_left(
-            clinic, patient, say, outward.options(clinic, resumed, say, seen.appointment), then
+            clinic,
+            patient,
+            say,
+            outward.options(clinic, resumed, say, seen.appointment),
+            then,
+            known,
         ),
         now=then,
     )
@@ -90,12 +113,18 @@ def outlook(
 
 
 def _ways_left(
-    clinic: Clinic, patient: Patient, say: Say, options: GateOptions, then: datetime
+    clinic: Clinic,
+    patient: Patient,
+    say: Say,
+    options: GateOptions,
+    then: datetime,
+    known: Ways | None,
 ) -> GateOptions:
     """Leave out what was learned to be of no use to this person."""
     addresses, due = addresses_of(patient), Due(0, "", None, say, 0)
-    with clinic.store.read() as connection:
-        known = ways.known(connection, clinic, [due], [addresses])
+    if known is None:
+        with clinic.store.read() as connection:
+            known = ways.known(connection, clinic, [due], [addresses])
     return known.left(due, addresses, options, now=then)
 
 

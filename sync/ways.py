@@ -137,32 +137,54 @@ def known(
     addresses: Sequence[Addresses],
 ) -> Ways:
     """Return what is known of the ways to the people of a batch; `addresses` in the batch's order."""
+    capped = [
+        (due.say.recipient, some)
+        for due, some in zip(batch, addresses, strict=True)
+        if due.say.role is Role.PATIENT and due.say.kind in CAPPED
+    ]
+    return Ways(
+        clinic.opaque,
+        _closed(connection, clinic, addresses),
+        attempts.tried(connection, [due.id for due in batch if due.tries]),
+        clinic.settings.safety.caps,
+        _said(connection, clinic, capped),
+        _shared(connection, clinic, batch, addresses),
+    )
+
+
+def known_of(
+    connection: Connection, clinic: Clinic, patients: Sequence[tuple[str, Addresses]]
+) -> Ways:
+    """Return what is known of the ways to patients (recipient, addresses) nobody has written to yet."""
+    return Ways(
+        clinic.opaque,
+        _closed(connection, clinic, [some for _, some in patients]),
+        caps=clinic.settings.safety.caps,
+        said=_said(connection, clinic, patients),
+    )
+
+
+def _closed(
+    connection: Connection, clinic: Clinic, addresses: Sequence[Addresses]
+) -> dict[str, str]:
     ids = {
         clinic.opaque("address", channel, address)
         for one in addresses
         for channel, address in one.items()
         if address and clinic.senders[channel]
     }
-    return Ways(
-        clinic.opaque,
-        contacts.closed(connection, clinic.store.clinic, ids),
-        attempts.tried(connection, [due.id for due in batch if due.tries]),
-        clinic.settings.safety.caps,
-        _said(connection, clinic, batch, addresses),
-        _shared(connection, clinic, batch, addresses),
-    )
+    return contacts.closed(connection, clinic.store.clinic, ids)
 
 
 def _said(
-    connection: Connection, clinic: Clinic, batch: Sequence[Due], addresses: Sequence[Addresses]
+    connection: Connection, clinic: Clinic, patients: Sequence[tuple[str, Addresses]]
 ) -> dict[str, list[datetime]]:
-    """Return when each person of a batch got what caps limit, by person and address."""
+    """Return when each of these patients got what caps limit, by person and address."""
     if clinic.settings.safety.caps is None:
         return {}
     capped = {
-        contact(clinic.opaque, due.say.recipient, channel, address)
-        for due, some in zip(batch, addresses, strict=True)
-        if due.say.role is Role.PATIENT and due.say.kind in CAPPED
+        contact(clinic.opaque, recipient, channel, address)
+        for recipient, some in patients
         for channel, address in some.items()
         if address and clinic.senders[channel]
     }
