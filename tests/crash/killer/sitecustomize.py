@@ -2,7 +2,8 @@
 
 KILLER_LOG names a file that gets a line `number kind when site` before and after each; KILLER_AT is
 `number:before` or `number:after`. Nothing of the program is replaced: SIGKILL leaves no chance to
-clean up, and the database sees a client that is simply gone. KILLER_SIGNAL=STOP freezes instead.
+clean up, and the database sees a client that is simply gone. KILLER_SIGNAL=STOP freezes instead,
+once no other thread is in a transaction: what it holds there would be the database's own guard.
 KILLER_STATEMENTS=1 counts every statement, and every file that gets its name, as well.
 KILLER_FLAW names a mistake of `flaws.py` that the program is to make; that shows who would see it.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ ROOMS = tuple(f"{ROOT}/{room}/" for room in ("sync", "connectors", "calendars", 
 GATEWAY = f"{ROOT}/sync/store/__init__.py"  # every transaction ends there; who opened it matters
 
 _count = 0
+_in_transaction: dict[int, int] = {}  # connections, and the thread of each
 
 
 def site() -> str:
@@ -71,13 +75,43 @@ def reached(number: int, kind: str, when: str, where: str, target: str) -> None:
     with Path(os.environ["KILLER_LOG"]).open("a") as log:
         log.write(f"{number} {kind} {when} {where}{target}\n")
     if os.environ.get("KILLER_AT") == f"{number}:{when}":
-        os.kill(os.getpid(), signal.Signals[f"SIG{os.environ.get('KILLER_SIGNAL', 'KILL')}"])
+        deadly = signal.Signals[f"SIG{os.environ.get('KILLER_SIGNAL', 'KILL')}"]
+        me = threading.get_ident()  # told to the process, it might go on here while others stop
+        if deadly is signal.SIGSTOP:
+            _wait_for_others()
+        signal.pthread_kill(me, deadly)
+
+
+def _wait_for_others() -> None:
+    """Wait until no other thread is in a transaction; from then on nothing else runs."""
+    mine = {threading.get_ident()}
+    until = time.monotonic() + 10
+    sys.setswitchinterval(60)  # from the last look on nobody else gets to run
+    while time.monotonic() < until:
+        time.sleep(0.01)
+        if not set(_in_transaction.values()) - mine:
+            return
+
+
+def ending(real: Callable[..., Any]) -> Callable[..., Any]:
+    def call(dialect: Any, connection: Any) -> Any:
+        result = real(dialect, connection)
+        _in_transaction.pop(id(getattr(connection, "dbapi_connection", connection)), None)
+        return result
+
+    return call
 
 
 if "KILLER_LOG" in os.environ:
+    from sqlalchemy import Engine, event
     from sqlalchemy.engine.default import DefaultDialect
 
-    DefaultDialect.do_commit = watched("commit", DefaultDialect.do_commit)  # type: ignore[method-assign]
+    @event.listens_for(Engine, "begin")
+    def _begun(connection: Any) -> None:
+        _in_transaction[id(connection.connection.dbapi_connection)] = threading.get_ident()
+
+    DefaultDialect.do_commit = watched("commit", ending(DefaultDialect.do_commit))  # type: ignore[method-assign]
+    DefaultDialect.do_rollback = ending(DefaultDialect.do_rollback)  # type: ignore[method-assign]
     os.replace = watched("move", os.replace)
     os.rename = watched("move", os.rename)
     if "KILLER_STATEMENTS" in os.environ:
