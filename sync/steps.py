@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +23,7 @@ from sync.pull import SourceRun
 from sync.report import SourceReport
 from sync.store import gap, high_water, memory, progress, quarantine, seconds
 from sync.store.high_water import SENDING
-from sync.store.leases import lease, renewed
+from sync.store.leases import LeaseLost, lease, renewed
 from sync.store.said import Pass
 from sync.store.shards import SHARDS, lease_of
 
@@ -55,13 +55,13 @@ def pull(clinic: Clinic, name: str) -> SourceReport:
             with _patiently(clinic, held):
                 return _read(clinic, _source(clinic, name, held))
         except TryLater as error:
-            return _failed(clinic, name, str(error), _AGAIN)
+            return _failed(clinic, name, held, str(error), _AGAIN)
         except Refused as error:
-            return _failed(clinic, name, str(error), error.fix)
+            return _failed(clinic, name, held, str(error), error.fix)
         except StoreRefused:
             raise
         except SettingsError as error:
-            return _failed(clinic, name, _placed(error), "clinicrelay check")
+            return _failed(clinic, name, held, _placed(error), "clinicrelay check")
 
 
 def _may_be_read(clinic: Clinic) -> bool:
@@ -155,13 +155,13 @@ def replay(clinic: Clinic, name: str, since: datetime) -> SourceReport:
                 finally:
                     source.connector.close()
         except TryLater as error:
-            return _failed(clinic, name, str(error), _AGAIN)
+            return _failed(clinic, name, held, str(error), _AGAIN)
         except Refused as error:
-            return _failed(clinic, name, str(error), error.fix)
+            return _failed(clinic, name, held, str(error), error.fix)
         except StoreRefused:
             raise
         except SettingsError as error:
-            return _failed(clinic, name, _placed(error), "clinicrelay check")
+            return _failed(clinic, name, held, _placed(error), "clinicrelay check")
 
 
 def _note_replay(source: SourceRun, who: str, since: datetime) -> None:
@@ -217,8 +217,11 @@ def _names_none(source: SourceRun, known: progress.Progress) -> str | None:
     return "answers, and names no visit: is there none, or may our account see none?"
 
 
-def _failed(clinic: Clinic, name: str, error: str, fix: str) -> SourceReport:
+def _failed(clinic: Clinic, name: str, held: Lease | None, error: str, fix: str) -> SourceReport:
+    """Note that a read failed, unless another run has meanwhile taken its place and read."""
     with clinic.store.write() as connection:
+        if held is not None:
+            held.fence(connection)
         progress.note(connection, clinic.store.clinic, name, state="failed", error=error)
     return SourceReport("failed", error=error, fix=fix, complete=False)
 
@@ -226,7 +229,7 @@ def _failed(clinic: Clinic, name: str, error: str, fix: str) -> SourceReport:
 def broken(clinic: Clinic, name: str, error: Exception) -> SourceReport:
     """Return the report of a source whose read met a mistake of ours: it is red until that is mended."""
     sentence = f"a mistake of ours ended its read ({type(error).__name__}): please report it"
-    return replace(_failed(clinic, name, sentence, "clinicrelay sync"), bug=error)
+    return replace(_failed(clinic, name, None, sentence, "clinicrelay sync"), bug=error)
 
 
 def plan(clinic: Clinic) -> int | None:
@@ -357,7 +360,8 @@ def _ask_source(clinic: Clinic, name: str, keys: list[str], run: MessageRun) -> 
             source.connector.close()
         if looked.failure:
             # Nobody waits for it again before it was read: that takes as long as its timeouts.
-            _failed(clinic, name, str(looked.failure), _AGAIN)
+            with suppress(LeaseLost):  # it is read by now, which says more
+                _failed(clinic, name, held, str(looked.failure), _AGAIN)
         clinic.unasked |= {(name, key) for key in looked.left}
         run.holds += source.holds
 

@@ -355,6 +355,12 @@ class Line:
     def _files(self, folder: str) -> list[Path]:
         return sorted(path for path in (self.data / folder).glob("*") if path.is_file())
 
+    def rewrite(self, statement: str) -> int:
+        """Change the store behind the program's back; return how many rows that were."""
+        engine = create_engine(self.loaded.settings.store_url, poolclass=NullPool)
+        with engine.begin() as connection:
+            return connection.execute(text(statement)).rowcount
+
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every row of every table, but for runs, leases and how fresh a source is."""
         fresh = {"last_read_at", "last_complete_at", "cursor_json"}

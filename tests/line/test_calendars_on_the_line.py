@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from clinicrelay.contracts import EventResult, EventWrite, Outcome
 from clinicrelay.settings.values import read_rate
@@ -67,14 +66,6 @@ def writes(world: World) -> list[tuple[str, str]]:
     found = [(what, calendar) for what, calendar, _ in world.calls if what != "look"]
     world.calls.clear()
     return found
-
-
-def rewrite(line: Line, statement: str) -> None:
-    """Change the store behind the program's back."""
-    engine = create_engine(line.loaded.settings.store_url)
-    with engine.begin() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
 
 
 def moved_on(line: Line, start: str) -> RunReport:
@@ -213,7 +204,7 @@ def test_an_event_that_vanished_without_a_trace_is_written_again(
     clinic: Line, world: World
 ) -> None:
     world.purge("acar")
-    rewrite(clinic, "UPDATE calendars SET cursor_json = NULL")
+    clinic.rewrite("UPDATE calendars SET cursor_json = NULL")
     clinic.sync()
     assert starts(world) == ["10:00"]
 
@@ -397,7 +388,7 @@ def test_events_of_another_installation_are_asked_about_before_anything_is_writt
     report = line.sync()
     assert (report.exit, writes(world)) == (3, [])
     assert "--adopt" in report.calendars["diary"].blocked[0].fix
-    rewrite(line, """UPDATE calendars SET strangers = '["theirs"]'""")
+    line.rewrite("""UPDATE calendars SET strangers = '["theirs"]'""")
     assert line.sync().exit == 0
     assert writes(world) == [("put", "acar")]
 

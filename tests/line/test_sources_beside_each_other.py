@@ -10,6 +10,7 @@ import pytest
 from clinicrelay.contracts import Cursor, Page, Window
 from clinicrelay.errors import Refused, TryLater
 from connectors.csv import Csv
+from sync.store.leases import LeaseLost
 
 if TYPE_CHECKING:
     from tests.line.conftest import Line
@@ -120,6 +121,25 @@ def test_a_source_that_fails_leaves_the_other_at_work(
     assert {k: v for k, v in after.items() if k.startswith("reception")} == before
     # What it could not read then, it reads as soon as it can.
     assert two.sync().sources["reception"].read == 10
+
+
+def test_a_read_that_another_took_over_is_not_told_to_have_failed(
+    two: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen, say, and finds its files gone: the other run has read them."""
+
+    def pull(self: Csv, cursor: Cursor | None, window: Window) -> Iterator[Page]:
+        two.rewrite("UPDATE leases SET token = token + 1 WHERE name = 'source:reception'")
+        raise Refused("no such file", fix="look")
+
+    two.drop(source="reception")
+    with monkeypatch.context() as overtaken:
+        overtaken.setattr(Csv, "pull", pull)
+        with pytest.raises(LeaseLost):
+            two.sync()
+    two.rewrite("DELETE FROM leases")
+    states = two.queries(["SELECT source, state, error FROM sources"])[0]
+    assert states == [("physio", "ok", None), ("reception", "ok", None)]
 
 
 def test_naming_one_source_reads_that_one_only(two: Line) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from clinicrelay.testing.kits import canaries_in
 from tests.line.conftest import Line
@@ -30,14 +29,6 @@ def told(line: Line) -> Line:
         line.quietly(when)
     assert line.unaccounted() == []
     return line
-
-
-def rewrite(line: Line, statement: str) -> None:
-    """Write into the store behind the program's back."""
-    engine = create_engine(line.loaded.settings.store_url)
-    with engine.begin() as connection:
-        assert connection.execute(text(statement)).rowcount
-    engine.dispose()
 
 
 OF_VISIT_2 = "appointment = (SELECT id FROM appointments WHERE source_key = '2')"
@@ -91,14 +82,14 @@ PLANTED = [
 def test_what_is_planted_is_found_and_nothing_else(
     told: Line, statement: str, what: str, step: str
 ) -> None:
-    rewrite(told, statement)
+    assert told.rewrite(statement)
     (wrong,) = told.unaccounted()
     assert (wrong.what, wrong.visit, wrong.step) == (what, "reception/2", step)
 
 
 def test_every_store_is_looked_through(told: Line) -> None:
-    rewrite(told, COPY)
-    rewrite(told, PLANTED[0][0])
+    assert told.rewrite(COPY)
+    assert told.rewrite(PLANTED[0][0])
     assert [(one.what, one.step) for one in told.unaccounted()] == [
         ("missing", "1h"),
         ("doubled", "1d"),
@@ -108,13 +99,13 @@ def test_every_store_is_looked_through(told: Line) -> None:
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_a_step_that_was_sent_later_than_the_next_one_needs_no_line(told: Line) -> None:
     """Whoever heard of the visit at or after its hour had nothing to hear from it."""
-    rewrite(told, f"DELETE FROM messages WHERE step = '3d' AND {OF_VISIT_2}")
+    assert told.rewrite(f"DELETE FROM messages WHERE step = '3d' AND {OF_VISIT_2}")
     assert told.unaccounted() == []
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_a_visit_that_no_run_looks_at_any_more_is_found(told: Line) -> None:
-    rewrite(told, "UPDATE appointments SET wake_at = NULL WHERE source_key = '3'")
+    assert told.rewrite("UPDATE appointments SET wake_at = NULL WHERE source_key = '3'")
     told.quietly("2026-12-05 11:30")
     wrong = {(one.visit, one.to, one.step) for one in told.unaccounted()}
     assert wrong == {("reception/3", "patient", "1h"), ("reception/3", "doctor", "1h")}
@@ -132,7 +123,7 @@ def test_what_is_due_and_waits_for_the_next_run_is_no_mistake(told: Line) -> Non
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_the_command_names_visits_and_steps_and_no_person(told: Line) -> None:
     assert "Each of them was sent once, or says why not." in typed(told, "verify", "messages")
-    rewrite(told, f"DELETE FROM messages WHERE step = '1h' AND {OF_VISIT_2}")
+    assert told.rewrite(f"DELETE FROM messages WHERE step = '1h' AND {OF_VISIT_2}")
     said = typed(told, "verify", "messages")
     assert "reception/2  1h to patient  Fri 04 Dec 10:00  missing" in said
     found = json.loads(typed(told, "verify", "messages", "--json"))
