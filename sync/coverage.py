@@ -129,9 +129,10 @@ def of_day(
     said: dict[int, list[Entry]] = {}
     for visit, entry in counting.said_about(connection, store, first=first, end=end):
         said.setdefault(visit, []).append(entry)
-    known = ways_to(clinic, connection, (woken.visit for woken in visits))
-    looking = _Looking(clinic, clinic.standing(), barred(connection, store), known)
     seen = planner.look(clinic, connection, visits)
+    asked = [one.visit for one in visits if _asks(seen[one.id], said.get(one.id, ()))]
+    known = ways_to(clinic, connection, asked)
+    looking = _Looking(clinic, clinic.standing(), barred(connection, store), known)
     found = {
         f"{one.source}/{one.source_key}": looking.at(seen[one.id], said.get(one.id, ()))
         for one in visits
@@ -169,7 +170,7 @@ class _Looking:
 
     def _heard(self, seen: Seen, patient: Patient, said: Sequence[Entry]) -> Heard:
         who, facts = f"patient/{patient.key}", facts_of(seen.appointment)
-        mine = [e for e in said if e.say.recipient == who and e.say.facts.start == facts.start]
+        mine = _said_to(who, facts, said)
         if any(_reminds(entry) for entry in mine):
             return Heard(reminded=True)
         why_not: list[str] = []
@@ -217,6 +218,20 @@ class _Looking:
 
     def _is_stuck(self, name: str) -> bool:
         return name in self.barred and self.barred[name].needs_person
+
+
+def _asks(seen: Seen, said: Sequence[Entry]) -> bool:
+    """Whether a patient of a visit was not reminded, so that what is to come has to be judged."""
+    facts = facts_of(seen.appointment)
+    return not all(
+        any(_reminds(entry) for entry in _said_to(f"patient/{patient.key}", facts, said))
+        for patient in seen.appointment.patients
+    )
+
+
+def _said_to(who: str, facts: Facts, said: Sequence[Entry]) -> list[Entry]:
+    """Return what was said to one person about the present time."""
+    return [e for e in said if e.say.recipient == who and e.say.facts.start == facts.start]
 
 
 def _reminds(entry: Entry) -> bool:
