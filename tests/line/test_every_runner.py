@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,10 @@ from sqlalchemy import create_engine, text
 
 from clinicrelay.settings.running import Runner
 from commands._frame import clinic
-from sync.runners import celery, once
+from sync.runners import celery, kept, once
 from sync.runners.celery import Work, program
+from sync.runners.service import Service, Turn
+from tests.line.test_service_on_the_line import Heard
 from tests.line.test_the_same_everywhere import differing
 from tests.line.weeks import WEEKS, Book, Passing, eventful, ordinary
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
     from tests.line.conftest import Line
 
-Turn = Callable[["Line"], object]
+Crank = Callable[["Line"], object]
 
 
 def by_cron(line: Line) -> None:
@@ -82,6 +84,28 @@ class Workers:
         assert self.said == []
 
 
+class OneService:
+    """A service that keeps what it keeps between two cycles; its clock is the line's."""
+
+    def __init__(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+                return line.now.astimezone(tz)
+
+        monkeypatch.setattr(kept, "datetime", Clock)
+        self.heard = Heard()
+        self.service = Service(self.heard, every=timedelta(minutes=5), ending=Event())
+
+    def __call__(self, line: Line) -> None:
+        let_turns_pass(line)
+        line.at_work(lambda at_work: None)  # the instance key of all tests
+        self.service.follow([line.loaded])
+        unit = next(iter(self.service.units.values()))
+        self.service._work(Turn(unit, "sync", 300.0, 0.0))
+        assert self.heard.failures == []
+
+
 def let_turns_pass(line: Line) -> None:
     """Leases go by the database's clock, in which a week of a test takes seconds."""
     engine = create_engine(line.loaded.settings.store_url)
@@ -91,9 +115,10 @@ def let_turns_pass(line: Line) -> None:
     engine.dispose()
 
 
-RUNNERS: Mapping[str, Callable[[Line, pytest.MonkeyPatch], Turn]] = {
+RUNNERS: Mapping[str, Callable[[Line, pytest.MonkeyPatch], Crank]] = {
     "cron": lambda line, monkeypatch: by_cron,
     "workers": Workers,
+    "service": OneService,
 }
 
 
