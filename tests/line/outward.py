@@ -30,7 +30,8 @@ SECRETS = {
     "BEARER_TOKEN": "sesame-bearer-8x4Qh",
     "BASIC_PASSWORD": "sesame-basic-9x5Qi",
     "CLIENT_SECRET": "sesame-client-10x6Qj",
-    "PROXY_PASSWORD": "sesame-proxy-11x7Qk",
+    "BROKER_PASSWORD": "sesame-broker-11x7Qk",
+    "HEARTBEAT_KEY": "sesame-heartbeat-14x0Qn",
     "GOOGLE_SECRET": "sesame-google-12x8Ql",
     "REFRESH_TOKEN": "sesame-refresh-13x9Qm",
 }
@@ -218,6 +219,8 @@ class Clinic:
                     **quick,
                 },
             },
+            "monitoring": {"heartbeat": f"{self.url}/ping/${{HEARTBEAT_KEY}}"},
+            "runner": {"broker": f"amqp://us:${{BROKER_PASSWORD}}@{host}:{port}/clinic"},
             "channels": {
                 "order": ["sms", "email"],
                 "sms": ["twilio", "aws"],
