@@ -41,14 +41,23 @@ class Watched:
     @contextmanager
     def over(self, at_work: Clinic) -> Iterator[None]:
         """Tell that a run begins; once it has ended, however it did, leave the numbers."""
-        url = at_work.settings.monitoring.pinged_by(self._job)
-        heart = self._hearts[at_work.file] = self._heart(url, at_work.run)
-        if heart is not None:
-            heart.begin()
+        self.begin(at_work)
         try:
             yield
         finally:
             leave_numbers(at_work)
+
+    def begin(self, at_work: Clinic) -> None:
+        """Tell that a run begins."""
+        url = at_work.settings.monitoring.pinged_by(self._job)
+        heart = self._hearts[at_work.file] = self._heart(url, at_work.run)
+        if heart is not None:
+            heart.begin()
+
+    def stands(self, at_work: Clinic, told: Beat) -> None:
+        """Tell how the job stands, in which the run that began is a part."""
+        if (heart := self._hearts.pop(at_work.file, None)) is not None:
+            heart.end(well=told.well, said=told.said, hurry=at_work.ending.is_set())
 
     def heard(self, at_work: Clinic, report: RunReport) -> None:
         """Take down what the run did."""

@@ -144,6 +144,7 @@ def _looked_at(call: Call, loaded: Loaded, *, connect: bool, secrets: bool) -> C
             found += _sources(at_work, samples, loaded.file, connect=connect)
             found += _calendars(at_work, reached, loaded.file, connect=connect)
             found += _notifiers(at_work, loaded.file, connect=connect)
+            found += _broker(at_work, loaded.file) if connect else ()
         first = headline(at_work) if secrets else f"Settings: {loaded.file}"
     return Checked(first, found, samples, reached, sms=costs)
 
@@ -254,6 +255,20 @@ def _notifiers(at_work: Clinic, file: Path, *, connect: bool) -> Iterator[Findin
         yield from _placed(f"notifiers.{name}", unspoken(at_work, name, notifier), file)
         if connect or _is_here(notifier):
             yield from _placed(f"notifiers.{name}", notifier.check(), file)
+
+
+def _broker(at_work: Clinic, file: Path) -> Iterator[Finding]:
+    """Yield why the RabbitMQ of workers would not have them."""
+    from importlib.util import find_spec
+
+    from clinicrelay.settings.tree import placed
+
+    runner = at_work.settings.runner
+    if runner.broker is not None and find_spec("celery") is not None:  # else `worker` says so
+        from sync.runners.celery import refused
+
+        if wrong := refused(runner):
+            yield placed(wrong, file)
 
 
 def _source(

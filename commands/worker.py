@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
@@ -16,12 +17,15 @@ from commands._call import Call, shared
 from commands._ending import our_bug, print_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
     from clinicrelay.settings import Loaded
+    from clinicrelay.settings.monitoring import Job
     from sync.clinic import Clinic
     from sync.report import RunReport
+
+_JOBS: tuple[Job, ...] = ("sync", "send")
 
 
 def add(program: typer.Typer) -> None:
@@ -48,6 +52,7 @@ def worker(
     from sync.runners.celery import Work
     from sync.runners.celery_worker import run
     from sync.runners.fleet import Fleet
+    from sync.runners.jobs import STOCK
 
     runner = clinics[0].settings.runner
     fleet = Fleet(
@@ -55,7 +60,14 @@ def worker(
     )
     names = ", ".join(one.settings.clinic.id for one in clinics)
     _say(f"worker for {names}: every {every}, {processes} jobs at once, queue {runner.queue}")
-    work = Work(fleet, rhythm, _say, lambda clinic, report: _told(call, clinic, report), our_bug)
+    work = Work(
+        fleet,
+        rhythm,
+        _say,
+        told=lambda clinic, report: _told(call, clinic, report),
+        wrong=our_bug,
+        over=lambda clinic, job: _watched(call, clinic) if job.step == STOCK else nullcontext(),
+    )
     code = run(runner, work, processes=processes, deaf_after=patience)
     _say("ended. What was kept is kept, the other workers go on.")
     return code
@@ -121,6 +133,30 @@ def _say(sentence: str) -> None:
     """Say something with its time and process: many workers write into one journal."""
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     print(f"{at} [{os.getpid()}] {sentence}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _watched(call: Call, clinic: Clinic) -> Iterator[None]:
+    """Let who watches from outside hear, once in a round of the fleet, how a clinic stands.
+
+    No worker is the whole job. A round that does not end is told of by its silence.
+    """
+    from commands._watched import Watched, leave_numbers
+    from sync import beat
+    from sync.health import health
+
+    named = [job for job in _JOBS if clinic.settings.monitoring.pinged_by(job)]
+    watched = [Watched(call, job) for job in named]
+    for job in watched:
+        job.begin(clinic)
+    try:
+        yield
+    finally:
+        leave_numbers(clinic)
+    if watched:
+        told = beat.standing(health(clinic))
+        for job in watched:
+            job.stands(clinic, told)
 
 
 def _told(call: Call, clinic: Clinic, report: RunReport) -> None:

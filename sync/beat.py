@@ -7,13 +7,16 @@ of calendars is out of use as a whole, or a guard holds what a source says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sync.reasons import base
 from sync.report import BUG, DONE, NEEDS_PERSON, SETTINGS, TRY_AGAIN
 
 if TYPE_CHECKING:
+    from sync.breaker import Barred
+    from sync.health import Health
+    from sync.push import Blocked
     from sync.report import RunReport
 
 _WHY = {BUG: "our_mistake", SETTINGS: "settings", TRY_AGAIN: "store_does_not_answer"}
@@ -42,18 +45,40 @@ def after(report: RunReport) -> Beat:
     return Beat(True, report.exit, ("needs_person",) if report.exit == NEEDS_PERSON else ())
 
 
+def standing(health: Health) -> Beat:
+    """Return how a job stands that many processes share, none of whose runs is all of it."""
+    found = [
+        *(["held"] if health.holds else ()),
+        *_source_failed(one.state for one in health.sources.values()),
+        *_barred(health.barred.values()),
+        *_blocked(one for calendar in health.calendars.values() for one in calendar.reasons),
+    ]
+    if stuck := tuple(dict.fromkeys(found)):
+        return Beat(False, health.exit, stuck)
+    return Beat(True, health.exit, ("needs_person",) if health.exit == NEEDS_PERSON else ())
+
+
 def _stuck(report: RunReport) -> Iterator[str]:
     if report.bugs:
         yield "our_mistake"
     if report.open_holds:
         yield "held"
-    if any(source.state == "failed" for source in report.sources.values()):
+    yield from _source_failed(source.state for source in report.sources.values())
+    yield from _barred(report.messages.barred.values())
+    yield from _blocked(one for run in report.calendars.values() for one in run.blocked)
+
+
+def _source_failed(states: Iterable[str]) -> Iterator[str]:
+    if "failed" in states:
         yield "source_failed"
-    for one in report.messages.barred.values():
-        if one.needs_person:
-            yield base(one.reason)
-    for calendar in report.calendars.values():
-        yield from (base(one.reason) for one in calendar.blocked if one.everywhere)
+
+
+def _barred(notifiers: Iterable[Barred]) -> Iterator[str]:
+    yield from (base(one.reason) for one in notifiers if one.needs_person)
+
+
+def _blocked(calendars: Iterable[Blocked]) -> Iterator[str]:
+    yield from (base(one.reason) for one in calendars if one.everywhere)
 
 
 def without_report(exit_code: int, ending: Mapping[str, Any]) -> Beat | None:

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -58,13 +58,13 @@ class Work:
     say: Say
     told: Callable[[Clinic, RunReport], None]  # hears what each job did
     wrong: Callable[[Exception], object]  # hears of mistakes of ours
+    over: Callable[[Clinic, Job], AbstractContextManager[None]]  # around each job
     ending: threading.Event | None = None  # of the job that is being done
 
 
 def program(settings: Runner, work: Work) -> Celery:
     """Return the Celery program of a fleet of workers."""
-    app = Celery("clinicrelay", set_as_current=False)
-    app.conf.update(_as_celery_says(settings))
+    app = _app(settings)
 
     @app.task(name=STEP, shared=False)  # type: ignore[untyped-decorator]
     def step(clinic: str, step: str, of: str = "") -> None:
@@ -88,6 +88,12 @@ def program(settings: Runner, work: Work) -> Celery:
     return app
 
 
+def _app(settings: Runner) -> Celery:
+    app = Celery("clinicrelay", set_as_current=False)
+    app.conf.update(_as_celery_says(settings))
+    return app
+
+
 NOT_TAKEN = (OperationalError, AMQPError, OSError)
 
 
@@ -106,8 +112,13 @@ def publish(app: Celery, task: str, *, to: str = "", **told: str) -> None:
     )
 
 
-def refusal(app: Celery) -> Finding | None:
-    """Return why RabbitMQ will not have us until a person mends it; None where it does, or is away."""
+def refused(settings: Runner) -> Finding | None:
+    """Ask RabbitMQ once; return what a person has to mend, be it that it does not answer."""
+    return refusal(_app(settings), or_away=True)
+
+
+def refusal(app: Celery, *, or_away: bool = False) -> Finding | None:
+    """Return why RabbitMQ will not have us until a person mends it, or, if wanted, that it is away."""
     try:
         with app.connection_for_write() as connection:
             connection.connect()
@@ -122,8 +133,11 @@ def refusal(app: Celery) -> Finding | None:
         message = f"the certificate of RabbitMQ is not to be trusted: {error.verify_message}"
         fix = "name the file of your own authority as runner.ca, and the host by its name there"
         return Finding("error", "broker_certificate", message, fix, path="runner.broker")
-    except NOT_TAKEN:
-        return None  # it may come back
+    except NOT_TAKEN as error:
+        if or_away:  # else it may come back
+            message = f"RabbitMQ does not answer ({type(error).__name__})"
+            fix = "correct host and port in the address, or let this machine through to it"
+            return Finding("error", "broker_away", message, fix, path="runner.broker")
     return None
 
 
@@ -134,7 +148,7 @@ def _done(work: Work, name: str, job: Job) -> list[Job]:
     found = [job]  # again, where its time is up before it has ended
     with _heard(work, name), _in_time(work) as ending:
         try:
-            with work.fleet.clinic(name, ending=ending) as clinic:
+            with work.fleet.clinic(name, ending=ending) as clinic, work.over(clinic, job):
                 done = jobs.do(clinic, job)
                 work.told(clinic, done.report)
                 found = [*done.next]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
 
 COMMAND = "worker"
+STOCK = "stock"  # the job that a fleet does once in a round, whatever is due
 PERIOD = timedelta(seconds=30)  # from one sweep to the next
 _EARLY = timedelta(seconds=10)  # a turn ends a little before the next sweep comes
 _AT_ONCE = 4  # calendars that one push sees to beside each other, as a rule
@@ -60,7 +61,7 @@ def sweep(clinic: Clinic, *, every: timedelta) -> list[Job]:
         for name in clinic.settings.calendars
         if take_turn(clinic.store, f"{EVERY}push:{name}"[:80], turn)
     ]
-    stocks = [Job("stock")] if take_turn(clinic.store, f"{EVERY}stock", turn) else []
+    stocks = [Job(STOCK)] if take_turn(clinic.store, f"{EVERY}stock", turn) else []
     due = [*_due(clinic, _FOLLOWS["sweep"])]
     return [*reads, *due, *(look for look in looks if look not in due), *stocks]
 
@@ -130,7 +131,7 @@ _DO: Mapping[str, Callable[[Clinic, str, RunReport], None]] = {
     "send": _send,
     "push": _push,
     "alert": _alert,
-    "stock": _stock,
+    STOCK: _stock,
 }
 
 
@@ -212,7 +213,7 @@ _FOLLOWS: Mapping[str, Sequence[str]] = {
     "send": (),
     "push": (),
     "alert": (),
-    "stock": (),
+    STOCK: (),
 }
 
 

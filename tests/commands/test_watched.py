@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,12 @@ import commands
 from clinicrelay.errors import StoreBusy
 from clinicrelay.testing.http_server import HttpServer, Reply, serving
 from clinicrelay.testing.kits import CANARY_EMAIL, CANARY_NAME, CANARY_PHONE
-from sync import store
-from sync.runners import once
+from commands import worker
+from commands._call import Call
+from commands._frame import clinic, one_of
+from sync import steps, store
+from sync.runners import jobs, once
+from sync.runners.jobs import Job
 
 if TYPE_CHECKING:
     from tests.commands.conftest import Desk
@@ -93,6 +98,54 @@ def test_a_held_run_fails_and_leaves_its_numbers(
     assert watched.sync(row(1), now="2026-11-23T09:00:00Z").code == 4
     assert told(watcher) == [("sync/start", ""), ("sync/fail", "exit 4 held")]
     assert "clinicrelay_guard_held{" in numbers(watched)
+
+
+def round_of_workers(desk: Desk) -> None:
+    """Do what a fleet of workers does once in a round."""
+    call = Call(desk.settings, now="2026-11-23T09:30:00Z")
+    with clinic(call, one_of(call)) as at_work, worker._watched(call, at_work):
+        jobs.do(at_work, Job(jobs.STOCK))
+
+
+def test_workers_tell_once_in_a_round_how_the_clinic_stands(
+    watched: Desk, watcher: HttpServer, row: Row
+) -> None:
+    watched.sync(*(row(n) for n in range(20)))
+    told(watcher)
+    (watched.folder / "collected" / "clinicrelay.prom").unlink()
+    round_of_workers(watched)
+    assert sorted(told(watcher)) == [
+        (one, "") for one in ("send", "send/start", "sync", "sync/start")
+    ]
+    assert "clinicrelay_store_readable" in numbers(watched)
+
+    watched.sync(row(1), now="2026-11-23T09:00:00Z")
+    told(watcher)
+    round_of_workers(watched)
+    assert told(watcher)[2:] == [("sync/fail", "exit 4 held"), ("send/fail", "exit 4 held")]
+
+
+def until(happened: Callable[[], object]) -> None:
+    for _ in range(1000):
+        if happened():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
+def test_a_round_of_workers_that_a_mistake_of_ours_ends_is_told_by_its_silence(
+    watched: Desk, watcher: HttpServer, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_(*_any: object) -> None:
+        raise LookupError(CANARY_NAME)
+
+    watched.sync(row(1))
+    told(watcher)
+    monkeypatch.setattr(steps, "take_stock", break_)
+    with pytest.raises(LookupError):
+        round_of_workers(watched)
+    until(lambda: len(watcher.log) == 2)
+    assert {path for path, _ in told(watcher)} == {"sync/start", "send/start"}
 
 
 def test_a_mistake_of_ours_fails_and_leaves_its_numbers(

@@ -73,3 +73,13 @@ def test_clinics_with_different_brokers_cannot_share_workers(desk: Any) -> None:
     assert "west.yaml" in ran.err
     assert "share one RabbitMQ" in ran.err
     assert "canary" not in ran.err
+
+
+def test_check_connect_asks_the_broker(desk: Any) -> None:
+    settings(desk, store="sqlite:///clinicrelay.db")
+    ran = desk.run("check", "--connect")
+    assert ran.code == 2
+    assert "RabbitMQ does not answer" in ran.out
+    assert "runner" in ran.out
+    assert "canary-4711" not in ran.err + ran.out
+    assert "RabbitMQ" not in desk.run("check").out

@@ -17,8 +17,9 @@ import pytest
 from pydantic import SecretStr
 
 from clinicrelay.settings.running import Runner
+from clinicrelay.testing import Reply, serving
 from clinicrelay.times import iso, local
-from sync.runners import celery_worker
+from sync.runners import celery, celery_worker
 from sync.runners.celery import STEP, program, refusal
 from sync.runners.celery_worker import Pulse
 from sync.runners.jobs import Job
@@ -199,6 +200,20 @@ def test_only_a_rabbitmq_that_is_known_is_spoken_to(tmp_path: Path, base: object
         elsewhere.close()
 
 
+def test_a_fleet_is_heard_from_outside_and_leaves_its_numbers(fleet: Fleet, clinic: Post) -> None:
+    with serving(lambda _asked: Reply(b"OK")) as watcher:
+        file = fleet.scene.folder / "settings.yaml"
+        settings = json.loads(file.read_text())
+        settings["monitoring"] = {"heartbeat": f"{watcher.url}/ping", "textfile": "clinic.prom"}
+        file.write_text(json.dumps(settings))
+        start(fleet, clinic, 0)
+        start(fleet, clinic, 1)
+        until(lambda: any(asked.path == "/ping" for asked in watcher.log))
+        paths = [asked.path for asked in watcher.log]
+    assert paths == ["/ping/start", "/ping"]
+    assert "clinicrelay_store_readable" in (fleet.scene.folder / "clinic.prom").read_text()
+
+
 def test_what_rabbitmq_refuses_is_a_mistake_in_the_settings_and_its_absence_is_none(
     base: object,
 ) -> None:
@@ -207,6 +222,11 @@ def test_what_rabbitmq_refuses_is_a_mistake_in_the_settings_and_its_absence_is_n
     assert refused(f"amqp://guest:canary-4711@{host}/") == "broker_login"
     assert refused(f"{BROKER.rpartition('/')[0]}/nowhere-{os.getpid()}") == "broker_vhost"
     assert refused("amqp://guest:guest@127.0.0.1:1/") is None
+    away = Runner(broker=SecretStr("amqp://guest:canary-4711@127.0.0.1:1/"))
+    asked = celery.refused(away)
+    assert asked is not None
+    assert asked.code == "broker_away"
+    assert "canary" not in repr(asked)
 
 
 def refused(url: str, ca: Path | None = None) -> str | None:
