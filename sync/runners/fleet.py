@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 Say: TypeAlias = Callable[[str], None]
 Unusable: TypeAlias = Callable[[Loaded], Sequence[Finding]]
+_State: TypeAlias = tuple[int, int, int] | None
 
 
 class Fleet:
     """Every clinic of a settings file or folder, or the one that is named.
 
-    A file that is edited counts from the next job on; while it cannot stand, what stood before does.
+    A file that is edited, or that a secret is in, counts from the next job on; while it cannot stand,
+    what stood before does.
     `unusable` says what keeps a clinic from being worked for, if anything does.
     """
 
@@ -36,15 +38,15 @@ class Fleet:
     ) -> None:
         self._place, self._only = find(place), only
         self._unusable, self._say = unusable, say
-        self._seen: object = None
+        self._seen: dict[Path, _State] = {}
         self._clinics: dict[str, Loaded] = {}
         self._stores: dict[tuple[str, str], Store] = {}
 
     def clinics(self) -> Sequence[Loaded]:
         """Return the clinics by their settings as they are now."""
         if (seen := self._look()) != self._seen:
-            self._seen = seen
             self._read()
+            self._seen = {**self._look(), **seen}  # and what was found to be followed as well
         return [*self._clinics.values()]
 
     @contextmanager
@@ -82,11 +84,12 @@ class Fleet:
 
     # --- settings ------------------------------------------------------------------------------------
 
-    def _look(self) -> object:
-        """Return what tells files that were edited from those that were not."""
+    def _look(self) -> dict[Path, _State]:
+        """Return what tells files that were edited, those of secrets too, from those that were not."""
         folder = self._place if self._place.is_dir() else self._place.parent
         files = folder.glob("*.yaml") if self._place.is_dir() else [self._place]
-        return [_state_of(file) for file in sorted([*files, folder / ".env"])]
+        secrets = {file for one in self._clinics.values() for file in one.followed}
+        return {file: _state_of(file) for file in {*files, folder / ".env", *secrets}}
 
     def _read(self) -> None:
         try:
@@ -132,9 +135,9 @@ class Fleet:
             store.close()
 
 
-def _state_of(file: Path) -> tuple[str, int, int, int] | None:
+def _state_of(file: Path) -> _State:
     try:
         found = file.stat()
     except OSError:
         return None
-    return str(file), found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -59,6 +59,36 @@ def test_an_edit_counts_from_the_next_job_on(fleet: Fleet, tmp_path: Path) -> No
     assert sorted(names(fleet)) == ["North", "Orient"]
 
 
+def test_a_secret_that_is_exchanged_counts_from_the_next_job_on(
+    fleet: Fleet, tmp_path: Path, said: list[str]
+) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("first\n")
+    secret.chmod(0o600)
+    login = (
+        "notifiers: {post: {type: sendgrid, from: a@riverside.example, api_key: '${file:key}'}}\n"
+    )
+    write(tmp_path, "east", CLINIC.format(id="east", name="East") + login)
+    assert keys(fleet) == ["first"]
+    assert keys(fleet) == ["first"]
+    secret.write_text("second\n")
+    assert keys(fleet) == ["second"]
+    secret.unlink()
+    assert keys(fleet) == keys(fleet) == ["second"]
+    assert len(said) == 1
+    assert "east.yaml" in said[0]
+    secret.write_text("third\n")
+    secret.chmod(0o600)
+    assert keys(fleet) == ["third"]
+    assert len(said) == 1
+
+
+def keys(fleet: Fleet) -> list[str]:
+    """Return the key that each clinic's post has now."""
+    posts = [one.settings.notifiers.get("post") for one in fleet.clinics()]
+    return [one.options.api_key.get_secret_value() for one in posts if one is not None]  # type: ignore[attr-defined]
+
+
 def test_while_an_edit_cannot_stand_what_stood_before_does(
     fleet: Fleet, tmp_path: Path, said: list[str]
 ) -> None:
