@@ -19,7 +19,8 @@ each_unit = pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 # systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.kill(5), systemd.resource-control(5),
 # systemd.timer(5), as of version 247, which has LoadCredential.
 KEYS = {
-    "Unit": "Description Documentation Wants After StartLimitIntervalSec StartLimitBurst",
+    "Unit": "Description Documentation Wants After RequiresMountsFor StartLimitIntervalSec "
+    "StartLimitBurst",
     "Service": "Type ExecStart ExecReload KillSignal TimeoutStartSec TimeoutStopSec Restart RestartSec "
     "RestartPreventExitStatus SuccessExitStatus MemoryMax TasksMax User Group StateDirectory "
     "StateDirectoryMode WorkingDirectory UMask LoadCredential NoNewPrivileges CapabilityBoundingSet "
