@@ -128,7 +128,7 @@ def clinic(peer: Any, visits: int, quota: str = FREE) -> Iterator[Clinic]:
     """Open a clinic that has read its visits and planned its events, and written none."""
     from clinicrelay.ids import ulid
     from clinicrelay.settings import load
-    from sync import steps
+    from sync import reads, steps
     from sync.clinic import Clinic
     from sync.store import open_store
 
@@ -143,7 +143,7 @@ def clinic(peer: Any, visits: int, quota: str = FREE) -> Iterator[Clinic]:
     store = open_store(settings.store_url, settings.clinic.id, now=NOW)
     opened = Clinic(settings, store, run=ulid(datetime.now(UTC)), now=NOW, rehearsed=True)
     try:
-        steps.pull(opened, "reception")
+        reads.pull(opened, "reception")
         steps.plan(opened)
         yield opened
     finally:

@@ -170,7 +170,7 @@ def clinic(
     """Open a clinic that owes so many patients a reminder, and has sent none."""
     from clinicrelay.ids import ulid
     from clinicrelay.settings import load
-    from sync import steps
+    from sync import reads, steps
     from sync.clinic import Clinic
     from sync.store import open_store
 
@@ -194,7 +194,7 @@ def clinic(
     opened = at(DUE)
     try:
         before = at(BOOKED)
-        steps.pull(before, "reception")
+        reads.pull(before, "reception")
         steps.plan(before)
         steps.plan(opened)
         yield opened

@@ -80,7 +80,7 @@ def clinics(visits: int) -> Iterator[Callable[[datetime], Clinic]]:
     """Give the clinic as it is at any hour; it has imported its visits and planned nothing."""
     from clinicrelay.ids import ulid
     from clinicrelay.settings import load
-    from sync import steps
+    from sync import reads
     from sync.clinic import Clinic
     from sync.store import open_store
 
@@ -95,7 +95,7 @@ def clinics(visits: int) -> Iterator[Callable[[datetime], Clinic]]:
         return Clinic(settings, store, run=ulid(datetime.now(UTC)), now=now, rehearsed=True)
 
     try:
-        steps.pull(at(BOOKED), "reception")
+        reads.pull(at(BOOKED), "reception")
         yield at
     finally:
         store.close()

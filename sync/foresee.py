@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinicrelay import times
 from clinicrelay.times import iso
-from sync import steps
+from sync import reads, steps
 from sync.gate import LOOK_AGAIN
 from sync.pretend import PretendedCalendar
 from sync.reasons import setting_of
@@ -64,7 +64,7 @@ def foresee(clinic: Clinic, *, until: datetime) -> Forecast:
     """Run the line on a dry clinic, now and at every moment up to `until`."""
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     for name in clinic.settings.sources:
-        report.sources[name] = steps.pull(clinic, name)
+        report.sources[name] = reads.pull(clinic, name)
     return _run_on(clinic, report, until)
 
 
@@ -95,7 +95,7 @@ def foresee_replay(clinic: Clinic, sources: Sequence[str], since: datetime) -> F
     now = clinic.now
     report = RunReport(clinic.run, now, clinic.standing().mode(now))
     for name in sources or clinic.settings.sources:
-        report.sources[name] = steps.replay(clinic, name, since)
+        report.sources[name] = reads.replay(clinic, name, since)
     steps.plan(clinic)
     report.calendars = steps.deliver_events(clinic)
     steps.deliver_messages(clinic, report.messages)

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import partial
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from clinicrelay.contracts import Page
-from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
-from clinicrelay.times import day_of, iso
-from sync import absence, keep, planner, push, receipts, restored, rewording, second_look, send
-from sync import pull as pulling
+from clinicrelay.errors import Refused, SettingsError
+from clinicrelay.times import day_of
+from sync import planner, push, reads, receipts, restored, second_look, send
 from sync import settle as settling
 from sync.connections import Connections
-from sync.erased import Gone
-from sync.pull import SourceRun
-from sync.report import SourceReport
-from sync.store import gap, high_water, memory, progress, quarantine, seconds
+from sync.store import gap, high_water, memory
 from sync.store.high_water import SENDING
-from sync.store.leases import LeaseLost, lease, renewed
+from sync.store.leases import LeaseLost, lease, renewed, soon
 from sync.store.said import Pass
 from sync.store.shards import SHARDS, lease_of
 
@@ -33,203 +26,10 @@ if TYPE_CHECKING:
     from sync.send import MessageRun
     from sync.store.leases import Lease
 
-_LONGEST_READ = timedelta(hours=1)
 _LONGEST_LOOK = timedelta(minutes=10)
 _LONGEST_SENDING = timedelta(hours=1)
 _LONGEST_TIDYING = 60.0  # seconds
 TIDIED = "sync/purge"  # what remembers when that was
-_MOMENT, _MOMENTS = 0.05, 40  # seconds, and how many of them to wait for a lease
-_AGAIN = "the next run tries again; if it goes on: clinicrelay check --connect"
-
-
-def pull(clinic: Clinic, name: str) -> SourceReport:
-    """Read one source to its end; a failure of it is in the report, not raised."""
-    with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
-        if held is None or not _may_be_read(clinic):
-            return SourceReport("busy")
-        try:
-            connector = clinic.connector(name)
-            restored.take_back(clinic, name, connector)
-            if not connector.waiting():
-                return _nothing_waits(clinic, name, connector.nothing_to_read())
-            with _patiently(clinic, held):
-                return _read(clinic, _source(clinic, name, held))
-        except TryLater as error:
-            return _failed(clinic, name, held, str(error), _AGAIN)
-        except Refused as error:
-            return _failed(clinic, name, held, str(error), error.fix)
-        except StoreRefused:
-            raise
-        except SettingsError as error:
-            return _failed(clinic, name, held, _placed(error), "clinicrelay check")
-
-
-def _may_be_read(clinic: Clinic) -> bool:
-    """Whether what was due before is known to be: after a restore, what is read may be new."""
-    found = restored.open_gap(clinic)
-    if found is None or found.begun:
-        return True
-    with _soon(clinic, "plan") as held:
-        if held is not None:
-            restored.begin(clinic, held)
-        return held is not None
-
-
-def _patiently(clinic: Clinic, held: Lease) -> AbstractContextManager[None]:
-    """Keep the lease up while a source takes its time; a scratch store is for one thread alone."""
-    return nullcontext() if clinic.dry else renewed(clinic.store, held, at_most=_LONGEST_READ)
-
-
-def _placed(error: SettingsError) -> str:
-    """Return what is wrong, and in which line of which file."""
-    return "; ".join(
-        f"{one.file}:{one.line}: {one.message}" if one.file and one.line else one.message
-        for one in error.findings
-    )
-
-
-def _nothing_waits(clinic: Clinic, name: str, why: str | None) -> SourceReport:
-    with clinic.store.read() as connection:
-        known = progress.progress(connection, clinic.store.clinic, name)
-    return SourceReport("held" if known.state == "held" else "ok", idle=why)
-
-
-def _source(clinic: Clinic, name: str, held: Lease) -> SourceRun:
-    connector, mapper = clinic.source(name)
-    return SourceRun(
-        name=name,
-        connector=connector,
-        mapper=mapper,
-        store=clinic.store,
-        lease=held,
-        run=clinic.run,
-        now=clinic.now,
-        remembered=dict(connector.kit.memory),
-        erased=Gone(clinic.store, clinic.opaque, name),
-        oldest=seconds(clinic.too_old("appointments")),
-        dry=clinic.dry,
-        first_look=planner.first_look(clinic),
-        reword=partial(rewording.reword, clinic),
-        told=lambda records: clinic.tell(f"{name} {records} records"),
-    )
-
-
-def _read(clinic: Clinic, source: SourceRun) -> SourceReport:
-    try:
-        return _read_to_its_end(clinic, source)
-    finally:
-        source.connector.close()
-
-
-def _read_to_its_end(clinic: Clinic, source: SourceRun) -> SourceReport:
-    if not clinic.dry:
-        source.connector.claim()
-    _forget_unjudged(source)
-    limits = clinic.settings.safety.hold_if
-    if answers := absence.ask_again(source):
-        page = Page("by id", last=True, correction=True)
-        keep.end_read(source, answers, page, limits=limits, zone=clinic.zone)
-    read_anything = False
-    for reading, page in pulling.pull(source, clinic.window(source.name)):
-        read_anything, source.unfinished = True, page.unfinished
-        absence.ask_by_key(source, reading, page, limits=limits, zone=clinic.zone)
-        keep.end_read(source, reading, page, limits=limits, zone=clinic.zone)
-    return _report(source, read_anything)
-
-
-def replay(clinic: Clinic, name: str, since: datetime) -> SourceReport:
-    """Map once more what a source said since a moment; a failure of it is in the report, not raised."""
-    from sync import replaying
-
-    with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
-        if held is None:
-            return SourceReport("busy")
-        try:
-            with _patiently(clinic, held):
-                source = _source(clinic, name, held)
-                try:
-                    _forget_unjudged(source)
-                    _note_replay(source, clinic.actor, since)
-                    replaying.replay(clinic, source, since)
-                    return _report(source, source.read > 0)
-                finally:
-                    source.connector.close()
-        except TryLater as error:
-            return _failed(clinic, name, held, str(error), _AGAIN)
-        except Refused as error:
-            return _failed(clinic, name, held, str(error), error.fix)
-        except StoreRefused:
-            raise
-        except SettingsError as error:
-            return _failed(clinic, name, held, _placed(error), "clinicrelay check")
-
-
-def _note_replay(source: SourceRun, who: str, since: datetime) -> None:
-    if source.dry:
-        return
-    from sync.store import audit
-
-    with source.store.write() as connection:
-        source.lease.fence(connection)
-        deed = audit.Deed(who, "replay", f"source/{source.name}", details={"since": iso(since)})
-        audit.note(connection, source.clinic, deed)
-
-
-def _forget_unjudged(source: SourceRun) -> None:
-    from sync.store import incoming
-
-    with source.store.read() as connection:
-        left = incoming.any_unjudged(connection, source.clinic, source.name)
-    if left:
-        with source.store.write() as connection:
-            source.lease.fence(connection)
-            incoming.forget_unjudged(connection, source.clinic, source.name)
-
-
-def _report(source: SourceRun, read_anything: bool) -> SourceReport:
-    with source.store.read() as connection:
-        known = progress.progress(connection, source.clinic, source.name)
-        fresh = quarantine.new_in(connection, source.clinic, source.name, source.run)
-    told = read_anything and source.complete is not None  # corrections tell nothing of the whole
-    state = known.state if told else "held" if known.state == "held" else "ok"
-    return SourceReport(
-        state="held" if source.holds else state,
-        strategy=source.connector.strategy,
-        unfinished=source.unfinished,
-        read=source.read,
-        kept=source.read - source.set_aside - source.skipped,
-        unchanged=source.unchanged,
-        changes={str(what): n for what, n in sorted(source.changes.items()) if n},
-        set_aside=source.set_aside,
-        set_aside_new=fresh,
-        skipped=source.skipped,
-        complete=source.complete,
-        idle=_names_none(source, known) if read_anything else source.connector.nothing_to_read(),
-        notes=source.notes,
-        held=source.holds,
-    )
-
-
-def _names_none(source: SourceRun, known: progress.Progress) -> str | None:
-    """Say that a source answers and has no visit: so does one whose account may see none."""
-    if source.read or source.holds or known.last_count != 0:
-        return None
-    return "answers, and names no visit: is there none, or may our account see none?"
-
-
-def _failed(clinic: Clinic, name: str, held: Lease | None, error: str, fix: str) -> SourceReport:
-    """Note that a read failed, unless another run has meanwhile taken its place and read."""
-    with clinic.store.write() as connection:
-        if held is not None:
-            held.fence(connection)
-        progress.note(connection, clinic.store.clinic, name, state="failed", error=error)
-    return SourceReport("failed", error=error, fix=fix, complete=False)
-
-
-def broken(clinic: Clinic, name: str, error: Exception) -> SourceReport:
-    """Return the report of a source whose read met a mistake of ours: it is red until that is mended."""
-    sentence = f"a mistake of ours ended its read ({type(error).__name__}): please report it"
-    return replace(_failed(clinic, name, None, sentence, "clinicrelay sync"), bug=error)
 
 
 def plan(clinic: Clinic) -> int | None:
@@ -350,7 +150,7 @@ def _ask_source(clinic: Clinic, name: str, keys: list[str], run: MessageRun) -> 
         if held is None or clinic.ending.is_set():
             return  # it is being read
         try:
-            source = _source(clinic, name, held)
+            source = reads.source_of(clinic, name, held)
         except (Refused, SettingsError):
             return  # the next read meets the same, and tells it
         try:
@@ -361,9 +161,13 @@ def _ask_source(clinic: Clinic, name: str, keys: list[str], run: MessageRun) -> 
         if looked.failure:
             # Nobody waits for it again before it was read: that takes as long as its timeouts.
             with suppress(LeaseLost):  # it is read by now, which says more
-                _failed(clinic, name, held, str(looked.failure), _AGAIN)
+                reads.failed(clinic, name, held, str(looked.failure), reads.AGAIN)
         clinic.unasked |= {(name, key) for key in looked.left}
         run.holds += source.holds
+
+
+def _soon(clinic: Clinic, name: str) -> AbstractContextManager[Lease | None]:
+    return soon(clinic.store, name, clinic.settings.store.lease, clinic.ending)
 
 
 def _shards(clinic: Clinic, which: Pass) -> list[int]:
@@ -382,18 +186,6 @@ def _begin_to_send(clinic: Clinic, run: MessageRun) -> bool:
         if not clinic.dry:
             high_water.note(clinic.settings.data, held.token)
         return True
-
-
-@contextmanager
-def _soon(clinic: Clinic, name: str) -> Iterator[Lease | None]:
-    """Hold a lease that others hold for moments only; None when one is not."""
-    for _ in range(_MOMENTS):
-        with lease(clinic.store, name, clinic.settings.store.lease) as held:
-            if held is not None:
-                yield held
-                return
-        clinic.ending.wait(_MOMENT)
-    yield None
 
 
 def _send_shard(clinic: Clinic, shard: int, which: Pass, run: MessageRun) -> bool:

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from clinicrelay.errors import ClinicrelayError
-from sync import steps
+from sync import reads
 from sync.report import SourceReport
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class Reads:
 def pulled(clinic: Clinic, name: str) -> SourceReport:
     """Read a source. A bug that one odd record wakes up must not silence the whole clinic."""
     try:
-        return steps.pull(clinic, name)
+        return reads.pull(clinic, name)
     except ClinicrelayError:
         raise  # the store is in trouble: nothing can go on
     except Exception as error:  # noqa: BLE001 - it is reported, and the command ends with it
-        return steps.broken(clinic, name, error)
+        return reads.broken(clinic, name, error)

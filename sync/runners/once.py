@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sync import steps
+from sync import reads, steps
 from sync.report import RunReport, SourceReport
 from sync.runners.beside import Reads
 from sync.runners.in_time import InTime, in_time
@@ -100,7 +100,7 @@ def replay(clinic: Clinic, sources: Sequence[str], since: datetime) -> RunReport
     _started(clinic, "replay")
     for name in sources or clinic.settings.sources:
         if not clinic.ending.is_set():
-            report.sources[name] = steps.replay(clinic, name, since)
+            report.sources[name] = reads.replay(clinic, name, since)
     report.busy = all(source.state == "busy" for source in report.sources.values())
     if not report.busy:
         _deliver(clinic, report)

@@ -31,6 +31,7 @@ EVERY = "every:"  # begins the names of turns: whoever has one of them is not at
 # works under them any more, and this process may take them again although it lives.
 _left: set[tuple[str, str, str, int]] = set()
 
+_MOMENT, _MOMENTS = 0.05, 40  # seconds, and how many of them to wait for a lease
 _ENOUGH = 0.9  # of its length is left to a lease that need not be renewed
 
 
@@ -89,6 +90,20 @@ def lease(store: Store, name: str, length: timedelta) -> Iterator[Lease | None]:
         except ClinicrelayError:
             _left.add((str(store.engine.url), held.clinic, held.name, held.token))
             raise
+
+
+@contextmanager
+def soon(
+    store: Store, name: str, length: timedelta, ending: threading.Event
+) -> Iterator[Lease | None]:
+    """Hold a lease that others hold for moments only; None when one is not, or all is to end."""
+    for _ in range(_MOMENTS):
+        with lease(store, name, length) as held:
+            if held is not None:
+                yield held
+                return
+        ending.wait(_MOMENT)
+    yield None
 
 
 def take_turn(store: Store, name: str, length: timedelta) -> bool:

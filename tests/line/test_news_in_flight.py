@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clinicrelay.testing import Fault
-from sync import planner, steps
+from sync import planner, reads, steps
 from sync.runners import once
 from sync.send import MessageRun
 from tests.notifiers.peers import PROVIDERS, Fate, Peer, Provider
@@ -74,7 +74,7 @@ def test_a_lost_confirmation_found_while_the_cancellation_is_planned_brings_it(
     peer.fate = lambda: None
     cancel(line)
     line.now += timedelta(minutes=2)
-    line.at_work(lambda at_work: steps.pull(at_work, "reception"))
+    line.at_work(lambda at_work: reads.pull(at_work, "reception"))
     found_after(monkeypatch, lambda: line.at_work(settled))
     line.at_work(steps.plan)
     both_came(line, peer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinicrelay.times import parse_instant
-from sync import live, steps
+from sync import live, reads, steps
 from sync.health import health
 from sync.runners import once
 from tests.line.conftest import ZONE, export
@@ -58,7 +58,7 @@ def test_a_change_that_is_not_yet_planned_when_patients_go_live_still_reaches_th
     settled.change(1, start="2026-12-11 09:00")
     settled.drop()
     settled.now += timedelta(minutes=5)
-    settled.at_work(lambda at_work: steps.pull(at_work, "reception"))
+    settled.at_work(lambda at_work: reads.pull(at_work, "reception"))
     settled.at_work(lambda at_work: live.go(at_work, "patients", who="it@desk.example"))
     settled.at_work(once.send)
     assert pending(settled) == 1

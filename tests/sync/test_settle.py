@@ -30,7 +30,7 @@ from clinicrelay.model import Channel
 from clinicrelay.settings import load
 from clinicrelay.testing import FakeNotifier
 from commands._frame import Call, clinic
-from sync import steps
+from sync import reads
 from sync.clinic import Clinic
 from sync.health import health
 from sync.report import RunReport
@@ -327,7 +327,7 @@ def test_a_visit_that_is_cancelled_while_a_server_is_slow_to_greet_gets_no_remin
     def cancel(opened: Clinic) -> None:
         notifier.meanwhile = lambda opened: None
         ward.book(1, "2026-11-24 12:00", status="cancelled")
-        ward.sync("23T12:01", 1, work=lambda other: steps.pull(other, "reception"))
+        ward.sync("23T12:01", 1, work=lambda other: reads.pull(other, "reception"))
         notifier.opened = opened
 
     notifier.meanwhile = cancel
