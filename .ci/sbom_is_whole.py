@@ -1,7 +1,7 @@
 """Compares a CycloneDX list with the environment of the Python that runs this, and with the lock.
 
 `ENVIRONMENT/bin/python .ci/sbom_is_whole.py SBOM.json requirements.lock`: fails for a distribution that
-is installed and not listed, or installed in another version than the lock names (R-095).
+is installed and not listed, or installed in another version than the lock names.
 """
 
 from __future__ import annotations

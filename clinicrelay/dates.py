@@ -1,4 +1,4 @@
-"""Dates and times as people and machines write them, read without ever guessing (C-10).
+"""Dates and times as people and machines write them, read without ever guessing.
 
 Texts of errors tell the shape that was expected and never the value: a date can identify a person.
 """

@@ -1,7 +1,7 @@
 """The log: one JSON line an event, and nothing in it that an allow-list does not name.
 
 A processor drops every field it does not know and masks whatever looks like a secret, a phone or an
-address in those it does (R-072..R-074). structlog is imported with the first line that is written:
+address in those it does. structlog is imported with the first line that is written:
 a run with nothing to say does not pay for it.
 """
 
@@ -86,7 +86,7 @@ class Log:
 
 
 def render(level: str, event: str, fields: MutableMapping[str, Any]) -> str:
-    """Return the JSON line of an event, allowed fields only, masked, on one line (R-074)."""
+    """Return the JSON line of an event, allowed fields only, masked, on one line."""
     import structlog
 
     values: MutableMapping[str, Any] = {"event": event, "level": level, **fields}

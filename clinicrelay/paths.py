@@ -17,7 +17,7 @@ _BEYOND_A_NAME = frozenset(".[]{}|*@&?`()'\"")
 
 @lru_cache(maxsize=4096)
 def fold(name: str) -> str:
-    """Return a column name as it is compared: no case, accents, spaces or punctuation (C-09).
+    """Return a column name as it is compared: no case, accents, spaces or punctuation.
 
     `Appointment ID`, `appointment_id` and `appointmentId` are one name.
     """

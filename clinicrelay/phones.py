@@ -27,7 +27,7 @@ def read_phone(text: str, country: str) -> PhoneReading:
 
     A number that is possible but not assigned (such as the 555 numbers of examples) is accepted
     with the issue `unassigned_phone`; a fixed line is accepted with `landline`, as SMS do not
-    reach it (N36). Words around it (`0664 123456 (Oma)`, an extension) are left out, and so is what
+    reach it. Words around it (`0664 123456 (Oma)`, an extension) are left out, and so is what
     spreadsheets do to numbers: `4915123456789.0` is a mobile number without its plus.
     """
     import phonenumbers

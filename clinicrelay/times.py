@@ -76,7 +76,7 @@ def zone_of(name: str) -> ZoneInfo:
     """Return the zone of an IANA name.
 
     Raises ValueError for anything else; fixed offsets and abbreviations such as EST know no
-    summer time and are refused (T-06).
+    summer time and are refused.
     """
     if name == "UTC":
         return ZoneInfo("UTC")
@@ -97,7 +97,7 @@ class Reading(NamedTuple):
 
 @lru_cache(maxsize=65536)
 def from_wall(wall: datetime, zone: str) -> Reading:
-    """Return the instant of a naive wall-clock time in `zone` (T-02).
+    """Return the instant of a naive wall-clock time in `zone`.
 
     A time inside a gap is moved forward by the gap (`nonexistent_local_time`); one that happens
     twice is the earlier (`ambiguous_local_time`).
@@ -124,7 +124,7 @@ def day_of(instant: datetime, zone: str) -> date:
 
 
 def first_instant(day: date, zone: str) -> datetime:
-    """Return when a local day begins; where midnight is skipped, the first instant after (T-04)."""
+    """Return when a local day begins; where midnight is skipped, the first instant after."""
     return from_wall(datetime.combine(day, time()), zone).instant
 
 

@@ -27,7 +27,7 @@ _REMEMBERED = 16_384
 def placed(name: Name, header: Header) -> int | None:
     """Return the column that a name means, None where the table has none.
 
-    Raises Refused when two columns could be meant (C-09).
+    Raises Refused when two columns could be meant.
     """
     wanted = dict.fromkeys(fold(word) for word in (name.path, *name.also))
     found = [header.index[word] for word in wanted if word in header.index]

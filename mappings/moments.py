@@ -13,7 +13,7 @@ from clinicrelay.times import from_wall, local
 
 Parts: TypeAlias = tuple[str, ...]
 
-# S-09: what databases write for "no date"; partial dates (2026-11-00) are no better.
+# What databases write for "no date"; partial dates (2026-11-00) are no better.
 _NO_DATE = re.compile(r"(?:0000|0001-01-01|9999-12-31|\d{4}-00|\d{4}-\d\d-00)")
 # What has the shape of a date: where it cannot be read, the calendar has no such day.
 _DAY = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-./])\d{1,2}\2(\d{4}|\d\d)(?!\d)")
@@ -89,8 +89,8 @@ def read_start(parts: Parts, how: Zoned) -> Start | None:
 def read_end(parts: Parts, begun: Start, how: Zoned) -> End:
     """Return when the cells say a visit ends that begins at `begun`.
 
-    A time alone is on the start's day, or after midnight when that makes less than 12 hours
-    (C-11). An end not after the start, or unreadable, counts as missing, with an issue.
+     A time alone is on the start's day, or after midnight when that makes less than 12 hours
+    . An end not after the start, or unreadable, counts as missing, with an issue.
     """
     start = begun.instant
     try:
@@ -214,7 +214,7 @@ def _clock(text: str) -> Moment:
 
 
 def _by_formats(text: str, formats: tuple[str, ...]) -> Moment:
-    """Read by the declared formats and by nothing else (C-10)."""
+    """Read by the declared formats and by nothing else."""
     for pattern in formats:
         if per_second := _SINCE_1970.get(pattern):
             if text.isdecimal() and len(text) < 15:

@@ -44,7 +44,7 @@ def derived_visit_key(
 
 
 def patient_part(readers: Readers) -> Part:
-    """Return what makes the patient of a record; None where the record names nobody (X-16)."""
+    """Return what makes the patient of a record; None where the record names nobody."""
     key, name, birth = (_reader(readers, f"patient.{n}") for n in ("key", "name", "birth_date"))
     phone, email, language = (_reader(readers, field) for field in _CONTACTS)
     extras = _extras(readers)

@@ -65,7 +65,7 @@ def _number(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return the text in NFC without control characters, trimmed of every kind of space (X-10)."""
+    """Return the text in NFC without control characters, trimmed of every kind of space."""
     if text.isascii() and text.isprintable():
         return text.strip()
     return _scrub(text)
@@ -91,7 +91,7 @@ def one_line(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def read_bool(text: str) -> bool:
-    """Read yes, no, 1, 0, x … in nine languages; a date counts as yes: it says when (C-09).
+    """Read yes, no, 1, 0, x … in nine languages; a date counts as yes: it says when.
 
     Raises ValueError.
     """
@@ -117,7 +117,7 @@ def _is_date(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def read_minutes(text: str, unit: str = "minutes") -> timedelta:
-    """Read `30`, `30 min`, `1h`, `1h30`, `00:30`, `1800 s`; a bare number counts in `unit` (C-11).
+    """Read `30`, `30 min`, `1h`, `1h30`, `00:30`, `1800 s`; a bare number counts in `unit`.
 
     Raises ValueError for anything else, and for nothing or more than a day.
     """

@@ -145,7 +145,7 @@ class Days:
 
 
 def days_that_count(before: Days | None, now: Days | None, today: date) -> tuple[date, date]:
-    """Return the days on which absence from a snapshot means something (C-12), both inclusive.
+    """Return the days on which absence from a snapshot means something, both inclusive.
 
     A snapshot speaks for the days it covers. One that covers less than half of what the last one
     still had ahead (tomorrow's list after a month's) says nothing about the days beyond it; one that
@@ -165,7 +165,7 @@ _FEW_EVENTS = 20  # so many may always leave a calendar at once
 
 
 def is_emptied(events: int, shown: int, limit: float) -> bool:
-    """Whether too many of a calendar's events would go though their visits stand (CAL-24)."""
+    """Whether too many of a calendar's events would go though their visits stand."""
     return events > max(_FEW_EVENTS, limit * shown)
 
 

@@ -78,7 +78,7 @@ def recipients(appointment: Appointment, role: Role) -> dict[str, str]:
 def baseline(visit: Appointment, *, gone: bool = False, now: datetime) -> dict[str, Told]:
     """Return what counts as told where nobody is to be told: at an import, or when going live.
 
-    A visit that is only asked for, or not on at all, is not counted: its booking is news (N15).
+    A visit that is only asked for, or not on at all, is not counted: its booking is news.
     """
     facts = facts_of(visit, gone=gone)
     asked_for = visit.status in (Status.PROPOSED, Status.PENDING, Status.WAITLIST)
@@ -213,7 +213,7 @@ def _why_no_cancellation(case: _Case) -> tuple[str, str | None]:
     if seen.replaced_by is not None:
         return "on_change", "superseded_by_reschedule"  # told as one move, by the other visit
     if status is Status.ENTERED_IN_ERROR:
-        return "on_cancel", "entered_in_error"  # X-12: the patient never had this visit
+        return "on_cancel", "entered_in_error"  # the patient never had this visit
     if status is Status.CANCELLED:
         return "on_cancel", None if rules.on_cancel else "outside_policy"
     if seen.gone:
@@ -348,7 +348,7 @@ def event_actions(
     """Return which calendars are to show the visit and which no longer, in a stable order.
 
     `wanted` maps calendars to the practitioner whose they are, `existing` names those that show the
-    visit now. A status nobody understands leaves every calendar as it is (X-11).
+    visit now. A status nobody understands leaves every calendar as it is.
     """
     if appointment.status is Status.UNKNOWN and not gone:
         return []

@@ -417,7 +417,7 @@ def _stands(stored: Stored) -> bool:
 def _without_contradictions(
     source: SourceRun, reading: Reading, said: list[Said], done: Sorted
 ) -> dict[str, Said]:
-    """Fold records that say the same twice; set aside both of two that contradict (C-14)."""
+    """Fold records that say the same twice; set aside both of two that contradict."""
     right, record_at = source.connector.duplicates, done.page.record
     first = {one.visit.key: one for one in said}
     if len(first) == len(said):

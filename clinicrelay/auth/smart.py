@@ -109,7 +109,7 @@ class WithStatement:
 def _of_kin(base: str, there: str) -> str:
     """Return an address that a server named; a host of another domain has to stand in the settings.
 
-    Else whoever answers for the server could have us call any machine that we reach (R-065).
+    Else whoever answers for the server could have us call any machine that we reach.
     """
     if not is_kin(base, there):
         raise NoToken(

@@ -116,7 +116,7 @@ def shown(base_url: str, url: str, place: str | None = None) -> str:
 def with_query(url: str, params: Any) -> str:
     """Return an address with parameters beside those that it has, sign by sign as those are.
 
-    Each `+` becomes %2B and each blank %20: read as a form, `+02:00` would be ` 02:00` (F-10).
+    Each `+` becomes %2B and each blank %20: read as a form, `+02:00` would be ` 02:00`.
     """
     query = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in _pairs(params))
     if not query:

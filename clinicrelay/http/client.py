@@ -31,7 +31,7 @@ _PATIENCE = timedelta(minutes=1)  # with our own rate; a longer wait is left to 
 _REDIRECTS = 3
 _WHOLE = 60.0  # seconds for an answer from its first byte to its last, or four times the timeout
 _LONGEST_ADDRESS = 65_000  # signs; httpx takes 65,536, and most servers far less
-_READING = ("GET", "POST")  # POST for searches; a source is never written to (X-06)
+_READING = ("GET", "POST")  # POST for searches; a source is never written to
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Client:
         return answer
 
     def _renewed(self, shown: HttpOptions) -> bool:
-        """Read the settings again: a secret in a file may have been changed since (A-07).
+        """Read the settings again: a secret in a file may have been changed since.
 
         `shown` is what was refused; another thread may have found the new secret meanwhile.
         """

@@ -1,4 +1,4 @@
-"""How often a request is tried again, and how long a server is left alone before that (F-15)."""
+"""How often a request is tried again, and how long a server is left alone before that."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from clinicrelay.http.opening import Line
 
-LARGEST = 64 << 20  # bytes of an answer, unpacked (F-30)
+LARGEST = 64 << 20  # bytes of an answer, unpacked
 _LESS = "ask for less at once: smaller pages, or a shorter window"
 ACCEPTED = "gzip, deflate"
 _OTHERS = ("br", "zstd", "compress", "lzma", "xz", "bzip2")

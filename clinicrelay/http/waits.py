@@ -1,4 +1,4 @@
-"""How long a server asks us to leave it alone, in the several ways that servers say so (F-15)."""
+"""How long a server asks us to leave it alone, in the several ways that servers say so."""
 
 from __future__ import annotations
 

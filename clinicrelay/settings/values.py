@@ -147,7 +147,7 @@ _ABBREVIATIONS = {
 
 
 def read_zone(value: str) -> str:
-    """Accept an IANA name; offsets and abbreviations know no summer time and are refused (T-06)."""
+    """Accept an IANA name; offsets and abbreviations know no summer time and are refused."""
     try:
         return zone_of(value).key
     except ValueError:

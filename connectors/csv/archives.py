@@ -1,4 +1,4 @@
-"""Reading what is packed: the one table in a .zip or .gz, as a stream (C-20).
+"""Reading what is packed: the one table in a .zip or .gz, as a stream.
 
 Nothing is ever written to the disk, so the names inside an archive lead nowhere. How far it may
 unpack is watched by `blocks`, which a file has to pass before any of its rows is read.

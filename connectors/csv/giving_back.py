@@ -1,4 +1,4 @@
-"""What is written beside a file that was read with bad rows, before it is moved (C-15)."""
+"""What is written beside a file that was read with bad rows, before it is moved."""
 
 from __future__ import annotations
 

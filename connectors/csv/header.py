@@ -1,4 +1,4 @@
-"""Finding the line that names the columns, and the delimiter, in the first lines of a file (C-08)."""
+"""Finding the line that names the columns, and the delimiter, in the first lines of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder that files are dropped into, and the way each takes: in, processing, processed (C-01).
+"""The folder that files are dropped into, and the way each takes: in, processing, processed.
 
 Every step is a rename inside one file system, so a file is always in exactly one place, and the
 place says what happened to it. What lies beside a file (its done file or manifest) goes with it.
@@ -22,7 +22,7 @@ from connectors.csv.options import Options
 from connectors.csv.rejects import is_named
 from connectors.csv.text import sha256_of
 
-# Names that transfer programs, browsers and office programs give to what is not finished (C-02).
+# Names that transfer programs, browsers and office programs give to what is not finished.
 _UNFINISHED = ("*.tmp", "*.part", "*.filepart", "*.crdownload", "~$*", ".*", "*.inprogress")
 _INSIDE = ("processing", "processed", "quarantine")
 # After this long an empty file stays empty, and a manifest that does not fit never will.
@@ -67,7 +67,7 @@ class Strangers(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What is said of the odd ones; links are not followed, wherever they point (C-21)."""
+        """What is said of the odd ones; links are not followed, wherever they point."""
         if not self.odd:
             return ""
         names = ", ".join(self.odd[:3]) + (" …" if len(self.odd) > 3 else "")
@@ -274,7 +274,7 @@ def manifest_fits(manifest: dict[str, Any], sha256: str) -> bool:
 
 
 def _plain_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield plain finished files; links are not followed, wherever they point (C-21)."""
+    """Yield plain finished files; links are not followed, wherever they point."""
     for entry in _finished(folder):
         with suppress(FileNotFoundError):  # taken away between two looks
             info = entry.stat(follow_symlinks=False)
@@ -298,7 +298,7 @@ def _finished(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    """Whether a file is taken: by its own name, or by that of the one that is packed in it (C-20)."""
+    """Whether a file is taken: by its own name, or by that of the one that is packed in it."""
     if fnmatch(name, pattern):
         return True
     bare, end = Path(name).stem, Path(name).suffix

@@ -1,4 +1,4 @@
-"""The column of a delta file that says what became of each row (C-12)."""
+"""The column of a delta file that says what became of each row."""
 
 from __future__ import annotations
 

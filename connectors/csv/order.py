@@ -1,4 +1,4 @@
-"""Day or month first: decided by the whole column of a file, never guessed from one cell (C-10)."""
+"""Day or month first: decided by the whole column of a file, never guessed from one cell."""
 
 from __future__ import annotations
 

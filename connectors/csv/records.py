@@ -1,4 +1,4 @@
-"""From lines to records: quoted line breaks glued, and a damaged record loses only itself (C-07)."""
+"""From lines to records: quoted line breaks glued, and a damaged record loses only itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clinicrelay.paths import fold
 BLOCK = 1 << 18  # characters or bytes read at a time
 LONGEST = 1 << 20  # characters that a record may have before its open quote counts as a stray one
 
-# A note may be longer than the 131,072 characters at which Python's reader gives up (C-17).
+# A note may be longer than the 131,072 characters at which Python's reader gives up.
 csv.field_size_limit(sys.maxsize)
 
 _TOTALS = re.compile(

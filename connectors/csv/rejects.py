@@ -1,4 +1,4 @@
-"""The reject file of a drop: the rows that were set aside, why, and how they come back (C-15, C-16).
+"""The reject file of a drop: the rows that were set aside, why, and how they come back.
 
 It is a CSV with the columns of the original and, behind them, what is wrong with each row. Whoever
 mends the cells and drops it again has just those rows read: it is known by its name or by its last

@@ -1,4 +1,4 @@
-"""From bytes to text: which encoding a file has, and whether it is the file we saw before (C-05)."""
+"""From bytes to text: which encoding a file has, and whether it is the file we saw before."""
 
 from __future__ import annotations
 

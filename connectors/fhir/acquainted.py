@@ -1,7 +1,7 @@
 """Whom former runs have met: a digest and an age each, so that nobody is asked for without need.
 
 What was read of a person is not kept here. As long as nothing else changed, the digest alone proves
-that a visit is what it was; whoever needs more has to ask again (F-20).
+that a visit is what it was; whoever needs more has to ask again.
 """
 
 from __future__ import annotations

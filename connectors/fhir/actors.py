@@ -1,4 +1,4 @@
-"""Whom the references of an appointment mean, and as what somebody takes part (X-13, X-14)."""
+"""Whom the references of an appointment mean, and as what somebody takes part."""
 
 from __future__ import annotations
 

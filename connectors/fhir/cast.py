@@ -1,4 +1,4 @@
-"""Who takes part in an appointment, and where it is (F-18, F-19)."""
+"""Who takes part in an appointment, and where it is."""
 
 from __future__ import annotations
 

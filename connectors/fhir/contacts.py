@@ -1,4 +1,4 @@
-"""How people are called and reached: which of several names, numbers and addresses (F-26 to F-28)."""
+"""How people are called and reached: which of several names, numbers and addresses."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whether a link to a next page may be followed: our token goes to our server and nowhere else.
 
 SMART's own client sent it to whatever host a link named; so links are followed on the same origin
-and under the same path only, and a proxy's mistake is mended by a setting, never by guessing (F-04).
+and under the same path only, and a proxy's mistake is mended by a setting, never by guessing.
 """
 
 from __future__ import annotations

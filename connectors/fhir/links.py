@@ -1,4 +1,4 @@
-"""Links of virtual visits: whose they are, and when nobody may be given one (F-25).
+"""Links of virtual visits: whose they are, and when nobody may be given one.
 
 The doctor's link opens the room as its host. It must never reach a patient, so a link that does not
 say whose it is goes to the doctor alone.

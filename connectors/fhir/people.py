@@ -1,4 +1,4 @@
-"""Patients, practitioners and places as flat entries, from whatever refers to them (F-18 to F-21)."""
+"""Patients, practitioners and places as flat entries, from whatever refers to them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """FHIR's resources as far as they are used, and how they are decoded.
 
 A resource in which something has the wrong type is decoded a second time, field by field, so that
-only what is wrong is lost (F-02).
+only what is wrong is lost.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which searches make up a read: slices of days, partitions of ids, and the parameters of each.
 
 Windows are whole local days of the clinic's zone, half open, sent as instants with their offset: a
-date alone would mean the server's days (F-11).
+date alone would mean the server's days.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which appointments a read has met: each is given on once, in the newest version that came (F-05).
+"""Which appointments a read has met: each is given on once, in the newest version that came.
 
 While pages are read the data behind them moves, so the same visit may come on two pages, or in two
 slices, and not always the newer one last.

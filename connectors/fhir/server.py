@@ -55,7 +55,7 @@ class Sheet:
 
 
 class Expired(Exception):
-    """The server no longer keeps the result that a page belongs to (F-16)."""
+    """The server no longer keeps the result that a page belongs to."""
 
 
 class Forbidden(Unwelcome):

@@ -1,7 +1,7 @@
 """Follows a search from page to page, and knows when not to believe that it has seen all.
 
 Only `next` links are followed. A link met before, more pages than can be, or pages that bring
-nothing new end the walk as not complete, never as a success (X-17).
+nothing new end the walk as not complete, never as a success.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Walk:
     # --- whether all of it came --------------------------------------------------------------
 
     def _listen(self, sheet: Sheet) -> None:
-        """Hear what outcomes among the results say (F-07)."""
+        """Hear what outcomes among the results say."""
         host = self.server.client.host
         for remark in sheet.remarks:
             if remark.verdict is Verdict.IGNORED:
@@ -89,7 +89,7 @@ class Walk:
                 self.notes += [note] if note not in self.notes else []
 
     def _check_self(self, sheet: Sheet) -> None:
-        """See by the self link whether the server did what it was asked (F-08)."""
+        """See by the self link whether the server did what it was asked."""
         links = (link.url for link in sheet.bundle.links if link.relation == "self")
         query = urlsplit(next(links, "")).query
         if not query:

@@ -185,9 +185,9 @@ def _as_they_are(cells: Sequence[str]) -> Sequence[str]:
 
 
 def zoned(text: str, zone: str, column: str, note: Callable[[Issue], None]) -> str:
-    """Return a naive date and time with its offset; anything else as it is (S-08).
+    """Return a naive date and time with its offset; anything else as it is.
 
-    A reading that a clock change skips or doubles is noted (T-02).
+    A reading that a clock change skips or doubles is noted.
     """
     wall = moment(text)
     if wall is None or wall.tzinfo or not 1900 < wall.year < 2200 or ":" not in text:

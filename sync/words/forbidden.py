@@ -125,7 +125,7 @@ _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 
 
 def forbidden(source: str) -> tuple[int, str] | None:
-    """Return the line and the words of the first thing in a template that may not be said (N26)."""
+    """Return the line and the words of the first thing in a template that may not be said."""
     said = _COMMENT.sub(lambda comment: "\n" * comment.group().count("\n"), source)
     rules = (_KEYWORD, _QUOTED, _SENT, _PRESSED, _REPLY)
     found = next(filter(None, (rule.search(said) for rule in rules)), None)
