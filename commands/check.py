@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -145,6 +145,8 @@ def _looked_at(call: Call, loaded: Loaded, *, connect: bool, secrets: bool) -> C
             found += _calendars(at_work, reached, loaded.file, connect=connect)
             found += _notifiers(at_work, loaded.file, connect=connect)
             found += _broker(at_work, loaded.file) if connect else ()
+        else:
+            found += _advice(at_work, loaded)
         first = headline(at_work) if secrets else f"Settings: {loaded.file}"
     return Checked(first, found, samples, reached, sms=costs)
 
@@ -255,6 +257,25 @@ def _notifiers(at_work: Clinic, file: Path, *, connect: bool) -> Iterator[Findin
         yield from _placed(f"notifiers.{name}", unspoken(at_work, name, notifier), file)
         if connect or _is_here(notifier):
             yield from _placed(f"notifiers.{name}", notifier.check(), file)
+
+
+def _advice(at_work: Clinic, loaded: Loaded) -> Iterator[Finding]:
+    """Yield what plugins say of their settings where secrets are not at hand, and none is needed."""
+    settings = at_work.settings
+    kinds: tuple[tuple[str, Mapping[str, Any], Callable[[str], Any]], ...] = (
+        ("sources", settings.sources, at_work.connector),
+        ("calendars", settings.calendars, at_work.calendar),
+        ("notifiers", settings.notifiers, at_work.notifier),
+    )
+    for kind, entries, plugin in kinds:
+        for name, entry in entries.items():
+            place = f"{kind}.{name}"
+            if entry.options is None or f"{place}.type" in loaded.opaque:
+                continue  # what it needs is a secret as a whole
+            with suppress(Refused, SettingsError):
+                found = [*plugin(name).advise()]
+                known = [one for one in found if f"{place}.{one.path}" not in loaded.opaque]
+                yield from _placed(place, known, loaded.file)
 
 
 def _broker(at_work: Clinic, file: Path) -> Iterator[Finding]:

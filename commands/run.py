@@ -16,6 +16,7 @@ from clinicrelay.errors import SettingsError
 from commands import _stopping
 from commands._call import Call, shared
 from commands._ending import SETTINGS, finding_text, gravest, guarded
+from commands._rhythm import rhythm as read_rhythm
 
 if TYPE_CHECKING:
     from clinicrelay.settings import Broken, Loaded
@@ -43,24 +44,10 @@ def run(
 
     SIGTERM ends it within 10 seconds, a second one at once; SIGHUP has it read its settings again.
     """
-    rhythm = _rhythm(every)
+    rhythm = read_rhythm(every, "--every", _SHORTEST, _LONGEST)
     if call.now is not None:
         raise typer.BadParameter("a service goes by the clock; leave it out", param_hint="--now")
     return _Run(call, rhythm).until_told()
-
-
-def _rhythm(text: str) -> timedelta:
-    from pydantic_core import PydanticCustomError
-
-    from clinicrelay.settings.values import read_duration
-
-    try:
-        found = read_duration(text)
-    except (PydanticCustomError, ValueError):
-        found = timedelta(0)
-    if not _SHORTEST <= found <= _LONGEST:
-        raise typer.BadParameter("write a duration, such as 30s, 5m or 1h", param_hint="--every")
-    return found
 
 
 class _Run:
@@ -162,7 +149,8 @@ class _Run:
         self._teller.findings([finding_text(one) for one in wrong])
         said = [f"{what} {', '.join(names)}" for what, names in changed.items() if names]
         self._log("service.reloaded")
-        self._teller.note(f"reloaded: {'; '.join(said) or 'nothing changed'}")
+        if said or not bad:
+            self._teller.note(f"reloaded: {'; '.join(said) or 'nothing changed'}")
         if bad:
             self._refused([f"not taken: {', '.join(file.name for file in bad)}"])
 

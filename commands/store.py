@@ -124,6 +124,8 @@ def backup(call: Call, file: File) -> int:
             }
         )
         return DONE
+    if call.quiet:
+        return DONE
     print(
         f"{file}: {made.rows:,} rows of {', '.join(made.clinics)}, {size / 1024:,.0f} kB, read again "
         "and found whole. It holds patients' data: keep it as safe as the store."

@@ -15,6 +15,7 @@ from clinicrelay.contracts import Finding
 from clinicrelay.errors import SettingsError
 from commands._call import Call, shared
 from commands._ending import our_bug, print_findings
+from commands._rhythm import rhythm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
     from sync.report import RunReport
 
+_TWO_BEATS = 90  # seconds; a worker that is well hears itself every 30
 _JOBS: tuple[Job, ...] = ("sync", "send")
 
 
@@ -47,7 +49,7 @@ def worker(
     ] = "5m",
 ) -> int:
     """Work beside others, woken by RabbitMQ, until told to end. For several machines."""
-    rhythm, patience = _length(every, "--every"), _length(deaf_after, "--deaf-after")
+    rhythm, patience = _length(every, "--every"), _length(deaf_after, "--deaf-after", _TWO_BEATS)
     clinics = _clinics(call)
     from sync.runners.celery import Work
     from sync.runners.celery_worker import run
@@ -58,6 +60,7 @@ def worker(
     fleet = Fleet(
         call.settings, only=call.clinic, unusable=lambda one: unfit(one, runner), say=_say
     )
+    fleet.clinics()  # before children are forked: what stands now is what they fall back on
     names = ", ".join(one.settings.clinic.id for one in clinics)
     _say(f"worker for {names}: every {every}, {processes} jobs at once, queue {runner.queue}")
     work = Work(
@@ -73,18 +76,10 @@ def worker(
     return code
 
 
-def _length(text: str, option: str) -> timedelta:
+def _length(text: str, option: str, shortest: int = 30) -> timedelta:
     from datetime import timedelta
 
-    from clinicrelay.times import parse_span
-
-    try:
-        found = parse_span(text).length
-    except ValueError as error:
-        raise typer.BadParameter("write a length such as 30s or 5m", param_hint=option) from error
-    if found < timedelta(seconds=30):
-        raise typer.BadParameter("write 30s or more", param_hint=option)
-    return found
+    return rhythm(text, option, timedelta(seconds=shortest), timedelta(days=1))
 
 
 def _clinics(call: Call) -> list[Loaded]:
@@ -167,9 +162,16 @@ def _told(call: Call, clinic: Clinic, report: RunReport) -> None:
     write_log(log_of(clinic, call), clinic, report)
     for bug in report.bugs:
         our_bug(bug)
+    from commands._shown import new_needs
+
     failed = any(one.state == "failed" for one in report.sources.values())
-    if (report.changed or failed) and not call.quiet:
-        _say(f"{clinic.store.clinic}: {_in_short(report)} · run {clinic.run}")
+    if not report.changed and not failed:
+        return
+    name = clinic.store.clinic
+    if not call.quiet:
+        _say(f"{name}: {_in_short(report)} · run {clinic.run}")
+    for need in new_needs(clinic, report) if report.needs else ():
+        _say(f"{name}: needs a person: {need.what}   {need.command}")
 
 
 def _in_short(report: RunReport) -> str:

@@ -27,7 +27,8 @@ def key_for(settings: Settings) -> bytes:
     """Return the key of a store that has none yet: from the settings, from `data`, else a new one."""
     named = settings.store.instance_key
     if named is not None:
-        return sha256(named.get_secret_value().encode()).digest()
+        text = named.get_secret_value()
+        return _key(text) or sha256(text.encode()).digest()
     return _kept(_file(settings)) or secrets.token_bytes(_LENGTH)
 
 
@@ -54,7 +55,15 @@ def _file(settings: Settings) -> Path:
 
 def _kept(file: Path) -> bytes | None:
     try:
-        key = bytes.fromhex(file.read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        return _key(file.read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _key(text: str) -> bytes | None:
+    """Return the key that `keys instance` prints as this text; None: the text is none."""
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
         return None
     return key if len(key) == _LENGTH else None

@@ -28,7 +28,8 @@ from kombu.exceptions import OperationalError
 from clinicrelay.contracts import Finding
 from clinicrelay.errors import SettingsError, StoreBusy
 from sync.runners import jobs
-from sync.runners.jobs import Job
+from sync.runners.fleet import NoSuchClinic
+from sync.runners.jobs import Job, NoSuchStep
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import Runner
@@ -181,7 +182,7 @@ def _heard(work: Work, name: str) -> Iterator[None]:
             work.say(f"{name}: {one.message}; {one.fix}")
     except StoreBusy as error:
         work.say(f"{name}: {error}; the next sweep finds what was not done")
-    except KeyError:
+    except (NoSuchClinic, NoSuchStep):
         work.say(
             f"{name}: no such clinic or step is known here; do all workers have the same settings?"
         )

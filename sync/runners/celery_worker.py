@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sync.runners.fleet import Say
 
 DONE, TRY_AGAIN = 0, 75
+_ADDRESS = re.compile(r"amqps?://\S*?(?=[:,.]?(?:\s|$))")  # with its user, host and vhost
 _PATIENCE = 8.0  # seconds for jobs at work to end by themselves; we promise 10
 _DELAYS = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 
@@ -67,11 +69,13 @@ def run(settings: Runner, work: Work, *, processes: int, deaf_after: timedelta) 
     def ready(**_: object) -> None:
         pulse.begin()
         for told in (signal.SIGTERM, signal.SIGINT):  # Celery's own would greet on the screen
-            signal.signal(told, lambda *_: _end(worker))
+            signal.signal(told, lambda *_: _end(worker, work.say))
+        if hasattr(signal, "SIGHUP"):  # Celery's own would start all of it anew
+            signal.signal(signal.SIGHUP, lambda *_: None)  # each job looks for edits
 
     signals.task_received.connect(pulse.hear, weak=False)
     signals.worker_ready.connect(ready, weak=False)
-    signals.worker_shutting_down.connect(lambda **_: _end(worker), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: _end(worker, work.say), weak=False)
     pulse.start()
     worker.start()
     return int(worker.exitcode or DONE)
@@ -143,15 +147,20 @@ class Pulse(threading.Thread):
 # --- the end -------------------------------------------------------------------------------------
 
 
-def _end(worker: Any) -> None:
+def _end(worker: Any, say: Say) -> None:
     """Let jobs at work end by themselves; what is left after a few seconds is left to others."""
     state.should_stop = DONE
     for child in _children(worker):
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGTERM)
-    late = threading.Timer(_PATIENCE, _leave, [DONE])
+    late = threading.Timer(_PATIENCE, _leave_late, [say])
     late.daemon = True
     late.start()
+
+
+def _leave_late(say: Say) -> None:
+    say("ended, not waiting for what had no answer yet: another worker goes on with it.")
+    _leave(DONE)
 
 
 def _children(worker: Any) -> list[int]:
@@ -182,7 +191,7 @@ class _Shortly(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = next((one for one in record.getMessage().splitlines() if one.strip()), "")
-        self._said(line.strip())
+        self._said(_ADDRESS.sub("RabbitMQ", line.strip()))
 
 
 def _say_shortly(say: Say) -> None:

@@ -25,6 +25,10 @@ Unusable: TypeAlias = Callable[[Loaded], Sequence[Finding]]
 _State: TypeAlias = tuple[int, int, int] | None
 
 
+class NoSuchClinic(LookupError):
+    """Nobody here knows a clinic by that id."""
+
+
 class Fleet:
     """Every clinic of a settings file or folder, or the one that is named.
 
@@ -51,8 +55,10 @@ class Fleet:
 
     @contextmanager
     def clinic(self, name: str, *, ending: Event) -> Iterator[Clinic]:
-        """Open a clinic as it is now. Raises SettingsError, StoreBusy; KeyError: there is none."""
+        """Open a clinic as it is now. Raises SettingsError, StoreBusy, NoSuchClinic."""
         self.clinics()
+        if name not in self._clinics:
+            raise NoSuchClinic
         loaded, now = self._clinics[name], datetime.now(UTC).replace(microsecond=0)
         try:
             store = self._store(loaded, now)

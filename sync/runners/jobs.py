@@ -29,6 +29,10 @@ _AT_ONCE = 4  # calendars that one push sees to beside each other, as a rule
 _MOST_PUSHES = 4
 
 
+class NoSuchStep(LookupError):
+    """A wake-up names a step that this version does not know."""
+
+
 class Job(NamedTuple):
     """A step, and of what: a source, a shard of recipients, a calendar plugin; "" where it is of all."""
 
@@ -67,7 +71,9 @@ def sweep(clinic: Clinic, *, every: timedelta) -> list[Job]:
 
 
 def do(clinic: Clinic, job: Job) -> Done:
-    """Do a job, record what it did, and return what follows. Raises KeyError for a step there is not."""
+    """Do a job, record what it did, and return what follows. Raises NoSuchStep."""
+    if job.step not in _DO:
+        raise NoSuchStep
     report = RunReport(clinic.run, clinic.now, clinic.standing().mode(clinic.now))
     began = datetime.now(UTC)
     _DO[job.step](clinic, job.of, report)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 Run = Callable[..., Any]
 CANARY = "canary-7719"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_what_is_right_is_said_to_be_right_with_the_file(desk: Any) -> None:
@@ -124,6 +126,27 @@ def test_without_secrets_mistakes_in_settings_mappings_and_texts_are_found(desk:
     assert ran.code == 2
     assert any(str(file).endswith("mine.yaml") for file in files)
     assert any(str(file).endswith("reminder.sms.de.j2") for file in files)
+
+
+def test_without_secrets_what_needs_none_is_advised_all_the_same(desk: Any) -> None:
+    desk.change(
+        "calendars:",
+        "  ehr:\n    type: fhir\n    preset: epic\n    base_url: https://ehr.example/R4\n    auth: "
+        "{type: smart_backend, client_id: us, private_key: '${file:key.pem}'}\n"
+        "    partition: {by: patient, ids: ['${PATIENT}']}\ncalendars:",
+    )
+    assert desk.run("check", "--no-secrets", now=None).code == 0
+    desk.change("    partition: {by: patient, ids: ['${PATIENT}']}\n", "")
+    ran = desk.run("check", "--no-secrets", now=None)
+    assert ran.code == 2
+    assert "before it is said whose appointments are wanted" in ran.out
+
+
+@pytest.mark.parametrize("file", ["kubernetes/base", "compose"])
+def test_the_settings_to_begin_with_are_right_without_secrets(desk: Any, file: str) -> None:
+    desk.write((ROOT / "deploy" / file / "settings.yaml").read_text())
+    ran = desk.run("check", "--no-secrets", now=None)
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "All is right.")
 
 
 def test_without_secrets_nothing_can_be_connected_to(desk: Any) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from commands import worker
+from sync.runners import celery, celery_worker
+from sync.runners.celery import Work
+from sync.runners.fleet import NoSuchClinic
+from sync.runners.jobs import NoSuchStep
 
 BROKER = "amqp://relay:canary-4711@127.0.0.1:1/"
 SERVER = "postgresql://relay@127.0.0.1:1/relay"
@@ -58,6 +65,14 @@ def test_a_rhythm_is_a_length_of_time(desk: Any, length: str) -> None:
     assert "--every" in ran.err
 
 
+def test_a_worker_that_is_well_is_not_taken_for_deaf(desk: Any) -> None:
+    """It hears itself every half minute."""
+    settings(desk)
+    ran = desk.run("worker", "--deaf-after", "60s", now=None)
+    assert ran.code == 2
+    assert "write 90s or more" in ran.err
+
+
 def test_clinics_with_different_brokers_cannot_share_workers(desk: Any) -> None:
     settings(desk)
     text = desk.settings.read_text()
@@ -73,6 +88,35 @@ def test_clinics_with_different_brokers_cannot_share_workers(desk: Any) -> None:
     assert "west.yaml" in ran.err
     assert "share one RabbitMQ" in ran.err
     assert "canary" not in ran.err
+
+
+def test_a_mistake_of_ours_in_a_job_is_told_as_one_and_a_strange_wake_up_is_not() -> None:
+    said: list[str] = []
+    wrong: list[Exception] = []
+    work = Work(
+        fleet=None,  # type: ignore[arg-type]
+        every=timedelta(minutes=5),
+        say=said.append,
+        told=lambda clinic, report: None,
+        wrong=wrong.append,
+        over=lambda clinic, job: nullcontext(),
+    )
+    with celery._heard(work, "riverside"):
+        raise KeyError("canary-4711")
+    assert [type(one) for one in wrong] == [KeyError]
+    assert said == []
+    for strange in (NoSuchClinic, NoSuchStep):
+        with celery._heard(work, "riverside"):
+            raise strange
+    assert len(wrong) == 1
+    assert len(said) == 2
+
+
+def test_what_celery_says_holds_no_part_of_the_address() -> None:
+    said: list[str] = []
+    told = "consumer: Cannot connect to amqp://guest:**@127.0.0.1:5690//: [Errno 111] refused."
+    celery_worker._Shortly(said.append).emit(logging.makeLogRecord({"msg": told}))
+    assert said == ["consumer: Cannot connect to RabbitMQ: [Errno 111] refused."]
 
 
 def test_check_connect_asks_the_broker(desk: Any) -> None:

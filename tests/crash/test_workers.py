@@ -104,6 +104,9 @@ def test_a_worker_that_is_told_to_end_ends_in_time_whatever_it_waits_for(
     clinic.peer.answers.clear()
     worker = start(fleet, clinic, 0)
     until(lambda: asked(clinic, 0))
+    worker.process.send_signal(signal.SIGHUP)  # edits count without: it goes on as it is
+    time.sleep(1)
+    assert worker.lives
 
     began = time.monotonic()
     worker.process.send_signal(signal.SIGTERM)

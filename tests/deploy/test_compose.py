@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clinicrelay.settings import load
 from tests.deploy.conftest import DEPLOY, documents, parse
 
 COMPOSE = DEPLOY / "compose"
@@ -68,6 +70,25 @@ def test_secrets_are_files_that_are_named_and_none_is_in_the_environment(name: s
     for value in given.get("environment", {}).values():
         assert "://" not in value
     assert all(one["file"].startswith("./secrets/") for one in FILE["secrets"].values())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_settings_hold_with_what_each_container_is_given(name: str, tmp_path: Path) -> None:
+    given = service(name)
+    written = {
+        "store_url": "postgresql+psycopg://clinicrelay:word@postgres/clinicrelay",
+        "broker_url": "amqp://clinicrelay:word@rabbitmq/",
+    }
+    for secret in given["secrets"]:
+        (tmp_path / secret).write_text(written.get(secret, "word"))
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), **given.get("environment", {})}
+    loaded = load(COMPOSE / "settings.yaml", environ=environ)
+    broker = loaded.settings.runner.broker
+    assert broker is not None
+    assert broker.get_secret_value() == written["broker_url"]
+
+    (tmp_path / "broker_url").write_text("")  # as `touch` makes it
+    assert load(COMPOSE / "settings.yaml", environ=environ).settings.runner.broker is None
 
 
 @each_service

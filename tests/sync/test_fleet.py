@@ -11,7 +11,7 @@ import pytest
 
 from clinicrelay.contracts import Finding
 from clinicrelay.settings import Loaded
-from sync.runners.fleet import Fleet
+from sync.runners.fleet import Fleet, NoSuchClinic
 
 CLINIC = """\
 version: 1
@@ -131,5 +131,5 @@ def test_each_job_has_a_run_and_a_moment_of_its_own_on_one_store(fleet: Fleet) -
 
 
 def test_who_is_not_there_is_told_as_such(fleet: Fleet) -> None:
-    with pytest.raises(KeyError), fleet.clinic("south", ending=Event()):
+    with pytest.raises(NoSuchClinic), fleet.clinic("south", ending=Event()):
         pass

@@ -56,6 +56,14 @@ def test_a_key_of_the_settings_is_used_and_not_written_down(
     assert not (tmp_path / "var" / "instance.key").exists()
 
 
+def test_a_key_that_was_printed_is_itself_when_the_settings_name_it(
+    settings: Callable[..., Settings],
+) -> None:
+    printed = instance.key_for(settings()).hex()
+    named = settings(CLINICRELAY__STORE__INSTANCE_KEY=printed)
+    assert instance.key_for(named).hex() == printed
+
+
 @pytest.mark.parametrize("text", ["", "short", "zz" * 32, "\u00e9" * 64])
 def test_a_file_that_holds_no_key_is_passed_over(
     settings: Callable[..., Settings], tmp_path: Path, text: str
