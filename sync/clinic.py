@@ -175,6 +175,13 @@ class Clinic:
         }
 
     @cached_property
+    def lost(self) -> frozenset[Channel]:
+        """The channels on which a notifier of the settings used to send, and none does now."""
+        from sync import lacking
+
+        return lacking.lost(self)
+
+    @cached_property
     def rehearsal(self) -> Notifier:
         """What takes the messages that nobody is to get: files in `data/rehearsal`."""
         plugin: Any = plugins.find("notifiers", "outbox")

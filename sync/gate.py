@@ -8,7 +8,7 @@ else, so no way into the data has to remember to stop a reminder.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -26,7 +26,8 @@ LOOK_AGAIN = timedelta(minutes=5)
 _NEXT_RUN = timedelta(seconds=30)
 GIVEN_AWAY = "given_to_another"
 STALE, HELD, PAUSED = "source_stale", "change_held", "paused"
-OPEN_ENDED = (STALE, HELD)  # it waits, and nobody knows until when
+NO_NOTIFIER = "no_notifier"
+OPEN_ENDED = (STALE, HELD, NO_NOTIFIER)  # it waits, and nobody knows until when
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
 _OF_NO_VISIT = (MessageKind.DIGEST, MessageKind.ALERT)
 _IN_ITS_HOUR = (MessageKind.REMINDER, MessageKind.DIGEST)
@@ -142,7 +143,8 @@ class GateOptions:
     holds everything, `stale` (the source that was silent for too long) what is to be said in its
     hour: reminders and digests; `change_held` (by a guard) the visit's reminders, `unasked`
     this one, until its source was asked once more, and `in_flight` this one too, until it is known
-    whether another one that says the same arrived. `waited` is what kept the message back till now.
+    whether another one that says the same arrived. `lost` are channels on which nobody sends any more,
+    though somebody did. `waited` is what kept the message back till now.
     Who is younger than `minors_until` is reached through a guardian. A doctor needs no consent.
     """
 
@@ -160,6 +162,7 @@ class GateOptions:
     change_held: bool = False
     unasked: bool = False
     in_flight: bool = False
+    lost: frozenset[Channel] = frozenset()
     waited: str | None = None
     minors_until: int = 0
 
@@ -245,7 +248,7 @@ def gate(
         return drop
     if wait := _not_yet(say, options, now):
         return wait
-    way = _way(say, fresh, person, addresses, options)
+    way = _way(say, fresh, person, addresses, options, now)
     if not isinstance(way, Go):
         return way
     return _after_the_night(say, _zone(fresh, person, options), options, now) or way
@@ -367,10 +370,12 @@ def _way(
     person: Patient | Practitioner | None,
     addresses: Mapping[Channel, str | None],
     options: GateOptions,
+    now: datetime,
 ) -> Verdict:
     """Return the first open channel, else the most telling of the reasons why none is.
 
-    Where it is only that they got enough for now, it waits as long as that is of use.
+    Where it is only that they got enough for now, it waits as long as that is of use; and for a
+    notifier that was there before, as nobody may have noticed that it is not.
     """
     shut: list[Closed] = []
     for channel in _wanted(options.order, person):
@@ -382,6 +387,11 @@ def _way(
             shut.append(why)
     if not shut:
         return Drop("channel_off", options.order_setting, no_way=True)
+    if any(
+        _only_lacks_a_notifier(channel, addresses.get(channel), say, fresh, person, options)
+        for channel in _wanted(options.order, person)
+    ):
+        return Wait(now + LOOK_AGAIN, NO_NOTIFIER)
     reason, setting = min(shut, key=_told_first)
     if reason == CAP_REACHED:
         full = (options.full.get(channel) for channel in _wanted(options.order, person))
@@ -389,6 +399,21 @@ def _way(
         if until < say.useless_after:
             return Wait(until, reason)
     return Drop(reason, setting, no_way=True)
+
+
+def _only_lacks_a_notifier(
+    channel: Channel,
+    address: str | None,
+    say: Say,
+    fresh: Appointment | None,
+    person: Patient | Practitioner | None,
+    options: GateOptions,
+) -> bool:
+    """Whether a channel would be open if only somebody still sent on it."""
+    if channel not in options.lost or not address:
+        return False
+    as_before = replace(options, senders={channel: ("as before",)})
+    return closed(channel, address, say, fresh, person, as_before) is None
 
 
 def _told_first(why: Closed) -> int:

@@ -1,4 +1,4 @@
-"""Who of the next visits has no place in a calendar, and whose language has no texts.
+"""Which of the next visits lack a calendar or texts of their language, and which channels a notifier.
 
 What lacked from the first look on is as the clinic began, and nobody is told of it (`clinicrelay
 doctors` lists it). What comes to lack later, as a link, a column or a file went away, goes unnoticed.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from clinicrelay.model import Practitioner
+from clinicrelay.model import Channel, Practitioner
 from sync.store import calendars, memory, seconds, silent
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Next:
     unlinked: Counter[tuple[str, str]] = field(default_factory=Counter)
     spoken: set[str] = field(default_factory=set)
     unspoken: Counter[str] = field(default_factory=Counter)
+    channels: Mapping[Channel, bool] = field(default_factory=dict)
 
     def things(self) -> Iterator[tuple[str, str, bool]]:
         """Yield each thing by what it belongs to and its name, and whether it is there."""
@@ -62,9 +63,30 @@ class Next:
         yield from ((calendar, _sign(who), False) for calendar, who in self.unlinked)
         yield from ((_SPOKEN, language, True) for language in self.spoken)
         yield from ((_SPOKEN, language, False) for language in self.unspoken)
+        yield from ((_CHANNELS, channel.value, sent) for channel, sent in self.channels.items())
 
 
-_SPOKEN = "languages:"  # no calendar is called so
+_SPOKEN, _CHANNELS = "languages:", "channels:"  # no calendar is called so
+
+
+def lost(clinic: Clinic) -> frozenset[Channel]:
+    """Return the channels that no notifier sends on any more: what they are for waits for one."""
+    with clinic.store.read() as connection:
+        kept = memory.recall(connection, clinic.store.clinic, _OWNER)
+    return frozenset(
+        channel
+        for channel, sent in _sent(clinic).items()
+        if not sent and kept.get(f"{_CHANNELS}/{channel.value}", {}).get("is") in (THERE, MISSED)
+    )
+
+
+def _sent(clinic: Clinic) -> dict[Channel, bool]:
+    """Return of each channel whether a notifier sends on it."""
+    named = clinic.settings.channels.named
+    return {
+        channel: bool(clinic.senders[channel] if named(channel) is None else named(channel))
+        for channel in Channel
+    }
 
 
 def missed(connection: Connection, clinic: Clinic) -> Next:
@@ -125,7 +147,7 @@ def _state(kept: dict[str, Any] | None, *, there: bool, first: bool, now: int) -
 
 def look(connection: Connection, clinic: Clinic) -> Next:
     """Look at the next visits, found by an index."""
-    found, store = Next(), clinic.store.clinic
+    found, store = Next(channels=_sent(clinic)), clinic.store.clinic
     end = clinic.now + _NEXT
     visits = silent.next_visits(connection, store, now=clinic.now, end=end, most=_MOST)
     used = _used(connection, clinic)

@@ -87,7 +87,8 @@ def _rules(clinic: Clinic, say: Say, *, paused: bool) -> GateOptions:
     """Return what is the same for all messages of a kind and step, whoever they are for."""
     alike = say.kind, say.role, say.step, say.setting, paused
     if alike not in clinic.rules:
-        clinic.rules[alike] = options_for(say, clinic.settings, clinic.senders, paused=paused)
+        found = options_for(say, clinic.settings, clinic.senders, paused=paused)
+        clinic.rules[alike] = replace(found, lost=clinic.lost)
     return clinic.rules[alike]
 
 

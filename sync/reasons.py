@@ -18,7 +18,7 @@ REASONS: dict[str, Reason] = {
     "no_contact": Reason(
         _M,
         "the source has no address for any allowed channel",
-        "Enter a phone number or an e-mail address in the source.",
+        "Enter a phone number or an e-mail address in the source, of a kind that a notifier sends to.",
         "channels.order",
     ),
     "invalid_contact": Reason(
@@ -61,7 +61,8 @@ REASONS: dict[str, Reason] = {
     "no_notifier": Reason(
         _M,
         "no notifier of the settings sends on this channel",
-        "Name a notifier for the channel under notifiers, or another channel under channels.order.",
+        "Name a notifier for the channel under notifiers, or take the channel out of channels.order: "
+        "what waits for it leaves then, or is skipped.",
         "channels",
         ours=True,
     ),

@@ -86,6 +86,54 @@ def test_a_channel_that_is_switched_off_is_told_by_the_visits_of_which_nobody_is
     assert len(mails(told)) == 2
 
 
+def test_who_has_only_the_channel_that_nobody_sends_on_any_more_waits_for_it(told: Line) -> None:
+    """A notifier went missing from the settings; another one still sends to whoever has an e-mail."""
+    both = {
+        "order": ["sms", "email"],
+        "consent": {"sms": "implied", "email": "implied"},
+        "sms": ["outbox"],
+        "email": ["outbox"],
+    }
+    told.set(channels=both, quiet_hours="off")
+    for key in range(10, 14):
+        told.book(key, f"2026-11-25 {key}:00", email="")
+    told.book(14, "2026-11-25 14:00")
+    told.drop()
+    told.sync()
+    told.set(channels={**both, "sms": []})
+    said = told.outbox()
+
+    assert told.sync("2026-11-24 08:00").alerts == {"coverage": "opened"}
+    told.sync("2026-11-24 12:30")
+    phones = {f"+49151555{key:05}" for key in range(10, 14)}
+    assert phones.isdisjoint(to for _, to in told.said_since(said))
+    told.sync("2026-11-24 14:10")
+    assert ("reminder", "p14@mail.example") in told.said_since(said)
+    assert "4 of 5 visits tomorrow: nobody is reminded" in needs(told)
+    waiting = told.query("SELECT state, reason FROM messages WHERE recipient = 'patient/P10'")
+    assert ("planned", "no_notifier") in waiting
+
+    told.set(channels=both)
+    assert told.sync("2026-11-24 18:00").alerts == {"coverage": "resolved"}
+    reached = [to for kind, to in told.said_since(said) if kind == "reminder"]
+    assert phones <= set(reached)
+    assert len(reached) == len(set(reached))
+
+
+@on_sqlite
+def test_who_never_had_more_than_a_channel_that_is_not_in_use_is_no_alert(told: Line) -> None:
+    """A clinic that sends e-mails only, and knows that some patients have none."""
+    told.set(channels={"order": ["sms", "email"], "sms": [], "email": ["outbox"]})
+    told.rewrite("DELETE FROM memory WHERE owner = 'sync/lacking'")  # as at the first look
+    for key in range(10, 14):
+        told.book(key, f"2026-11-25 {key}:00", email="")
+    told.drop()
+    found = {**told.sync().alerts, **told.sync("2026-11-24 09:00").alerts}
+    found |= told.sync("2026-11-24 15:00").alerts
+    assert "coverage" not in found
+    assert told.query("SELECT DISTINCT reason FROM messages WHERE step = '1d' AND state = 'skipped'")
+
+
 @on_sqlite
 def test_a_week_end_without_visits_is_no_recovery_and_no_new_alert(told: Line) -> None:
     before = told.said["channels"]
