@@ -9,13 +9,18 @@ import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from sync.store import memory
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from clinicrelay.settings import Settings
     from sync.store import Store
 
 _LENGTH = 32
+_OWNER, _ANEW = "sync/instance", "anew"
 
 LOST = (
     "A new, empty store was made beside the key of an older one. If that one was lost, restore a "
@@ -41,12 +46,24 @@ def keep(settings: Settings, store: Store) -> str:
     if settings.store.instance_key is not None:
         return ""
     if store.made and _kept(file) is not None:
+        with store.write() as connection:
+            memory.replace(connection, store.clinic, _OWNER, _ANEW, None, "true")
         return LOST
     if not file.exists():
         from clinicrelay import files
 
         files.replace(file, f"{store.instance_key.hex()}\n".encode(), mode=0o600)
     return ""
+
+
+def has_begun_anew(connection: Connection, clinic: str) -> bool:
+    """Whether a store took the place of one that is gone, and nobody said that this was meant."""
+    return memory.text_of(connection, clinic, _OWNER, _ANEW) is not None
+
+
+def is_meant(connection: Connection, clinic: str) -> None:
+    """Note that a person goes on with a store that began anew."""
+    memory.remember(connection, clinic, _OWNER, memory.recall(connection, clinic, _OWNER), {})
 
 
 def _file(settings: Settings) -> Path:

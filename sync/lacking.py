@@ -192,7 +192,7 @@ def _texts(clinic: Clinic) -> frozenset[str]:
     """Return the languages that there are texts in, without reading one: in small letters."""
     folder = clinic.settings.templates
     own = [path.name for path in folder.glob("*.j2")] if folder and folder.is_dir() else []
-    ours = [path.name for path in _OURS.iterdir() if (path / "when.j2").exists()]
+    ours = [path.parent.name for path in _OURS.glob("*/when.j2")]
     named = (found[1] for name in own if (found := _LANGUAGE.search(name)))
     return frozenset(one.lower() for one in (*ours, *named))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from clinicrelay.errors import StoreBusy
 from clinicrelay.ids import ulid
 from clinicrelay.model import Channel
-from sync import outward
+from sync import instance, outward
 from sync.due import latest_digest
 from sync.standing import ROLE_OF
 from sync.store import audit, going_live, high_water, looking_ahead, memory, standings, wakes
@@ -106,6 +106,7 @@ def go(clinic: Clinic, part: str, doctor: str = "", *, who: str) -> None:
             )
             about = f"part/{part}" + (f" of {doctor}" if doctor else "")
             audit.note(connection, clinic.store.clinic, audit.Deed(who, "live", about))
+            instance.is_meant(connection, clinic.store.clinic)
         high_water.note(clinic.settings.data, sending.token)
 
 

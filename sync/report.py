@@ -64,6 +64,12 @@ def calendar_needs(name: str, blocked: Sequence[Blocked]) -> Iterator[Need]:
         yield Need(f"calendars {name} {reason}: {number} cannot be written", fix or _LOOK)
 
 
+ANEW = Need(
+    "the store began anew beside the key of an older one, and knows nothing of what that one knew",
+    "clinicrelay store restore FILE --replace; if it was meant: clinicrelay rehearse, or live",
+)
+
+
 def doctors_need(name: str, held: int, asked: int) -> Need:
     """Return what a person is to look at of what doctors did to events."""
     parts = [f"{held} moved too often"] if held else []
@@ -83,6 +89,7 @@ class RunReport:
     messages: MessageRun = field(default_factory=MessageRun)
     due_later: int = 0
     open_holds: int = 0
+    anew: bool = False  # the store took the place of one that is gone
     busy: bool = False  # another run is at all of it
     others: bool = False  # it did its part, and another run is at the rest
     cut: bool = False  # its time was up, and the next run goes on
@@ -113,6 +120,8 @@ class RunReport:
         return [*self._needs()]
 
     def _needs(self) -> Iterator[Need]:
+        if self.anew:
+            yield ANEW
         for name, calendar in self.calendars.items():
             yield from calendar_needs(name, calendar.blocked)
             if calendar.set_aside:

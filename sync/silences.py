@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay import times
-from sync import lacking, own_texts
+from sync import instance, lacking, own_texts
 from sync.alerts import Condition
 from sync.attendance import attendance
 from sync.breaker import barred
 from sync.coverage import Day, next_day, of_day
 from sync.guard import UNLINKED
 from sync.reasons import base, in_words
+from sync.report import ANEW
 from sync.store import alerts, incoming, seconds, silent
 
 if TYPE_CHECKING:
@@ -48,12 +49,27 @@ def silences(
 ) -> Iterator[Condition]:
     """Yield what is silent; `running` is the command that asks, None for one that only looks."""
     yield from attendance(clinic, connection, running=running)
+    yield from _begun_anew(clinic, connection)
     yield from _removed_sources(clinic, connection)
     if whole:
         yield from _uncovered(clinic, connection)
         missed = lacking.missed(connection, clinic)
         yield from _unlinked(clinic, connection, missed.unlinked)
         yield from _texts(clinic, connection, missed.unspoken)
+
+
+# --- nothing is known any more --------------------------------------------------------------------
+
+
+def _begun_anew(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
+    if instance.has_begun_anew(connection, clinic.store.clinic):
+        yield Condition(
+            "store/anew",
+            ANEW.what,
+            "A new store is in rehearsal: nobody is reached, and whoever was told before is not known.",
+            ANEW.command,
+            clinic.now,
+        )
 
 
 # --- nobody is reminded --------------------------------------------------------------------------

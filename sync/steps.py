@@ -299,7 +299,8 @@ def tidy(clinic: Clinic) -> None:
 
 
 def counts(clinic: Clinic) -> dict[str, Any]:
-    """Return what is still open: holds, messages due later, and notifiers that cannot send."""
+    """Return what is still open: holds, messages due later, notifiers that cannot send, a store anew."""
+    from sync import instance
     from sync.breaker import barred
     from sync.store import incoming, said
 
@@ -308,4 +309,5 @@ def counts(clinic: Clinic) -> dict[str, Any]:
             "holds": len(incoming.open_holds(connection, clinic.store.clinic)),
             "later": said.count_later(connection, clinic.store.clinic, now=clinic.now),
             "barred": barred(connection, clinic.store.clinic),
+            "anew": instance.has_begun_anew(connection, clinic.store.clinic),
         }

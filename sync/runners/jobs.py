@@ -237,6 +237,7 @@ def _record(clinic: Clinic, report: RunReport, began: datetime) -> None:
     report.open_holds = open_things["holds"]
     report.due_later = open_things["later"]
     report.messages.barred = open_things["barred"]
+    report.anew = open_things["anew"]
     store, run = clinic.store, clinic.run
     with store.write() as connection:
         progress.run_started(connection, store.clinic, run, COMMAND, now=clinic.now, at=began)

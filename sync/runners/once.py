@@ -148,6 +148,7 @@ def _finished(clinic: Clinic, report: RunReport) -> None:
     report.open_holds = open_things["holds"]
     report.due_later = open_things["later"]
     report.messages.barred = open_things["barred"]
+    report.anew = open_things["anew"]
     with clinic.store.write() as connection:
         progress.run_finished(
             connection,

@@ -48,12 +48,12 @@ def sent_by_hour(connection: Connection, clinic: str, *, now: datetime) -> list[
 
 
 def hold_after(connection: Connection, clinic: str, hold: int, *, now: datetime, keep: int) -> None:
-    """Hold all due messages but the first `keep`."""
+    """Hold all due messages but `keep`: those of the visits that are soonest leave."""
     rows = connection.execute(
         text(
             "SELECT id FROM messages WHERE clinic = :clinic AND state = 'planned' "
             "AND held IS NULL AND due_at <= :now AND (next_try_at IS NULL OR next_try_at <= :now) "
-            "AND role <> 'staff' ORDER BY due_at, id"
+            "AND role <> 'staff' ORDER BY dedupe"  # begins with the visit's start (sync.plan)
         ),
         {"clinic": clinic, "now": seconds(now)},
     ).fetchall()

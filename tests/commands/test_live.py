@@ -555,3 +555,25 @@ def test_plan_on_a_copy_says_that_the_clinic_is_live_elsewhere(live: Any, tmp_pa
     assert first_word(copy.run("plan", now=None).out) == "PAUSED (this store is live elsewhere)"
     copy.run("pause", now=None)
     assert "clinicrelay live here" in copy.run("resume", now=None).out
+
+
+def test_a_store_that_vanished_is_red_until_a_person_says_what_is_so(desk: Any, row: Row) -> None:
+    desk.change(
+        "version: 1", "version: 1\nmonitoring: {alerts: {to: [it@riverside.example], via: outbox}}"
+    )
+    assert desk.sync(row(1)).code == 0
+    for file in (desk.folder / "var").glob("clinicrelay.db*"):
+        file.unlink()
+    ran = desk.sync(row(1), row(2), now="2026-11-23T09:30:00Z")
+    assert ran.code == 3
+    assert "began anew" in ran.out
+    ran = desk.run("status", now="2026-11-23T09:40:00Z")
+    assert ran.code == 3
+    assert "began anew beside the key of an older one" in ran.out
+    assert "clinicrelay store restore FILE --replace" in ran.out
+    alerts = [*(desk.folder / "var").rglob("*alert*")]
+    assert len(alerts) == 1
+
+    assert desk.run("rehearse", now=None).code == 0
+    assert desk.run("status", now="2026-11-23T09:50:00Z").code == 0
+    assert desk.sync(row(1), now="2026-11-23T09:55:00Z").code == 0

@@ -131,7 +131,9 @@ def test_who_never_had_more_than_a_channel_that_is_not_in_use_is_no_alert(told: 
     found = {**told.sync().alerts, **told.sync("2026-11-24 09:00").alerts}
     found |= told.sync("2026-11-24 15:00").alerts
     assert "coverage" not in found
-    assert told.query("SELECT DISTINCT reason FROM messages WHERE step = '1d' AND state = 'skipped'")
+    assert told.query(
+        "SELECT DISTINCT reason FROM messages WHERE step = '1d' AND state = 'skipped'"
+    )
 
 
 @on_sqlite
