@@ -8,7 +8,7 @@ a run with nothing to say does not pay for it.
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -59,9 +59,15 @@ class Log:
     """Writes events of one clinic's runs to its log file, and to a terminal where that is wanted."""
 
     def __init__(
-        self, file: Path | None, *, level: str = "info", echo: TextIO | None = None
+        self,
+        file: Path | None,
+        *,
+        level: str = "info",
+        echo: TextIO | None = None,
+        tell: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
         self._file = file
+        self._tell = tell
         self._echo = echo
         self._level = level
 
@@ -80,9 +86,20 @@ class Log:
         if self._echo is not None:
             self._echo.write(line + "\n")
         if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            self._append(self._file, line)
+
+    def _append(self, file: Path, line: str) -> None:
+        """Write a line; a log that cannot be written is told of once, and nothing fails by it."""
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8") as log:
+                log.write(line + "\n")
+        except OSError as error:
+            self._file = None
+            self._tell(
+                f"Nothing is logged in {file}: {error.strerror}. Let the user that runs clinicrelay "
+                "write there."
+            )
 
 
 def render(level: str, event: str, fields: MutableMapping[str, Any]) -> str:

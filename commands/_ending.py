@@ -58,10 +58,26 @@ def guarded(  # noqa: PLR0911 - one line an ending
         return STOPPED
     except BrokenPipeError:
         return DONE
+    except PermissionError as error:
+        if error.filename is None:
+            told({"exit": BUG, "error": our_bug(error)})
+            return BUG
+        finding = _not_permitted(error)
+        say(finding_text(finding))
+        told({"exit": SETTINGS, "findings": [finding_json(finding)]})
+        return SETTINGS
     except Exception as error:  # noqa: BLE001 - the one place where a bug of ours ends
         told({"exit": BUG, "error": our_bug(error)})
         return BUG
     return code if isinstance(code, int) else DONE
+
+
+def _not_permitted(error: PermissionError) -> Finding:
+    from clinicrelay.contracts import Finding
+
+    message = f"{error.filename} may not be read or written by the user that runs this"
+    fix = "let that user do so, or name another place; what one `sudo clinicrelay` made belongs to root"
+    return Finding("error", "not_permitted", message, fix)
 
 
 def say(sentence: str) -> None:

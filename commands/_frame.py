@@ -293,7 +293,7 @@ def log_of(clinic: Clinic, call: Call) -> Log:
 
     settings = clinic.settings
     echo = sys.stderr if call.verbose else None
-    return Log(settings.log_file, level=settings.logging.level, echo=echo)
+    return Log(settings.log_file, level=settings.logging.level, echo=echo, tell=say)
 
 
 def headline(clinic: Clinic) -> str:

@@ -189,7 +189,14 @@ def _dotenv(tree: Tree, file: Path) -> dict[str, str]:
         return environment.read_dotenv(file)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError):
+    except OSError as error:
+        message, fix = (
+            f"{file} cannot be read: {error.strerror}",
+            "let this user read it, or delete it",
+        )
+        tree.report(Mark(1, 1), (), "unreadable_file", message, fix)
+        return {}
+    except UnicodeDecodeError:
         message, fix = f"{file} cannot be read as UTF-8 text", "correct or delete it"
         tree.report(Mark(1, 1), (), "unreadable_file", message, fix)
         return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import stat
 import time
@@ -159,6 +161,28 @@ def test_a_mistake_of_ours_fails_and_leaves_its_numbers(
     assert ran.code == 1
     assert told(watcher) == [("sync/start", ""), ("sync/fail", "exit 1 our_mistake")]
     assert "clinicrelay_store_readable" in numbers(watched)
+
+
+def test_a_log_that_cannot_be_written_is_said_and_costs_nothing_else(desk: Desk, row: Row) -> None:
+    desk.write(desk.settings.read_text() + "logging: {file: /dev/full}\n")
+    ran = desk.sync(row(1))
+    assert ran.code == 0
+    assert "reception" in ran.out
+    assert "Nothing is logged in /dev/full: No space left on device" in ran.err
+
+
+def test_a_file_of_another_user_is_named_and_is_no_mistake_of_ours(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_any: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/backup/x.zip")
+
+    monkeypatch.setattr(once, "sync", closed)
+    ran = desk.run("sync", "--json")
+    assert ran.code == 2
+    assert "/srv/backup/x.zip may not be read or written by the user that runs this" in ran.err
+    assert "mistake of ours" not in ran.err
+    assert json.loads(ran.out)["findings"][0]["code"] == "not_permitted"
 
 
 def test_a_store_that_does_not_open_fails_and_the_file_says_that_it_was_not_read(
