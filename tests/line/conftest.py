@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -209,6 +210,9 @@ class Line:
         self._introduce()
         with clinic(self.call, loaded, scratch=scratch) as at_work:
             at_work.rehearsed = not self.real_clock
+            at_work.ending = (
+                threading.Event()
+            )  # not the one of this process, which would end with it
             return work(at_work)
 
     @property

@@ -125,10 +125,7 @@ def test_a_job_that_is_told_to_end_is_to_be_done_again(line: Line) -> None:
         at_work.ending.set()
         return jobs.do(at_work, Job("plan")).next
 
-    line.at_work(lambda at_work: at_work.ending.clear())
-    followed = line.at_work(ended)
-    line.at_work(lambda at_work: at_work.ending.clear())
-    assert Job("plan") in followed
+    assert Job("plan") in line.at_work(ended)
 
 
 def test_what_workers_did_is_in_the_log_of_runs_and_counts_for_status(settled: Line) -> None:

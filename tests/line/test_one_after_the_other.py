@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,7 +97,6 @@ def test_a_run_that_is_told_to_end_writes_down_what_became_of_its_last_message(
     line: Line, peer: Peer
 ) -> None:
     def sends(at_work: Any) -> None:
-        at_work.ending = Event()
         at_the_first(peer, at_work.ending.set)
         once.sync(at_work)
 
