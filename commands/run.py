@@ -147,12 +147,13 @@ class _Run:
         self._servers.broken = [file.name for file in bad]
         wrong = self._servers.follow({f: u.kept.loaded.settings for f, u in units.items()})
         self._teller.findings([finding_text(one) for one in wrong])
+        self._servers.broken += [Path(one.file).name for one in wrong if one.file]
         said = [f"{what} {', '.join(names)}" for what, names in changed.items() if names]
         self._log("service.reloaded")
         if said or not bad:
             self._teller.note(f"reloaded: {'; '.join(said) or 'nothing changed'}")
-        if bad:
-            self._refused([f"not taken: {', '.join(file.name for file in bad)}"])
+        if self._servers.broken:
+            self._refused([f"not taken: {', '.join(dict.fromkeys(self._servers.broken))}"])
 
     def _refused(self, texts: Sequence[str]) -> None:
         self._teller.findings([*texts, "the settings that were read before go on"])

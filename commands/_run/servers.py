@@ -40,12 +40,10 @@ class Servers:
     def follow(self, files: Mapping[Path, Settings]) -> list[Finding]:
         """Listen where these settings say; return why at some address nothing can.
 
-        What is shown elsewhere goes on.
+        What is shown elsewhere goes on, and so does what no other address could take over.
         """
-        wanted = shown_at([*files.values()])
-        for place in [place for place in self._servers if place not in wanted]:
-            self._servers.pop(place).close()
-        self._shown, wrong = wanted, list[Finding]()
+        wanted, before, wrong = shown_at([*files.values()]), self._shown, list[Finding]()
+        self._shown = wanted
         for place in wanted:
             if place not in self._servers:
                 naming = (f for f, one in files.items() if one.monitoring.metrics == place)
@@ -53,6 +51,11 @@ class Servers:
                     self._servers[place] = self._listen(place, str(next(naming)))
                 except SettingsError as error:
                     wrong += error.findings
+        for place in [place for place in self._servers if place not in wanted]:
+            if wrong:
+                wanted[place] = before[place]
+            else:
+                self._servers.pop(place).close()
         shown = set[str]().union(*(wanted[place] for place in self._servers))
         for unit in self._service.units.values():
             unit.watched = unit.name in shown

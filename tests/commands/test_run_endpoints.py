@@ -195,3 +195,23 @@ def test_an_address_that_nobody_names_any_more_is_free_again(place: Place) -> No
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind((place.host, place.port))
+
+
+def test_while_another_address_is_taken_the_one_before_goes_on(place: Place) -> None:
+    service: Any = SimpleNamespace(units={})
+    servers = Servers(service)
+    file = Path("one.yaml")
+    try:
+        assert servers.follow({file: clinic("one", place)}) == []
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = Place(f"127.0.0.1:{other.getsockname()[1]}")
+            (wrong,) = servers.follow({file: clinic("one", taken)})
+            assert wrong.file == "one.yaml"
+            assert str(servers) == str(place)
+            assert ask(place, "/nowhere")[0].status == 404
+        assert servers.follow({file: clinic("one", taken)}) == []
+        assert str(servers) == str(taken)
+        with pytest.raises(OSError, match="refused"):
+            ask(place, "/livez")
+    finally:
+        servers.close()

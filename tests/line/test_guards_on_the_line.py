@@ -375,6 +375,15 @@ def test_a_flood_of_messages_is_held_and_the_rest_released_once(known: Line) -> 
     assert known.quietly() == []
 
 
+def test_of_a_flood_those_leave_whose_visits_are_soonest(known: Line) -> None:
+    """What was due first is not what matters first: a reminder of 3 days ahead came due before."""
+    known.set(safety={"max_messages_per_run": 3})
+    for key, start in zip(range(100, 106), ("15", "14", "13", "12", "11", "10"), strict=True):
+        known.change(key, start=f"2026-12-{start} 10:00")
+    told = known.after()
+    assert [to for _, to in told] == ["+4915155500103", "+4915155500104", "+4915155500105"]
+
+
 def test_a_flood_that_goes_on_is_held_with_all_that_was_held_before(known: Line) -> None:
     known.set(safety={"max_messages_per_run": 5})
     for key in range(100, 108):
