@@ -38,6 +38,7 @@ RED_SOURCES = {
     "partial": "was not read to its end",
     "new": "was never read completely",
 }
+_DEAD = ("failed", "stale")
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class SourceHealth:
     strategy: str | None = None
     complete: bool = False
     reconciled: str | None = None
+    beneath: str = "ok"  # how it would stand if nothing of it were held
 
 
 class NotifierHealth(NamedTuple):
@@ -215,8 +217,9 @@ def _look_at_sources(
         known = progress.progress(connection, clinic.store.clinic, name)
         held = sum(hold["source"] == name for hold in holds)
         cursor = known.cursor or {}
+        state = state_of(clinic, connection, name, known, usual.get(name))
         found[name] = SourceHealth(
-            "held" if held else state_of(clinic, connection, name, known, usual.get(name)),
+            "held" if held else state,
             _instant(known.last_complete_at),
             cursor.get("watermark"),
             counting.kept(connection, clinic.store.clinic, name),
@@ -226,6 +229,7 @@ def _look_at_sources(
             cursor.get("strategy"),
             known.last_complete_at is not None and known.last_complete_at == known.last_read_at,
             cursor.get("reconciled"),
+            state,
         )
     return found
 
@@ -264,10 +268,12 @@ def _held(health: Health) -> Iterator[Need]:
 
 def _sources(health: Health) -> Iterator[Need]:
     for name, one in health.sources.items():
-        if one.state in RED_SOURCES:
+        # Of a read that is held nobody knows yet whether it was whole; one that fails since is dead.
+        state = one.beneath if one.state == "held" and one.beneath in _DEAD else one.state
+        if state in RED_SOURCES:
             why = f": {one.error}" if one.error else ""
-            command = "clinicrelay sync" if one.state == "new" else "clinicrelay check --connect"
-            yield Need(f"{name} {RED_SOURCES[one.state]}{why}", command)
+            command = "clinicrelay sync" if state == "new" else "clinicrelay check --connect"
+            yield Need(f"{name} {RED_SOURCES[state]}{why}", command)
         if one.set_aside:
             yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clinicrelay.errors import Refused
+from connectors.csv import Csv
 from sync import release
 from sync.health import SourceHealth, health
 from sync.store import incoming
@@ -373,6 +375,25 @@ def test_a_flood_of_messages_is_held_and_the_rest_released_once(known: Line) -> 
     assert len(known.quietly()) == 3
     assert len({sent.to for sent in known.outbox()}) == 8
     assert known.quietly() == []
+
+
+def test_a_hold_does_not_hide_that_its_source_is_dead(
+    known: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Csv, cursor: Any, window: Any) -> Any:
+        raise Refused("the server refuses the login", fix="look")
+
+    known.drop(known.drop(name="x.tmp").read_text().splitlines()[0] + "\n")
+    assert known.sync().exit == HELD
+    monkeypatch.setattr(Csv, "pull", refused)
+    known.drop()
+    known.sync()
+    stands = known.at_work(health)
+    said = "\n".join(need.what for need in stands.needs)
+    assert stands.exit == HELD
+    assert stands.sources["reception"].state == "held"
+    assert "reception could not be read: the server refuses the login" in said
+    assert "held:" in said
 
 
 def test_of_a_flood_those_leave_whose_visits_are_soonest(known: Line) -> None:
