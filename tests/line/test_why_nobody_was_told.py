@@ -157,7 +157,7 @@ def flooded(line: Line) -> None:
     line.book(99, "2026-12-24 10:00")
     line.after("2026-11-23 09:00")
     for key in range(101, 112):
-        line.book(key, "2026-12-01 10:00")
+        line.book(key, "2026-11-26 10:00")
     line.book(1, FRIDAY)
     line.after()
 
