@@ -39,7 +39,7 @@ def rehearse(
         standing = at_work.standing()
         if not standing.live:
             with at_work.store.write() as connection:
-                instance.is_meant(connection, at_work.store.clinic)
+                instance.note_meant(connection, at_work.store.clinic)
             return Answer({"ended": 0}, ["The clinic was in rehearsal already."])
         if at_work.rehearsed:
             raise SettingsError([OTHER_CLOCK])
@@ -47,7 +47,7 @@ def rehearse(
             _ask(at_work)
         with at_work.store.write() as connection:
             ended = standings.rehearse(connection, at_work.store.clinic)
-            instance.is_meant(connection, at_work.store.clinic)
+            instance.note_meant(connection, at_work.store.clinic)
             audit.note(connection, at_work.store.clinic, audit.Deed(at_work.actor, "rehearse"))
         log_of(at_work, call).info("rehearse", run=at_work.run, clinic=at_work.store.clinic)
         told = "Nobody is reached from now on. To go live again: clinicrelay live patients"

@@ -61,7 +61,7 @@ def has_begun_anew(connection: Connection, clinic: str) -> bool:
     return memory.text_of(connection, clinic, _OWNER, _ANEW) is not None
 
 
-def is_meant(connection: Connection, clinic: str) -> None:
+def note_meant(connection: Connection, clinic: str) -> None:
     """Note that a person goes on with a store that began anew."""
     memory.remember(connection, clinic, _OWNER, memory.recall(connection, clinic, _OWNER), {})
 

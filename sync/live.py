@@ -106,7 +106,7 @@ def go(clinic: Clinic, part: str, doctor: str = "", *, who: str) -> None:
             )
             about = f"part/{part}" + (f" of {doctor}" if doctor else "")
             audit.note(connection, clinic.store.clinic, audit.Deed(who, "live", about))
-            instance.is_meant(connection, clinic.store.clinic)
+            instance.note_meant(connection, clinic.store.clinic)
         high_water.note(clinic.settings.data, sending.token)
 
 

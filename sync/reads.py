@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,16 +30,50 @@ _LONGEST_READ = timedelta(hours=1)
 
 def pull(clinic: Clinic, name: str) -> SourceReport:
     """Read one source to its end; a failure of it is in the report, not raised."""
+    return _alone(clinic, name, lambda held: _pull(clinic, name, held))
+
+
+def _pull(clinic: Clinic, name: str, held: Lease) -> SourceReport:
+    if not _may_be_read(clinic):
+        return SourceReport("busy")
+    connector = clinic.connector(name)
+    restored.take_back(clinic, name, connector)
+    if not connector.waiting():
+        return _nothing_waits(clinic, name, connector.nothing_to_read())
+    with _patiently(clinic, held):
+        source = source_of(clinic, name, held)
+        try:
+            return _read_to_its_end(clinic, source)
+        finally:
+            source.connector.close()
+
+
+def replay(clinic: Clinic, name: str, since: datetime) -> SourceReport:
+    """Map once more what a source said since a moment; a failure of it is in the report, not raised."""
+    return _alone(clinic, name, lambda held: _replay(clinic, name, since, held))
+
+
+def _replay(clinic: Clinic, name: str, since: datetime, held: Lease) -> SourceReport:
+    from sync import replaying
+
+    with _patiently(clinic, held):
+        source = source_of(clinic, name, held)
+        try:
+            _forget_unjudged(source)
+            _note_replay(source, clinic.actor, since)
+            replaying.replay(clinic, source, since)
+            return _report(source, source.read > 0)
+        finally:
+            source.connector.close()
+
+
+def _alone(clinic: Clinic, name: str, read: Callable[[Lease], SourceReport]) -> SourceReport:
+    """Read a source that nobody else is reading, and note it where that fails."""
     with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
-        if held is None or not _may_be_read(clinic):
+        if held is None:
             return SourceReport("busy")
         try:
-            connector = clinic.connector(name)
-            restored.take_back(clinic, name, connector)
-            if not connector.waiting():
-                return _nothing_waits(clinic, name, connector.nothing_to_read())
-            with _patiently(clinic, held):
-                return _read(clinic, source_of(clinic, name, held))
+            return read(held)
         except TryLater as error:
             return failed(clinic, name, held, str(error), AGAIN)
         except Refused as error:
@@ -99,13 +134,6 @@ def source_of(clinic: Clinic, name: str, held: Lease) -> SourceRun:
     )
 
 
-def _read(clinic: Clinic, source: SourceRun) -> SourceReport:
-    try:
-        return _read_to_its_end(clinic, source)
-    finally:
-        source.connector.close()
-
-
 def _read_to_its_end(clinic: Clinic, source: SourceRun) -> SourceReport:
     if not clinic.dry:
         source.connector.claim()
@@ -120,33 +148,6 @@ def _read_to_its_end(clinic: Clinic, source: SourceRun) -> SourceReport:
         absence.ask_by_key(source, reading, page, limits=limits, zone=clinic.zone)
         keep.end_read(source, reading, page, limits=limits, zone=clinic.zone)
     return _report(source, read_anything)
-
-
-def replay(clinic: Clinic, name: str, since: datetime) -> SourceReport:
-    """Map once more what a source said since a moment; a failure of it is in the report, not raised."""
-    from sync import replaying
-
-    with lease(clinic.store, f"source:{name}", clinic.settings.store.lease) as held:
-        if held is None:
-            return SourceReport("busy")
-        try:
-            with _patiently(clinic, held):
-                source = source_of(clinic, name, held)
-                try:
-                    _forget_unjudged(source)
-                    _note_replay(source, clinic.actor, since)
-                    replaying.replay(clinic, source, since)
-                    return _report(source, source.read > 0)
-                finally:
-                    source.connector.close()
-        except TryLater as error:
-            return failed(clinic, name, held, str(error), AGAIN)
-        except Refused as error:
-            return failed(clinic, name, held, str(error), error.fix)
-        except StoreRefused:
-            raise
-        except SettingsError as error:
-            return failed(clinic, name, held, _placed(error), "clinicrelay check")
 
 
 def _note_replay(source: SourceRun, who: str, since: datetime) -> None:

@@ -143,7 +143,7 @@ class Teller:
 
     def _print(self, sentence: str) -> None:
         with self._printing, suppress(OSError):
-            print(f"{datetime.now():%H:%M:%S} {sentence}", file=sys.stderr, flush=True)  # noqa: DTZ005
+            print(f"{datetime.now():%H:%M:%S} {sentence}", file=sys.stderr, flush=True)  # noqa: DTZ005 - a screen's own time
 
     def _json(self, value: Mapping[str, Any]) -> None:
         with self._printing, suppress(OSError):

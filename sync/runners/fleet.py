@@ -13,8 +13,7 @@ from clinicrelay.contracts import Finding
 from clinicrelay.errors import ClinicrelayError, SettingsError
 from clinicrelay.ids import ulid
 from clinicrelay.settings import Broken, Loaded, find, load_all
-from sync import instance, outward, whereabouts
-from sync import store as stores
+from sync import opening, outward, whereabouts
 from sync.clinic import Clinic
 
 if TYPE_CHECKING:
@@ -127,11 +126,9 @@ class Fleet:
         settings = loaded.settings
         at = settings.store_url, settings.clinic.id
         if at not in self._stores:
-            key = instance.key_for(settings)
-            store = stores.open_store(*at, now=now, key=key, tell=self._say)
-            if lost := instance.keep(settings, store):
-                self._say(f"{settings.clinic.id}: {lost}")
-            self._stores[at] = store
+            self._stores[at] = opening.open_store(
+                settings, now=now, tell=lambda told: self._say(f"{settings.clinic.id}: {told}")
+            )
         return self._stores[at]
 
     def _forget(self, loaded: Loaded) -> None:
