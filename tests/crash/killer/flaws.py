@@ -10,7 +10,7 @@ from typing import Any
 
 def cursor_first() -> None:
     """The place where reading stopped is committed before what was read."""
-    from sync import keep, steps
+    from sync import keep
     from sync.store import progress
 
     end_read = keep.end_read
@@ -20,7 +20,7 @@ def cursor_first() -> None:
             progress.note(connection, source.clinic, source.name, cursor=page.cursor)
         end_read(source, reading, page, **limits)
 
-    steps.keep.end_read = keep.end_read = early
+    keep.end_read = early
 
 
 def sent_first() -> None:

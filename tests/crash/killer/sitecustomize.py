@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,4 +121,8 @@ if "KILLER_LOG" in os.environ:
     if "KILLER_FLAW" in os.environ:
         import flaws
 
-        flaws.make(os.environ["KILLER_FLAW"])
+        try:
+            flaws.make(os.environ["KILLER_FLAW"])
+        except Exception:  # python would go on without it, and its mistake would never be seen
+            traceback.print_exc()
+            os._exit(70)
