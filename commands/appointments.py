@@ -84,7 +84,7 @@ def _uncovered(at_work: Clinic, found: Iterable[Listed]) -> Iterator[Listed]:
     from sync.coverage import tomorrow
 
     with at_work.store.read() as connection:
-        names = set(tomorrow(at_work, connection).open)
+        names = tomorrow(at_work, connection, at_most=None).open.keys()
     return (one for one in found if f"{one.source}/{decode(one.content).key}" in names)
 
 

@@ -81,8 +81,9 @@ def _messages(found: Health) -> str:
 
 def _tomorrow(found: Health) -> str:
     day = found.tomorrow
+    seen = f" (looked at {day.visits})" if day.of != day.visits else ""
     told = [
-        f"{day.visits} visits",
+        f"{day.of} visits{seen}",
         f"reminded or to be {day.covered}",
         f"not, for a reason {day.explained}",
     ]

@@ -20,6 +20,7 @@ from sync.outlook import Next, ahead, outlook, ways_to
 from sync.reasons import base, reason
 from sync.store import counting, wakes
 from sync.store.together import TOLD_TOGETHER
+from sync.store.wakes import ALL, Share
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,22 +34,30 @@ if TYPE_CHECKING:
     from sync.store.counting import Entry
     from sync.ways import Ways
 
+AT_MOST = 1000  # visits of a day: of thousands they tell as much
 _REHEARSAL = "rehearsal"  # a person has yet to end it: `live patients`
 
 
 class Coverage(NamedTuple):
     """Booked visits of a day: those whose patients are told in time, or for a reason not.
 
-    `open` names the others (`source/key`): there nobody is told, and nobody decided so.
+    `open` names the others (`source/key`): there nobody is told, and nobody decided so. Of a day with
+    more than `AT_MOST` a share is judged, and these are its numbers; `of` is how many there are.
     """
 
+    of: int = 0
     visits: int = 0
     covered: int = 0
     explained: int = 0
     open: tuple[str, ...] = ()
 
     def json(self) -> dict[str, int]:
-        return {"visits": self.visits, "covered": self.covered, "explained": self.explained}
+        return {
+            "visits": self.visits,
+            "covered": self.covered,
+            "explained": self.explained,
+            "of": self.of,
+        }
 
 
 class Stands(NamedTuple):
@@ -107,27 +116,33 @@ def next_day(clinic: Clinic) -> tuple[datetime, datetime]:
     return first, end
 
 
-def tomorrow(clinic: Clinic, connection: Connection) -> Coverage:
+def tomorrow(clinic: Clinic, connection: Connection, at_most: int | None = AT_MOST) -> Day:
     """Look at the visits of the clinic's next day, found by an index."""
     first, end = next_day(clinic)
-    return of_day(clinic, connection, first, end).coverage
+    return of_day(clinic, connection, first, end, at_most)
 
 
 def of_day(
-    clinic: Clinic, connection: Connection, first: datetime, end: datetime, most: int = 1 << 40
+    clinic: Clinic,
+    connection: Connection,
+    first: datetime,
+    end: datetime,
+    at_most: int | None = AT_MOST,
 ) -> Day:
-    """Look at the visits of a day, found by an index: at most so many, the first of it."""
+    """Look at the visits of a day, found by an index: of more than `at_most` at an even share."""
     store = clinic.store.clinic
+    coming, first_id = counting.coming(connection, store, first=first, end=end)
+    share = ALL if at_most is None else Share.of(coming, at_most, first_id)
     visits = [
         woken
-        for woken in wakes.of_day(connection, store, first=first, end=end, most=most)
+        for woken in wakes.of_day(connection, store, first=first, end=end, share=share)
         if woken.visit.status.reminds
         and woken.visit.kind is Kind.VISIT
         and woken.visit.patients
         and woken.replaced_by is None
     ]
     said: dict[int, list[Entry]] = {}
-    for visit, entry in counting.said_about(connection, store, first=first, end=end):
+    for visit, entry in counting.said_about(connection, store, first=first, end=end, share=share):
         said.setdefault(visit, []).append(entry)
     seen = planner.look(clinic, connection, visits)
     asked = [one.visit for one in visits if _asks(seen[one.id], said.get(one.id, ()))]
@@ -140,7 +155,8 @@ def of_day(
     verdicts = [one.verdict for one in found.values()]
     open_ = {name: one for name, one in found.items() if one.verdict == "open"}
     counts = verdicts.count("covered"), verdicts.count("explained")
-    return Day(Coverage(len(visits), *counts, tuple(open_)), open_)
+    of = len(visits) if share == ALL else coming
+    return Day(Coverage(of, len(visits), *counts, tuple(open_)), open_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from clinicrelay.times import iso, local
 from sync import calendar_health
 from sync.breaker import Barred, barred
 from sync.calendar_health import CalendarHealth
-from sync.coverage import Coverage, tomorrow
+from sync.coverage import Coverage, Day, tomorrow
 from sync.freshness import rhythms, state_of
 from sync.outstanding import Outstanding, outstanding
 from sync.reasons import in_words
@@ -158,14 +158,14 @@ def health(clinic: Clinic) -> Health:
     """Look at everything once, by indexes only."""
     name, now, standing = clinic.store.clinic, clinic.now, clinic.standing()
     with clinic.store.read() as connection:
-        holds = incoming.open_holds(connection, name)
+        holds, day = incoming.open_holds(connection, name), tomorrow(clinic, connection)
         return Health(
             standing.mode(now),
             now,
             _look_at_sources(clinic, connection, holds),
             calendar_health.look(clinic, connection),
             counting.messages_by_state(connection, name, now=now),
-            tomorrow(clinic, connection),
+            day.coverage,
             holds,
             barred(connection, name),
             standing,
@@ -173,7 +173,7 @@ def health(clinic: Clinic) -> Health:
             tuple(clinic.settings.notifiers),
             outstanding(clinic, connection),
             clinic.zone,
-            [*_silent(clinic, connection)],
+            [*_silent(clinic, connection, day)],
         )
 
 
@@ -197,10 +197,10 @@ def _untold(clinic: Clinic, connection: Connection) -> Iterator[Need]:
         yield Need(what, "clinicrelay try alerts")
 
 
-def _silent(clinic: Clinic, connection: Connection) -> Iterator[Need]:
-    """Yield what fails without an error; of tomorrow's visits it is told as such."""
-    for one in silences(clinic, connection, running=None, whole=True):
-        if one.name != "coverage":
+def _silent(clinic: Clinic, connection: Connection, day: Day) -> Iterator[Need]:
+    """Yield what fails without an error; of tomorrow's visits, if there are any, it is told as such."""
+    for one in silences(clinic, connection, running=None, whole=True, coming=day):
+        if one.name != "coverage" or not day.coverage.visits:
             yield Need(one.what, one.command)
 
 

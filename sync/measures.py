@@ -161,10 +161,11 @@ GROUPS = (
     Group(
         "Tomorrow",
         (
+            Measure("coverage_tomorrow_booked", (), "booked visits of the clinic's next day"),
             Measure(
                 "coverage_tomorrow_visits",
                 (),
-                "booked visits of the clinic's next day",
+                "those that were looked at: all of them, of thousands an even share",
             ),
             Measure("coverage_tomorrow_covered", (), "those whose patient is told in time"),
             Measure("coverage_tomorrow_explained", (), "those whose patient is not, for a reason"),

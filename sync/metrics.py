@@ -244,7 +244,8 @@ def _notifiers(clinic: Clinic, connection: Connection) -> Iterator[Sample]:
 
 
 def _tomorrow(clinic: Clinic, connection: Connection) -> Iterator[Sample]:
-    day = tomorrow(clinic, connection)
+    day = tomorrow(clinic, connection).coverage
+    yield Sample("coverage_tomorrow_booked", day.of)
     yield Sample("coverage_tomorrow_visits", day.visits)
     yield Sample("coverage_tomorrow_covered", day.covered)
     yield Sample("coverage_tomorrow_explained", day.explained)

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _BEGINS, _ENDS = 0.2, 0.1
 _FAR = timedelta(days=8)
 _NAMED = 3
-_MOST = 500  # visits of a day: of thousands they tell as much
 _OWN_ALERTS = frozenset({"source_stale", "change_held", "awaiting_approval"})
 # What only `sync` looks at, and `status`: too much for a `send` each minute.
 _NOT_BY_SEND = ("coverage", "unlinked/", "texts/")
@@ -45,14 +44,22 @@ def looked_at(*, whole: bool) -> Callable[[str], bool]:
 
 
 def silences(
-    clinic: Clinic, connection: Connection, *, running: str | None, whole: bool
+    clinic: Clinic,
+    connection: Connection,
+    *,
+    running: str | None,
+    whole: bool,
+    coming: Day | None = None,
 ) -> Iterator[Condition]:
-    """Yield what is silent; `running` is the command that asks, None for one that only looks."""
+    """Yield what is silent; `running` is the command that asks, None for one that only looks.
+
+    `coming` is the clinic's next day, where it was looked at already.
+    """
     yield from attendance(clinic, connection, running=running)
     yield from _begun_anew(clinic, connection)
     yield from _removed_sources(clinic, connection)
     if whole:
-        yield from _uncovered(clinic, connection)
+        yield from _uncovered(clinic, connection, coming)
         missed = lacking.missed(connection, clinic)
         yield from _unlinked(clinic, connection, missed.unlinked)
         yield from _texts(clinic, connection, missed.unspoken)
@@ -75,9 +82,12 @@ def _begun_anew(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
 # --- nobody is reminded --------------------------------------------------------------------------
 
 
-def _uncovered(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
+def _uncovered(clinic: Clinic, connection: Connection, coming: Day | None) -> Iterator[Condition]:
     """Yield that nobody is reminded of many visits of the next day that has any."""
-    day = _next_day_with_visits(clinic, connection)
+    if coming is not None and coming.coverage.visits:
+        day: tuple[datetime, Day] | None = next_day(clinic)[0], coming
+    else:
+        day = _next_day_with_visits(clinic, connection)
     if day is None:
         return
     first, found = day
@@ -126,7 +136,7 @@ def _next_day_with_visits(clinic: Clinic, connection: Connection) -> tuple[datet
             return None
         day = times.day_of(datetime.fromtimestamp(start, UTC), clinic.zone)
         first, end = (times.first_instant(day + timedelta(days=n), clinic.zone) for n in (0, 1))
-        found = of_day(clinic, connection, first, end, _MOST)
+        found = of_day(clinic, connection, first, end)
         if found.coverage.visits:
             return first, found
         first = end

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from clinicrelay.actions import Say
 from sync.store import dialects, seconds
+from sync.store.wakes import ALL, Share
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -107,8 +108,24 @@ class Entry(NamedTuple):
 _decode_say = msgspec.json.Decoder(Say).decode
 
 
-def said_about(
+def coming(
     connection: Connection, clinic: str, *, first: datetime, end: datetime
+) -> tuple[int, int]:
+    """Return how many visits begin in a stretch of time and will take place, and the first number."""
+    found = connection.execute(
+        text(
+            "SELECT count(*), COALESCE(min(id), 0) FROM appointments "
+            "WHERE clinic = :clinic AND start_at >= :first AND start_at < :end "
+            "AND gone_at IS NULL AND status NOT IN ('cancelled', 'entered_in_error')"
+        ),
+        {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
+    )
+    number, first_id = found.one()
+    return int(number), int(first_id)
+
+
+def said_about(
+    connection: Connection, clinic: str, *, first: datetime, end: datetime, share: Share = ALL
 ) -> Iterator[tuple[int, Entry]]:
     """Yield (visit, message) of patients' messages about visits of a stretch of time."""
     rows = connection.execute(
@@ -116,9 +133,9 @@ def said_about(
             "SELECT m.appointment, m.state, m.reason, m.next_try_at, m.say FROM appointments a "
             "JOIN messages m ON m.appointment = a.id "
             "WHERE a.clinic = :clinic AND a.start_at >= :first AND a.start_at < :end "
-            "AND m.role = 'patient' AND m.kind <> 'cancellation'"
+            "AND a.id % :every = :rest AND m.role = 'patient' AND m.kind <> 'cancellation'"
         ),
-        {"clinic": clinic, "first": seconds(first), "end": seconds(end)},
+        {"clinic": clinic, "first": seconds(first), "end": seconds(end), **share._asdict()},
     )
     for row in rows:
         again = None if row.next_try_at is None else datetime.fromtimestamp(row.next_try_at, UTC)

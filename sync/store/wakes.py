@@ -27,6 +27,22 @@ SELECT = (
 )
 
 
+class Share(NamedTuple):
+    """Which of many visits are looked at: those whose number leaves `rest` when divided by `every`."""
+
+    every: int = 1
+    rest: int = 0
+
+    @classmethod
+    def of(cls, number: int, at_most: int, one: int) -> Share:
+        """Return a share of about `at_most` of so many visits; `one` of them belongs to it."""
+        every = max(-(-number // at_most), 1)
+        return cls(every, one % every)
+
+
+ALL = Share()
+
+
 class Woken(NamedTuple):
     """A visit that plan has to look at. Instants are seconds."""
 
@@ -161,15 +177,18 @@ def stands(connection: Connection, seen: Woken) -> bool:
 
 
 def of_day(
-    connection: Connection, clinic: str, *, first: datetime, end: datetime, most: int = 1 << 40
+    connection: Connection, clinic: str, *, first: datetime, end: datetime, share: Share = ALL
 ) -> list[Woken]:
-    """Return the visits that begin in a stretch of time and will take place, in their order."""
+    """Return the visits that begin in a stretch of time and will take place, in their order.
+
+    A `share` of them is always the same one, from all hours and sources.
+    """
     rows = connection.execute(
         text(
             SELECT + "WHERE clinic = :clinic AND start_at >= :first AND start_at < :end "
             "AND gone_at IS NULL AND status NOT IN ('cancelled', 'entered_in_error') "
-            "ORDER BY start_at, id LIMIT :most"
+            "AND id % :every = :rest ORDER BY start_at, id"
         ),
-        {"clinic": clinic, "first": seconds(first), "end": seconds(end), "most": most},
+        {"clinic": clinic, "first": seconds(first), "end": seconds(end), **share._asdict()},
     )
     return [Woken(*row) for row in rows]

@@ -87,7 +87,7 @@ def test_a_clinic_in_order_is_green_with_exactly_the_promised_keys(desk: Any, ro
         },
         "messages": {"due": 0, "sent_24h": 0, "unknown": 0, "failed": 0, "visits_waiting": 0},
         "notifiers": {"outbox": {"state": "ok", "reason": None, "since": None, "until": None}},
-        "coverage": {"tomorrow": {"visits": 1, "covered": 1, "explained": 0}},
+        "coverage": {"tomorrow": {"visits": 1, "covered": 1, "explained": 0, "of": 1}},
     }
     assert "GREEN" in desk.run("status").out
 
@@ -173,11 +173,11 @@ def test_tomorrow_counts_who_is_reminded_who_is_not_and_why(desk: Any, row: Row)
         row(5),
     )
     day = told(desk.run("status", "--json"))["coverage"]["tomorrow"]
-    assert day == {"visits": 3, "covered": 2, "explained": 1}
+    assert day == {"visits": 3, "covered": 2, "explained": 1, "of": 3}
 
     desk.run("send", now="2026-11-23T15:00:00Z")
     ran = desk.run("status", "--json", now="2026-11-23T15:00:00Z")
-    assert told(ran)["coverage"]["tomorrow"] == {"visits": 3, "covered": 2, "explained": 1}
+    assert told(ran)["coverage"]["tomorrow"] == {"visits": 3, "covered": 2, "explained": 1, "of": 3}
     assert told(ran)["messages"]["sent_24h"] == 2
 
 

@@ -62,9 +62,37 @@ def test_an_sms_notifier_that_is_switched_off_turns_it_red_within_one_run(line: 
 
     assert report.exit == 0  # nothing failed
     found = look(line)
-    assert found.tomorrow == Coverage(2, 0, 0, ("reception/1", "reception/2"))
+    assert found.tomorrow == Coverage(2, 2, 0, 0, ("reception/1", "reception/2"))
     assert found.exit == 3
     assert any("nobody is reminded (reception/1, reception/2)" in n.what for n in found.needs)
+
+
+def test_of_very_many_visits_a_share_is_judged_and_all_are_counted(
+    tomorrow: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in range(4, 12):
+        tomorrow.book(key, TOMORROW, mobile="", email="" if key % 2 else f"p{key}@mail.example")
+    tomorrow.after()
+    monkeypatch.setattr(coverage.tomorrow, "__defaults__", (4,))
+
+    found = look(tomorrow).tomorrow
+    assert found.of == 11
+    assert 3 <= found.visits == found.covered + found.explained <= 4  # each third
+
+    def all_of_them(at_work: Clinic) -> Coverage:
+        with at_work.store.read() as connection:
+            return coverage.tomorrow(at_work, connection, at_most=None).coverage
+
+    assert tomorrow.at_work(all_of_them) == Coverage(11, 11, 7, 4)
+
+
+def test_a_day_off_does_not_hide_in_status_that_nobody_is_reminded_of_the_next(line: Line) -> None:
+    line.set(reminders={"patient": {"steps": ["1d"]}}, channels={"order": ["sms"], "sms": []})
+    line.book(1, "2026-11-26 09:00")
+    line.after()
+    found = look(line)
+    assert found.tomorrow.visits == 0
+    assert any("1 of 1 visits on Thu 26 Nov: nobody is reminded" in n.what for n in found.needs)
 
 
 def test_who_cannot_or_must_not_be_told_is_explained(tomorrow: Line) -> None:
@@ -121,7 +149,7 @@ def test_the_look_goes_by_the_day_and_not_through_all_visits(tomorrow: Line) -> 
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)
             raw.set_trace_callback(asked.append)
-            assert coverage.tomorrow(at_work, connection).visits == 3
+            assert coverage.tomorrow(at_work, connection).coverage.visits == 3
             raw.set_trace_callback(None)
             steps = [
                 row[3]
@@ -130,7 +158,7 @@ def test_the_look_goes_by_the_day_and_not_through_all_visits(tomorrow: Line) -> 
                 for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}")
             ]
         of_visits = [step for step in steps if "appointments_start" in step]
-        assert len(of_visits) == 2
+        assert len(of_visits) == 3
         assert all("start_at>" in step for step in of_visits)
         assert not any(step.startswith(("SCAN a", "SCAN m")) for step in steps)
 

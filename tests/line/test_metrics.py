@@ -82,6 +82,7 @@ def test_a_clinic_at_work_in_numbers(line: Line) -> None:
     assert found["messages_24h", *sent] == 1
     skipped = "kind=confirmation", "reason=no_contact", "state=skipped"
     assert found["messages_24h", *skipped] == 1
+    assert found["coverage_tomorrow_booked",] == found["coverage_tomorrow_visits",]
     assert found["coverage_tomorrow_visits",] == found["coverage_tomorrow_covered",] == 3
     assert found["calendars", "calendar=files"] == 1
     assert found["run_last_exit_code", "command=sync"] == 3  # something was set aside

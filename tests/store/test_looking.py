@@ -174,3 +174,22 @@ def test_a_life_without_events_is_a_short_one(store: Store) -> None:
         assert looking.by_event(connection, "riverside", "cr1") == []
         assert looking.hold_of(connection, "riverside", 1) is None
         assert looking.messages_held(connection, "riverside", 1) == []
+
+
+@pytest.mark.parametrize("step", [1, 3])  # a cluster's servers give out each third number
+def test_a_share_of_a_day_is_of_its_visits(store: Store, now: datetime, step: int) -> None:
+    day = [visit(f"d{n}", now + timedelta(hours=2, minutes=n)) for n in range(60)]
+    with store.write() as connection:
+        starts = [one.start and int(one.start.timestamp()) for one in day]
+        visits.insert(connection, "riverside", "ehr", day, starts, run="run-1", now=now)
+        connection.exec_driver_sql(f"UPDATE appointments SET id = 100000 - {step} * id")
+    around = {"first": now, "end": now + timedelta(hours=12)}
+    with store.read() as connection:
+        number, one = counting.coming(connection, "riverside", **around)
+        share = wakes.Share.of(number, 10, one)
+        some = wakes.of_day(connection, "riverside", **around, share=share)
+        again = wakes.of_day(connection, "riverside", **around, share=share)
+    assert number == 60
+    assert share.every == 6
+    assert 10 <= len(some) <= 30
+    assert some == again

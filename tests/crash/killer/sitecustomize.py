@@ -123,6 +123,6 @@ if "KILLER_LOG" in os.environ:
 
         try:
             flaws.make(os.environ["KILLER_FLAW"])
-        except Exception:  # python would go on without it, and its mistake would never be seen
+        except Exception:  # noqa: BLE001 - python would go on without it, and its mistake would never be seen
             traceback.print_exc()
             os._exit(70)
