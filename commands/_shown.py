@@ -38,6 +38,8 @@ def run_lines(clinic: Clinic, report: RunReport) -> list[str]:
     lines = _quiet_lines(clinic, report) if not report.changed else _full_lines(clinic, report)
     if report.cut:
         lines.append("The run's time was up (runner.budget): the next one goes on.")
+    if report.stopped:
+        lines.append("The run was told to end: the next one goes on.")
     return [*lines, *_needs_lines(report.needs), _ending(report)]
 
 
@@ -91,8 +93,17 @@ def _quiet_lines(clinic: Clinic, report: RunReport) -> list[str]:
     if report.messages.worked:
         return [*lines, *_message_lines(clinic, report)]
     if not report.busy:
-        lines.append("nothing changed, nothing sent.")
+        still = f" Still open: {number} (clinicrelay status)" if (number := _open(clinic)) else ""
+        lines.append(f"nothing changed, nothing sent.{still}")
     return lines
+
+
+def _open(clinic: Clinic) -> int:
+    """Count the alerts that are open, of this run or of one long ago."""
+    from sync.store import alerts
+
+    with clinic.store.read() as connection:
+        return len(alerts.open_(connection, clinic.store.clinic))
 
 
 def _idle(name: str, one: SourceReport) -> str:
@@ -176,7 +187,9 @@ def _ending(report: RunReport) -> str:
         "seen to.",
         3: "done, but something needs a person.",
         4: "held: a guard waits for `clinicrelay held release`.",
-        75: "another run is at work; nothing was done, try again.",
+        75: "nothing was done, try again."
+        if report.stopped
+        else "another run is at work; nothing was done, try again.",
     }
     return f"Exit {report.exit}: {words[report.exit]}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -152,16 +152,19 @@ def of_each(call: Call, work: Any) -> int:
     return gravest(codes)
 
 
-def known(loaded: Loaded | Broken, scope: str | None) -> None:
-    """Raises typer.BadParameter for a scope that means nothing here; broken settings know none."""
+def known(loaded: Loaded | Broken, scope: str | None, paused: Collection[str] = ()) -> None:
+    """Raises typer.BadParameter for a scope that means nothing here; broken settings know none.
+
+    What is `paused` means something, also once it has gone from the settings.
+    """
     from clinicrelay.settings import Loaded
     from sync.standing import PARTS
 
-    if scope is None or scope in PARTS or not isinstance(loaded, Loaded):
+    if scope is None or scope in {*PARTS, *paused} or not isinstance(loaded, Loaded):
         return
     names = [*loaded.settings.notifiers, *loaded.settings.calendars]
     if scope not in names:
-        there = ", ".join([*PARTS, *names])
+        there = ", ".join([*sorted(PARTS), *names])
         raise typer.BadParameter(f"there is no {scope!r}; there are: {there}", param_hint="SCOPE")
 
 

@@ -8,7 +8,7 @@ import typer
 
 from commands._call import Call, shared
 from commands._who import actor
-from commands.pause import Scope, of_each, refuse_other_clock, store_of, url_of
+from commands.pause import Scope, known, of_each, refuse_other_clock, store_of, url_of
 
 if TYPE_CHECKING:
     from clinicrelay.settings import Broken, Loaded
@@ -45,6 +45,8 @@ def resume(
     def resumed(loaded: Loaded | Broken) -> dict[str, Any]:
         from sync.store import audit, gap, going_live, places, standings
 
+        with store_of(loaded) as store, store.read() as connection:
+            known(loaded, scope, [one.scope for one in standings.pauses(connection, store.clinic)])
         told = _reconciled(call, loaded)
         if plan:
             line = told["line"] if told else "no restore, so there is nothing to find out."

@@ -53,6 +53,11 @@ class Mapping:
     text: str
     whole: bool = False
 
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with the package."""
+        return self.file.parent == Path(__file__).parent
+
     @cached_property
     def fingerprint(self) -> bytes:
         """Sixteen bytes over the text of the file and the engine's version."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -60,7 +59,7 @@ def run_tests(mapping: Spec, context: Context = BERLIN) -> list[Failure]:
 
 def place_of_tests(mapping: Spec, own: Context) -> Context:
     """Return the clinic that a mapping's tests take place in: ours in Berlin, its own at home."""
-    return BERLIN if mapping.file.parent == Path(__file__).parent else own
+    return BERLIN if mapping.shipped else own
 
 
 def _differences(case: Case, mapper: Mapper) -> Iterator[tuple[str, Any, Any]]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 IN_A_ROW = 3
+SILENT = timedelta(minutes=30)  # what is no matter for a person may pass by itself so long
 _OWNER, _REFUSED = "sync/barred", "sync/refused"
 _TILL_LOOKED_AT = timedelta(minutes=15)
 # What no server said of everyone: we did not ask it, or it plainly meant one person or mailbox.
@@ -53,6 +54,10 @@ class Barred(NamedTuple):
     def needs_person(self) -> bool:
         """Whether somebody has to mend it; else it may well pass by itself."""
         return reason(self.reason).ours
+
+    def is_red(self, now: datetime) -> bool:
+        """Whether a person is to look: to mend it, or as it has sent nothing for half an hour."""
+        return self.needs_person or now - self.since >= SILENT
 
 
 class Refused(NamedTuple):

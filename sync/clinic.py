@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from clinicrelay.settings.schema import Doctor, Settings
     from clinicrelay.times import Span
-    from mappings.compile import Mapper
+    from mappings import Context, Mapper, Mapping
     from sync.gate import GateOptions
     from sync.store.standings import LiveRow, PauseRow
     from sync.words import Words
@@ -92,11 +92,11 @@ class Clinic:
         found: Connector = plugin(source.options, self._source_kit(name))
         return found
 
-    def source(self, name: str) -> tuple[Connector, Mapper]:
-        """Return a source's connector and its mapping, made for each other. Raises Refused."""
+    def mapping(self, name: str) -> tuple[Mapping, Context]:
+        """Return a source's mapping, and the place it is applied in. Raises Refused."""
         import mappings
 
-        source = self.settings.sources[name]
+        source, clinic = self.settings.sources[name], self.settings.clinic
         plugin: Any = plugins.find("connectors", source.type)
         named = source.mapping or plugin.mapping
         if named is None:
@@ -104,11 +104,17 @@ class Clinic:
                 f"{name} names no mapping, and {source.type} has none of its own",
                 fix=f"clinicrelay probe {name}",
             )
-        mapping = mappings.find(named, self.settings.folder)
-        clinic = self.settings.clinic
-        mapper = mapping.compile(
-            mappings.Context(name, clinic.timezone, clinic.country, clinic.language)
+        return (
+            mappings.find(named, self.settings.folder),
+            mappings.Context(name, clinic.timezone, clinic.country, clinic.language),
         )
+
+    def source(self, name: str) -> tuple[Connector, Mapper]:
+        """Return a source's connector and its mapping, made for each other. Raises Refused."""
+        mapping, context = self.mapping(name)
+        mapper = mapping.compile(context)
+        source = self.settings.sources[name]
+        plugin: Any = plugins.find("connectors", source.type)
         kit = self._source_kit(name, find_columns=lambda: mapping.columns)
         return plugin(source.options, kit), mapper
 

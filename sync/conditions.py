@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clinicrelay import times
 from sync import health
 from sync.alerts import Condition
-from sync.breaker import barred
+from sync.breaker import SILENT, barred
 from sync.freshness import source_state
 from sync.push import ON_PURPOSE
 from sync.reasons import in_words
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sync.clinic import Clinic
 
 # What may pass by itself: a server that restarts, a source that is busy, a calendar in a quarrel.
-_SILENT = timedelta(minutes=30)
 _UNREAD = _UNWRITTEN = timedelta(minutes=15)
 _NAMED = 3  # calendars
 _REMINDERS_WAIT = " Until then nobody is reminded of these visits."
@@ -61,7 +60,7 @@ def _notifiers(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
             "again, as long as it is of use then.",
             _LOOK,
             one.since,
-            timedelta(0) if one.needs_person else _SILENT,
+            timedelta(0) if one.needs_person else SILENT,
         )
 
 

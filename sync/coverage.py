@@ -45,11 +45,11 @@ class Coverage(NamedTuple):
     more than `AT_MOST` a share is judged, and these are its numbers; `of` is how many there are.
     """
 
-    of: int = 0
     visits: int = 0
     covered: int = 0
     explained: int = 0
     open: tuple[str, ...] = ()
+    of: int = 0
 
     def json(self) -> dict[str, int]:
         return {
@@ -156,7 +156,7 @@ def of_day(
     open_ = {name: one for name, one in found.items() if one.verdict == "open"}
     counts = verdicts.count("covered"), verdicts.count("explained")
     of = len(visits) if share == ALL else coming
-    return Day(Coverage(of, len(visits), *counts, tuple(open_)), open_)
+    return Day(Coverage(len(visits), *counts, tuple(open_), of), open_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.times import iso, local
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from sync.clinic import Clinic
 
-AT_LEAST = timedelta(minutes=30)
 _ROOM = 20 << 20  # bytes; what a run writes down before it is kept takes as much
 _NAMED = 3  # visits of tomorrow of which nobody is told
 RED_SOURCES = {
@@ -292,7 +291,7 @@ def _messages_json(health: Health) -> dict[str, int]:
 
 def _notifiers(health: Health) -> Iterator[Need]:
     for name, one in health.barred.items():
-        if one.needs_person or health.now - one.since >= AT_LEAST:
+        if one.is_red(health.now):
             since = f"{local(one.since, health.zone):%a %d %b %H:%M}"
             what = f"{name} sends nothing since {since}: {in_words(one.reason)}"
             yield Need(what, "clinicrelay check --connect")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from clinicrelay.contracts import Page
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
 from clinicrelay.times import iso
-from sync import absence, keep, planner, restored, rewording
+from sync import absence, keep, planner, proving, restored, rewording
 from sync import pull as pulling
 from sync.erased import Gone
 from sync.pull import SourceRun
@@ -115,6 +115,7 @@ def _nothing_waits(clinic: Clinic, name: str, why: str | None) -> SourceReport:
 
 
 def source_of(clinic: Clinic, name: str, held: Lease) -> SourceRun:
+    proving.prove(clinic, name)
     connector, mapper = clinic.source(name)
     return SourceRun(
         name=name,

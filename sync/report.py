@@ -93,6 +93,7 @@ class RunReport:
     busy: bool = False  # another run is at all of it
     others: bool = False  # it did its part, and another run is at the rest
     cut: bool = False  # its time was up, and the next run goes on
+    stopped: bool = False  # it was told to end, and the next run goes on
     alerts: dict[str, str] = field(default_factory=dict)  # opened or resolved, by name
 
     @property
@@ -136,7 +137,7 @@ class RunReport:
                 yield Need(f"{name} could not be read", one.fix)
             elif one.state == "partial" and not one.unfinished:
                 yield Need(f"{name} was not read to its end", "clinicrelay status")
-        yield from _of_messages(self.messages)
+        yield from _of_messages(self.messages, self.now)
         if self.open_holds:
             yield Need(f"{self.open_holds} held", "clinicrelay held list")
 
@@ -173,9 +174,9 @@ class RunReport:
         }
 
 
-def _of_messages(run: MessageRun) -> Iterator[Need]:
+def _of_messages(run: MessageRun, now: datetime) -> Iterator[Need]:
     for name, barred in sorted(run.barred.items()):
-        if barred.needs_person:
+        if barred.is_red(now):
             what = f"{name} sends nothing: {in_words(barred.reason)}"
             yield Need(what, "clinicrelay check --connect")
     if failed := run.failed:

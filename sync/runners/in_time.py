@@ -28,6 +28,10 @@ class InTime(Event):
         """Whether it was the time, and nobody told it to end."""
         return time.monotonic() >= self._until and not self._told.is_set()
 
+    @property
+    def is_told(self) -> bool:
+        return self._told.is_set()
+
     def is_set(self) -> bool:
         return self._told.is_set() or time.monotonic() >= self._until
 

@@ -29,7 +29,7 @@ def sync(clinic: Clinic, sources: Sequence[str] = ()) -> RunReport:
     steps.heed_settings(clinic)
     with in_time(clinic) as ending:
         _cycle(clinic, report, [*(sources or clinic.settings.sources)], ending)
-        report.cut = ending.is_up
+        report.cut, report.stopped = ending.is_up, ending.is_told
     # One that found another at work does nothing: the other may hang.
     command = "busy" if report.busy else "sync"
     report.alerts = steps.alert(clinic, report.messages, command, whole=True)
@@ -71,7 +71,7 @@ def send(clinic: Clinic) -> RunReport:
         if steps.plan(clinic) is None or not steps.deliver_messages(clinic, report.messages):
             report.others = report.messages.worked
             report.busy = not report.others
-        report.cut = ending.is_up
+        report.cut, report.stopped = ending.is_up, ending.is_told
     report.alerts = steps.alert(clinic, report.messages, "send", whole=False)
     _finished(clinic, report)
     return report

@@ -75,7 +75,7 @@ def _calendars(found: Health) -> Iterator[Reason]:
 
 def _messages(found: Health) -> Iterator[Reason]:
     for name, one in found.barred.items():
-        if one.needs_person or found.now - one.since >= health.AT_LEAST:
+        if one.is_red(found.now):
             yield Reason("notifier_barred", name)
     if left := found.messages.get("unproven", 0):
         yield Reason("messages_unproven", count=left)

@@ -59,6 +59,20 @@ def test_every_command_takes_what_all_take(
         assert option in out, (name, option)
 
 
+@pytest.mark.parametrize(
+    "line", ["status --jsn", "status --now yesterday", "frobnicate", "why", "status --ok red"]
+)
+def test_who_asks_for_json_gets_it_of_a_wrong_command_line_too(
+    typed: Callable[..., tuple[int, str, str]], desk: Any, line: str
+) -> None:
+    code, out, err = typed(*line.split(), "--settings", str(desk.settings), "--json")
+    told = json.loads(out)
+    assert (code, told["exit"]) == (2, 2)
+    (found,) = told["findings"]
+    assert found["code"] == "command_line"
+    assert found["message"] in err
+
+
 # --- codes that end as 0 -------------------------------------------------------------------------
 
 

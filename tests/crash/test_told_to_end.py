@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from google_peer.peer import GooglePeer
 
-from tests.crash.scene import ROBOT, Scene, in_google
+from clinicrelay.testing import Asked, Reply, serving
+from tests.crash.ehr import MAPPING, rest_source
+from tests.crash.scene import ROBOT, Scene, in_google, write_settings
 from tests.crash.scenes import Scenes
 
 pytestmark = pytest.mark.crash
 
 NOW = "2026-11-23T09:00"
 DOCTORS = ("acar@riverside.example", "braun@riverside.example")
-DONE, NEEDS_PERSON = 0, 3
+DONE, NEEDS_PERSON, TRY_AGAIN = 0, 3, 75
 PROMISED = 10.0  # seconds
 
 
@@ -55,6 +58,27 @@ def test_a_run_that_is_told_to_end_does_not_wait_for_google(
     shown = [event for doctor in DOCTORS for event in google.dump(doctor, live=True)]
     assert len(shown) == len(kept) > 0
     assert {event["state"] for event in kept} == {"synced"}
+
+
+def test_a_run_whose_source_hangs_says_that_it_was_told_to_end(scenes: Scenes) -> None:
+    scene, asked, over = scenes.empty(), threading.Event(), threading.Event()
+
+    def hangs(_: Asked) -> Reply:
+        asked.set()
+        over.wait(30)
+        return Reply({"items": []})
+
+    with serving(hangs) as server:
+        write_settings(scene.folder, {"ehr": rest_source(server.url)})
+        (scene.folder / "ours.yaml").write_text(MAPPING)
+        run = scene.start(NOW)
+        until(asked.is_set)
+        run.send_signal(signal.SIGTERM)
+        said, _ = run.communicate(timeout=30)
+        over.set()
+    assert run.returncode == TRY_AGAIN, said
+    assert "The run was told to end: the next one goes on." in said
+    assert "another run" not in said
 
 
 def until(happened: Callable[[], bool]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from clinicrelay.testing import Fault
 from clinicrelay.times import parse_instant
+from commands._shown import run_lines
 from commands.pause import pause
 from commands.why import _why as why
 from notifiers.sendgrid import Sendgrid
@@ -95,6 +96,26 @@ def test_a_wrong_key_is_told_once_and_so_is_its_end(
     assert sorted(one.to for one in sms.taken) == sorted({one.to for one in sms.taken})
     assert len(sms.taken) == 6
     assert {row[0] for row in line.query("SELECT state FROM messages")} == {"sent"}
+
+
+def test_a_server_that_nobody_reaches_is_a_matter_for_a_person_after_half_an_hour(
+    line: Line, peers: Callable[..., list[Peer]]
+) -> None:
+    sms, mail = made = peers(SMS, EMAIL, **REMINDED)
+    imported(line, 6)
+    sms.fate = lambda: Fault.GONE
+    minutes(line, made, 20)
+    early = line.sync(timedelta(0))
+    assert (early.exit, early.needs, alerts(mail)) == (0, [], [])
+    minutes(line, made, 20)
+    late = line.sync(timedelta(0))
+    assert (late.exit, [need.what for need in late.needs]) == (3, alerts(mail))
+    (line_,) = (one for one in line.at_work(lambda c: run_lines(c, late)) if "nothing sent" in one)
+    assert line_ == "nothing changed, nothing sent. Still open: 1 (clinicrelay status)"
+    sms.fate = lambda: None
+    minutes(line, made, 20)
+    over = line.sync(timedelta(0))
+    assert (over.exit, over.needs) == (0, [])
 
 
 def test_why_tells_what_an_alert_was_about_and_what_became_of_it(

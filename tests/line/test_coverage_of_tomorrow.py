@@ -62,7 +62,7 @@ def test_an_sms_notifier_that_is_switched_off_turns_it_red_within_one_run(line: 
 
     assert report.exit == 0  # nothing failed
     found = look(line)
-    assert found.tomorrow == Coverage(2, 2, 0, 0, ("reception/1", "reception/2"))
+    assert found.tomorrow == Coverage(2, 0, 0, ("reception/1", "reception/2"), 2)
     assert found.exit == 3
     assert any("nobody is reminded (reception/1, reception/2)" in n.what for n in found.needs)
 
@@ -83,7 +83,7 @@ def test_of_very_many_visits_a_share_is_judged_and_all_are_counted(
         with at_work.store.read() as connection:
             return coverage.tomorrow(at_work, connection, at_most=None).coverage
 
-    assert tomorrow.at_work(all_of_them) == Coverage(11, 11, 7, 4)
+    assert tomorrow.at_work(all_of_them) == Coverage(11, 7, 4, (), 11)
 
 
 def test_a_day_off_does_not_hide_in_status_that_nobody_is_reminded_of_the_next(line: Line) -> None:
