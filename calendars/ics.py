@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,9 +19,13 @@ from clinicrelay import (
     EventResult,
     EventWrite,
     Finding,
+    Hand,
+    Known,
+    Look,
     Memo,
     Outcome,
     Practitioner,
+    Sighting,
     files,
     ical,
 )
@@ -77,23 +82,39 @@ class Ics(Calendar):
             yield from results
 
     def shows(self, calendar: str, ref: str, memo: Memo) -> bool:
-        try:
-            events = _events(self.file_of(calendar).read_bytes())
-        except OSError:
-            return False
-        return ical.uid_value(self._uid(ref)) in (events or {})
+        return ical.uid_value(self._uid(ref)) in (self._there(calendar) or {})
 
     def lost(self, calendar: str) -> bool:
         """Whether the file is gone, or holds something that we did not write."""
-        try:
-            return _events(self.file_of(calendar).read_bytes()) is None
-        except OSError:
-            return True
+        return self._there(calendar) is None
+
+    def seen(self, calendar: str, cursor: object, known: Known) -> Look:
+        """Return which events the file lacks, and which it has that the calendar is not to show."""
+        there = dict(self._there(calendar) or {})
+        missing = [
+            Sighting(ref, memo, Hand.MISSING)
+            for ref, memo in known().items()
+            if there.pop(ical.uid_value(self._uid(ref)), None) is None and memo
+        ]
+        tail, plain = self._uid(""), ((uid.replace("\r\n ", ""), uid) for uid in there)
+        left = [
+            Sighting(name.removesuffix(tail), {"uid": name}, Hand.ORPHANED, *_times(there[uid]))
+            for name, uid in plain
+            if name.endswith(tail)
+        ]
+        return Look([*missing, *left])
 
     def check(self) -> Iterator[Finding]:
         reason = files.why_not_writable(self.folder)
         if reason:
             yield Finding("error", "folder_not_writable", f"Calendar files: {reason}.", _FIX)
+
+    def _there(self, calendar: str) -> dict[str, str] | None:
+        """Return the events of a file by their UIDs; None where it is gone, or none of ours."""
+        try:
+            return _events(self.file_of(calendar).read_bytes())
+        except OSError:
+            return None
 
     def _uid(self, ref: str) -> str:
         return f"{ref}@{self.kit.clinic.id}.clinicrelay"
@@ -180,6 +201,17 @@ def _events(content: bytes) -> dict[str, str] | None:
         return None
     skip = len(ical.EVENT_OPENING)
     return {b[skip : b.find("\r\nDTSTAMP:", skip)]: b + ical.EVENT_CLOSING for b in blocks}
+
+
+def _times(event: str) -> tuple[datetime | None, datetime | None]:
+    """Return when an event of ours begins and ends."""
+    begin, end = (
+        datetime.fromisoformat(found[1])
+        if (found := re.search(rf"\r\n{name}:(\w+)", event))
+        else None
+        for name in ("DTSTART", "DTEND")
+    )
+    return begin, end
 
 
 def _place(event: str) -> tuple[str, str]:

@@ -86,8 +86,6 @@ def _each(clinic: Clinic, work: Callable[[_Verifying], Compared]) -> Iterator[Co
         if not one.in_use or name not in clinic.settings.calendars:
             continue
         plugin = clinic.calendar(name)
-        if not plugin.looks:
-            continue
         if why := _may_not(clinic, plugin):
             yield Compared(calendar, reason=why[0], fix=why[1])
             continue

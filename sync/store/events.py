@@ -315,7 +315,8 @@ def write_again(connection: Connection, clinic: str, calendar: str) -> None:
     connection.execute(
         text(
             "UPDATE events SET state = 'put', written = NULL "
-            "WHERE clinic = :clinic AND calendar = :calendar AND state = 'synced'"
+            "WHERE clinic = :clinic AND calendar = :calendar "
+            "AND (state = 'synced' OR (state = 'put' AND written IS NOT NULL))"
         ),
         {"clinic": clinic, "calendar": calendar},
     )

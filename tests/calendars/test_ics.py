@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import icalendar
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from calendars.ics import Ics, Options, file_name
-from clinicrelay import EventWrite, Outcome, Practitioner
+from clinicrelay import EventWrite, Hand, Outcome, Practitioner
 from clinicrelay.testing import CalendarContract, SeenEvent, kit
+from clinicrelay.testing.kits import CLINIC
 
 START = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
 
@@ -181,3 +184,28 @@ def test_every_file_name_is_one_that_any_system_takes(calendar: str) -> None:
 def test_a_name_made_to_look_like_one_with_a_hash_does_not_meet_it() -> None:
     victim = file_name("Anna")
     assert file_name(victim) != victim
+
+
+@pytest.mark.parametrize("clinic", ["c", "a-clinic-whose-name-is-folded-in-a-file-as-it-is-long"])
+def test_a_look_finds_what_the_file_lacks_and_what_it_has_too_many(
+    tmp_path: Path, clinic: str
+) -> None:
+    plugin = Ics(Options(), kit(tmp_path, clinic=dataclasses.replace(CLINIC, id=clinic)))
+    kept, strange, long = "r1", "r3", "cr" + "x" * 30
+    memos = {r.ref: r.memo for r in plugin.apply("acar", [put(kept), put(long), put(strange)])}
+
+    def look() -> dict[str, Hand | None]:
+        seen = plugin.seen("acar", None, lambda refs=None: memos).sightings
+        return {one.ref: one.hand for one in seen}
+
+    assert look() == {}
+    del memos[strange]
+    assert look() == {strange: Hand.ORPHANED}
+    (orphan,) = plugin.seen("acar", None, lambda refs=None: memos).sightings
+    assert orphan.start == START
+    list(plugin.apply("acar", [EventWrite(strange, put=False, memo=orphan.memo)]))
+    assert look() == {}
+    list(plugin.apply("acar", [EventWrite(long, put=False)]))
+    assert look() == {long: Hand.MISSING}
+    plugin.file_of("acar").unlink()
+    assert look() == {kept: Hand.MISSING, long: Hand.MISSING}

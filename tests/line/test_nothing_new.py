@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from clinicrelay.times import parse_instant
-from sync import live, reads, steps
+from sync import live, reads, steps, verifying
 from sync.health import health
 from sync.runners import once
 from tests.line.conftest import ZONE, export
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.line.conftest import Line
 
 
@@ -115,6 +119,34 @@ def test_a_lost_calendar_file_is_written_anew_and_nothing_is_said(settled: Line)
     path.unlink()
     assert settled.quietly() == []
     assert path.read_bytes() == before
+
+
+def test_another_folder_for_calendar_files_is_filled_by_the_next_run(settled: Line) -> None:
+    before = uids(settled.data / "calendars" / "acar.ics")
+    settled.set(calendars={"files": {"type": "ics", "folder": "shared"}})
+    assert settled.quietly() == []
+    assert uids(settled.data / "shared" / "acar.ics") == before
+
+
+def test_a_lost_calendar_file_is_a_difference_that_a_person_may_mend(settled: Line) -> None:
+    path = settled.data / "calendars" / "acar.ics"
+    before = uids(path)
+    assert settled.at_work(verifying.verify)
+    assert not differing(settled)
+    path.unlink()
+    assert set(differing(settled)) == {"missing"}
+    settled.at_work(partial(verifying.verify, repair=True))
+    assert not differing(settled)
+    assert uids(path) == before
+
+
+def uids(file: Path) -> list[str]:
+    return sorted(re.findall(r"^UID:(\S+)", file.read_text(), re.MULTILINE))
+
+
+def differing(line: Line) -> list[str]:
+    found = line.at_work(verifying.verify)
+    return [difference.what for one in found for difference in one.differences]
 
 
 def test_an_older_export_that_comes_late_is_not_applied(settled: Line) -> None:
