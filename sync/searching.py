@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from sync.clinic import Clinic
 
+# What Google calls an event, also as a UID; and the UID in a calendar file of ours.
+_THEIR_EVENT = re.compile(r"([a-v0-9]{20,})(?:@google\.com)?")
+_OUR_UID = re.compile(r"(cr[a-z0-9]{30})@\S+\.clinicrelay")
 _PHONE = re.compile(r"[+(]?[\d\s()/.-]{5,}")
 # Letters that no accent changes: only these can be looked for before names are folded.
 _STEADY = frozenset("bfhjkmpqvwx0123456789")
@@ -25,8 +28,9 @@ _STEADY = frozenset("bfhjkmpqvwx0123456789")
 def search(clinic: Clinic, reference: str) -> list[int]:
     """Return the numbers of the visits that a reference means; none where nothing fits.
 
-    Tried in this order: SOURCE/KEY, an event's id (`cr…`), a visit's key, a message's id (`cr…`,
-    `m12`, or what the provider calls it), a patient's key, also of one whose visits are another's by
+    Tried in this order: SOURCE/KEY, an event's id (`cr…`, also as the UID of a calendar file), a
+    visit's key, a message's id (`cr…`, `m12`, or what the provider calls it), what Google calls an
+    event, a patient's key, also of one whose visits are another's by
     now, an e-mail address, a phone number as people write it in the clinic's country, a name.
     """
     wanted = reference.strip()
@@ -43,9 +47,12 @@ def _tries(clinic: Clinic, connection: Connection, wanted: str) -> Iterator[list
     if slash and source in sources:
         yield looking.by_key(connection, name, [source], key)
     if wanted.startswith("cr"):
-        yield looking.by_event(connection, name, wanted)
+        uid = _OUR_UID.fullmatch(wanted)
+        yield looking.by_event(connection, name, uid[1] if uid else wanted)
     yield looking.by_key(connection, name, sources, wanted)
     yield looking.by_message(connection, name, wanted)
+    if theirs := _THEIR_EVENT.fullmatch(wanted):
+        yield looking.by_their_event(connection, name, theirs[1])
     patient = wanted.removeprefix("patient/")
     yield looking.by_patient(connection, name, [("", patient)])
     yield _once_told(clinic, connection, sources, patient)

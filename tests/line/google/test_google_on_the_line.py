@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ from sqlalchemy import create_engine, text
 
 from sync import verifying
 from sync.foresee import foresee
+from sync.searching import search
 from tests.line import test_canaries as canaries
 from tests.line.conftest import export
 from tests.line.google.conftest import ACAR, ROBOT, Doctors, address, settings_for
@@ -403,3 +405,17 @@ def test_an_event_that_a_doctor_deleted_stays_away_also_after_the_store_was_lost
     forget_everything(doctors)
     doctors.run()
     assert doctors.starts() == ["12:00"]
+
+
+def test_why_finds_a_visit_by_what_google_calls_its_event(one: Doctors) -> None:
+    one.book(2, "2026-12-08 11:00")
+    one.drop()
+    for event in one.events():
+        found = {
+            tuple(one.line.at_work(partial(search, reference=called)))
+            for called in (event["id"], f"{event['id']}@google.com")
+        }
+        assert len(found) == 1
+        ((visit,),) = found
+        ((key,),) = one.line.query(f"SELECT source_key FROM appointments WHERE id = {visit}")
+        assert event["start"]["dateTime"].startswith("2026-12-08") == (key == "2")
