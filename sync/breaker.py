@@ -6,6 +6,7 @@ times in an hour and not once a message, and nobody's message counts as refused 
 A server does not always say that it means everybody. So several people in a row whom it refuses with
 one and the same answer count as that: three addresses that are wrong in the same way are rare, and
 cost the others a quarter of an hour; a server that refuses everyone would cost all their messages.
+What it refused till then waits with the others (see `sync.conclude`).
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
     from sync.clinic import Clinic
     from sync.store.leases import Lease
+    from sync.store.said import Due
 
 _T = TypeVar("_T")
 
 IN_A_ROW = 3
 SILENT = timedelta(minutes=30)  # what is no matter for a person may pass by itself so long
 _OWNER, _REFUSED = "sync/barred", "sync/refused"
-_TILL_LOOKED_AT = timedelta(minutes=15)
+TILL_LOOKED_AT = timedelta(minutes=15)
 # What no server said of everyone: we did not ask it, or it plainly meant one person or mailbox.
 _THEIR_OWN = {
     "address_invalid",
@@ -61,14 +63,27 @@ class Barred(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """People who got one and the same refusal in a row, nobody else being accepted meanwhile."""
+    """People who got one and the same refusal in a row, nobody else being accepted meanwhile.
+
+    `messages` are the numbers of those that were refused, in the order of the people.
+    """
 
     answer: str
     people: tuple[str, ...]
+    messages: tuple[int, ...] = ()
 
     @property
     def everyone(self) -> bool:
         return len(self.people) >= IN_A_ROW
+
+    @property
+    def by_person(self) -> dict[str, int]:
+        """The messages by whom they were for; 0 where an older program did not note it."""
+        return {one: self.messages[n] if self.messages else 0 for n, one in enumerate(self.people)}
+
+    def reason(self, why: str) -> str:
+        """Return for what reason all wait, by the reason of the refusals."""
+        return f"refuses_everyone({why})"
 
 
 class Breaker(NamedTuple):
@@ -79,22 +94,31 @@ class Breaker(NamedTuple):
 
 
 def after(
-    before: Breaker, name: str, recipient: str, result: SendResult, *, now: datetime
+    before: Breaker,
+    name: str,
+    recipient: str,
+    result: SendResult,
+    *,
+    now: datetime,
+    message: int = 0,
 ) -> Breaker:
-    """Return what is known once an attempt has ended."""
-    refused = _in_a_row(before.refused.get(name), recipient, result)
+    """Return what is known once an attempt at a message (its number) has ended."""
+    refused = _in_a_row(before.refused.get(name), recipient, message, result)
     barred = _barred(before.barred.get(name), refused, result, now)
     return Breaker(_with(before.barred, name, barred), _with(before.refused, name, refused))
 
 
-def _in_a_row(before: Refused | None, recipient: str, result: SendResult) -> Refused | None:
+def _in_a_row(
+    before: Refused | None, recipient: str, message: int, result: SendResult
+) -> Refused | None:
     if result.outcome is Outcome.ACCEPTED:
         return None
     if result.outcome is not Outcome.REJECTED or result.reason in _THEIR_OWN:
         return before
     answer = f"{result.reason} {result.detail}"
-    people = before.people if before and before.answer == answer else ()
-    return Refused(answer, tuple(dict.fromkeys((*people, recipient)))[-IN_A_ROW:])
+    known = before.by_person if before is not None and before.answer == answer else {}
+    known = {**known, recipient: message}
+    return Refused(answer, tuple(known)[-IN_A_ROW:], tuple(known.values())[-IN_A_ROW:])
 
 
 def _barred(
@@ -106,7 +130,7 @@ def _barred(
         why = "unreachable" if result.outcome is Outcome.UNKNOWN else result.reason
         return Barred(why, since, now + result.pause)
     if result.outcome is Outcome.REJECTED and refused and refused.everyone:
-        return Barred(f"refuses_everyone({result.reason})", since, now + _TILL_LOOKED_AT)
+        return Barred(refused.reason(result.reason), since, now + TILL_LOOKED_AT)
     return None
 
 
@@ -121,7 +145,10 @@ def _with(before: Mapping[str, _T], name: str, one: _T | None) -> dict[str, _T]:
 def known(connection: Connection, clinic: str) -> Breaker:
     """Return what runs before found out."""
     refused = memory.recall(connection, clinic, _REFUSED)
-    rows = {name: Refused(one["answer"], tuple(one["people"])) for name, one in refused.items()}
+    rows = {
+        name: Refused(one["answer"], tuple(one["people"]), tuple(one.get("messages", ())))
+        for name, one in refused.items()
+    }
     return Breaker(barred(connection, clinic), rows)
 
 
@@ -132,10 +159,11 @@ def barred(connection: Connection, clinic: str) -> dict[str, Barred]:
 
 
 def note(
-    clinic: Clinic, lease: Lease, before: Breaker, name: str, recipient: str, result: SendResult
+    clinic: Clinic, lease: Lease, before: Breaker, name: str, due: Due, result: SendResult
 ) -> Breaker:
     """Note what an attempt says of its notifier; return what is known from now on."""
-    found = after(before, name, recipient, result, now=clinic.now)
+    who = due.say.recipient
+    found = after(before, name, who, result, now=clinic.now, message=due.id)
     if found != before:
         with clinic.store.write() as connection:
             lease.fence(connection)

@@ -12,6 +12,7 @@ from clinicrelay.actions import INVITATION, MessageKind
 from clinicrelay.contracts import Message, Outcome, SendResult
 from clinicrelay.model import Channel
 from sync import gate
+from sync.breaker import TILL_LOOKED_AT
 from sync.plan import follow_up_key
 from sync.store import attempts, contacts, said, together, wakes
 from sync.store.contacts import Learned
@@ -36,6 +37,7 @@ _ALTERS = (MessageKind.CHANGE, MessageKind.CANCELLATION)
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(minutes=30)
 _FIRST_LOOK = timedelta(minutes=2)
+_MEANT_ITSELF = 4  # tries
 
 
 class Conclusion(NamedTuple):
@@ -82,9 +84,12 @@ def write(connection: Connection, clinic: Clinic, end: Conclusion, run: MessageR
         _tell_their_calendar(connection, clinic, due, message)
         _wake(connection, due, end.seen)
     elif result.outcome is Outcome.REJECTED:
-        refused = run.breaker.refused.get(notifier) if run.breaker else None
-        _learn(connection, clinic, due, message, notifier, result, refused)
         _part(connection, end)
+        if refused := _refuses_everyone(end, run):
+            _wait_with_the_others(connection, clinic, end, refused)
+            return
+        if one := learned(clinic, due, message, notifier, result.reason):
+            contacts.learn(connection, clinic.store.clinic, one)
         said.settle(connection, due.id, "planned", now=now, reason=rejected(result))
     else:
         unsent = result.outcome is Outcome.NOT_SENT
@@ -242,21 +247,35 @@ def learned(
     )
 
 
-def _learn(
-    connection: Connection,
-    clinic: Clinic,
-    due: Due,
-    message: Message,
-    notifier: str,
-    result: SendResult,
-    refused: Refused | None,
+def _refuses_everyone(end: Conclusion, run: MessageRun) -> Refused | None:
+    """Return whom a notifier refused in a row, where that means nobody of them.
+
+    A message that was refused again and again meanwhile is meant itself.
+    """
+    refused = run.breaker.refused.get(end.notifier) if run.breaker else None
+    meant = end.due.tries >= _MEANT_ITSELF
+    return refused if refused is not None and refused.everyone and not meant else None
+
+
+def _wait_with_the_others(
+    connection: Connection, clinic: Clinic, end: Conclusion, refused: Refused
 ) -> None:
-    store = clinic.store.clinic
-    if refused is not None and refused.everyone:
-        # It says that of everybody, so it says nothing of their addresses.
-        contacts.doubt(connection, store, notifier, result.reason, refused.people)
-    elif one := learned(clinic, due, message, notifier, result.reason):
-        contacts.learn(connection, store, one)
+    """Let what was refused in a row wait for the notifier, behind what was not tried yet.
+
+    It says that of everybody, so it says nothing of their addresses and messages.
+    """
+    notifier, why = end.notifier, end.result.reason
+    contacts.doubt(connection, clinic.store.clinic, notifier, why, refused.people)
+    for message in {*refused.messages, end.due.id}:
+        attempts.take_back(connection, message, notifier, why)
+        said.wait_again(
+            connection,
+            message,
+            reason=refused.reason(why),
+            refused=rejected(end.result),
+            most=_MEANT_ITSELF,
+            at=clinic.now + TILL_LOOKED_AT,
+        )
 
 
 def _wait(result: SendResult, due: Due) -> timedelta:

@@ -274,7 +274,7 @@ class _Sender:
         self._joined.update(one.owed.dedupe for one in others)
         case.ways.note(due.say, contact, clinic.now)
         before = run.breaker or Breaker()
-        run.breaker = breaker.note(clinic, self._lease, before, name, due.say.recipient, result)
+        run.breaker = breaker.note(clinic, self._lease, before, name, due, result)
         if result.outcome is Outcome.NOT_SENT and result.pause and _has_others(case, go):
             result = structs.replace(result, retry_after=timedelta(0))  # another way, at once
         seen = case.fresh.woken if case.fresh else None

@@ -142,6 +142,16 @@ def end(
     )
 
 
+def take_back(connection: Connection, message: int, notifier: str, reason: str) -> None:
+    """Count refusals of a message by a notifier as if it had not been tried there."""
+    dialects.run(
+        connection,
+        "UPDATE attempts SET state = 'not_sent' "
+        "WHERE message = ? AND notifier = ? AND state = 'rejected' AND reason = ?",
+        (message, notifier, reason),
+    )
+
+
 def tried(connection: Connection, messages: Sequence[int]) -> dict[int, list[Tried]]:
     """Return the attempts at messages that failed, the oldest first."""
     found: dict[int, list[Tried]] = {}

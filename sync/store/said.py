@@ -315,6 +315,19 @@ def settle(
     )
 
 
+def wait_again(
+    connection: Connection, message: int, *, reason: str, refused: str, most: int, at: datetime
+) -> None:
+    """Let a message that was refused be tried again at a moment, unless it was tried so often."""
+    dialects.run(
+        connection,
+        "UPDATE messages SET state = 'planned', reason = ?, next_try_at = ?, settled_at = NULL "
+        "WHERE id = ? AND tries < ? "
+        "AND (state = 'sending' OR (state IN ('failed', 'planned') AND reason = ?))",
+        (reason, seconds(at), message, most, refused),
+    )
+
+
 def was_invited(connection: Connection, visit: int, recipient: str) -> bool:
     """Whether a mail of ours may have put a visit into somebody's own calendar."""
     rows = dialects.fetch(

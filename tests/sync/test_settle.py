@@ -383,6 +383,18 @@ def test_a_wrong_password_is_tried_a_few_times_an_hour_and_burns_nothing(new_war
     assert not [n for n in ward.at_work("23T13:20", health).needs if "sends nothing" in n.what]
 
 
+class Choosy(Mute):
+    """Takes nothing for some addresses."""
+
+    def __init__(self, wrong: set[str]) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def send(self, message: Message) -> SendResult:
+        self.outcomes = [REFUSED] if message.to in self.wrong else [ACCEPTED]
+        return super().send(message)
+
+
 def test_a_server_that_is_away_for_a_moment_needs_nobody(ward: Ward) -> None:
     away = SendResult(NOT_SENT, "unreachable", pause=timedelta(minutes=1))
     ward.notifier.outcomes = [away] * 9
@@ -396,22 +408,47 @@ REFUSED = SendResult(
 )
 
 
-def test_a_server_that_refuses_everyone_burns_three_messages_and_not_all(new_ward: Ward) -> None:
+def test_what_a_server_refuses_that_refuses_everyone_waits_and_leaves_when_it_works(
+    new_ward: Ward,
+) -> None:
     ward = new_ward
     for key in range(11):
         ward.book(key, "2026-11-24 12:00")
     ward.sync("23T09:00", *range(11))
     ward.notifier = Mute([REFUSED] * 99)
     report = ward.sync("23T12:01")
-    assert (report.exit, report.messages.failed) == (3, 3)
-    (need,) = [need for need in report.needs if "sends nothing" in need.what]
+    assert (report.exit, report.messages.failed) == (3, 0)
+    (need,) = report.needs
     assert "refuses everyone" in need.what
-    assert ward.sync("23T12:10").messages.failed == 0
-    assert ward.sync("23T12:20").messages.failed == 1, "one is enough to see that nothing changed"
+    assert len(ward.kinds) == 3
+    ward.sync("23T12:10")
+    assert len(ward.kinds) == 3
+    ward.sync("23T12:20")
+    assert len(ward.kinds) == 4, "one is enough to see that nothing changed"
+    assert {row[1:] for row in ward.ledger("23T12:20")} == {
+        ("planned", "refuses_everyone(address_refused)")
+    }
 
     ward.notifier.outcomes = []
     report = ward.sync("23T12:40")
-    assert (report.exit, report.messages.sent) == (0, 7)
+    assert (report.exit, report.messages.sent) == (0, 11)
+    assert {row[1] for row in ward.ledger("23T12:40")} == {"sent"}
+
+
+def test_who_is_refused_again_and_again_is_meant_and_keeps_nobody_else_waiting(
+    new_ward: Ward,
+) -> None:
+    ward = new_ward
+    for key in range(8):
+        ward.book(key, "2026-11-24 12:00")
+    ward.sync("23T09:00", *range(8))
+    ward.notifier = notifier = Choosy(wrong={f"p{key}@mail.example" for key in (1, 2, 3)})
+    for minute in (1, 20, 40):
+        ward.sync(f"23T12:{minute:02}")
+    for hour in range(13, 23):
+        ward.sync(f"23T{hour}:00")
+    assert sorted(row[1] for row in ward.ledger("23T22:00")) == ["failed"] * 3 + ["sent"] * 5
+    assert len(notifier.attempts) <= 5 + 3 * 4
 
 
 def test_runs_of_one_message_each_find_out_as_well(new_ward: Ward) -> None:
@@ -420,7 +457,7 @@ def test_runs_of_one_message_each_find_out_as_well(new_ward: Ward) -> None:
         ward.book(key, f"2026-11-24 12:0{key}")
     ward.sync("23T09:00", *range(5))
     ward.notifier = Mute([REFUSED] * 99)
-    assert [ward.sync(f"23T12:0{n}").messages.failed for n in range(5)] == [1, 1, 1, 0, 0]
+    assert [ward.sync(f"23T12:0{n}").messages.failed for n in range(5)] == [1, 1, 0, 0, 0]
 
 
 def test_a_message_that_bars_its_notifier_does_not_bar_the_others_for_ever(new_ward: Ward) -> None:
