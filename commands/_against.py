@@ -83,10 +83,25 @@ def _alike(at_work: Clinic, running: Running) -> Answer:
     from clinicrelay.times import iso
     from commands._shown import when
 
-    why = f"The settings are those that run since {when(at_work, running.since)}: nothing would change."
-    told: dict[str, Any] = {"since": iso(running.since), "same": True, "until": None}
+    since, same = when(at_work, running.since), _same_file(at_work)
+    why = f"The settings are those that run since {since}: nothing would change."
+    if not same:
+        why = (
+            f"What is decided by is the same since {since}. The file was edited since the last run, in "
+            "what is not compared here: how sources are read, texts, plugins' own keys. "
+            "`clinicrelay plan` shows what the next sync would do."
+        )
+    told: dict[str, Any] = {"since": iso(running.since), "same": same, "until": None}
     told |= {"settings": [], "held": []}
     return Answer({**told, **_LISTS, "note": why}, [why], DONE, new=False)
+
+
+def _same_file(at_work: Clinic) -> bool:
+    """Whether the settings file, byte by byte, is the one that the last run read."""
+    from sync.steps import heeded
+
+    before, now = heeded(at_work)
+    return before == now
 
 
 def _json(

@@ -30,6 +30,7 @@ _LONGEST_LOOK = timedelta(minutes=10)
 _LONGEST_SENDING = timedelta(hours=1)
 _LONGEST_TIDYING = 60.0  # seconds
 TIDIED = "sync/purge"  # what remembers when that was
+_SEEN = ("sync/settings", "seen")
 
 
 def plan(clinic: Clinic) -> int | None:
@@ -265,21 +266,28 @@ def due(clinic: Clinic) -> bool:
 
 def heed_settings(clinic: Clinic) -> None:
     """Note in the audit trail that the settings file is not what it was at the last run."""
-    if clinic.dry or clinic.file is None:
-        return
-    now = clinic.opaque("settings", sha256(clinic.file.read_bytes()).hexdigest())
-    at = (clinic.store.clinic, "sync/settings", "seen")
-    with clinic.store.read() as connection:
-        before = memory.text_of(connection, *at)
-    if before == (seen := json.dumps(now)):
+    before, now = heeded(clinic)
+    if clinic.dry or before == now:
         return
     from sync.store import audit
 
+    at = (clinic.store.clinic, *_SEEN)
     with clinic.store.write() as connection:
-        if memory.replace(connection, *at, before, seen):
-            details = {"before": json.loads(before)} if before else {}
+        old = json.dumps(before) if before else None
+        if memory.replace(connection, *at, old, json.dumps(now)):
+            details = {"before": before} if before else {}
             deed = audit.Deed(clinic.actor, "settings.seen", f"settings/{now}", details=details)
             audit.note(connection, clinic.store.clinic, deed)
+
+
+def heeded(clinic: Clinic) -> tuple[str, str]:
+    """Return opaque names of the settings file that the last run read, and of the file as it is."""
+    with clinic.store.read() as connection:
+        before = memory.text_of(connection, clinic.store.clinic, *_SEEN)
+    if clinic.file is None:
+        return "", ""
+    now = clinic.opaque("settings", sha256(clinic.file.read_bytes()).hexdigest())
+    return json.loads(before) if before else "", now
 
 
 def tidy(clinic: Clinic) -> None:

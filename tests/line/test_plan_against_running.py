@@ -144,6 +144,19 @@ def test_settings_that_were_not_edited_differ_in_nothing(line: Line) -> None:
 
 
 @sqlite
+def test_an_edit_that_is_not_compared_is_not_said_to_change_nothing(line: Line) -> None:
+    opened(line)
+    reception = {**line.settings["sources"]["reception"], "contents": "delta"}
+    line.set(sources={"reception": reception})
+    said = " ".join(typed(line, "plan", "--against", "running").split())
+    assert "What is decided by is the same since Mon 23 Nov 09:00." in said
+    assert "nothing would change" not in said
+    assert compared(line)["same"] is False
+    line.after()
+    assert compared(line)["same"] is True
+
+
+@sqlite
 def test_an_edit_that_nobody_feels_is_said_to_be_one(line: Line) -> None:
     opened(line)
     line.set(safety={"max_messages_per_run": 400})
