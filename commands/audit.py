@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clinicrelay.counts import counted
 from clinicrelay.times import local
 from commands._call import Call, shared
 from commands._ending import DONE, NEEDS_PERSON
@@ -73,7 +74,9 @@ def export(
             at_work, file.absolute(), since=_moment(at_work, since), messages=messages
         )
         told = {"file": str(file.absolute()), "entries": number}
-        return Answer(told, [f"{number:,} entries are in {file}, for its owner only to read."])
+        return Answer(
+            told, [f"{counted(number, 'entry', 'entries')} in {file}, for its owner only to read."]
+        )
 
     return only(call, exported)
 

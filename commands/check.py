@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from clinicrelay.contracts import Finding
+from clinicrelay.counts import counted
 from clinicrelay.errors import Refused, SettingsError, StoreRefused, TryLater
 from commands import _reaches
 from commands._call import Call, shared
@@ -361,8 +362,4 @@ def _lines(findings: list[Finding], wrong: int) -> Iterator[str]:
     if not wrong and not warnings:
         yield "All is right."
     else:
-        yield f"{_counted(wrong, 'mistake')}, {_counted(warnings, 'warning')}."
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+        yield f"{counted(wrong, 'mistake')}, {counted(warnings, 'warning')}."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clinicrelay.counts import counted
 from clinicrelay.errors import SettingsError
 from commands._call import Call, shared
 from commands._ending import DONE, NEEDS_PERSON
@@ -149,12 +150,12 @@ def _nobody(at_work: Clinic, wanted: str, *, plan: bool) -> Answer:
 def _told(at_work: Clinic, there: Holdings, *, exports: bool) -> Iterator[str]:
     counts = there.counts
     yield f"{there.who.source}/{there.who.key}: what there is of this patient"
-    yield f"  {counts['visits']} visits with all their versions"
+    yield f"  {counted(counts['visits'], 'visit')} with all their versions"
     if counts["visits_of_others"]:
         yield f"  {counts['visits_of_others']} visits that others have as well: taken out of them"
-    yield f"  {counts['messages']} messages that were said, or decided about"
-    yield f"  {counts['events']} events in calendars: they leave"
-    yield f"  {counts['set_aside']} records set aside"
+    yield f"  {counted(counts['messages'], 'message')} that were said, or decided about"
+    yield f"  {counted(counts['events'], 'event')} in calendars, to be taken out"
+    yield f"  {counted(counts['set_aside'], 'record')} set aside"
     yield f"  {counts['files']} files that name them" + ("" if exports else " (exports are kept)")
     yield from (f"    {path}" for path in there.files[:_MOST])
     if len(there.files) > _MOST:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clinicrelay.counts import counted
 from commands._call import Call, shared
 from commands._ending import DONE, NEEDS_PERSON, say
 from commands._frame import Answer, headline, log_of, only
@@ -155,11 +156,13 @@ def _seen(
 
 def _numbers(at_work: Clinic, part: str, outlook: Outlook) -> Iterator[str]:
     if part == "calendars":
-        yield f"{outlook.events} events to write or remove in real calendars at the next sync"
+        yield f"{counted(outlook.events, 'event')} to write or remove in real calendars at the next sync"
         return
     number = sum(outlook.messages.values())
     kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(outlook.messages.items()))
-    yield f"{number} messages to {outlook.people} {part}" + (f": {kinds}" if kinds else "")
+    yield f"{counted(number, 'message')} to {outlook.people} {part}" + (
+        f": {kinds}" if kinds else ""
+    )
     if outlook.first is not None:
         yield f"the first {_when(at_work, outlook.first)}"
     if outlook.sms:

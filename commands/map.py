@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clinicrelay.contracts import ClinicFacts, Finding, Kit, Record, Unreadable, Window
+from clinicrelay.counts import counted
 from clinicrelay.errors import BadRecord, Refused, SettingsError
 from commands._call import Call, shared
 from commands._ending import DONE, NEEDS_PERSON
@@ -310,6 +311,6 @@ def _tests(call: Call, name: str | None, around: _Around) -> int:
     else:
         for mapping in loaded:
             broken = {failure.number for failure in failures if failure.mapping == mapping.name}
-            print(f"{mapping.name}: {len(mapping.tests)} tests, {len(broken)} failed")
+            print(f"{mapping.name}: {counted(len(mapping.tests), 'test')}, {len(broken)} failed")
         print("\n".join(str(failure) for failure in failures) or "All passed.")
     return NEEDS_PERSON if failures else DONE

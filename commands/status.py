@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from clinicrelay.counts import counted
 from commands._call import Call, shared
 from commands._frame import Answer, each
 
@@ -38,7 +39,7 @@ def _lines(at_work: Clinic, found: Health) -> Iterator[str]:
 
     for name, one in found.sources.items():
         last = when(at_work, one.last_complete) if one.last_complete else "never"
-        parts = [f"{one.appointments} visits", f"last complete read {last}"]
+        parts = [counted(one.appointments, "visit"), f"last complete read {last}"]
         parts += [] if one.complete or not one.last_complete else ["since then not complete"]
         parts += [f"by {one.strategy}"] if one.strategy else []
         parts += [f"watermark {one.watermark}"] if one.watermark else []
@@ -83,7 +84,7 @@ def _tomorrow(found: Health) -> str:
     day = found.tomorrow
     seen = f" (looked at {day.visits})" if day.of != day.visits else ""
     told = [
-        f"{day.of} visits{seen}",
+        f"{counted(day.of, 'visit')}{seen}",
         f"reminded or to be {day.covered}",
         f"not, for a reason {day.explained}",
     ]

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from clinicrelay.actions import What
 from clinicrelay.contracts import Page, Stretch
+from clinicrelay.counts import counted
 from clinicrelay.errors import Refused, TryLater
 from clinicrelay.model import Appointment
 from clinicrelay.times import day_of
@@ -76,7 +77,9 @@ def ask_by_key(
             source.notes.extend(answer.notes)
             keep_page(source, reading, replace(answer, changes=True, last=True, cursor={}))
     except (TryLater, Refused) as error:
-        source.notes.append(f"{len(missing)} visits that were not named stay as they are: {error}")
+        source.notes.append(
+            f"{counted(len(missing), 'visit')} that were not named stay as they are: {error}"
+        )
     unproven = {visit.id for visit in missing if visit.id not in reading.met}
     reading.spared |= unproven
 
@@ -218,8 +221,8 @@ def _renumbered(
     )
     if again:
         source.notes.append(
-            f"{len(again)} known visits came under other ids than before, with the same patient, "
-            "doctor and start: they count as the same visits, and nobody is told anything"
+            f"{counted(len(again), 'known visit')} came under other ids than before, with the same "
+            "patient, doctor and start: they count as the same visits, and nobody is told anything"
         )
     return again
 
@@ -241,8 +244,8 @@ def _of_a_file(
     covered = [visit for visit in due if _day(visit.start_at, zone) <= last]
     if len(covered) < len(due):
         source.notes.append(
-            f"{page.scope} ends on {last}: {len(due) - len(covered)} known visits after that day "
-            "are left as they are; should it always be partial, set contents: append or delta"
+            f"{page.scope} ends on {last}: {counted(len(due) - len(covered), 'known visit')} after that "
+            "day are left as they are; should it always be partial, set contents: append or delta"
         )
     return due, covered
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay import times
+from clinicrelay.counts import counted
 from clinicrelay.times import iso
 from sync.hands import read, reverted
 from sync.push import ON_PURPOSE, Blocked
@@ -122,7 +123,7 @@ def needs(found: Mapping[str, CalendarHealth]) -> Iterator[Need]:
     for name, one in found.items():
         yield from calendar_needs(name, one.reasons)
         if one.refused:
-            what = f"{one.refused} events set aside from {name}"
+            what = f"{counted(one.refused, 'event')} set aside from {name}"
             yield Need(what, "clinicrelay quarantine list")
         if one.held or one.asked:
             yield doctors_need(name, one.held, one.asked)

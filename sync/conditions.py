@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay import times
+from clinicrelay.counts import counted
 from sync import health
 from sync.alerts import Condition
 from sync.breaker import SILENT, barred
@@ -124,4 +125,4 @@ def _holds(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
 
 
 def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'} {'waits' if number == 1 else 'wait'}"
+    return f"{counted(number, what)} {'waits' if number == 1 else 'wait'}"

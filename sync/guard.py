@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Protocol
 
+from clinicrelay.counts import counted
+
 
 class Limits(Protocol):
     """The part of settings that says when to hold (`safety.hold_if`)."""
@@ -97,21 +99,27 @@ def _absent(read: Read, limits: Limits) -> Hold | None:
         return None
     if read.records == 0:
         return Hold(
-            "gone", read.absent, read.known, f"the read was empty, {read.known} visits are known"
+            "gone",
+            read.absent,
+            read.known,
+            f"the read was empty, {counted(read.known, 'visit')} known before",
         )
     hold = _share("gone", read.absent, read.known, limits.gone, limits)
     return hold and Hold(
         "gone",
         hold.visits,
         hold.known,
-        f"{read.absent} of {read.known} visits missing from this read (limit {limits.gone:.0%})",
+        f"{read.absent} of {counted(read.known, 'visit')} missing from this read "
+        f"(limit {limits.gone:.0%})",
     )
 
 
 def _share(guard: str, visits: int, known: int, limit: float, limits: Limits) -> Hold | None:
     if visits < limits.at_least or visits <= limit * known:
         return None
-    return Hold(guard, visits, known, f"{visits} of {known} visits {guard} (limit {limit:.0%})")
+    of = f" of {known}" if visits <= known else ""  # what is back was none of those that stood
+    summary = f"{visits}{of} visits {guard} (limit {limit:.0%})"
+    return Hold(guard, visits, known, summary)
 
 
 def _shifted(read: Read, limits: Limits) -> Hold | None:

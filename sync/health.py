@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clinicrelay.counts import counted
 from clinicrelay.times import iso, local
 from sync import calendar_health
 from sync.breaker import Barred, barred
@@ -299,16 +300,18 @@ def _notifiers(health: Health) -> Iterator[Need]:
 
 def _messages(health: Health) -> Iterator[Need]:
     if left := health.messages.get("unproven", 0):
-        what = f"{left} messages in the last 24 h: nobody can find out whether they arrived"
+        what = (
+            f"{counted(left, 'message')} in the last 24 h: nobody can find out whether they arrived"
+        )
         yield Need(what, "clinicrelay why APPOINTMENT")
     if failed := health.messages["failed"]:
         todo = "clinicrelay messages list --state failed"
-        yield Need(f"{failed} messages failed in the last 24 h", todo)
+        yield Need(f"{counted(failed, 'message')} failed in the last 24 h", todo)
     day = health.tomorrow
     if uncovered := day.visits - day.covered - day.explained:
         named = ", ".join(day.open[:_NAMED]) + (" …" if len(day.open) > _NAMED else "")
         yield Need(
-            f"{uncovered} of {day.visits} visits tomorrow: nobody is reminded ({named})",
+            f"{uncovered} of {counted(day.visits, 'visit')} tomorrow: nobody is reminded ({named})",
             "clinicrelay appointments --uncovered",
         )
 

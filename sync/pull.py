@@ -68,6 +68,7 @@ class SourceRun:
     complete: bool | None = None
     unfinished: bool = False  # the next run goes on with the same read
     notes: list[str] = field(default_factory=list)
+    failing: str = ""
     holds: list[dict[str, Any]] = field(default_factory=list)
     people: set[int] = field(default_factory=set)
     first_look: Callable[[Appointment], int] = lambda visit: 0

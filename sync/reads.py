@@ -115,7 +115,7 @@ def _nothing_waits(clinic: Clinic, name: str, why: str | None) -> SourceReport:
 
 
 def source_of(clinic: Clinic, name: str, held: Lease) -> SourceRun:
-    proving.prove(clinic, name)
+    failing = proving.prove(clinic, name)
     connector, mapper = clinic.source(name)
     return SourceRun(
         name=name,
@@ -132,6 +132,7 @@ def source_of(clinic: Clinic, name: str, held: Lease) -> SourceRun:
         first_look=planner.first_look(clinic),
         reword=partial(rewording.reword, clinic),
         told=lambda records: clinic.tell(f"{name} {records} records"),
+        failing=failing,
     )
 
 
@@ -194,6 +195,7 @@ def _report(source: SourceRun, read_anything: bool) -> SourceReport:
         idle=_names_none(source, known) if read_anything else source.connector.nothing_to_read(),
         notes=source.notes,
         held=source.holds,
+        failing=source.failing,
     )
 
 

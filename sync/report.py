@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from clinicrelay.counts import counted
 from clinicrelay.times import iso
 from sync.push import Blocked, CalendarRun
 from sync.reasons import in_words
@@ -22,6 +23,7 @@ class SourceReport:
     that the mapping passes over, such as breaks. `unfinished`: its budget is spent, and the next run
     goes on with the same read.
 
+    `failing` says which of its own mapping's tests fail.
     `bug` is a mistake of ours that ended its read: what it had kept is kept, and the others go on.
     """
 
@@ -41,6 +43,7 @@ class SourceReport:
     idle: str | None = None
     notes: list[str] = field(default_factory=list)
     held: list[dict[str, Any]] = field(default_factory=list)
+    failing: str = ""
     bug: Exception | None = None
 
 
@@ -126,13 +129,15 @@ class RunReport:
         for name, calendar in self.calendars.items():
             yield from calendar_needs(name, calendar.blocked)
             if calendar.set_aside:
-                what = f"{calendar.set_aside} events set aside from {name}"
+                what = f"{counted(calendar.set_aside, 'event')} set aside from {name}"
                 yield Need(what, "clinicrelay quarantine list")
             if calendar.held or calendar.asked:
                 yield doctors_need(name, calendar.held, calendar.asked)
         for name, one in self.sources.items():
             if one.set_aside:
                 yield Need(f"{one.set_aside} set aside from {name}", "clinicrelay quarantine list")
+            if one.failing:
+                yield Need(f"the mapping of {name}: {one.failing}", "clinicrelay check")
             if one.error:
                 yield Need(f"{name} could not be read", one.fix)
             elif one.state == "partial" and not one.unfinished:
@@ -180,7 +185,7 @@ def _of_messages(run: MessageRun, now: datetime) -> Iterator[Need]:
             what = f"{name} sends nothing: {in_words(barred.reason)}"
             yield Need(what, "clinicrelay check --connect")
     if failed := run.failed:
-        what = f"{failed} message{'' if failed == 1 else 's'} reached nobody"
+        what = f"{counted(failed, 'message')} reached nobody"
         yield Need(what, "clinicrelay messages list --state failed")
     for attempt in run.unproven:
         what = f"message {attempt}: nobody can find out whether it arrived"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from clinicrelay.contracts import Attempt, Found, Message, Notifier, Outcome
+from clinicrelay.counts import counted
 from sync import breaker, outward, ways
 from sync.beforehand import Decided, beforehand, decided_on
 from sync.breaker import Barred, Breaker
@@ -98,7 +99,7 @@ def hold_surplus(clinic: Clinic, lease: Lease, run: MessageRun) -> None:
     allowed = messages_allowed(hours, most=safety.max_messages_per_run, times=safety.hold_if.storm)
     if due <= allowed:
         return
-    summary = f"{due} messages are due at once, {allowed} may leave now"
+    summary = f"{counted(due, 'message')} are due at once, {allowed} may leave now"
     summary += f"; {held} were held before" if held else ""
     storm = Hold("storm", held + due - allowed, held + due, summary)
     with clinic.store.write() as connection:

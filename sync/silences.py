@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clinicrelay import times
-from sync import instance, lacking, own_texts
+from clinicrelay.counts import counted
+from sync import instance, lacking, own_texts, proving
 from sync.alerts import Condition
 from sync.attendance import attendance
 from sync.breaker import barred
@@ -35,7 +36,7 @@ _FAR = timedelta(days=8)
 _NAMED = 3
 _OWN_ALERTS = frozenset({"source_stale", "change_held", "awaiting_approval"})
 # What only `sync` looks at, and `status`: too much for a `send` each minute.
-_NOT_BY_SEND = ("coverage", "unlinked/", "texts/")
+_NOT_BY_SEND = ("coverage", "unlinked/", "texts/", "mapping/")
 
 
 def looked_at(*, whole: bool) -> Callable[[str], bool]:
@@ -63,6 +64,7 @@ def silences(
         missed = lacking.missed(connection, clinic)
         yield from _unlinked(clinic, connection, missed.unlinked)
         yield from _texts(clinic, connection, missed.unspoken)
+        yield from _mappings(clinic, connection)
 
 
 # --- nothing is known any more --------------------------------------------------------------------
@@ -104,8 +106,8 @@ def _uncovered(clinic: Clinic, connection: Connection, coming: Day | None) -> It
     why = f": {in_words(reasons.most_common(1)[0][0])}" if reasons else ""
     yield Condition(
         "coverage",
-        f"{len(alone)} of {visits} visits on {times.local(first, clinic.zone):%a %d %b}: nobody is "
-        f"reminded{why}",
+        f"{len(alone)} of {counted(visits, 'visit')} on {times.local(first, clinic.zone):%a %d %b}: "
+        f"nobody is reminded{why}",
         "Nothing failed, and their patients hear nothing.",
         _shown_by(clinic, first),
         clinic.now,
@@ -153,7 +155,7 @@ def _removed_sources(clinic: Clinic, connection: Connection) -> Iterator[Conditi
         if number:
             yield Condition(
                 f"removed/{name}",
-                f"{name} is no longer in the settings, and has {_visits(number)} ahead",
+                f"{name} is no longer in the settings, and has {counted(number, 'visit')} ahead",
                 "Nobody hears of what was booked, moved or cancelled there since; reminders go by what "
                 "was last known.",
                 "put it back into settings.yaml; clinicrelay check",
@@ -178,8 +180,8 @@ def _unlinked(
         what = "has" if len(whose) == 1 else "have"
         yield Condition(
             f"unlinked/{calendar}",
-            f"{named} {what} no calendar in {calendar}, and {_visits(sum(whose.values()))} in the next "
-            "two weeks",
+            f"{named} {what} no calendar in {calendar}, and {counted(sum(whose.values()), 'visit')} "
+            "in the next two weeks",
             "These visits stand in no calendar.",
             "clinicrelay doctors",
             clinic.now,
@@ -215,5 +217,15 @@ def _texts(
         )
 
 
-def _visits(number: int) -> str:
-    return f"{number} visit{'' if number == 1 else 's'}"
+# --- mappings ------------------------------------------------------------------------------------
+
+
+def _mappings(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
+    for source, which in proving.failing(clinic, connection):
+        yield Condition(
+            f"mapping/{source}",
+            f"the mapping of {source}: {which}",
+            "Visits may be understood otherwise than they are meant.",
+            "clinicrelay check",
+            clinic.now,
+        )

@@ -30,7 +30,7 @@ def test_nothing_is_erased_before_the_clinics_id_is_typed(known: Desk) -> None:
     refused = known.run("forget", CANARY_PHONE, now=AFTER)
     assert refused.code == 2
     assert "--confirm riverside" in refused.err
-    assert "1 visits" in refused.out
+    assert "1 visit with" in refused.out
     plan = known.run("forget", "reception/p1", "--plan", "--json", now=AFTER)
     assert plan.code == 0
     assert json.loads(plan.out)["visits"] == 1

@@ -190,7 +190,7 @@ def test_without_a_notifier_tomorrow_is_red_although_nothing_failed(desk: Any, r
     ran = desk.run("status", now="2026-11-23T15:00:00Z")
 
     assert ran.code == 3
-    assert "1 of 1 visits tomorrow: nobody is reminded (reception/1)" in ran.out
+    assert "1 of 1 visit tomorrow: nobody is reminded (reception/1)" in ran.out
     assert "clinicrelay appointments --uncovered" in ran.out
     assert canaries_in(ran.out) == []
 

@@ -92,7 +92,7 @@ def test_a_day_off_does_not_hide_in_status_that_nobody_is_reminded_of_the_next(l
     line.after()
     found = look(line)
     assert found.tomorrow.visits == 0
-    assert any("1 of 1 visits on Thu 26 Nov: nobody is reminded" in n.what for n in found.needs)
+    assert any("1 of 1 visit on Thu 26 Nov: nobody is reminded" in n.what for n in found.needs)
 
 
 def test_who_cannot_or_must_not_be_told_is_explained(tomorrow: Line) -> None:

@@ -296,7 +296,7 @@ def test_the_staff_hear_of_it(post: Post) -> None:
     early(post)
     found = post.line.at_work(health)
     assert found.messages["failed"] == 1
-    assert "1 messages failed in the last 24 h" in [need.what for need in found.needs]
+    assert "1 message failed in the last 24 h" in [need.what for need in found.needs]
     assert (found.tomorrow.visits, found.tomorrow.explained) == (1, 0)
 
 
