@@ -29,7 +29,7 @@ from clinicrelay.contracts import (
 )
 from clinicrelay.errors import Refused
 from connectors.csv import leftovers
-from connectors.csv.folders import folder_findings, left_lying
+from connectors.csv.folders import folder_findings, left_lying, vanished
 from connectors.csv.giving_back import encodings, give_back
 from connectors.csv.inbox import Drop, Inbox, Look, drop_of, manifest_fits
 from connectors.csv.options import Options
@@ -89,7 +89,10 @@ class Csv(Connector):
         return self.options.gone_after
 
     def waiting(self) -> bool:
+        """Whether a file waits. Raises Refused where the inbox has vanished."""
         inbox = self.inbox
+        for finding in vanished(inbox, self.kit):
+            raise Refused(finding.message, fix=finding.fix)
         young = self.kit.wait and inbox.looks()  # somebody is watching: those will be waited for
         return bool(inbox.waiting_inside() or inbox.ready() or young)
 
@@ -192,7 +195,7 @@ class Csv(Connector):
         return f"no file in {folder}: drop a {pattern} export there"
 
     def check(self) -> Iterator[Finding]:
-        blocked = [*folder_findings(self.inbox)]
+        blocked = [*vanished(self.inbox, self.kit)] or [*folder_findings(self.inbox)]
         yield from blocked or left_lying(self.inbox)
         for drop in [] if blocked else self._waiting()[:_LOOKED_AT]:
             yield from self._findings_of(drop)
@@ -365,6 +368,7 @@ class Csv(Connector):
         memory = self.kit.memory
         if not self._claimed:
             return
+        memory["inbox"] = str(self.inbox.folder)
         if form.order and self.options.dates == "auto":
             memory["dates"] = form.order  # the few rows of a reject file may not tell it
         if not self.lists_everything:

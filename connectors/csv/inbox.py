@@ -98,6 +98,11 @@ class Inbox:
                 odd.append(entry.name)
         return Strangers(others, odd)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether any of the folders is there that are made inside it when the first file is taken."""
+        return any((self.folder / name).is_dir() for name in _INSIDE)
+
     def waiting_inside(self) -> list[Drop]:
         """Return what lies in processing: claimed now, or by a run that did not end."""
         return _oldest_first(path for path, _ in self._files(self.processing))

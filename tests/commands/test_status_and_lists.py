@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -579,3 +580,40 @@ def test_status_is_red_when_the_next_run_could_keep_nothing(
 
     assert ran.code == 3
     assert told in ran.out
+
+
+# --- an inbox that vanished ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+def test_an_inbox_whose_disk_is_not_mounted_is_no_empty_inbox(
+    desk: Any, row: Row, left: str
+) -> None:
+    assert desk.sync(row(1)).code == 0
+    inbox, elsewhere = desk.folder / "drops" / "reception", desk.folder / "elsewhere"
+    inbox.rename(elsewhere)
+    if left == "an empty folder":
+        inbox.mkdir()
+    ran = desk.run("sync")
+    assert ran.code == 3
+    assert "is not the inbox from which files were taken" in ran.out
+    assert "mount its disk or share" in ran.out
+    assert "is not the inbox" in desk.run("check", "--connect").out
+    assert inbox.exists() is (left == "an empty folder")
+    assert not list(inbox.glob("*"))
+
+    if inbox.exists():
+        inbox.rmdir()
+    elsewhere.rename(inbox)
+    assert desk.sync(row(1), row(2)).code == 0
+
+
+def test_an_inbox_that_was_emptied_on_purpose_and_another_one_are_taken(
+    desk: Any, row: Row
+) -> None:
+    desk.sync(row(1))
+    shutil.rmtree(desk.folder / "drops" / "reception")
+    (desk.folder / "drops" / "reception" / "processed").mkdir(parents=True)
+    assert desk.sync(row(1), row(2)).code == 0
+    desk.change("contents: snapshot,", "contents: snapshot, inbox: other,")
+    assert desk.run("sync").code == 0
