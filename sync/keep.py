@@ -20,7 +20,7 @@ from sync.absence import Absence, absent, days_covered
 from sync.guard import Hold, Limits, Read, judge
 from sync.pull import SourceRun, remember, write_all_but_changes
 from sync.reading import Reading
-from sync.store import absences, incoming, progress, quarantine, sightings, visits
+from sync.store import absences, bulk, incoming, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class _Verdict:
 
 def end_read(source: SourceRun, reading: Reading, page: Page, *, limits: Limits, zone: str) -> None:
     """Judge a whole read and keep what stands; what does not is held for a person."""
+    if reading.unwritten.waiting:
+        bulk.load()
     with source.store.write() as connection:
         source.lease.fence(connection)
         known = progress.progress(connection, source.clinic, source.name)

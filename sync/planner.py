@@ -21,7 +21,7 @@ from sync.changes import may_be_same_person, same_person
 from sync.due import Timetable, digest_due, digest_say, first_hour
 from sync.plan import Seen, baseline, dedupe_key, event_actions, owed, owed_again, recipients
 from sync.reopening import reopens
-from sync.store import events, instant, memory, progress, said, seconds, unlinked, wakes
+from sync.store import bulk, events, instant, memory, progress, said, seconds, unlinked, wakes
 from sync.store.events import Shown, Wanted
 from sync.store.said import NotArrived, Owed
 from sync.store.wakes import Past, Woken
@@ -120,6 +120,8 @@ def _plan_batch(clinic: Clinic, lease: Lease, batch: Sequence[Woken]) -> None:
         known = _Known.of(connection, batch)
     planner = _Planner(clinic, known)
     plans = [planner.plan(visit) for visit in batch]
+    if any(plan.owed or plan.wanted for plan in plans):
+        bulk.load()
     with clinic.store.write() as connection:
         lease.fence(connection)
         said.owe(

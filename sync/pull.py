@@ -21,7 +21,7 @@ from clinicrelay.model import Appointment, Status, decode, encode
 from sync.changes import changes
 from sync.reading import Reading, Said, Sorted, Unwritten
 from sync.recall import Recall
-from sync.store import incoming, memory, progress, quarantine, sightings, visits
+from sync.store import bulk, incoming, memory, progress, quarantine, sightings, visits
 from sync.store.incoming import Waiting
 from sync.store.quarantine import SetAside
 from sync.store.sightings import Sheet
@@ -164,6 +164,8 @@ def _write(source: SourceRun, reading: Reading, done: Sorted | None = None) -> N
     """Write what was told up to here, and new visits, in one transaction with the cursor."""
     if not reading.unwritten and not (done and done.new):
         return
+    if done and done.new:
+        bulk.load()
     with source.store.write() as connection:
         source.lease.fence(connection)
         at = (connection, source.clinic, source.name)

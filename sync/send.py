@@ -28,7 +28,7 @@ from sync.gate import Drop, Go, Verdict, Wait, needs_a_call
 from sync.guard import Hold, messages_allowed
 from sync.reasons import base
 from sync.standing import Answer, Leave, NotNamed, Rehearse, Stopped
-from sync.store import attempts, flood, incoming, said
+from sync.store import attempts, bulk, flood, incoming, said
 from sync.store.said import Due, Pass
 
 if TYPE_CHECKING:
@@ -243,6 +243,7 @@ class _Sender:
         notifier = clinic.notifier(name)
         contact = ways.contact(clinic.opaque, due.say.recipient, go.channel, go.address)
         begun, begun_at = False, case.begins_at
+        bulk.load()
 
         def begin(attempt: str) -> None:
             nonlocal begun
