@@ -344,7 +344,7 @@ class Chaos(RuleBasedStateMachine):
     def tomorrow_is_accounted_for(self) -> None:
         def look(at_work: Clinic) -> Any:
             with at_work.store.read() as connection:
-                return tomorrow(at_work, connection)
+                return tomorrow(at_work, connection).coverage
 
         found = self.line.at_work(look)
         assert found.visits == found.covered + found.explained, found
