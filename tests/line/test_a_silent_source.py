@@ -158,7 +158,7 @@ def test_why_plan_and_coverage_tell_it(hourly: Line) -> None:
 
     def open_tomorrow(at_work: Any) -> int:
         with at_work.store.read() as connection:
-            day = tomorrow(at_work, connection)
+            day = tomorrow(at_work, connection).coverage
         return day.visits - day.covered - day.explained
 
     assert hourly.at_work(open_tomorrow) == 2

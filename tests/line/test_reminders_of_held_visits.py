@@ -176,7 +176,7 @@ def test_why_plan_coverage_and_the_alert_tell_it(held: Line) -> None:
 
     def covered(at_work: Clinic) -> Any:
         with at_work.store.read() as connection:
-            return tomorrow(at_work, connection)
+            return tomorrow(at_work, connection).coverage
 
     day = held.at_work(covered)
     assert (day.visits, day.covered) == (4, 2)
