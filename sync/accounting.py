@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay.actions import MessageKind, Role, facts_of
 from clinicrelay.model import Kind
-from sync import planner, running
+from sync import running, seeing
 from sync.due import known_since, when
 from sync.plan import UNDER_WAY, recipients
 from sync.store import accounts, wakes
@@ -100,7 +100,7 @@ def check(clinic: Clinic) -> Accounts:
         for batch in accounts.batches(connection, clinic.store.clinic, first=first, end=end):
             numbers = [visit.id for visit in batch]
             said = accounts.entries(connection, numbers)
-            seen = planner.look(clinic, connection, batch)
+            seen = seeing.look(clinic, connection, batch)
             past = wakes.history(connection, numbers)
             for visit in batch:
                 about = _About(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clinicrelay.actions import Role, Told
 from clinicrelay.contracts import Message
 from clinicrelay.model import Channel, Patient, Practitioner
-from sync import alerts, outward, planner, together, ways
+from sync import alerts, outward, seeing, together, ways
 from sync.compose import Fresh, addresses_of, message_of, person_of
 from sync.gate import CLOSED_DOOR, Go, Verdict, gate
 from sync.reasons import base, reason
@@ -213,7 +213,7 @@ def look_up(clinic: Clinic, batch: Sequence[Due]) -> Known:
     ids = [due.appointment for due in batch if due.appointment]
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, ids)
-        told = planner.told_of(clinic, connection, list(found.values()))
+        told = seeing.told_of(clinic, connection, list(found.values()))
     visits = {n: Fresh(one, one.visit, dict(told.get(n, {}))) for n, one in found.items()}
     people = {due.id: person_of(clinic, due.say, visits.get(due.appointment or 0)) for due in batch}
     addresses = [addresses_of(people[due.id]) for due in batch]

@@ -14,7 +14,7 @@ from clinicrelay.model import Channel
 from sync import gate
 from sync.breaker import TILL_LOOKED_AT
 from sync.plan import follow_up_key
-from sync.store import attempts, contacts, said, together, wakes
+from sync.store import attempts, contacts, said, together, told_state, wakes
 from sync.store.contacts import Learned
 from sync.store.gap import FOUND
 from sync.store.in_flight import knows_newer
@@ -168,7 +168,7 @@ def tell(
     for appointment, say in told:
         if found and knows_newer(connection, appointment, say.recipient, found):
             continue
-        said.tell(
+        told_state.tell(
             connection,
             clinic.store.clinic,
             appointment,
@@ -191,7 +191,7 @@ def know_anyhow(connection: Connection, clinic: Clinic, due: Due, reason: str) -
     say = due.say
     if due.appointment is not None and gate.is_known_anyhow(say.kind, reason):
         store = clinic.store.clinic
-        said.tell(
+        told_state.tell(
             connection,
             store,
             due.appointment,

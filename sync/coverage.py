@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clinicrelay import times
 from clinicrelay.actions import MessageKind, facts_of
 from clinicrelay.model import Kind
-from sync import planner
+from sync import seeing
 from sync.breaker import Barred, barred
 from sync.outlook import Next, ahead, outlook, ways_to
 from sync.reasons import base, reason
@@ -144,7 +144,7 @@ def of_day(
     said: dict[int, list[Entry]] = {}
     for visit, entry in counting.said_about(connection, store, first=first, end=end, share=share):
         said.setdefault(visit, []).append(entry)
-    seen = planner.look(clinic, connection, visits)
+    seen = seeing.look(clinic, connection, visits)
     asked = [one.visit for one in visits if _asks(seen[one.id], said.get(one.id, ()))]
     known = ways_to(clinic, connection, asked)
     looking = _Looking(clinic, clinic.standing(), barred(connection, store), known)

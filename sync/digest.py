@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clinicrelay import times
 from clinicrelay.actions import Say
 from clinicrelay.model import Appointment, Kind, Practitioner
-from sync.due import digest_say
+from sync.digest_hours import digest_say
 from sync.plan import dedupe_key
 from sync.store import digests, wakes
 

@@ -1,4 +1,4 @@
-"""When a reminder's time has come: steps before a visit, quiet hours, the doctors' digest.
+"""When a reminder's time has come: steps before a visit, outside quiet hours.
 
 A reminder is no row until it is due: a visit sleeps until the hour of its next one. One function,
 `when`, says the effective time of a step everywhere.
@@ -7,70 +7,26 @@ A reminder is no row until it is due: a visit sleeps until the hour of its next 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from clinicrelay import times
 from clinicrelay.actions import Facts, MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Kind
 from sync.plan import UNDER_WAY, Seen, hears_nothing, matters, recipients
+from sync.quiet import outside_quiet
 
 if TYPE_CHECKING:
-    from clinicrelay.settings.schema import Digest, QuietHours, Step
+    from clinicrelay.settings.schema import QuietHours, Step
 
 LAST_CALL = timedelta(minutes=15)
-BEFORE_QUIET = timedelta(minutes=5)
 MIN_GAP = timedelta(hours=3)
 # A reminder days ahead on the morning after a message about the same visit only repeats it. Less
 # than a day, so that who books four days ahead still gets the reminder of the third.
 MIN_GAP_DAYS_AHEAD = timedelta(hours=21)
-_DAY = timedelta(days=1)
-_ITS_HOUR = timedelta(hours=1)
 _NEWS = (MessageKind.CONFIRMATION, MessageKind.CHANGE)
-
-
-def quiet_period(
-    instant: datetime, quiet: QuietHours | None, zone: str
-) -> tuple[datetime, datetime] | None:
-    """Return the beginning and end of the quiet hours that an instant falls into, if it does."""
-    if quiet is None or quiet.start == quiet.end:
-        return None
-    today = times.day_of(instant, zone)
-    for first in (today - _DAY, today):
-        begin, end = _night(first, quiet.start, quiet.end, zone)
-        if begin <= instant < end:
-            # Where clocks skip what lies between two nights, they are one.
-            before, after = (
-                _night(day, quiet.start, quiet.end, zone) for day in (first - _DAY, first + _DAY)
-            )
-            return (before[0] if before[1] >= begin else begin), (
-                after[1] if after[0] <= end else end
-            )
-    return None
-
-
-@lru_cache(maxsize=256)
-def _night(first: date, start: time, end: time, zone: str) -> tuple[datetime, datetime]:
-    """Return the quiet hours that begin on a day."""
-    last = first + _DAY if end < start else first
-    return times.at_wall_time(first, start, zone), times.at_wall_time(last, end, zone)
-
-
-def outside_quiet(
-    due: datetime, useless_after: datetime, quiet: QuietHours | None, zone: str
-) -> datetime:
-    """Return when something due may be said: the end of quiet hours, else just before they begin.
-
-    Waiting is chosen only where it leaves the message useful.
-    """
-    period = quiet_period(due, quiet, zone)
-    if period is None:
-        return due
-    begin, end = period
-    return end if end < useless_after else begin - BEFORE_QUIET
 
 
 def useless_after(step: Step, start: datetime) -> datetime:
@@ -423,61 +379,3 @@ def _known_already(person: _Person, slot: _Slot) -> str | None:
 def min_gap(lead: timedelta) -> timedelta:
     """Return how long after a confirmation or change a reminder with this lead is superfluous."""
     return MIN_GAP_DAYS_AHEAD if lead >= timedelta(days=2) else MIN_GAP
-
-
-def digest_due(now: datetime, digest: Digest, zone: str, last_sent_for: date | None) -> date | None:
-    """Return the day whose digest is due and not sent yet.
-
-    An evening digest tells of the next day, one before noon of the day itself. A missed one is made
-    up until its day ends, unless the next is due by then; see `digest_useful_until` for the rest.
-    Where none was ever sent there is nothing to make up.
-    """
-    today = times.day_of(now, zone)
-    day = latest_digest(now, digest, zone)
-    made_up = day < today + _ahead(digest)
-    if day < today or (made_up and last_sent_for is None):
-        return None
-    return day if last_sent_for is None or last_sent_for < day else None
-
-
-def latest_digest(now: datetime, digest: Digest, zone: str) -> date:
-    """Return the day of the last digest whose hour has come."""
-    today = times.day_of(now, zone)
-    come = now >= times.at_wall_time(today, digest.at, zone)
-    return today + _ahead(digest) - timedelta(days=0 if come else 1)
-
-
-def _ahead(digest: Digest) -> timedelta:
-    return timedelta(days=0 if digest.at < time(12) else 1)
-
-
-def digest_useful_until(
-    day: date, starts: Collection[datetime], zone: str, *, since: datetime
-) -> datetime:
-    """Return when a digest is no longer news: at the day's first visit, else at the day's end.
-
-    In the morning, visits of the hour that begins with it (`since`) do not count, so that it is not
-    lost to them; one whose visits have all begun by then is none.
-    """
-    if not starts:
-        return times.first_instant(day + timedelta(days=1), zone)
-    later = [start for start in starts if start > since]
-    last = max(later, default=since)
-    return min((start for start in later if start >= since + _ITS_HOUR), default=last)
-
-
-def digest_say(
-    practitioner: str, day: date, starts: Collection[datetime], digest: Digest, zone: str
-) -> Say:
-    """Return the digest of a day for a doctor; its step is the day, so each is sent once."""
-    due_at = times.at_wall_time(day - _ahead(digest), digest.at, zone)
-    return Say(
-        kind=MessageKind.DIGEST,
-        role=Role.DOCTOR,
-        recipient=f"doctor/{practitioner}",
-        facts=Facts(on=True, start=times.first_instant(day, zone), practitioner=practitioner),
-        due_at=due_at,
-        useless_after=digest_useful_until(day, starts, zone, since=due_at),
-        setting="reminders.doctor.digest",
-        step=day.isoformat(),
-    )

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from clinicrelay.model import Appointment, Channel
 from clinicrelay.times import day_of, first_instant, iso, local
-from sync import planner
+from sync import seeing
 from sync.answers import IN_DOUBT, Case, answer
 from sync.because import Because, because
 from sync.chronicle import Life, Line, chronicle, decided_by
@@ -65,7 +65,7 @@ def stories(clinic: Clinic, visits: Sequence[int]) -> list[Story]:
     """Return the life of each visit, the nearest one first: those ahead, then the latest past."""
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, visits)
-        seen = planner.look(clinic, connection, list(found.values()))
+        seen = seeing.look(clinic, connection, list(found.values()))
         past = wakes.history(connection, list(found))
         told = [_story(clinic, connection, found[n], seen[n], past.get(n, ())) for n in found]
     return sorted(told, key=lambda story: nearness(story.woken, story.visit, clinic.now))
@@ -261,7 +261,7 @@ def _beside(
         end=first_instant(day + timedelta(days=1), clinic.zone),
     )
     numbers = [one.id for one in some if one.source == woken.source and one.id != woken.id]
-    others = planner.look(clinic, connection, list(wakes.by_ids(connection, numbers).values()))
+    others = seeing.look(clinic, connection, list(wakes.by_ids(connection, numbers).values()))
     return [
         f"{woken.source}/{one.appointment.key}"
         for one in led_by(clinic, connection, seen, say, others.values())

@@ -16,8 +16,9 @@ from clinicrelay import times
 from clinicrelay.actions import INVITATION, Facts, MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Channel, Patient, Practitioner, Status
 from sync.doors import CAP_REACHED, Closed, closed
-from sync.due import min_gap, quiet_period
+from sync.due import min_gap
 from sync.plan import URGENT, hears_nothing, recipients
+from sync.quiet import quiet_period
 
 if TYPE_CHECKING:
     from clinicrelay.settings.schema import QuietHours, Settings

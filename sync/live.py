@@ -16,7 +16,7 @@ from clinicrelay.errors import StoreBusy
 from clinicrelay.ids import ulid
 from clinicrelay.model import Channel
 from sync import instance, outward
-from sync.due import latest_digest
+from sync.digest_hours import latest_digest
 from sync.standing import ROLE_OF
 from sync.store import audit, going_live, high_water, looking_ahead, memory, standings, wakes
 from sync.store.leases import lease

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay.actions import Role
-from sync import planner
+from sync import seeing
 from sync.due import reminders
 from sync.plan import dedupe_key, owed
 from sync.store import counting, wakes
@@ -47,7 +47,7 @@ def outstanding(clinic: Clinic, connection: Connection) -> Outstanding:
     if len(awake) > _MOST:
         many = counting.awake(connection, store, now=clinic.now, at_most=_COUNTED)
         return Outstanding(visits=many)
-    seen = planner.look(clinic, connection, awake)
+    seen = seeing.look(clinic, connection, awake)
     keys = {key for one in awake for key in _keys(clinic, one.source, seen[one.id])}
     return Outstanding(len(keys) - counting.in_ledger(connection, store, keys))
 

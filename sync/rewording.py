@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from clinicrelay.actions import Facts, facts_of
 from clinicrelay.model import decode
-from sync import planner
+from sync import seeing
 from sync.plan import matters
-from sync.store import said, wakes
+from sync.store import told_state, wakes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -41,12 +41,12 @@ def reword(
     """
     after = {one.appointment: facts_of(decode(one.content)) for one in changes if one.content}
     woken = wakes.by_ids(connection, [*after])
-    for visit, told in planner.told_of(clinic, connection, [*woken.values()]).items():
+    for visit, told in seeing.told_of(clinic, connection, [*woken.values()]).items():
         for recipient, known in told.items():
             facts = after[visit]
             from_others = only_understood and known.by is None
             if known.facts != facts and (from_others or says_the_same(known.facts, facts)):
-                said.reword(connection, clinic.store.clinic, visit, recipient, known, facts)
+                told_state.reword(connection, clinic.store.clinic, visit, recipient, known, facts)
 
 
 def says_the_same(told: Facts, true: Facts) -> bool:

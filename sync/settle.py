@@ -25,9 +25,9 @@ from clinicrelay.contracts import (
 )
 from clinicrelay.model import Channel
 from clinicrelay.times import parse_span
-from sync import planner, restored
+from sync import restored, seeing
 from sync.conclude import Conclusion, conclude
-from sync.store import gap, said, together, unproven, wakes
+from sync.store import gap, said, together, told_state, unproven, wakes
 from sync.store.in_flight import knows_newer
 
 if TYPE_CHECKING:
@@ -202,10 +202,10 @@ def _may_know(clinic: Clinic, connection: Connection, attempt: Open, visit: int,
         return
     woken = wakes.by_ids(connection, [visit])
     told = (
-        planner.told_of(clinic, connection, list(woken.values())).get(visit, {}).get(say.recipient)
+        seeing.told_of(clinic, connection, list(woken.values())).get(visit, {}).get(say.recipient)
     )
     if told is None or told.facts != say.facts:
-        said.tell(
+        told_state.tell(
             connection,
             clinic.store.clinic,
             visit,

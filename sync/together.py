@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clinicrelay import times
 from clinicrelay.actions import MessageKind, Role
 from clinicrelay.model import Channel, Modality, Patient
-from sync import planner
+from sync import seeing
 from sync.compose import addresses_of
 from sync.due import coming_reminders, due_reminders
 from sync.outlook import ahead, outlook
@@ -106,7 +106,7 @@ def others(
         return []
     with clinic.store.read() as connection:
         found = wakes.by_ids(connection, numbers)
-        seen = planner.look(clinic, connection, list(found.values()))
+        seen = seeing.look(clinic, connection, list(found.values()))
     fitting = [
         Other(Owed(key, number, its, anew=False), its.facts.start, _practitioner(clinic, one))
         for number, one in seen.items()

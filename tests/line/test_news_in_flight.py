@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clinicrelay.testing import Fault
-from sync import planner, reads, steps
+from sync import reads, seeing, steps
 from sync.runners import once
 from sync.send import MessageRun
 from tests.notifiers.peers import PROVIDERS, Fate, Peer, Provider
@@ -86,7 +86,7 @@ def settled(at_work: Any) -> None:
 
 def found_after(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
     """Let something happen once, between what plan reads and what it writes."""
-    real, left = planner._Known.of, [happens]
+    real, left = seeing.Known.of, [happens]
 
     def of(connection: Any, batch: Any) -> Any:
         found = real(connection, batch)
@@ -94,7 +94,7 @@ def found_after(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) ->
             left.pop()()
         return found
 
-    monkeypatch.setattr(planner._Known, "of", of)
+    monkeypatch.setattr(seeing.Known, "of", of)
 
 
 def test_a_reminder_that_waits_behind_a_slow_one_does_not_leave_once_its_visit_is_cancelled(

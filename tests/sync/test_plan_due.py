@@ -12,19 +12,23 @@ from clinicrelay.actions import MessageKind, Role, Say, Told, facts_of
 from clinicrelay.model import Appointment, Kind, Patient, Practitioner, Status
 from clinicrelay.settings.schema import Digest, QuietHours, Step
 from clinicrelay.times import at_wall_time, from_wall, local
-from sync.due import (
-    coming_reminders,
+from sync.digest_hours import (
     digest_due,
     digest_say,
     digest_useful_until,
+)
+from sync.due import (
+    coming_reminders,
     due_reminders,
     next_step,
-    outside_quiet,
     reminders,
     useless_after,
     when,
 )
 from sync.plan import UNDER_WAY, Seen
+from sync.quiet import (
+    outside_quiet,
+)
 
 BERLIN = "Europe/Berlin"
 NIGHT = QuietHours()

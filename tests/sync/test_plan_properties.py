@@ -16,13 +16,15 @@ from clinicrelay.settings.schema import Confirmation, PatientReminders, QuietHou
 from sync.due import (
     due_reminders,
     first_hour,
-    quiet_period,
     reminders,
     useless_after,
     when,
 )
 from sync.gate import Drop, GateOptions, Go, Wait, gate, reopens
 from sync.plan import Seen, baseline, dedupe_key, matters, owed
+from sync.quiet import (
+    quiet_period,
+)
 
 ZONE = "Europe/Berlin"
 BEGIN = datetime(2026, 3, 26, 9, 0, tzinfo=UTC)  # three days before clocks change
