@@ -294,6 +294,8 @@ def _said_already(say: Say, told: Told | None) -> Drop | None:
         return None
     if say.step == INVITATION:
         return None  # they heard it, their calendar did not
+    if _knows_newer(say, told):
+        return Drop("superseded_by_reschedule", say.setting)
     if say.kind is MessageKind.CANCELLATION:
         return None if told.facts.on else Drop("already_sent", say.setting)
     if told.facts != say.facts:
@@ -301,6 +303,19 @@ def _said_already(say: Say, told: Told | None) -> Drop | None:
     if say.kind is not MessageKind.REMINDER:
         return Drop("already_sent", say.setting)
     return _reminded_already(say, told)
+
+
+def _knows_newer(say: Say, told: Told) -> bool:
+    """Whether another message told the person what this one does not correct, since it was decided.
+
+    What is owed since then is measured by that, and stands in the ledger under a key of its own: this
+    one would tell of a move from where they no longer think that the visit is.
+    """
+    return (
+        say.before is not None
+        and told.at > say.due_at
+        and told.facts not in (say.before, say.facts)
+    )
 
 
 def _reminded_already(say: Say, told: Told) -> Drop | None:

@@ -152,6 +152,27 @@ def test_who_heard_it_by_another_message_is_not_told_again(kind):
     assert asked(say(kind), told=heard).reason == "already_sent"
 
 
+@pytest.mark.parametrize("decided", [-1, 1])
+def test_news_that_correct_what_nobody_thinks_any_more_give_way_to_what_is_owed_since(decided):
+    """A→B was kept back, A→C was told meanwhile, and it is B after all: then C→B is owed."""
+    once, meanwhile = visit(start=START - hours(48)), visit(practitioners=(Practitioner("d2"),))
+    decided_at = NOON + minutes(decided)
+    news = say(MessageKind.CHANGE, before=facts_of(once), due_at=decided_at)
+    newer = told(MessageKind.CHANGE, NOON, meanwhile)
+    verdict = asked(news, told=newer, now=NOON + hours(1))
+    assert verdict == (BY_SMS if decided > 0 else Drop("superseded_by_reschedule", news.setting))
+    off = cancellation(due_at=decided_at)
+    gone = asked(off, fresh=visit(status=Status.CANCELLED), told=newer, now=NOON + hours(1))
+    assert gone == (BY_SMS if decided > 0 else Drop("superseded_by_reschedule", off.setting))
+
+
+def test_news_that_correct_what_the_person_heard_last_leave():
+    once = visit(start=START - hours(48))
+    heard = told(MessageKind.CONFIRMATION, NOON, once)
+    news = say(MessageKind.CHANGE, before=facts_of(once), due_at=NOON - minutes(1))
+    assert asked(news, told=heard, now=NOON + hours(1)) == BY_SMS
+
+
 def test_a_cancellation_is_told_once():
     off = told(MessageKind.CANCELLATION, NOON, visit(status=Status.CANCELLED))
     verdict = asked(cancellation(), fresh=visit(status=Status.CANCELLED), told=off)
