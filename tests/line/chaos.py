@@ -18,7 +18,7 @@ from clinicrelay.times import iso, local, parse_instant
 from sync import release
 from sync.clinic import Clinic
 from sync.coverage import tomorrow
-from sync.store import incoming, standings
+from sync.store import events, incoming, quarantine, standings
 from tests.line.axe import Axe, Killed
 from tests.line.conftest import MONDAY, ZONE, Line
 from tests.line.google.conftest import WRITES
@@ -309,6 +309,7 @@ class Chaos(RuleBasedStateMachine):
         self.line.now = max(self.line.now, parse_instant(MONDAY, ZONE))
         for _ in range(4):
             self.decide(lets=True)
+            self.line.at_work(_events_are_tried_again)
             self.sync(5 * 60 * MINUTE)
         self.sync(2 * MINUTE)
 
@@ -377,6 +378,16 @@ class Chaos(RuleBasedStateMachine):
         self.sync(timedelta(0))
         done = self.google.calls(*WRITES)
         assert (done, len(self.peer.taken)) == ([], taken), done
+
+
+def _events_are_tried_again(at_work: Clinic) -> None:
+    """Do what a person does about events that a calendar refused: `quarantine retry --all`."""
+    with at_work.store.write() as connection:
+        store = at_work.store.clinic
+        for thing in quarantine.listed(connection, store):
+            if thing["kind"] == "event":
+                events.try_refused(connection, store, thing["source"], thing["place"])
+                quarantine.discard(connection, store, thing["id"])
 
 
 def _in_one_calendar(events: Sequence[str]) -> bool:
