@@ -290,10 +290,11 @@ def _not_the_same(say: Say, fresh: Appointment, told: Told | None) -> Drop | Non
 
 def _said_already(say: Say, told: Told | None) -> Drop | None:
     """Refuse what the person heard since it was planned, by another message than this."""
-    if told is None or told.by is None or say.kind is MessageKind.DIGEST:
+    of_no_news = (
+        say.kind is MessageKind.DIGEST or say.step == INVITATION
+    )  # their calendar heard not
+    if told is None or told.by is None or of_no_news:
         return None
-    if say.step == INVITATION:
-        return None  # they heard it, their calendar did not
     if _knows_newer(say, told):
         return Drop("superseded_by_reschedule", say.setting)
     if say.kind is MessageKind.CANCELLATION:

@@ -35,6 +35,8 @@ KNOWN, THERE, MISSED = "known", "there", "missed"
 
 class _Patient(msgspec.Struct, frozen=True):
     language: str | None = None
+    phone: str | None = None
+    email: str | None = None
 
 
 class _Visit(msgspec.Struct, frozen=True):
@@ -49,13 +51,17 @@ _decode = msgspec.json.Decoder(_Visit).decode
 
 @dataclass(slots=True)
 class Next:
-    """What the next visits have and lack: visits by (calendar, `SOURCE/KEY`), and by language."""
+    """What the next visits have and lack: visits by (calendar, `SOURCE/KEY`), and by language.
+
+    `unreached` counts those of whom no way is left to a patient, as a channel has no notifier any more.
+    """
 
     linked: set[tuple[str, str]] = field(default_factory=set)
     unlinked: Counter[tuple[str, str]] = field(default_factory=Counter)
     spoken: set[str] = field(default_factory=set)
     unspoken: Counter[str] = field(default_factory=Counter)
     channels: Mapping[Channel, bool] = field(default_factory=dict)
+    unreached: int = 0
 
     def things(self) -> Iterator[tuple[str, str, bool]]:
         """Yield each thing by what it belongs to and its name, and whether it is there."""
@@ -108,6 +114,7 @@ def missed(connection: Connection, clinic: Clinic) -> Next:
                 if _is_missed(kept, _SPOKEN, language)
             }
         ),
+        unreached=found.unreached,
     )
 
 
@@ -165,6 +172,7 @@ def look(connection: Connection, clinic: Clinic) -> Next:
                     found.linked.add(one)
                 else:
                     found.unlinked[one] += 1
+        found.unreached += any(_is_unreached(clinic, patient) for patient in content.patients)
         for patient in content.patients:
             language = (patient.language or clinic.settings.clinic.language).lower()
             if _ever_plainer(language) & texts:
@@ -176,6 +184,21 @@ def look(connection: Connection, clinic: Clinic) -> Next:
     for language in found.spoken:
         found.unspoken.pop(language, None)
     return found
+
+
+def _is_unreached(clinic: Clinic, patient: _Patient) -> bool:
+    """Whether a channel that has no notifier any more was the only way to a patient."""
+    if not clinic.lost:
+        return False
+    order = clinic.settings.channels.order
+    ways = {
+        channel
+        for channel in Channel
+        if (patient.email if channel is Channel.EMAIL else patient.phone)
+        and (channel in order or "preferred" in order)
+    }
+    sent = _sent(clinic)
+    return bool(ways & clinic.lost) and not any(sent[channel] for channel in ways)
 
 
 def _used(connection: Connection, clinic: Clinic) -> list[str]:

@@ -19,6 +19,7 @@ from sync.alerts import Condition
 from sync.attendance import attendance
 from sync.breaker import barred
 from sync.coverage import Day, next_day, of_day
+from sync.gate import NO_NOTIFIER
 from sync.guard import UNLINKED
 from sync.reasons import base, in_words
 from sync.report import ANEW
@@ -60,8 +61,9 @@ def silences(
     yield from _begun_anew(clinic, connection)
     yield from _removed_sources(clinic, connection)
     if whole:
-        yield from _uncovered(clinic, connection, coming)
         missed = lacking.missed(connection, clinic)
+        gone = _lost_channels(clinic, connection, missed.unreached)
+        yield from [gone] if gone else _uncovered(clinic, connection, coming)
         yield from _unlinked(clinic, connection, missed.unlinked)
         yield from _texts(clinic, connection, missed.unspoken)
         yield from _mappings(clinic, connection)
@@ -82,6 +84,24 @@ def _begun_anew(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
 
 
 # --- nobody is reminded --------------------------------------------------------------------------
+
+
+def _lost_channels(clinic: Clinic, connection: Connection, unreached: int) -> Condition | None:
+    """Return that nobody sends on a channel any more, and somebody has no other way, or waits for it."""
+    store, name = clinic.store.clinic, "coverage"
+    waiting = alerts.waiting(connection, store, NO_NOTIFIER, now=clinic.now)
+    if not clinic.lost or not (waiting or unreached or name in alerts.open_(connection, store)):
+        return None
+    channels = ", ".join(sorted(clinic.lost))
+    return Condition(
+        name,
+        f"nobody sends by {channels} any more: its notifier is gone from the settings",
+        f"{counted(waiting, 'message')} for patients and doctors "
+        f"{'waits' if waiting == 1 else 'wait'} for it; of {counted(unreached, 'visit')} in the next "
+        "two weeks nobody can be reached otherwise.",
+        "put it back into settings.yaml; clinicrelay check",
+        clinic.now,
+    )
 
 
 def _uncovered(clinic: Clinic, connection: Connection, coming: Day | None) -> Iterator[Condition]:

@@ -78,12 +78,23 @@ def test_a_channel_that_is_switched_off_is_told_by_the_visits_of_which_nobody_is
 
     found = runs(told, 3)
     assert found == [("coverage", "opened")]
-    assert "3 of 3 visits on Tue 24 Nov: nobody is reminded" in mails(told)[0]
-    assert "nobody is reminded" in needs(told)
+    assert "nobody sends by sms any more" in mails(told)[0]
+    assert "3 of 3 visits tomorrow: nobody is reminded" in needs(told)
 
     told.set(channels=before)
     assert found + runs(told, 3) == once_and_over("coverage")
     assert len(mails(told)) == 2
+
+
+def test_it_is_told_although_those_of_tomorrow_were_reminded_before(told: Line) -> None:
+    told.quietly("2026-11-23 20:00")
+    assert told.query("SELECT count(*) FROM messages WHERE step = '1d' AND state = 'sent'") == [(3,)]
+    before = told.said["channels"]
+    told.set(channels={**before, "sms": []})
+    assert runs(told, 2) == [("coverage", "opened")]
+    assert "nobody sends by sms any more" in needs(told)
+    told.set(channels=before)
+    assert runs(told, 2) == [("coverage", "resolved")]
 
 
 def test_who_has_only_the_channel_that_nobody_sends_on_any_more_waits_for_it(told: Line) -> None:
