@@ -49,6 +49,7 @@ def appointments(
 
     def listed(at_work: Clinic) -> Answer:
         zone = at_work.zone
+        _check_source(at_work, source)
         first, end = instant_of(since, zone, "--from"), instant_of(to, zone, "--to", whole_day=True)
         if uncovered:
             first, end = _tomorrow(at_work, first, end)
@@ -86,6 +87,18 @@ def _uncovered(at_work: Clinic, found: Iterable[Listed]) -> Iterator[Listed]:
     with at_work.store.read() as connection:
         names = tomorrow(at_work, connection, at_most=None).open.keys()
     return (one for one in found if f"{one.source}/{decode(one.content).key}" in names)
+
+
+def _check_source(at_work: Clinic, source: str | None) -> None:
+    from sync.store import looking
+
+    if source is None or source in at_work.settings.sources:
+        return
+    with at_work.store.read() as connection:
+        kept = looking.sources(connection, at_work.store.clinic)
+    if source not in kept:
+        there = ", ".join(sorted({*kept, *at_work.settings.sources}))
+        raise typer.BadParameter(f"there are: {there}", param_hint="--source")
 
 
 def _check_status(status: str | None) -> None:

@@ -73,10 +73,12 @@ def export(
         number = trail.export(
             at_work, file.absolute(), since=_moment(at_work, since), messages=messages
         )
-        told = {"file": str(file.absolute()), "entries": number}
-        return Answer(
-            told, [f"{counted(number, 'entry', 'entries')} in {file}, for its owner only to read."]
-        )
+        entries = counted(number, "entry", "entries")
+        checked = _verify(at_work)
+        told = {"file": str(file.absolute()), "entries": number, "ok": checked.json["ok"]}
+        lines = [f"{entries} in {file}, for its owner only to read."]
+        lines += [str(line) for line in checked.lines] if checked.exit else []
+        return Answer(told, lines, checked.exit)
 
     return only(call, exported)
 

@@ -183,11 +183,17 @@ def store_of(loaded: Loaded | Broken) -> Iterator[Store]:
 
     Raises SettingsError where too little is left of them.
     """
-    from sync.store import exists, open_store
+    from sync.store import dialects, exists, open_store
 
     clinic, url = _place(loaded)
     if not exists(url):
-        raise SettingsError([_finding(loaded, "there is no store yet, so nothing can be sent", "")])
+        place = dialects.file_of(url) or "the database of `store:`"
+        message = f"there is no store at {place}, so nothing was paused"
+        fix = (
+            "before the first run there is nothing to pause; else correct `data:` or `store:`, and stop "
+            "a service that still runs with the settings before: it goes on sending"
+        )
+        raise SettingsError([_finding(loaded, message, fix)])
     store = open_store(url, clinic, now=datetime.now(UTC))
     try:
         yield store

@@ -212,7 +212,7 @@ def _tell_their_calendar(
         return
     if visit is None or not said.was_invited(connection, visit, say.recipient):
         return
-    mail = structs.replace(say, step=INVITATION, due_at=clinic.now)
+    mail = structs.replace(say, step=INVITATION, due_at=clinic.now, repeated=False)
     owed = said.Owed(follow_up_key(due.dedupe, INVITATION), visit, mail, anew=False)
     store = clinic.store.clinic
     said.owe(connection, store, [owed], run=clinic.run, now=clinic.now, reopens=lambda *_: False)

@@ -307,7 +307,7 @@ REASONS: dict[str, Reason] = {
     ),
     "rate": Reason(
         _M,
-        "no more messages may leave for now",
+        "the provider, or `rate` of the notifier, lets no more messages leave for now",
         "Nothing: it leaves by itself.",
         "notifiers.NAME.rate",
     ),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _DEFAULT_DATA = "var"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 # Where the file is no YAML at all: the first line that looks like it.
+_NO_VALUE = tuple("[{&*!|>%@`")  # what no plain value begins with
 _LINES = {
     "id": re.compile(r"(?m)(?:^\s*|[{,]\s*)id:\s*[\"']?([\w-]+)"),
     "data": re.compile(r"(?m)^data:\s*[\"']?([^\"'#\n]+)"),
@@ -44,6 +45,8 @@ def salvage(file: Path, environ: Mapping[str, str] = os.environ) -> Salvaged | N
     said = dict(_by_line(text)) | dict(_by_key(text, file))
     said |= dict(_by_environment(environ))
     try:
+        if any(text.startswith(_NO_VALUE) for text in said.values()):
+            return None  # YAML that breaks off says nothing of the place
         clinic = _filled(said["id"], environ)
         data = Path(file.absolute().parent, _filled(said.get("data", _DEFAULT_DATA), environ))
         store = Store(url=_filled(said["url"], environ)) if "url" in said else Store()

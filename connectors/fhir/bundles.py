@@ -25,6 +25,9 @@ _TYPES = frozenset(
 )
 
 
+NO_JSON = "no JSON"
+
+
 class NotABundle(ValueError):
     """What came is something else; the text says what, without any of its data."""
 
@@ -121,7 +124,7 @@ def _odd_bundle(content: bytes) -> Bundle:
     try:
         rest = loose(content)
     except ValueError:
-        raise NotABundle("no JSON") from None
+        raise NotABundle(NO_JSON) from None
     kind = rest.get("resourceType") if isinstance(rest, dict) else None
     if kind != "Bundle":
         raise NotABundle(_what(kind))

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from clinicrelay.errors import TryLater
 from clinicrelay.http import Answer, Client, Unwelcome
-from connectors.fhir.bundles import Bundle, NotABundle, read_bundle
+from connectors.fhir.bundles import NO_JSON, Bundle, NotABundle, read_bundle
 from connectors.fhir.options import FhirOptions
 from connectors.fhir.outcomes import Remark, Verdict, remarks, remarks_inside
 from connectors.fhir.presets import Preset, vendor_of_refusal
@@ -159,9 +159,13 @@ class Server:
         return Sheet(Bundle(), answer.date, said)
 
     def _no_fhir(self, answer: Answer, what: str, where: str) -> Unwelcome:
+        is_fhir = "fhir" in sent_as(answer)
         return Unwelcome(
             f"expected FHIR JSON, got {sent_as(answer)} ({what}) from {self.client.host} to {where}",
-            fix="check base_url and auth: a login page, a proxy or another interface answers there",
+            fix="its answer was cut off, or is not whole: the next run asks again; if it stays so, ask "
+            "its administrators"
+            if is_fhir and what == NO_JSON
+            else "check base_url and auth: a login page, a proxy or another interface answers there",
             answer=answer,
         )
 

@@ -273,7 +273,9 @@ def test_days_are_the_clinics_and_the_last_one_is_included(desk: Any, row: Row) 
     assert keys("--from", "2026-12-02", "--to", "2026-12-03") == ["2", "3"]
     assert keys("--from", "2026-12-02T23:30:00Z") == ["3", "4"]
     assert keys("--to", "2026-12-01T23:30:00Z") == ["1"]
-    assert keys("--source", "elsewhere") == []
+    assert keys("--source", "reception") == keys()
+    typo = desk.run("appointments", "--source", "elsewhere")
+    assert (typo.code, "there are: reception" in typo.err) == (2, True)
     assert desk.run("appointments", "--from", "tomorrow").code == 2
 
 

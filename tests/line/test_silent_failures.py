@@ -88,7 +88,9 @@ def test_a_channel_that_is_switched_off_is_told_by_the_visits_of_which_nobody_is
 
 def test_it_is_told_although_those_of_tomorrow_were_reminded_before(told: Line) -> None:
     told.quietly("2026-11-23 20:00")
-    assert told.query("SELECT count(*) FROM messages WHERE step = '1d' AND state = 'sent'") == [(3,)]
+    assert told.query("SELECT count(*) FROM messages WHERE step = '1d' AND state = 'sent'") == [
+        (3,)
+    ]
     before = told.said["channels"]
     told.set(channels={**before, "sms": []})
     assert runs(told, 2) == [("coverage", "opened")]
