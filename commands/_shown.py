@@ -93,7 +93,8 @@ def _quiet_lines(clinic: Clinic, report: RunReport) -> list[str]:
     if report.messages.worked:
         return [*lines, *_message_lines(clinic, report)]
     if not report.busy:
-        still = f" Still open: {number} (clinicrelay status)" if (number := _open(clinic)) else ""
+        number = _open(clinic) + report.unknown
+        still = f" Still open: {number} (clinicrelay status)" if number else ""
         lines.append(f"nothing changed, nothing sent.{still}")
     return lines
 
@@ -167,7 +168,7 @@ def _message_lines(clinic: Clinic, report: RunReport) -> Iterator[str]:
     run = report.messages
     ways = ", ".join(f"{channel} {n}" for channel, n in sorted(run.by_channel.items()))
     sent = f"sent {run.sent}" + (f" ({ways})" if ways else "")
-    yield f"{'messages':<12}{sent}   unknown {run.unknown}   failed {run.failed}"
+    yield f"{'messages':<12}{sent}   unknown {max(report.unknown, run.unknown)}   failed {run.failed}"
     if run.rehearsed:
         yield f"{'':<12}rehearsed {run.rehearsed}: {clinic.settings.data / 'rehearsal'}"
     not_sent = {why: n for why, n in run.skipped.items() if why != "rehearsal"}

@@ -91,6 +91,7 @@ class RunReport:
     calendars: dict[str, CalendarRun] = field(default_factory=dict)
     messages: MessageRun = field(default_factory=MessageRun)
     due_later: int = 0
+    unknown: int = 0  # messages of which nobody knows yet whether they left
     open_holds: int = 0
     anew: bool = False  # the store took the place of one that is gone
     busy: bool = False  # another run is at all of it
@@ -170,7 +171,7 @@ class RunReport:
             "messages": {
                 "sent": self.messages.sent,
                 "failed": self.messages.failed,
-                "unknown": self.messages.unknown,
+                "unknown": max(self.unknown, self.messages.unknown),
                 "due_later": self.due_later,
                 "skipped": dict(sorted(self.messages.skipped.items())),
                 "broken_texts": sorted(self.messages.broken_texts),

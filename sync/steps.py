@@ -316,6 +316,7 @@ def counts(clinic: Clinic) -> dict[str, Any]:
         return {
             "holds": len(incoming.open_holds(connection, clinic.store.clinic)),
             "later": said.count_later(connection, clinic.store.clinic, now=clinic.now),
+            "unknown": said.count_unknown(connection, clinic.store.clinic),
             "barred": barred(connection, clinic.store.clinic),
             "anew": instance.has_begun_anew(connection, clinic.store.clinic),
         }

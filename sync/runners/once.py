@@ -147,6 +147,7 @@ def _finished(clinic: Clinic, report: RunReport) -> None:
     open_things = steps.counts(clinic)
     report.open_holds = open_things["holds"]
     report.due_later = open_things["later"]
+    report.unknown = open_things["unknown"]
     report.messages.barred = open_things["barred"]
     report.anew = open_things["anew"]
     with clinic.store.write() as connection:

@@ -283,6 +283,16 @@ def count_later(connection: Connection, clinic: str, *, now: datetime) -> int:
     return int(connection.execute(counted, {"clinic": clinic, "now": seconds(now)}).scalar_one())
 
 
+def count_unknown(connection: Connection, clinic: str) -> int:
+    """Count messages of which nobody knows yet whether they left: their providers are being asked."""
+    found = dialects.fetch(
+        connection,
+        "SELECT count(*) FROM messages WHERE clinic = ? AND state = 'unknown'",
+        (clinic,),
+    )
+    return int(next(iter(found))[0])
+
+
 def settle(
     connection: Connection,
     message: int,
