@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _RED_AT_LEAST = timedelta(minutes=30)
 _OVERDUE_AT_LEAST = timedelta(hours=2)  # a restart at lunch keeps nobody's reminder back
+_SKEW = 15 * 60  # seconds by which the clocks of two machines may differ
 _RHYTHM_UNKNOWN = timedelta(hours=24)
 _READS = 4  # of files, by which their rhythm is told
 
@@ -76,7 +77,7 @@ def is_stale(
     source has visits count, and hours in which no file came on earlier days do not.
     """
     now, allowed = int(clinic.now.timestamp()), stale_after(clinic, name, rhythm).total_seconds()
-    if last - now > allowed:
+    if last - now > _SKEW:
         return True  # the clock was ahead when it was read: nobody knows how long ago that is
     if now - last <= allowed:
         return False

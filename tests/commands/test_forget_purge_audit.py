@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -111,6 +113,16 @@ def test_each_thing_that_people_do_is_one_entry(known: Desk) -> None:
     known.run("sync", now=AFTER)
     listed = json.loads(known.run("audit", "list", "--json").out)
     assert [one["action"] for one in listed][4:] == ["settings.seen"]
+
+
+def test_an_export_of_a_trail_that_was_tampered_with_says_so(known: Desk) -> None:
+    known.run("pause", now=None)
+    with closing(sqlite3.connect(known.folder / "var" / "clinicrelay.db")) as db, db:
+        db.execute("UPDATE audit SET actor = 'nobody@x' WHERE action = 'pause'")
+    ran = known.run("audit", "export", str(known.folder / "trail.jsonl"), "--json")
+    assert (ran.code, json.loads(ran.out)["ok"]) == (3, False)
+    other = known.run("audit", "export", str(known.folder / "again.jsonl"))
+    assert "it says something else than it did" in other.out
 
 
 def test_an_export_names_nobody_and_is_no_formula(

@@ -582,3 +582,16 @@ def test_a_store_that_vanished_is_red_until_a_person_says_what_is_so(desk: Any, 
     assert desk.run("rehearse", now=None).code == 0
     assert desk.run("status", now="2026-11-23T09:50:00Z").code == 0
     assert desk.sync(row(1), now="2026-11-23T09:55:00Z").code == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [("[var", "too broken to say"), ("vra", "so nothing was paused")]
+)
+def test_a_pause_that_finds_no_store_does_not_say_that_nothing_can_be_sent(
+    live: Any, data: str, said: str
+) -> None:
+    live.write(f"data: {data}\n" + live.settings.read_text())
+    ran = live.run("pause", now=None)
+    assert ran.code == 2
+    assert said in " ".join(ran.err.split())
+    assert "nothing can be sent" not in ran.err
