@@ -126,12 +126,26 @@ def _recipient(at_work: Clinic, name: str, to: str) -> tuple[Channel, str]:
     return channel, address
 
 
+def _is_known(at_work: Clinic, doctor: str) -> bool:
+    """Whether settings or visits know a doctor; before the first read everybody may be one."""
+    from sync import live
+    from sync.store import looking
+
+    if doctor in {one.id for one in at_work.settings.doctors} or live.visits_of(at_work, doctor):
+        return True
+    with at_work.store.read() as connection:
+        return not looking.sources(connection, at_work.store.clinic)
+
+
 def _event(at_work: Clinic, name: str, doctor: str | None) -> Tried:
     from sync import trial
 
     if not doctor:
         raise typer.BadParameter("say whose calendar: a doctor's id", param_hint="--doctor")
     address = trial.address_of(at_work, name, doctor)
+    if address is not None and not _is_known(at_work, doctor):
+        message = f"no visit ahead is with {doctor!r} (see: clinicrelay doctors)"
+        raise typer.BadParameter(message, param_hint="--doctor")
     if address is None:
         known = ", ".join(one.id for one in at_work.settings.doctors) or "none"
         message = f"{doctor!r} has no calendar in {name}; the doctors in settings are: {known}"

@@ -387,6 +387,13 @@ def test_what_cannot_be_tried_is_said(desk: Any, words: tuple[str, ...], said: s
     assert said in " ".join(ran.err.split())
 
 
+def test_whose_calendar_is_tried_must_be_known_once_there_are_visits(desk: Any, row: Row) -> None:
+    drop(desk, row(1, **days_ahead(9)))
+    ran = desk.run("try", "files", "--doctor", "acra", now=None)
+    assert (ran.code, "no visit ahead is with 'acra'" in " ".join(ran.err.split())) == (2, True)
+    assert desk.run("try", "files", "--doctor", "acar", now=None).code == 0
+
+
 def test_a_calendar_is_tried_and_left_as_it_was(desk: Any) -> None:
     ran = desk.run("try", "files", "--doctor", "acar", now=None)
     assert ran.code == 0
