@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _THEIR_EVENT = re.compile(r"([a-v0-9]{20,})(?:@google\.com)?")
 _OUR_UID = re.compile(r"(cr[a-z0-9]{30})@\S+\.clinicrelay")
 _PHONE = re.compile(r"[+(]?[\d\s()/.-]{5,}")
+_CELLS = re.compile(r"[,;|\t\n\r\"{}\[\]:]+")
 # Letters that no accent changes: only these can be looked for before names are folded.
 _STEADY = frozenset("bfhjkmpqvwx0123456789")
 
@@ -126,9 +127,16 @@ def set_aside_like(clinic: Clinic, reference: str) -> list[int]:
         for number, key, raw in looking.set_aside_raw(connection, clinic.store.clinic):
             if key in (reference, key_of):
                 exact.append(number)
-            elif wanted in fold(raw) or (digits_in(raw, digits)):
+            elif _is_in(raw, wanted) or (digits_in(raw, digits)):
                 alike.append(number)
     return exact or alike
+
+
+def _is_in(raw: str, wanted: str) -> bool:
+    """Whether a raw text has a word, or a number as one of its own: not within a date or a telephone."""
+    if any(letter.isdigit() for letter in wanted):
+        return wanted in {fold(cell) for cell in _CELLS.split(raw)}
+    return wanted in fold(raw)
 
 
 def digits_in(raw: str, digits: str) -> bool:
