@@ -91,7 +91,7 @@ class Csv(Connector):
     def waiting(self) -> bool:
         """Whether a file waits. Raises Refused where the inbox has vanished."""
         inbox = self.inbox
-        for finding in vanished(inbox, self.kit):
+        for finding in vanished(inbox, self._shown_folder(), self.kit):
             raise Refused(finding.message, fix=finding.fix)
         young = self.kit.wait and inbox.looks()  # somebody is watching: those will be waited for
         return bool(inbox.waiting_inside() or inbox.ready() or young)
@@ -195,7 +195,9 @@ class Csv(Connector):
         return f"no file in {folder}: drop a {pattern} export there"
 
     def check(self) -> Iterator[Finding]:
-        blocked = [*vanished(self.inbox, self.kit)] or [*folder_findings(self.inbox)]
+        blocked = [*vanished(self.inbox, self._shown_folder(), self.kit)] or [
+            *folder_findings(self.inbox)
+        ]
         yield from blocked or left_lying(self.inbox)
         for drop in [] if blocked else self._waiting()[:_LOOKED_AT]:
             yield from self._findings_of(drop)
@@ -368,7 +370,7 @@ class Csv(Connector):
         memory = self.kit.memory
         if not self._claimed:
             return
-        memory["inbox"] = str(self.inbox.folder)
+        memory["inbox"] = self._shown_folder()
         if form.order and self.options.dates == "auto":
             memory["dates"] = form.order  # the few rows of a reject file may not tell it
         if not self.lists_everything:

@@ -11,13 +11,13 @@ from clinicrelay.contracts import Finding, Kit
 from connectors.csv.inbox import Inbox
 
 
-def vanished(inbox: Inbox, kit: Kit) -> Iterator[Finding]:
+def vanished(inbox: Inbox, folder: str, kit: Kit) -> Iterator[Finding]:
     """Yield that an inbox from which files were taken is gone, or empty: a disk that is not mounted."""
-    if kit.memory.get("inbox") == str(inbox.folder) and not inbox.is_used:
+    if kit.memory.get("inbox") == folder and not inbox.is_used:
         yield Finding(
             "error",
             "inbox_vanished",
-            f"{inbox.folder} is not the inbox from which files were taken: its folders are gone",
+            f"{folder} is not the inbox from which files were taken: its folders are gone",
             "mount its disk or share; if it was emptied on purpose, make a folder `processed` in it",
         )
 
