@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _CHANNELS: dict[str | None, Channel] = {channel.value: channel for channel in Channel}
 _KINDS: dict[str | None, MessageKind] = {kind.value: kind for kind in MessageKind}
 
+_COLUMNS = (
+    *("clinic", "appointment", "recipient", "facts", "told_at", "told_by", "channel", "kind"),
+)
+
 _decode_facts = msgspec.json.Decoder(Facts).decode
 
 
@@ -40,7 +44,7 @@ def tell(
     bulk.write(
         connection,
         "told",
-        ("clinic", "appointment", "recipient", "facts", "told_at", "told_by", "channel", "kind"),
+        _COLUMNS,
         [
             (
                 clinic,
@@ -64,7 +68,7 @@ def reword(
     bulk.write(
         connection,
         "told",
-        ("clinic", "appointment", "recipient", "facts", "told_at", "told_by", "channel", "kind"),
+        _COLUMNS,
         [
             (
                 clinic,
