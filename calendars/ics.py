@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class Ics(Calendar):
         """Return the practitioner's key: a file needs no address."""
         return practitioner.key
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where the files are."""
         folder: Path = self.kit.folder / self.options.folder
@@ -86,7 +87,12 @@ class Ics(Calendar):
 
     def lost(self, calendar: str) -> bool:
         """Whether the file is gone, or holds something that we did not write."""
-        return self._there(calendar) is None
+        path = self.file_of(calendar)
+        try:
+            status = path.stat()
+            return not _is_ours(str(path), status.st_ino, status.st_mtime_ns, status.st_size)
+        except OSError:
+            return True
 
     def seen(self, calendar: str, cursor: object, known: Known) -> Look:
         """Return which events the file lacks, and which it has that the calendar is not to show."""
@@ -176,6 +182,12 @@ def _hashed(calendar: str) -> str:
     readable = re.sub(r"[^a-z0-9]+", "-", calendar.casefold()).strip("-")[:60].strip("-")
     digest = sha256(calendar.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{readable or 'calendar'}-{digest}"
+
+
+@lru_cache(maxsize=50_000)
+def _is_ours(path: str, inode: int, changed: int, size: int) -> bool:
+    """Whether a file is one of ours: read once for as long as nobody writes it. Raises OSError."""
+    return _events(Path(path).read_bytes()) is not None
 
 
 def _accepted(result: EventResult) -> bool:

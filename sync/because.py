@@ -33,12 +33,8 @@ def because(case: Case) -> Because | None:
     if found is None or not found[0]:
         return None
     reason, setting = found
-    return Because(reason, _setting(case, reason, setting), to_do(reason))
-
-
-def _setting(case: Case, reason: str, said: str) -> str:
-    own = setting_of(reason, said, source=case.visit.source)
-    return said if "NAME" in own else own  # whoever said it knew which one it is
+    own = setting_of(reason, setting, source=case.visit.source)
+    return Because(reason, own, to_do(reason))
 
 
 _Cause = tuple[str, str] | None

@@ -231,7 +231,7 @@ def aside_line(one: Mapping[str, Any]) -> Line:
         _instant(one["last_seen_at"]),
         "record set aside",
         one["reason"],
-        setting_of(one["reason"]),
+        setting_of(one["reason"], source=one["source"]),
         ", ".join(filter(None, (one["place"], one["field"]))),
     )
 

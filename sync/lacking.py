@@ -204,9 +204,8 @@ def _is_unreached(clinic: Clinic, patient: _Patient) -> bool:
 def _used(connection: Connection, clinic: Clinic) -> list[str]:
     """Return the calendars of the settings that anything was ever written to: others rehearse."""
     written = {
-        name.partition(":")[0]
-        for name, kept in calendars.kept(connection, clinic.store.clinic).items()
-        if kept.done_at is not None
+        calendar.partition(":")[0]
+        for calendar in calendars.written(connection, clinic.store.clinic)
     }
     return [name for name in clinic.settings.calendars if name in written]
 
@@ -215,9 +214,14 @@ def _texts(clinic: Clinic) -> frozenset[str]:
     """Return the languages that there are texts in, without reading one: in small letters."""
     folder = clinic.settings.templates
     own = [path.name for path in folder.glob("*.j2")] if folder and folder.is_dir() else []
-    ours = [path.parent.name for path in _OURS.glob("*/when.j2")]
-    named = (found[1] for name in own if (found := _LANGUAGE.search(name)))
-    return frozenset(one.lower() for one in (*ours, *named))
+    ours = [path.parent.name.lower() for path in _OURS.glob("*/when.j2")]
+    return frozenset((*ours, *filter(None, map(language_of, own))))
+
+
+def language_of(text: str) -> str:
+    """Return the language of a text of the clinic's own, by the name of its file, in small letters."""
+    named = _LANGUAGE.search(text)
+    return named[1].lower() if named else ""
 
 
 def _ever_plainer(tag: str) -> frozenset[str]:

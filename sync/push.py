@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -88,11 +88,11 @@ def push(clinic: Clinic, names: Collection[str] | None = None) -> dict[str, Cale
     runs = {n: CalendarRun() for n in clinic.settings.calendars if names is None or n in names}
     with clinic.store.read() as connection:
         kept = calendars.kept(connection, clinic.store.clinic)
+    touched = False
     for name, run in runs.items():
         own = {calendar: one for calendar, one in kept.items() if calendar.startswith(f"{name}:")}
-        if own:
-            _Push(clinic, clinic.calendar(name), own, run).all()
-    _count_open(clinic, runs)
+        touched |= bool(own) and _Push(clinic, clinic.calendar(name), own, run).all()
+    _count_open(clinic, runs, None if touched else kept)
     return runs
 
 
@@ -109,20 +109,21 @@ class _Push:
         self._fine: set[str] = set()
         self._looked: set[str] = set()
 
-    def all(self) -> None:
-        """See to every calendar, then remove what waited for another one of them."""
+    def all(self) -> bool:
+        """See to every calendar, then remove what waited for another one; False: there was nothing."""
         remembered = copy.deepcopy(dict(self._plugin.kit.memory))
         self._restore_lost()
         waiting = self._waiting()
         seen = {name for name, one in self._kept.items() if one.in_use and self._plugin.looks}
         names = sorted({*waiting, *seen})
         if not names:
-            return
+            return False
         self._each(names, lambda name: self._one(name, due=name in waiting, look=name in seen))
         if self._plugin.looks:  # what others cannot touch is written at one go
             freed = [name for name in self._waiting(removals=True) if name in self._fine]
             self._each(freed, lambda name: self._one(name, due=True, look=False))
         self._note(remembered)
+        return True
 
     def _restore_lost(self) -> None:
         """Find calendars that lost all that was written there, and let it be written again."""
@@ -256,10 +257,13 @@ def _tried(work: Callable[[str], None], name: str) -> Iterator[ClinicrelayError]
         yield error
 
 
-def _count_open(clinic: Clinic, runs: dict[str, CalendarRun]) -> None:
+def _count_open(
+    clinic: Clinic, runs: dict[str, CalendarRun], kept: Mapping[str, Kept] | None
+) -> None:
+    """Count what is still to do; `kept` are the calendars where nothing was done to any."""
     with clinic.store.read() as connection:
         tallies = calendars.tallies(connection, clinic.store.clinic)
-        kept = calendars.kept(connection, clinic.store.clinic)
+        kept = kept or calendars.kept(connection, clinic.store.clinic)
         touched = calendars.touched(connection, clinic.store.clinic)
     for calendar, text in touched:
         if (name := calendar.partition(":")[0]) in runs:

@@ -546,14 +546,17 @@ def setting_of(
 ) -> str:
     """Return the setting that decided: the reason's own, else the one that wanted the message.
 
-    What was said is kept where it only names the reason's own more exactly.
+    What was said is kept where it only names the reason's own more exactly, or knows which one it is.
     """
     own = reason(code).setting if code else ""
     setting = said if not own or _is_more_exact(said, own) else own
     for room, name in (("notifiers", notifier), ("sources", source)):
         if name:
             setting = setting.replace(f"{room}.NAME", f"{room}.{name}")
-    return setting
+    room, unnamed, _ = setting.partition(".NAME")
+    if not unnamed:
+        return setting
+    return said if said.startswith(f"{room}.") else room
 
 
 def _is_more_exact(said: str, own: str) -> bool:

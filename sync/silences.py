@@ -214,6 +214,7 @@ def _unlinked(
 def _texts(
     clinic: Clinic, connection: Connection, unspoken: Mapping[str, int]
 ) -> Iterator[Condition]:
+    """Yield what texts lack: a language that lacks any because its file is gone is told by the file."""
     says = {own_texts.BROKEN: "cannot be filled in", own_texts.GONE: "is gone"}
     found = own_texts.faults(connection, clinic)
     told = [f"{name} {says[fault]}" for fault, names in found.items() for name in names]
@@ -226,8 +227,13 @@ def _texts(
             "clinicrelay check",
             clinic.now,
         )
-    if unspoken:
-        whom = ", ".join(f"{language} ({number})" for language, number in sorted(unspoken.items()))
+    explained = {lacking.language_of(name).split("-")[0] for name in found.get(own_texts.GONE, ())}
+    whom = ", ".join(
+        f"{language} ({number})"
+        for language, number in sorted(unspoken.items())
+        if language not in explained
+    )
+    if whom:
         yield Condition(
             "texts/language",
             f"patients of the next two weeks read a language without texts: {whom}",

@@ -48,7 +48,7 @@ def unknown(clinic: Clinic, wanted: str) -> Unknown:
 def _because(clinic: Clinic, alike: list[dict[str, Any]]) -> Because:
     if alike:
         code = alike[0]["reason"]
-        return Because(code, setting_of(code), to_do(code))
+        return Because(code, setting_of(code, source=alike[0]["source"]), to_do(code))
     windows = [name for name in clinic.settings.sources if _has_window(clinic, name)]
     setting = f"sources.{windows[0]}.window" if windows else ""
     return Because(_NOT_KNOWN, setting, to_do(_NOT_KNOWN))

@@ -67,17 +67,26 @@ def kept(connection: Connection, clinic: str) -> dict[str, Kept]:
         {"clinic": clinic},
     )
     return {
-        row.calendar: Kept(
-            Mark(row.state, row.reason, row.fix, row.retry_at, row.tries),
-            datetime.fromtimestamp(row.since, UTC),
-            json.loads(row.cursor_json) if row.cursor_json else None,
-            _instant(row.done_at),
-            _instant(row.looked_at),
-            json.loads(row.strangers) if row.strangers else (),
-            bool(row.in_use),
+        calendar: Kept(
+            Mark(*stands),
+            datetime.fromtimestamp(since, UTC),
+            json.loads(cursor) if cursor else None,
+            _instant(done),
+            _instant(looked),
+            json.loads(strangers) if strangers else (),
+            bool(in_use),
         )
-        for row in rows
+        for calendar, *stands, since, cursor, done, looked, strangers, in_use in rows
     }
+
+
+def written(connection: Connection, clinic: str) -> list[str]:
+    """Return every calendar (`NAME:ADDRESS`) that all was written to at some time."""
+    rows = connection.execute(
+        text("SELECT calendar FROM calendars WHERE clinic = :clinic AND done_at IS NOT NULL"),
+        {"clinic": clinic},
+    )
+    return list(rows.scalars())
 
 
 def mark(connection: Connection, clinic: str, calendar: str, new: Mark, *, now: datetime) -> None:

@@ -359,8 +359,8 @@ def set_aside_of(
     """Return records of a visit that were set aside and not mended since."""
     rows = connection.execute(
         text(
-            "SELECT id, place, field, reason, detail, first_seen_at, last_seen_at FROM quarantine "
-            "WHERE clinic = :clinic AND source = :source AND source_key = :key "
+            "SELECT id, source, place, field, reason, detail, first_seen_at, last_seen_at "
+            "FROM quarantine WHERE clinic = :clinic AND source = :source AND source_key = :key "
             "AND kind = 'record' ORDER BY last_seen_at"
         ),
         {"clinic": clinic, "source": source, "key": key},

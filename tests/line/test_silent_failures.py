@@ -301,12 +301,24 @@ def test_a_text_that_is_taken_away_is_told_and_a_language_without_any(
     kept = text.read_text()
     text.unlink()
     found = runs(told, 3)
-    assert found == [("texts/language", "opened"), ("texts/own", "opened")]
-    assert "read a language without texts: fa (1)" in needs(told)
+    assert found == [("texts/own", "opened")]
     assert "reminder.sms.fa.j2 is gone" in needs(told)
 
     text.write_text(kept)
-    assert runs(told, 3) == [("texts/language", "resolved"), ("texts/own", "resolved")]
+    assert found + runs(told, 2) == once_and_over("texts/own")
+
+
+@on_sqlite
+def test_a_language_without_texts_that_comes_later_is_told(told: Line) -> None:
+    told.change("4", language="fa")
+    told.drop()
+    found = runs(told, 3)
+    assert found == [("texts/language", "opened")]
+    assert "read a language without texts: fa (1)" in needs(told)
+
+    told.change("4", language="de")
+    told.drop()
+    assert found + runs(told, 3) == once_and_over("texts/language")
 
 
 @on_sqlite

@@ -107,7 +107,12 @@ def test_the_setting_of_a_reason_outranks_that_of_the_message() -> None:
     assert setting_of(None, "reminders.patient.on_change") == "reminders.patient.on_change"
 
 
+def test_a_setting_of_nobody_in_particular_is_named_by_its_room() -> None:
+    assert setting_of("rate", "reminders.patient.steps[0]") == "notifiers"
+    assert setting_of("rate", "", "texting") == "notifiers.texting.rate"
+    assert setting_of("sender_refused") == "notifiers"
+
+
 def test_the_setting_of_a_refused_login_is_one_that_every_notifier_has() -> None:
     assert setting_of("credentials_refused", "", "twilio") == "notifiers.twilio"
     assert setting_of("sender_refused", "", "post") == "notifiers.post.from"
-    assert setting_of("sender_refused") == "notifiers.NAME.from"
