@@ -48,9 +48,8 @@ def appointments(
     _check_status(status)
 
     def listed(at_work: Clinic) -> Answer:
-        zone = at_work.zone
         _check_source(at_work, source)
-        first, end = instant_of(since, zone, "--from"), instant_of(to, zone, "--to", whole_day=True)
+        first, end = between(since, to, at_work.zone)
         if uncovered:
             first, end = _tomorrow(at_work, first, end)
         found = _found(at_work, first, end, source=source, status=status, gone=everything)
@@ -106,6 +105,16 @@ def _check_status(status: str | None) -> None:
 
     if status is not None and status not in set(Status):
         raise typer.BadParameter(f"one of {', '.join(Status)}", param_hint="--status")
+
+
+def between(
+    since: str | None, to: str | None, zone: str, *, option: str = "--from"
+) -> tuple[datetime | None, datetime | None]:
+    """Read from when and until when to list. Raises typer.BadParameter, also where that is nothing."""
+    first, end = instant_of(since, zone, option), instant_of(to, zone, "--to", whole_day=True)
+    if first and end and end <= first:
+        raise typer.BadParameter(f"it lies before {option}", param_hint="--to")
+    return first, end
 
 
 def instant_of(

@@ -12,7 +12,7 @@ from clinicrelay.times import iso, local
 from commands._call import Call, shared
 from commands._frame import Answer, each, each_unopened
 from commands._table import Table
-from commands.appointments import instant_of
+from commands.appointments import between
 
 if TYPE_CHECKING:
     from clinicrelay.model import Channel
@@ -75,8 +75,7 @@ def list_(
     def listed(at_work: Clinic) -> Answer:
         from sync.store.ledger import Wanted
 
-        first = instant_of(since, at_work.zone, "--since")
-        until = instant_of(to, at_work.zone, "--to", whole_day=True)
+        first, until = between(since, to, at_work.zone, option="--since")
         wanted = Wanted(first, until, state, kind, channel)
         if call.as_json:
             return Answer(map(_json, _entries(at_work, wanted, None if everything else most)))

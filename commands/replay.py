@@ -71,12 +71,14 @@ def moment_of(since: str, at_work: Clinic) -> datetime:
     from clinicrelay.times import parse_instant, parse_span
 
     try:
-        return at_work.now - parse_span(since).length
+        moment = at_work.now - parse_span(since).length
     except ValueError:
-        pass
-    try:
-        return parse_instant(since, at_work.zone)
-    except ValueError as error:
-        raise typer.BadParameter(
-            "write a stretch such as 30d, a date or an instant", param_hint="--since"
-        ) from error
+        try:
+            moment = parse_instant(since, at_work.zone)
+        except ValueError as error:
+            raise typer.BadParameter(
+                "write a stretch such as 30d, a date or an instant", param_hint="--since"
+            ) from error
+    if moment > at_work.now:
+        raise typer.BadParameter("nothing was said yet after now", param_hint="--since")
+    return moment

@@ -30,6 +30,13 @@ _NO_END = ("rehearsal", "source_stale", "change_held")  # it leaves all the same
 _SURE = ("rate", "no_receipt")  # of what is a notifier's doing, and lets it leave at its time
 _DOWN = ("server_busy", "not_sent")
 IN_DOUBT = ("unknown", "sending")  # nobody knows yet whether it arrived
+_CAME = {
+    Status.ARRIVED: "has arrived",
+    Status.CHECKED_IN: "has checked in",
+    Status.IN_PROGRESS: "is being seen",
+    Status.FULFILLED: "was there",
+    Status.NO_SHOW: "did not come",
+}
 _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
@@ -211,7 +218,7 @@ def _not_booked(case: Case) -> str | None:
             f"It is {status.value.replace('_', ' ')}, not booked: reminders start once the source "
             "says that it is booked."
         )
-    return f"The patient is {status.value.replace('_', ' ')}: nothing more is said."
+    return f"The patient {_CAME[status]}: nothing more is said."
 
 
 # --- its messages --------------------------------------------------------------------------------
@@ -301,8 +308,8 @@ def _heard(case: Case) -> str | None:
         return f"The patient was told {_sent(case, message)} ({_name(message)}{other})."
     if case.told is not None and case.told.by is None and case.imported:
         return (
-            "It was there at the first read, so the patient counts as told of it and got no "
-            "confirmation."
+            "It was arranged before it could be told here (there at the first read, or when the "
+            "clinic went live), so the patient counts as told of it and got no confirmation."
         )
     return None
 

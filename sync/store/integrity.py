@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from clinicrelay.actions import Facts, Say
 from clinicrelay.contracts import Finding
 from clinicrelay.model import decode
-from sync.store import dialects, leases, schema, troubles, wholesale
+from sync.store import audit, dialects, leases, schema, troubles, wholesale
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, Connection, Dialect, Engine, Inspector
@@ -75,6 +75,7 @@ def _looked_over(connection: Connection, told: Told) -> Iterator[Finding]:
             "visits": _visits,
             "texts": _texts,
             "what sources said": _sightings,
+            "the audit trail": _trails,
             "leases": _leases,
         },
     )
@@ -328,6 +329,17 @@ _SIGHTING_COLUMNS = ("digests", "visits", "starts")
 def _is_page(row: Sequence[bytes]) -> bool:
     digests, visits, starts = (len(part) for part in row)
     return digests % 16 == 0 and digests // 2 == visits == starts
+
+
+def _trails(connection: Connection) -> Iterator[Finding]:
+    """A trail that somebody altered says so; the rest of the store may be used all the same."""
+    for (clinic,) in connection.exec_driver_sql("SELECT clinic FROM clinics").fetchall():
+        if broken := audit.verify(connection, clinic).broken:
+            yield _warning(
+                "audit_altered",
+                f"the audit trail of {clinic} was altered at entry {broken[0].number}: {broken[0].what}",
+                "clinicrelay audit verify; ask who else can write to the database",
+            )
 
 
 def _leases(connection: Connection) -> Iterator[Finding]:

@@ -65,11 +65,14 @@ def listed(words: Sequence[str], language: str, country: str) -> str:
 
 @lru_cache(maxsize=4096)
 def clock(instant: datetime, zone: str, language: str, country: str) -> str:
-    """Return `10:30`, or `10:30 AM` where people write so."""
-    from babel.dates import format_time
+    """Return `10:30`, or `10:30 AM` where people write so; in an hour that comes twice, which one."""
+    from babel.dates import format_time, get_timezone_name
 
-    there = local(instant, zone)
-    return plain(format_time(there, "short", there.tzinfo, locale_of(language, country)))
+    there, locale = local(instant, zone), locale_of(language, country)
+    told = plain(format_time(there, "short", there.tzinfo, locale))
+    if there.utcoffset() == there.replace(fold=1 - there.fold).utcoffset():
+        return told
+    return f"{told} ({plain(get_timezone_name(there, 'short', locale=locale))})"
 
 
 @lru_cache(maxsize=1024)

@@ -277,6 +277,9 @@ def test_days_are_the_clinics_and_the_last_one_is_included(desk: Any, row: Row) 
     typo = desk.run("appointments", "--source", "elsewhere")
     assert (typo.code, "there are: reception" in typo.err) == (2, True)
     assert desk.run("appointments", "--from", "tomorrow").code == 2
+    turned = desk.run("appointments", "--from", "2026-12-02", "--to", "2026-12-01")
+    assert (turned.code, "it lies before --from" in turned.err) == (2, True)
+    assert desk.run("appointments", "--from", "2026-12-02", "--to", "2026-12-02").code == 0
 
 
 def test_cancelled_ones_are_listed_and_gone_ones_only_with_all(desk: Any, row: Row) -> None:
@@ -473,6 +476,12 @@ def test_a_json_sample_is_mapped_too(desk: Any, row: Row, tmp_path: Path) -> Non
     found = told(desk.run("map", "clinic_csv", str(sample), "--json", now=None))
 
     assert [one["key"] for one in found["appointments"]] == ["1", "2"]
+
+
+def test_history_of_days_to_come_cannot_be_replayed(desk: Any, row: Row) -> None:
+    desk.sync(row(1))
+    later = desk.run("replay", "--since", "2199-01-01", "--plan")
+    assert (later.code, "nothing was said yet after now" in later.err) == (2, True)
 
 
 @pytest.mark.parametrize("words", [("clinic_csv", "nowhere.csv"), ("nowhere", "x.csv"), ()])

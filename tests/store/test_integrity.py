@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from clinicrelay.errors import SettingsError
 from clinicrelay.model import Appointment, Patient, Status
-from sync.store import Store, integrity, memory, open_store, opened, sightings, visits
+from sync.store import Store, audit, integrity, memory, open_store, opened, sightings, visits
 from sync.store.sightings import Sheet
 
 ON_SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
@@ -71,6 +71,18 @@ def test_damage_is_found(store: Store, damage: str, code: str) -> None:
     with store.write() as connection:
         connection.execute(text(damage))
     assert codes(store) == {code}
+
+
+def test_an_audit_trail_that_somebody_altered_is_found(store: Store) -> None:
+    with store.write() as connection:
+        audit.note(connection, "riverside", audit.Deed("jo", "pause"))
+        audit.note(connection, "riverside", audit.Deed("jo", "resume"))
+    assert codes(store) == set()
+    with store.write() as connection:
+        connection.execute(text("UPDATE audit SET actor = 'nobody' WHERE number = 1"))
+    (found,) = integrity.check(store.engine)
+    assert (found.code, found.severity) == ("audit_altered", "warning")
+    assert "riverside was altered at entry 1" in found.message
 
 
 def test_an_index_that_somebody_dropped_is_found(store: Store) -> None:

@@ -169,6 +169,13 @@ def test_the_zone_is_told_to_those_who_are_elsewhere_or_not_travelling() -> None
     assert "10:30 Uhr (Ortszeit Berlin)" in sms(VIDEO, language="de")
 
 
+@pytest.mark.parametrize(("hour", "named"), [(0, "02:30 (MESZ)"), (1, "02:30 (MEZ)"), (2, "03:30")])
+def test_an_hour_that_comes_twice_is_told_with_which_one_it_is(hour: int, named: str) -> None:
+    start = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
+    said = sms(replace(FACTS, start=start, at=start - timedelta(days=1)), language="de")
+    assert f", {named} Uhr." in said
+
+
 def test_a_far_day_is_told_with_its_year() -> None:
     far = replace(FACTS, at=START - timedelta(days=400))
     assert "Tue, 1 Dec 2026, 10:30" in sms(far)
