@@ -108,6 +108,8 @@ def _where(path: str) -> Where:
 
 def placed(finding: Finding, file: Path) -> Finding:
     """Return what was found out later with its place in the settings file, if its key stands there."""
+    if not finding.path:  # it is about something else, such as a file that was named
+        return finding
     where = _where(finding.path)
     try:
         mark = parse(file.read_text("utf-8-sig"), str(file)).values.get(where)
