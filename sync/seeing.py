@@ -49,10 +49,11 @@ class Known:
         ids = [v.id for v in batch]
         changed = [v.id for v in batch if v.version > 1]
         told = told_state.rows_of(connection, ids + others)
+        shown = events.of_visits(connection, [v.id for v in batch if v.wake_at == wakes.CHANGED])
         return cls(
             told=told_state.as_told(told),
-            shown=events.of_visits(connection, [v.id for v in batch if v.wake_at == wakes.CHANGED]),
-            unlinked=unlinked.of_visits(connection, changed),
+            shown=shown,
+            unlinked=unlinked.of_visits(connection, [*shown]),
             past=wakes.history(connection, changed + others),
             replaced=wakes.by_ids(connection, others),
             looked_up=ids + others,

@@ -82,6 +82,21 @@ def test_a_doctors_visits_stay_where_they_were_and_are_shown_where_they_are_link
     assert (len(known.events()), len(known.events("braun"))) == (0, COUNT)
 
 
+def test_a_slip_in_the_settings_that_was_put_right_takes_nothing_from_its_doctor(
+    known: Doctors,
+) -> None:
+    before = known.events()
+    linked_to(known, "braun")
+    known.line.sync()
+    linked_to(known, "acar")
+    assert known.line.sync().exit == HELD  # of what stands in the other calendar since
+    (hold,) = holds(known)
+    assert f"{COUNT} of {COUNT} events would go from google:{address('braun')}" in hold["summary"]
+    decided(known, release.release)
+    assert (known.line.sync().exit, holds(known)) == (DONE, [])
+    assert (known.events(), known.events("braun")) == (before, [])
+
+
 def test_what_a_person_rejects_stays(known: Doctors) -> None:
     without_mail(known, *range(COUNT))
     known.line.sync()
