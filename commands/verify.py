@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clinicrelay.counts import counted
 from clinicrelay.times import iso
 from commands._call import Call, shared
 from commands._ending import DONE, NEEDS_PERSON
@@ -47,8 +48,20 @@ def calendars(
     beside: Annotated[
         bool, typer.Option("--beside", help="Another installation's events are another clinic's.")
     ] = False,
+    leave: Annotated[
+        str,
+        typer.Option(
+            "--leave",
+            metavar="NAME:ADDRESS",
+            help="A calendar that nobody is linked to is closed: leave what was to go from there.",
+        ),
+    ] = "",
 ) -> int:
     """Find what is missing, moved, edited, orphaned or duplicated. Exits 3 on differences."""
+    if leave:
+        if repair or adopt or replace or beside:
+            raise typer.BadParameter("it goes with none of the others", param_hint="--leave")
+        return each(call, lambda at_work: _leave(at_work, leave), writes=True)
     asked = {"repair": repair, "adopt": adopt, "replace": replace, "beside": beside}
     chosen = [name for name, is_set in asked.items() if is_set]
     if len(chosen) > 1:
@@ -71,6 +84,24 @@ def _verify(at_work: Clinic, asked: str) -> Answer:
     left = any(one.left or one.reason not in _FINE for one in found)
     json = {"calendars": [_json(one) for one in found], "mended": sum(o.mended for o in found)}
     return Answer(json, [*_lines(at_work, found, asked)], NEEDS_PERSON if left else DONE, new=left)
+
+
+def _leave(at_work: Clinic, calendar: str) -> Answer:
+    from clinicrelay.contracts import Finding
+    from clinicrelay.errors import SettingsError
+    from sync import verifying
+    from sync.store import audit
+
+    left = verifying.leave(at_work, calendar)
+    if left is None:
+        message = f"{calendar}: no calendar that takes nothing and that nobody is linked to"
+        fix = "clinicrelay status says which there are"
+        raise SettingsError([Finding("error", "not_leaving", message, fix, path="--leave")])
+    with at_work.store.write() as connection:
+        deed = audit.Deed(at_work.actor, "verify.leave", calendar)
+        audit.note(connection, at_work.store.clinic, deed)
+    text = f"{counted(left, 'event')} left in {calendar}: nothing is written there any more."
+    return Answer({"calendar": calendar, "left": left}, [text])
 
 
 def _json(one: Compared) -> dict[str, Any]:

@@ -133,12 +133,22 @@ class Agreement:
         look = self.account.plugin.seen(self._address, self.kept.cursor, self.known)
         if look.trouble is not None:
             self._blocked(look.trouble)
+            self._forget_what_never_was()
         elif self._is_strange(look):
             self.mark = Mark("blocked", "other_instance", _STRANGERS)
         else:
             self._keep(look)
             self.looked = True
         return self.looked
+
+    def _forget_what_never_was(self) -> None:
+        """Let what is to go be gone where no look ever succeeded: nothing was ever written there.
+
+        That calendar may have another address, or none at all, and the settings may know it by now.
+        """
+        if self.kept.cursor is None:
+            with self._transaction() as connection:
+                events.forget_unwritten(connection, self._clinic.store.clinic, self.calendar)
 
     def _is_strange(self, look: Look) -> bool:
         """Whether others' events stand where none of ours does, and nobody said what they are."""

@@ -11,7 +11,7 @@ from clinicrelay import times
 from clinicrelay.counts import counted
 from clinicrelay.times import iso
 from sync.hands import read, reverted
-from sync.push import ON_PURPOSE, Blocked
+from sync.push import Blocked, blocked
 from sync.report import Need, calendar_needs, doctors_need
 from sync.store import calendars
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sync.clinic import Clinic
-    from sync.store.calendars import Kept, Mark, Tally
+    from sync.store.calendars import Kept, Tally
 
 
 class OneCalendar(NamedTuple):
@@ -74,11 +74,11 @@ def look(clinic: Clinic, connection: Connection) -> dict[str, CalendarHealth]:
     found = {name: CalendarHealth() for name in clinic.settings.calendars}
     store = clinic.store.clinic
     tallies = calendars.tallies(connection, store)
-    for calendar, kept in calendars.kept(connection, store).items():
-        name, _, address = calendar.partition(":")
+    for calendar, kept in calendars.kept(connection, store, since=clinic.shown_since).items():
+        name = calendar.partition(":")[0]
         if name in found and kept.in_use:
-            tally = tallies.get(calendar, calendars.Tally({}))
-            _add(found[name], _one_calendar(address, kept, tally, clinic.now), kept.mark)
+            tally, why = tallies.get(calendar, calendars.Tally({})), blocked(calendar, kept)
+            _add(found[name], _one_calendar(calendar, kept, tally, why, clinic.now), why)
     midnight = times.first_instant(times.day_of(clinic.now, clinic.zone), clinic.zone)
     today = int(midnight.timestamp())
     for calendar, text in calendars.touched(connection, store):
@@ -89,9 +89,11 @@ def look(clinic: Clinic, connection: Connection) -> dict[str, CalendarHealth]:
     return found
 
 
-def _one_calendar(address: str, kept: Kept, tally: Tally, now: datetime) -> OneCalendar:
+def _one_calendar(
+    calendar: str, kept: Kept, tally: Tally, why: Blocked | None, now: datetime
+) -> OneCalendar:
     return OneCalendar(
-        address,
+        calendar.partition(":")[2],
         kept.last_success,
         now - tally.oldest if tally.oldest else None,
         sum(tally.states.get(state, 0) for state in calendars.OPEN),
@@ -99,23 +101,22 @@ def _one_calendar(address: str, kept: Kept, tally: Tally, now: datetime) -> OneC
         tally.states.get("held", 0),
         tally.states.get("blocked", 0),
         kept.mark.reason,
-        kept.mark.fix,
+        why.fix if why else kept.mark.fix,
     )
 
 
-def _add(all_: CalendarHealth, one: OneCalendar, mark: Mark) -> None:
+def _add(all_: CalendarHealth, one: OneCalendar, why: Blocked | None) -> None:
     all_.each.append(one)
     all_.pending += one.queue
     all_.hidden += one.hidden
     all_.held += one.held
     all_.refused += one.refused
-    if mark.reason in ON_PURPOSE:
-        if one.queue and all_.state == "ok":
-            all_.state = mark.reason
-    elif mark.reason:
+    if why is not None:
         all_.state = "blocked"
         all_.blocked += 1
-        all_.reasons.append(Blocked(one.address, mark.reason, mark.fix, mark.state == "stopped"))
+        all_.reasons.append(why)
+    elif one.reason and one.queue and all_.state == "ok":
+        all_.state = one.reason
 
 
 def needs(found: Mapping[str, CalendarHealth]) -> Iterator[Need]:

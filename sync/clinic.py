@@ -259,6 +259,12 @@ class Clinic:
                 found.append(f"{name}:{address}")
         return found
 
+    @property
+    def shown_since(self) -> datetime:
+        """Return since when visits matter: as far back as a calendar is kept, else from now on."""
+        windows = (one.window for one in self.settings.calendars.values())
+        return min((w.past.before(self.now, self.zone) for w in windows), default=self.now)
+
     @cached_property
     def _kinds(self) -> dict[str, type[Calendar]]:
         settings: Any = self.settings.calendars

@@ -89,7 +89,9 @@ def _sources(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
 def _calendars(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
     """Yield what keeps calendars from being written, each cause once for all calendars of a name."""
     blocked: dict[tuple[str, str], list[tuple[str, calendars.Kept]]] = {}
-    for calendar, kept in calendars.kept(connection, clinic.store.clinic).items():
+    for calendar, kept in calendars.kept(
+        connection, clinic.store.clinic, since=clinic.shown_since
+    ).items():
         name, _, address = calendar.partition(":")
         reason = kept.mark.reason
         if kept.in_use and name in clinic.settings.calendars and reason not in ("", *ON_PURPOSE):

@@ -66,6 +66,11 @@ EVENTS: dict[str, Reason] = {
         "See why that one cannot: clinicrelay status",
         ours=True,
     ),
+    "left_there": Reason(
+        _E,
+        "nobody could take the event from its calendar any more, and a person said to leave it there",
+        "Nothing: whoever has the calendar can delete it.",
+    ),
     "other_instance": Reason(
         _E,
         "events of another installation, or of this one with another key, are in the calendar",

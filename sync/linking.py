@@ -57,7 +57,7 @@ def doctors(clinic: Clinic) -> Doctors:
     """Look at who is visited, and where that shows."""
     with clinic.store.read() as connection:
         found = practitioners.seen(connection, clinic.store.clinic, now=clinic.now)
-        kept = calendars.kept(connection, clinic.store.clinic)
+        kept = calendars.kept(connection, clinic.store.clinic, since=clinic.shown_since)
     blocked = {name: one.mark.reason for name, one in kept.items() if one.mark.state != "ok"}
     linked = tuple(_linked(clinic, one, blocked) for one in found)
     met = {one.doctor for one in linked}

@@ -84,14 +84,8 @@ def _heed_new_settings(clinic: Clinic, lease: Lease) -> None:
                 clinic.store.clinic,
                 clinic.policy,
                 # A new clinic was never decided about in another way.
-                wake_since=_oldest(clinic) if known else None,
+                wake_since=clinic.shown_since if known else None,
             )
-
-
-def _oldest(clinic: Clinic) -> datetime:
-    """Return since when visits matter: as far back as a calendar is kept, else from now on."""
-    windows = (one.window for one in clinic.settings.calendars.values())
-    return min((w.past.before(clinic.now, clinic.zone) for w in windows), default=clinic.now)
 
 
 def first_look(clinic: Clinic) -> Callable[[Appointment], int]:
@@ -117,6 +111,13 @@ def first_look(clinic: Clinic) -> Callable[[Appointment], int]:
         return hour(visit.start, visit.timezone, tuple([p.timezone for p in visit.patients]))
 
     return (lambda visit: 0) if clinic.settings.calendars else look
+
+
+def wanted_of(clinic: Clinic, connection: Any, visits: Sequence[Woken]) -> list[Wanted]:
+    """Return what calendars are to show of visits as they stand, whatever was decided before."""
+    changed = [visit._replace(wake_at=wakes.CHANGED) for visit in visits]
+    planner = _Planner(clinic, Known.of(connection, changed))
+    return [wanted for visit in changed for wanted in planner.wanted(visit, visit.visit)]
 
 
 def _woken(clinic: Clinic) -> list[Woken]:
@@ -186,7 +187,7 @@ class _Planner:
         self.timetable = Timetable(self.steps, now=clinic.now, quiet=self.quiet)
         self.confirms = confirms(clinic)
         self.standing = clinic.standing()
-        self.oldest = _oldest(clinic)
+        self.oldest = clinic.shown_since
 
     def plan(self, woken: Woken) -> _Plan:
         visit = woken.visit
@@ -202,7 +203,7 @@ class _Planner:
                 *(self._owed(woken, say, one) for say in (*says, *due)),
                 *self._owed_again(woken, one),
             ],
-            self._wanted(woken, visit),
+            self.wanted(woken, visit),
             (seconds(coming) if coming else None, woken.id, woken.version),
         )
 
@@ -233,7 +234,8 @@ class _Planner:
                 if say is not None:
                     yield Owed(missed.dedupe, woken.id, say)
 
-    def _wanted(self, woken: Woken, visit: Appointment) -> list[Wanted]:
+    def wanted(self, woken: Woken, visit: Appointment) -> list[Wanted]:
+        """Return which calendars are to show a visit that changed, and which no longer."""
         if not self.clinic.settings.calendars or woken.wake_at != wakes.CHANGED:
             return []  # what a calendar shows depends on no hour
         if visit.start is not None and visit.start < self.oldest:

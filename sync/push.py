@@ -34,6 +34,8 @@ ON_PURPOSE = frozenset({"rehearsal", "paused", "quota", "run_ended"})
 _A_MOMENT, _A_LITTLE = 0.2, 4.0  # seconds
 WAITS_FOR_OTHER = "waits_for_other"
 OUR_MISTAKE = "our_mistake"
+# Its events are to go, nobody of them is linked to it any more, and it cannot be written.
+_LEAVE = "let it be written once more, or leave its events: clinicrelay verify calendars --leave"
 
 Ended: TypeAlias = "Future[list[ClinicrelayError]]"
 
@@ -48,6 +50,15 @@ class Blocked(NamedTuple):
 
     def json(self) -> dict[str, str]:
         return {"calendar": self.calendar, "reason": self.reason, "fix": self.fix}
+
+
+def blocked(calendar: str, kept: Kept) -> Blocked | None:
+    """Return why a calendar (`NAME:ADDRESS`) takes nothing, where somebody is to mend that."""
+    mark, everywhere = kept.mark, kept.mark.state == "stopped"
+    if not mark.reason or mark.reason in ON_PURPOSE:
+        return None
+    fix = f"{_LEAVE} {calendar}" if kept.leaving and not everywhere else mark.fix
+    return Blocked(calendar.partition(":")[2], mark.reason, fix, everywhere)
 
 
 @dataclass(slots=True)
@@ -87,7 +98,7 @@ def push(clinic: Clinic, names: Collection[str] | None = None) -> dict[str, Cale
     """
     runs = {n: CalendarRun() for n in clinic.settings.calendars if names is None or n in names}
     with clinic.store.read() as connection:
-        kept = calendars.kept(connection, clinic.store.clinic)
+        kept = calendars.kept(connection, clinic.store.clinic, since=clinic.shown_since)
     touched = False
     for name, run in runs.items():
         own = {calendar: one for calendar, one in kept.items() if calendar.startswith(f"{name}:")}
@@ -263,20 +274,17 @@ def _count_open(
     """Count what is still to do; `kept` are the calendars where nothing was done to any."""
     with clinic.store.read() as connection:
         tallies = calendars.tallies(connection, clinic.store.clinic)
-        kept = kept or calendars.kept(connection, clinic.store.clinic)
+        kept = kept or calendars.kept(connection, clinic.store.clinic, since=clinic.shown_since)
         touched = calendars.touched(connection, clinic.store.clinic)
     for calendar, text in touched:
         if (name := calendar.partition(":")[0]) in runs:
             runs[name].asked += hands.read(text).asked
     for calendar, one in kept.items():
-        name, _, address = calendar.partition(":")
+        name = calendar.partition(":")[0]
         if name in runs and one.in_use:
             states = tallies[calendar].states if calendar in tallies else {}
             runs[name].pending += sum(states.get(state, 0) for state in calendars.OPEN)
             runs[name].set_aside += states.get("blocked", 0)
             runs[name].held += states.get("held", 0)
-            mark = one.mark
-            if mark.reason and mark.reason not in ON_PURPOSE:
-                runs[name].blocked.append(
-                    Blocked(address, mark.reason, mark.fix, mark.state == "stopped")
-                )
+            if (why := blocked(calendar, one)) is not None:
+                runs[name].blocked.append(why)

@@ -1,4 +1,4 @@
-"""Compares calendars with the store: what is missing, moved, edited, one too many; and mends it.
+"""Compares calendars with the visits: what is missing, moved, edited, one too many; and mends it.
 
 A look at everything there is, which a run does only when it must. What settings leave to the doctor
 is no difference once it is known; what a person asks to have mended is mended.
@@ -6,7 +6,7 @@ is no difference once it is known; what a person asks to have mended is mended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from clinicrelay.contracts import EventWrite, Hand, Outcome, Sighting
 from clinicrelay.errors import TryLater
 from clinicrelay.model import decode
-from sync import hands, outcomes, outward
+from sync import astray, hands, outcomes, outward, steps
 from sync.agree import Agreement, account_of
 from sync.hands import Row
+from sync.push import blocked
 from sync.standing import Rehearse, Stopped
 from sync.store import calendars, events
 from sync.store.leases import lease
@@ -26,6 +27,7 @@ from sync.wanted import wanted
 
 if TYPE_CHECKING:
     from clinicrelay.contracts import Calendar, Look
+    from sync.astray import Astray
     from sync.clinic import Clinic
     from sync.store.calendars import Kept
     from sync.store.events import Pending, Written
@@ -40,6 +42,7 @@ WORDS = {
     Hand.COPIED: "duplicated",
 }
 _TOO_MANY = (Hand.ORPHANED, Hand.COPIED)
+LEFT_THERE = "left_there"
 BUSY = "another run is at this calendar"
 
 
@@ -69,8 +72,47 @@ class Compared:
 
 
 def verify(clinic: Clinic, *, repair: bool = False) -> list[Compared]:
-    """Compare every calendar that shows a visit; with `repair` make them agree."""
-    return [*_each(clinic, lambda one: one.compare(repair=repair))]
+    """Compare every calendar that shows a visit, or is to; with `repair` make them agree."""
+    strayed: dict[str, list[Astray]] = {}
+    for one in astray.astray(clinic):
+        if _may_write(clinic, one.calendar):
+            strayed.setdefault(one.calendar, []).append(one)
+    if repair and strayed:
+        astray.decide_again(clinic, [one for some in strayed.values() for one in some])
+        steps.plan(clinic)
+    missing = {one.ref for some in strayed.values() for one in some if one.is_missing}
+    compared = _each(clinic, lambda one: one.compare(repair=repair, missing=missing))
+    found = {one.calendar: one for one in compared}
+    for calendar, some in strayed.items():
+        _add(clinic, found.setdefault(calendar, Compared(calendar)), some, repair=repair)
+    return [found[calendar] for calendar in sorted(found)]
+
+
+def _add(clinic: Clinic, found: Compared, strayed: Sequence[Astray], *, repair: bool) -> None:
+    """Add what was decided wrongly, and how much of it is right by now."""
+    found.differences += [
+        Difference("missing" if one.is_missing else "orphaned", one.visit, one.start)
+        for one in strayed
+    ]
+    if repair:
+        with clinic.store.read() as connection:
+            states = events.states(connection, [one.number for one in strayed])
+        now = (states.get((one.number, one.calendar)) for one in strayed)
+        found.mended += sum(state in ("synced", "removed") for state in now)
+
+
+def leave(clinic: Clinic, calendar: str) -> int | None:
+    """Leave what is to go from a calendar that takes nothing where it is; return how much that is.
+
+    None where there is no such calendar, or where a visit is to be shown there.
+    """
+    with clinic.store.read() as connection:
+        kept = calendars.kept(connection, clinic.store.clinic, since=clinic.shown_since)
+    why = blocked(calendar, kept[calendar]) if calendar in kept else None
+    if why is None or why.everywhere or not kept[calendar].leaving:
+        return None
+    with clinic.store.write() as connection:
+        return events.leave(connection, clinic.store.clinic, calendar, LEFT_THERE)
 
 
 def settle_strangers(clinic: Clinic, answer: str) -> list[Compared]:
@@ -80,7 +122,7 @@ def settle_strangers(clinic: Clinic, answer: str) -> list[Compared]:
 
 def _each(clinic: Clinic, work: Callable[[_Verifying], Compared]) -> Iterator[Compared]:
     with clinic.store.read() as connection:
-        kept = calendars.kept(connection, clinic.store.clinic)
+        kept = calendars.kept(connection, clinic.store.clinic, since=clinic.shown_since)
     for calendar, one in kept.items():
         name = calendar.partition(":")[0]
         if not one.in_use or name not in clinic.settings.calendars:
@@ -95,6 +137,11 @@ def _each(clinic: Clinic, work: Callable[[_Verifying], Compared]) -> Iterator[Co
                 yield Compared(calendar, reason="busy", fix=BUSY)
             else:
                 yield work(_Verifying(clinic, plugin, calendar, one, held))
+
+
+def _may_write(clinic: Clinic, calendar: str) -> bool:
+    name = calendar.partition(":")[0]
+    return name in clinic.settings.calendars and _may_not(clinic, clinic.calendar(name)) is None
 
 
 def _may_not(clinic: Clinic, plugin: Calendar) -> tuple[str, str] | None:
@@ -120,14 +167,19 @@ class _Verifying:
 
     # --- comparing -----------------------------------------------------------------------------
 
-    def compare(self, *, repair: bool) -> Compared:
+    def compare(self, *, repair: bool, missing: Collection[str]) -> Compared:
+        """Compare the calendar; an event of which we say ourselves that it is `missing` is no orphan."""
         look = self._plugin.seen(self._address, None, lambda refs=None: self._memos)
         found = Compared(self._calendar)
         if look.trouble is not None:
             found.reason, found.fix = look.trouble.reason, look.trouble.fix or look.trouble.detail
             return found
         rows = self._rows(look)
-        pairs = [*self._differences(look, rows)]
+        pairs = [
+            (difference, sighting)
+            for difference, sighting in self._differences(look, rows)
+            if sighting.hand is not Hand.ORPHANED or sighting.ref not in missing
+        ]
         found.differences = [difference for difference, _ in pairs]
         if repair:
             self._repair(found, [sighting for _, sighting in pairs], rows)

@@ -180,7 +180,11 @@ def _to_push(clinic: Clinic) -> Iterator[Job]:
     """
     store, now = clinic.store, clinic.now
     with store.read() as connection:
-        kept = calendars.kept(connection, store.clinic) if clinic.settings.calendars else {}
+        kept = (
+            calendars.kept(connection, store.clinic, since=clinic.shown_since)
+            if clinic.settings.calendars
+            else {}
+        )
         able = {
             name
             for name, one in kept.items()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 900
 _SHOWS = "('put', 'synced', 'hidden', 'held', 'blocked')"  # what a calendar is to show
+_SHOWS_OR_LEAVES = "('put', 'synced', 'hidden', 'held', 'blocked', 'remove')"
 
 
 class Mark(NamedTuple):
@@ -38,7 +39,11 @@ OPEN = ("put", "remove", "blocked")  # still to be written, what is refused for 
 
 
 class Kept(NamedTuple):
-    """One calendar as it is kept. `in_use` says that it shows an event, or is to lose one."""
+    """One calendar as it is kept. `in_use` says that it shows an event, or is to lose one.
+
+    One that takes nothing is so only for visits that calendars still show. It is `leaving` if all of
+    those are to go from there: nobody of them is linked to it any more.
+    """
 
     mark: Mark
     since: datetime
@@ -47,6 +52,7 @@ class Kept(NamedTuple):
     looked_at: datetime | None
     strangers: Sequence[str]
     in_use: bool
+    leaving: bool
 
     @property
     def last_success(self) -> datetime | None:
@@ -54,29 +60,42 @@ class Kept(NamedTuple):
         return max((at for at in (self.done_at, self.looked_at) if at), default=None)
 
 
-def kept(connection: Connection, clinic: str) -> dict[str, Kept]:
-    """Return every calendar (`NAME:ADDRESS`) that something was ever to be written to."""
+_EVENTS_IN = "FROM events e WHERE e.calendar = c.calendar AND e.clinic = c.clinic AND e.state IN "
+_STILL_SHOWN = (
+    "FROM events e JOIN appointments a ON a.id = e.appointment WHERE e.calendar = c.calendar "
+    "AND e.clinic = c.clinic AND COALESCE(a.start_at, :since) >= :since AND e.state IN "
+)
+
+
+def kept(connection: Connection, clinic: str, *, since: datetime) -> dict[str, Kept]:
+    """Return every calendar (`NAME:ADDRESS`) that something was ever to be written to.
+
+    Visits before `since` stand there as they stood.
+    """
     rows = connection.execute(
         text(
             "SELECT c.calendar, c.state, c.reason, c.fix, c.retry_at, c.tries, c.since, "
-            "c.cursor_json, c.done_at, c.looked_at, c.strangers, EXISTS (SELECT 1 FROM events e "
-            "WHERE e.calendar = c.calendar AND e.clinic = c.clinic AND e.state IN ('put', 'synced', "
-            "'hidden', 'held', 'blocked', 'remove')) AS in_use "
+            "c.cursor_json, c.done_at, c.looked_at, c.strangers, CASE WHEN c.state = 'ok' "
+            f"THEN EXISTS (SELECT 1 {_EVENTS_IN} {_SHOWS_OR_LEAVES}) "
+            f"ELSE EXISTS (SELECT 1 {_STILL_SHOWN} {_SHOWS_OR_LEAVES}) END AS in_use, "
+            "CASE WHEN c.state = 'ok' THEN 0 "
+            f"WHEN EXISTS (SELECT 1 {_STILL_SHOWN} {_SHOWS}) THEN 0 ELSE 1 END AS leaving "
             "FROM calendars c WHERE c.clinic = :clinic ORDER BY c.calendar"
         ),
-        {"clinic": clinic},
+        {"clinic": clinic, "since": seconds(since)},
     )
     return {
         calendar: Kept(
             Mark(*stands),
-            datetime.fromtimestamp(since, UTC),
+            datetime.fromtimestamp(at, UTC),
             json.loads(cursor) if cursor else None,
             _instant(done),
             _instant(looked),
             json.loads(strangers) if strangers else (),
             bool(in_use),
+            bool(in_use and leaving),
         )
-        for calendar, *stands, since, cursor, done, looked, strangers, in_use in rows
+        for calendar, *stands, at, cursor, done, looked, strangers, in_use, leaving in rows
     }
 
 

@@ -154,6 +154,32 @@ def of_visits(connection: Connection, appointments: Sequence[int]) -> dict[int, 
     return found
 
 
+def states(connection: Connection, appointments: Sequence[int]) -> dict[tuple[int, str], str]:
+    """Return how each event of visits stands, by the visit's number and the calendar."""
+    found: dict[tuple[int, str], str] = {}
+    for start in range(0, len(appointments), _AT_ONCE):
+        some = tuple(appointments[start : start + _AT_ONCE])
+        rows = connection.exec_driver_sql(
+            "SELECT appointment, calendar, state FROM events "
+            f"WHERE appointment IN ({dialects.marks(connection, len(some))})",
+            some,
+        )
+        found.update(((number, calendar), state) for number, calendar, state in rows)
+    return found
+
+
+def leave(connection: Connection, clinic: str, calendar: str, reason: str) -> int:
+    """Leave what is to go from a calendar where it is; return how many events that are."""
+    left = connection.execute(
+        text(
+            "UPDATE events SET state = 'removed', doubt = '', reason = :reason, wish = :wish "
+            "WHERE clinic = :clinic AND calendar = :calendar AND state = 'remove'"
+        ),
+        {"clinic": clinic, "calendar": calendar, "reason": reason, "wish": another_wish()},
+    )
+    return left.rowcount
+
+
 def _doubted(state: str, doubt: str) -> str:
     """Return what may have been done to an event, if something else is wanted of it now."""
     if "remove" in (state, doubt):
@@ -317,6 +343,18 @@ def write_again(connection: Connection, clinic: str, calendar: str) -> None:
             "UPDATE events SET state = 'put', written = NULL "
             "WHERE clinic = :clinic AND calendar = :calendar "
             "AND (state = 'synced' OR (state = 'put' AND written IS NOT NULL))"
+        ),
+        {"clinic": clinic, "calendar": calendar},
+    )
+
+
+def forget_unwritten(connection: Connection, clinic: str, calendar: str) -> None:
+    """Nothing was ever written to a calendar: what is to go from it is gone."""
+    connection.execute(
+        text(
+            "UPDATE events SET state = 'removed', doubt = '', reason = '' "
+            "WHERE clinic = :clinic AND calendar = :calendar "
+            "AND state = 'remove' AND written IS NULL"
         ),
         {"clinic": clinic, "calendar": calendar},
     )

@@ -102,6 +102,19 @@ def coming(connection: Connection, clinic: str, *, now: datetime) -> Iterator[Wo
         yield Woken(*row)
 
 
+def asleep(
+    connection: Connection, clinic: str, *, since: datetime, now: datetime, after: int, limit: int
+) -> list[Woken]:
+    """Return visits from a time on that plan has not to look at now, by their numbers."""
+    rows = dialects.fetch(
+        connection,
+        SELECT + "WHERE clinic = ? AND id > ? AND start_at >= ? "
+        "AND (wake_at IS NULL OR wake_at > ?) ORDER BY id LIMIT ?",
+        (clinic, after, seconds(since), seconds(now), limit),
+    )
+    return [*map(Woken._make, rows)]
+
+
 class Past(NamedTuple):
     """A superseded version of a visit."""
 
@@ -166,6 +179,15 @@ def look_again_unless(connection: Connection, seen: Woken) -> None:
         "WHERE id = ? AND (version <> ? OR COALESCE(gone_at, 0) <> ?)",
         (seen.id, seen.version, seen.gone_at or 0),
     )
+
+
+def look_as_if_changed(connection: Connection, ids: Sequence[int]) -> None:
+    """Let plan decide about visits once more, what calendars are to show included."""
+    for start in range(0, len(ids), _AT_ONCE):
+        some = tuple(ids[start : start + _AT_ONCE])
+        marks = dialects.marks(connection, len(some))
+        update = f"UPDATE appointments SET wake_at = {CHANGED} WHERE id IN ({marks})"
+        dialects.run(connection, update, some)
 
 
 def stands(connection: Connection, seen: Woken) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from sync import release
+from sync import release, verifying
 from sync.store import incoming
-from tests.line.google.conftest import Doctors, address
+from tests.line.google.conftest import ROBOT, Doctors, address
+from tests.line.planted import typed
 
 COUNT, HELD, DONE = 40, 4, 0
 
@@ -146,7 +148,50 @@ def test_a_wrong_address_that_was_never_written_to_is_corrected_without_a_questi
 ) -> None:
     linked_to(doctors, "nobody")
     doctors.book_many(COUNT)
-    doctors.drop()
+    assert doctors.drop().blocked[0].reason == "not_shared"
     linked_to(doctors, "braun")
-    doctors.line.sync()
+    report = doctors.line.sync()
     assert (holds(doctors), len(doctors.events("braun"))) == ([], COUNT)
+    run = report.calendars["google"]
+    assert (report.exit, run.blocked, run.pending) == (DONE, [], 0)
+    assert (
+        json.loads(typed(doctors.line, "status", "--json"))["calendars"]["google"]["blocked"] == 0
+    )
+
+
+def test_a_closed_calendar_of_a_doctor_who_left_is_red_until_a_person_leaves_it_alone(
+    known: Doctors,
+) -> None:
+    without_mail(known, *range(COUNT))
+    known.line.sync()
+    decided(known, release.release)
+    known.peer.share(address("acar"), ROBOT, None)
+    calendar = f"google:{address('acar')}"
+    (blocked,) = known.line.sync().calendars["google"].blocked
+    assert blocked.fix.endswith(f"clinicrelay verify calendars --leave {calendar}")
+    assert f"--leave {calendar}" in typed(known.line, "status")
+    assert f"{COUNT} events left" in typed(known.line, "verify", "calendars", "--leave", calendar)
+    report = known.line.sync()
+    assert (report.exit, report.calendars["google"].blocked) == (DONE, [])
+    assert len(known.events()) == COUNT
+    assert json.loads(typed(known.line, "status", "--json"))["calendars"]["google"]["blocked"] == 0
+
+
+def test_a_calendar_whose_doctor_is_linked_to_it_is_not_left_alone(known: Doctors) -> None:
+    known.peer.share(address("acar"), ROBOT, None)
+    known.line.cancel(100)
+    known.drop()
+    calendar = f"google:{address('acar')}"
+    assert known.line.at_work(lambda at_work: verifying.leave(at_work, calendar)) is None
+    known.peer.share(address("acar"), ROBOT, "writer")
+    known.line.sync()
+    assert len(known.events()) == COUNT - 1
+
+
+def test_a_calendar_that_was_closed_is_forgotten_with_its_last_visit(known: Doctors) -> None:
+    known.peer.share(address("acar"), ROBOT, None)
+    for number in range(COUNT):
+        known.line.change(100 + number, start="2026-11-24 16:00")
+    assert known.drop().blocked
+    known.line.sync("2027-03-01 09:00")
+    assert known.line.sync().calendars["google"].blocked == []

@@ -78,9 +78,8 @@ def test_an_event_that_no_visit_is_behind_is_removed_unless_it_is_past(one: Doct
     one.drop()
     assert one.starts() == ["15:00", "10:00"]
     one.behind_our_back("DELETE FROM events")
-    assert [
-        what for what, _ in verify(one)
-    ] == []  # no visit is to be shown: no calendar to look at
+    assert verify(one) == [("missing", "reception/1"), ("missing", "reception/2")]
+    one.behind_our_back("DELETE FROM appointments WHERE source_key = '1'")
     one.behind_our_back(
         "INSERT INTO events (clinic, appointment, calendar, ref, state, sequence, memo, tries, "
         "reason, detail, changed_at) SELECT clinic, id, 'google:acar@riverside.example', 'x', "
@@ -91,6 +90,43 @@ def test_an_event_that_no_visit_is_behind_is_removed_unless_it_is_past(one: Doct
     assert verify(one) == [("orphaned", "")]
     assert verify(one, repair=True) == [("orphaned", "")]
     assert one.starts() == ["15:00"]
+
+
+def status(before: str, after: str) -> str:
+    """Return what makes a visit another one behind our back."""
+    says = f'REPLACE(content, \'"status":"{before}"\', \'"status":"{after}"\')'
+    return f"UPDATE appointments SET status = '{after}', content = {says}"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "what", "starts"),
+    [
+        ("UPDATE events SET state = 'removed', written = NULL", "missing", ["10:00"]),
+        ("UPDATE events SET state = 'remove'", "missing", ["10:00"]),
+        ("DELETE FROM events", "missing", ["10:00"]),
+        (status("booked", "cancelled"), "orphaned", []),
+    ],
+    ids=["removed", "to be removed", "lost", "cancelled"],
+)
+def test_what_is_kept_of_events_by_mistake_is_seen_by_the_visits_themselves(
+    one: Doctors, mistake: str, what: str, starts: list[str]
+) -> None:
+    one.behind_our_back(mistake)
+    assert verify(one) == [(what, "reception/1")]
+    (mended,) = compared(one, repair=True)
+    assert (mended.mended, mended.left) == (1, 0)
+    assert (one.starts(), verify(one)) == (starts, [])
+    assert one.run().written == 0
+
+
+def test_what_a_calendar_shows_no_longer_by_mistake_is_shown_again(one: Doctors) -> None:
+    one.line.cancel(1)
+    one.drop()
+    one.behind_our_back(status("cancelled", "booked"))
+    assert (one.starts(), verify(one)) == ([], [("missing", "reception/1")])
+    (mended,) = compared(one, repair=True)
+    assert (mended.mended, mended.left) == (1, 0)
+    assert (one.starts(), verify(one)) == (["10:00"], [])
 
 
 def test_a_calendar_that_cannot_be_looked_at_says_why_and_loses_nothing(one: Doctors) -> None:
