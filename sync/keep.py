@@ -216,7 +216,7 @@ def _note_progress(
     held: bool,
 ) -> None:
     """Write where the source stands. A held read moves no cursor: the same is judged again."""
-    whole = page.complete or not (source.connector.lists_everything or reading.set_aside)
+    whole = page.complete or not (source.connector.lists_everything or _is_unreadable(reading))
     values: dict[str, Any] = {
         "state": "held" if held else "ok" if whole else "partial",
         "error": None if whole or held else next(reversed(page.notes), None),
@@ -244,6 +244,11 @@ def _note_progress(
         values["imported_at"] = source.now
     if values:
         progress.note(connection, source.clinic, source.name, **values)
+
+
+def _is_unreadable(reading: Reading) -> bool:
+    """Whether nothing could be understood: what is listed row by row is whole without a few of them."""
+    return 0 < reading.set_aside >= reading.records
 
 
 def _note_held(connection: Connection, source: SourceRun, days: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 
 from sync import release
 from sync.store import incoming
+from tests.line.planted import typed
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -79,6 +81,34 @@ def release_all(at_work: Clinic) -> None:
     with at_work.store.read() as connection:
         for hold in incoming.open_holds(connection, at_work.store.clinic):
             assert release.release(at_work, hold)
+
+
+@pytest.mark.parametrize("contents", ["delta", "append"])
+def test_a_row_that_is_set_aside_leaves_the_rest_whole(
+    house: Callable[..., Any], contents: str
+) -> None:
+    line = house(sources={"reception": {**DELTA["reception"], "contents": contents}})
+    line.drop(lines(*FIRST), name="1.csv")
+    line.sync()
+    bad = "U,1,2026-12-32,11:00,booked,P1,Ada Roe,ada@mail.example,acar"
+    line.drop(lines(bad, at(3, "2026-12-09", "10:00")), name="2.csv")
+    report = line.sync()
+    assert (report.exit, report.sources["reception"].state) == (3, "ok")
+    assert [need.what for need in report.needs] == ["1 set aside from reception"]
+    (aside,) = json.loads(typed(line, "quarantine", "list", "--json"))
+    typed(line, "quarantine", "discard", str(aside["id"]))
+    assert json.loads(typed(line, "status", "--json"))["sources"]["reception"]["state"] == "ok"
+    assert line.sync().exit == 0
+
+
+def test_changes_of_which_nothing_can_be_understood_are_no_whole_read(
+    house: Callable[..., Any],
+) -> None:
+    line = house(sources=DELTA)
+    line.drop(lines(*FIRST), name="1.csv")
+    line.sync()
+    line.drop(lines("U,1,2026-12-32,11:00,booked,P1,Ada Roe,ada@mail.example,acar"), name="2.csv")
+    assert line.sync().sources["reception"].state == "partial"
 
 
 def test_what_is_appended_never_removes(house: Callable[..., Any]) -> None:
