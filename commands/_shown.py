@@ -18,6 +18,7 @@ _ORDER = (
     "booked", "rescheduled", "relocated", "reassigned", "cancelled", "reinstated", "status",
     "details", "gone",
 )  # fmt: skip
+_OPEN = "Still open, and the reason why status is red"
 
 
 @contextmanager
@@ -40,13 +41,14 @@ def run_lines(clinic: Clinic, report: RunReport) -> list[str]:
         lines.append("The run's time was up (runner.budget): the next one goes on.")
     if report.stopped:
         lines.append("The run was told to end: the next one goes on.")
-    return [*lines, *_needs_lines(report.needs), _ending(report)]
+    still = [] if report.needs else _open(clinic)
+    return [*lines, *_named("Needs a person", report.needs), *_named(_OPEN, still), _ending(report)]
 
 
 def news(clinic: Clinic, report: RunReport) -> list[str]:
     """Return only what a run changed, and what needs a person since the run before."""
     lines = _full_lines(clinic, report) if report.changed else []
-    return [*lines, *_needs_lines(new_needs(clinic, report))]
+    return [*lines, *_named("Needs a person", new_needs(clinic, report))]
 
 
 def new_needs(clinic: Clinic, report: RunReport) -> list[Need]:
@@ -78,11 +80,21 @@ def brief(report: RunReport) -> str:
     return "; ".join(parts + ([f"messages {', '.join(counts)}"] if counts else []))
 
 
-def _needs_lines(needs: Sequence[Need]) -> list[str]:
+def _named(heading: str, needs: Sequence[Need]) -> list[str]:
     if not needs:
         return []
     width = max(len(need.what) for need in needs)
-    return ["Needs a person", *(f"  {n.what:<{width}}   {n.command}" for n in needs)]
+    return [heading, *(f"  {n.what:<{width}}   {n.command}" for n in needs)]
+
+
+def _open(clinic: Clinic) -> list[Need]:
+    """Return what the clinic was told of, in this run or long ago, that is not over."""
+    from sync.report import Need
+    from sync.store import alerts
+
+    with clinic.store.read() as connection:
+        found = alerts.open_(connection, clinic.store.clinic).values()
+    return [Need(one.what, one.command) for one in found]
 
 
 def _quiet_lines(clinic: Clinic, report: RunReport) -> list[str]:
@@ -93,18 +105,9 @@ def _quiet_lines(clinic: Clinic, report: RunReport) -> list[str]:
     if report.messages.worked:
         return [*lines, *_message_lines(clinic, report)]
     if not report.busy:
-        number = _open(clinic) + report.unknown
-        still = f" Still open: {number} (clinicrelay status)" if number else ""
+        still = f" Unknown: {report.unknown} (clinicrelay status)" if report.unknown else ""
         lines.append(f"nothing changed, nothing sent.{still}")
     return lines
-
-
-def _open(clinic: Clinic) -> int:
-    """Count the alerts that are open, of this run or of one long ago."""
-    from sync.store import alerts
-
-    with clinic.store.read() as connection:
-        return len(alerts.open_(connection, clinic.store.clinic))
 
 
 def _idle(name: str, one: SourceReport) -> str:

@@ -200,7 +200,7 @@ def _untold(clinic: Clinic, connection: Connection) -> Iterator[Need]:
 def _silent(clinic: Clinic, connection: Connection, day: Day) -> Iterator[Need]:
     """Yield what fails without an error; what is open of tomorrow is told as such."""
     for one in silences(clinic, connection, running=None, whole=True, coming=day):
-        if one.name != "coverage" or not day.open:
+        if one.name != "coverage" or clinic.lost or not day.open:
             yield Need(one.what, one.command)
 
 

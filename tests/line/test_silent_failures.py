@@ -15,6 +15,7 @@ from sync.health import health
 from sync.runners import jobs, once
 from sync.runners.jobs import Job
 from sync.store import standings
+from tests.line.planted import typed
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -123,6 +124,7 @@ def test_who_has_only_the_channel_that_nobody_sends_on_any_more_waits_for_it(tol
     told.sync("2026-11-24 14:10")
     assert ("reminder", "p14@mail.example") in told.said_since(said)
     assert "4 of 5 visits tomorrow: nobody is reminded" in needs(told)
+    assert "nobody sends by sms any more" in needs(told)
     waiting = told.query("SELECT state, reason FROM messages WHERE recipient = 'patient/P10'")
     assert ("planned", "no_notifier") in waiting
 
@@ -303,9 +305,13 @@ def test_a_text_that_is_taken_away_is_told_and_a_language_without_any(
     found = runs(told, 3)
     assert found == [("texts/own", "opened")]
     assert "reminder.sms.fa.j2 is gone" in needs(told)
+    *_, heading, still, end = typed(told, "sync").splitlines()
+    assert heading == "Still open, and the reason why status is red"
+    assert ("reminder.sms.fa.j2 is gone" in still, end) == (True, "Exit 0: done.")
 
     text.write_text(kept)
     assert found + runs(told, 2) == once_and_over("texts/own")
+    assert "Still open" not in typed(told, "sync")
 
 
 @on_sqlite
