@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sync.clinic import Clinic
 
+NO_SYNC = "schedule/sync"
 _SYNC_AT_LEAST = 15 * 60
 _GAP_AT_LEAST = 60 * 60
 _STEP = 5 * 60
@@ -48,14 +49,14 @@ def _stopped(clinic: Clinic, connection: Connection, found: Sequence[int]) -> Co
     store, now = clinic.store.clinic, seconds(clinic.now)
     syncs = silent.reading_runs(connection, store, clinic.run, now=clinic.now)
     allowed = patience(syncs, at_least=_SYNC_AT_LEAST)
-    if (
-        allowed is None
-        or _watched([syncs[-1], *(at for at in found if at > syncs[-1]), now]) <= allowed
-    ):
+    if allowed is None:
         return None
     last = syncs[-1]
+    step = max(_STEP, usual_gap([at for at in found if at not in syncs]) or 0)
+    if _watched([last, *(at for at in found if at > last), now], step) <= allowed:
+        return None
     return Condition(
-        "schedule/sync",
+        NO_SYNC,
         f"no sync has come to its end since {_when(clinic, last)}, though others run",
         "Nothing is read: nobody hears of what is booked, moved or cancelled, and calendars stay as "
         "they are.",
@@ -64,10 +65,11 @@ def _stopped(clinic: Clinic, connection: Connection, found: Sequence[int]) -> Co
     )
 
 
-def _watched(moments: Sequence[int]) -> int:
-    """Return for how long somebody was there to notice: a night in which nothing ran does not count."""
-    usual = usual_gap(moments[1:-1]) or _STEP
-    step = max(_STEP, int(usual))
+def _watched(moments: Sequence[int], step: float) -> float:
+    """Return for how long somebody was there to notice: a night in which nothing ran does not count.
+
+    `step` is how far apart runs are, in seconds.
+    """
     return sum(min(later - at, step) for at, later in pairwise(moments))
 
 

@@ -10,6 +10,7 @@ from clinicrelay import times
 from clinicrelay.counts import counted
 from sync import health
 from sync.alerts import Condition
+from sync.attendance import NO_SYNC
 from sync.breaker import SILENT, barred
 from sync.freshness import source_state
 from sync.push import ON_PURPOSE
@@ -39,12 +40,14 @@ def conditions(
     leaves out what `sync.silences.looked_at` names.
     """
     with clinic.store.read() as connection:
+        silent = [*silences(clinic, connection, running=running, whole=whole)]
+        unread = any(one.name == NO_SYNC for one in silent)
         found = (
             *_notifiers(clinic, connection),
-            *_sources(clinic, connection),
+            *_sources(clinic, connection, unread=unread),
             *_calendars(clinic, connection),
             *_holds(clinic, connection),
-            *silences(clinic, connection, running=running, whole=whole),
+            *silent,
         )
     return {one.name: one for one in found}
 
@@ -65,10 +68,14 @@ def _notifiers(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
         )
 
 
-def _sources(clinic: Clinic, connection: Connection) -> Iterator[Condition]:
+def _sources(clinic: Clinic, connection: Connection, *, unread: bool) -> Iterator[Condition]:
+    """Yield what is wrong with sources; that one is stale is no news while `unread`: nothing reads."""
+    told = alerts.open_(connection, clinic.store.clinic) if unread else {}
     for name in clinic.settings.sources:
         state = source_state(clinic, connection, name)
         if state not in ("failed", "partial", "stale"):
+            continue
+        if unread and state == "stale" and f"source/{name}" not in told:
             continue
         known = progress.progress(connection, clinic.store.clinic, name)
         last = (

@@ -355,6 +355,24 @@ def test_send_tells_that_no_sync_comes_any_more(told: Line) -> None:
 
 
 @on_sqlite
+def test_a_sync_that_stopped_is_one_alert_in_time_however_rarely_send_runs(told: Line) -> None:
+    source = {"type": "csv", "contents": "snapshot", "stale_after": "45m"}
+    told.set(sources={"reception": source})
+    began = told.now
+    for minutes in range(5, 185, 5):
+        told.now = began + timedelta(minutes=minutes)
+        if minutes % 15 == 0:
+            told.sync(timedelta(0))
+        elif minutes % 10 == 0:
+            told.at_work(once.send)
+    last = told.now
+    found = sends(told, 6, timedelta(minutes=10))
+    assert (found, told.now - last) == ([("schedule/sync", "opened")], timedelta(minutes=60))
+    assert found + sends(told, 30, timedelta(minutes=10)) == found
+    assert found + runs(told, 1) + sends(told, 5) == once_and_over("schedule/sync")
+
+
+@on_sqlite
 def test_the_first_run_after_a_gap_tells_it_and_a_night_is_none(told: Line) -> None:
     for hour in range(8, 18):  # visits of a whole Tuesday
         told.book(200 + hour, f"2026-11-24 {hour}:00")
