@@ -27,6 +27,7 @@ NO_SYNC = "schedule/sync"
 _SYNC_AT_LEAST = 15 * 60
 _GAP_AT_LEAST = 60 * 60
 _STEP = 5 * 60
+_JUST = 10 * 60
 _LOOK = "check that cron, the timer or the service still runs clinicrelay; then: clinicrelay sync"
 
 
@@ -76,27 +77,42 @@ def _watched(moments: Sequence[int], step: float) -> float:
 def _gap(
     clinic: Clinic, connection: Connection, at: Sequence[int], running: str | None
 ) -> Condition | None:
-    """Return that nothing ran for long, up to now or up to the run that asks."""
-    store, now = clinic.store.clinic, seconds(clinic.now)
+    """Return that nothing ran for long, up to now or up to the run that asks.
+
+    Of workers another one may have read something by then: a gap is told that just came to its end.
+    """
+    now = seconds(clinic.now)
+    ends = [len(at)]
+    if running == "worker":
+        ends += [number for number in range(1, len(at)) if at[number] >= now - _JUST]
+    for end in ends:
+        until = at[end] if end < len(at) else now
+        if _is_gap(clinic, connection, at[:end], until):
+            return _told(clinic, at[end - 1], until, ended=running is not None)
+    return None
+
+
+def _is_gap(clinic: Clinic, connection: Connection, at: Sequence[int], until: int) -> bool:
+    """Whether too much time went by, as far as anybody is there, after the last of some moments."""
     allowed = patience(at, at_least=_GAP_AT_LEAST)
-    if allowed is None or now - at[-1] <= allowed:
-        return None
-    if open_for(clinic, connection, since=at[-1], until=now) <= allowed:
-        return None
-    before = silent.moments(connection, store, clinic.run, now=clinic.now, many=True)
-    if is_usual(before, since=at[-1], until=now):
-        return None
-    since = datetime.fromtimestamp(at[-1], UTC)
-    if running is None:
-        what = f"nothing has run since {_when(clinic, at[-1])}"
-    else:
-        what = f"nothing ran from {_when(clinic, at[-1])} to {_when(clinic, now)}; it runs again"
+    if allowed is None or until - at[-1] <= allowed:
+        return False
+    if open_for(clinic, connection, since=at[-1], until=until) <= allowed:
+        return False
+    before = silent.moments(connection, clinic.store.clinic, clinic.run, now=clinic.now, many=True)
+    return not is_usual([one for one in before if one <= at[-1]], since=at[-1], until=until)
+
+
+def _told(clinic: Clinic, since: int, until: int, *, ended: bool) -> Condition:
+    what = f"nothing has run since {_when(clinic, since)}"
+    if ended:
+        what = f"nothing ran from {_when(clinic, since)} to {_when(clinic, until)}; it runs again"
     return Condition(
-        f"gap/{at[-1]}",
+        f"gap/{since}",
         what,
         "In that time nothing was read and nothing was sent; what is still of use is sent now.",
         _LOOK,
-        since,
+        datetime.fromtimestamp(since, UTC),
     )
 
 

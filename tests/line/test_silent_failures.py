@@ -395,6 +395,28 @@ def test_the_first_run_after_a_gap_tells_it_and_a_night_is_none(told: Line) -> N
 
 
 @on_sqlite
+def test_workers_tell_of_a_gap_although_one_of_them_read_something_first(told: Line) -> None:
+    for hour in range(8, 18):
+        told.book(200 + hour, f"2026-11-23 {hour}:00")
+    told.drop()
+
+    def job(step: str, of: str = "", after: timedelta = timedelta(0)) -> list[tuple[str, str]]:
+        told.now += after
+        done = told.at_work(lambda at_work: jobs.do(at_work, Job(step, of)))
+        return [*done.report.alerts.items()]
+
+    for _ in range(10):
+        assert job("pull", "reception", STEP) + job("alert") == []
+    name = f"gap/{int(told.now.timestamp())}"
+    assert job("pull", "reception", timedelta(hours=4)) == []
+    found = job("alert")
+    assert found == [(name, "opened")]
+    for _ in range(5):
+        found += job("pull", "reception", STEP) + job("alert")
+    assert [one for one in found if one[0].startswith("gap")] == once_and_over(name)
+
+
+@on_sqlite
 def test_a_source_that_is_away_for_six_hours_is_two_alerts(told: Line) -> None:
     inbox = told.folder / "drops" / "reception"
     runs(told, 3)
