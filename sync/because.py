@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clinicrelay.model import Status
 from sync import answers
 from sync.chronicle import decided_by
+from sync.plan import UNDER_WAY
 from sync.reasons import setting_of, to_do
 from sync.showing import troubles
 
@@ -71,10 +72,9 @@ def _past(case: Case) -> _Cause:
 
 
 def _not_booked(case: Case) -> _Cause:
-    came = case.visit.status in (
-        *(Status.ARRIVED, Status.CHECKED_IN, Status.IN_PROGRESS, Status.FULFILLED, Status.NO_SHOW),
-    )
-    return ("already_arrived" if came else "not_booked"), ""
+    if case.visit.status is Status.NO_SHOW:
+        return "no_show", ""
+    return ("already_arrived" if case.visit.status in UNDER_WAY else "not_booked"), ""
 
 
 def _in_doubt(case: Case) -> _Cause:

@@ -42,6 +42,7 @@ _MOVED_ON = frozenset(
         "as_told",
         "cancelled",
         "gone",
+        "no_show",
         "not_booked",
         "not_on_visit",
         "reinstated",
@@ -276,6 +277,8 @@ def _not_on(fresh: Appointment) -> Drop | None:
         return Drop("unscheduled")
     if fresh.status.reminds:
         return None
+    if fresh.status is Status.NO_SHOW:
+        return Drop("no_show")
     return Drop("not_booked" if fresh.status in _ASKED_FOR else "already_arrived")
 
 

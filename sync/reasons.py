@@ -99,6 +99,11 @@ REASONS: dict[str, Reason] = {
         "Confirm it in the source; reminders start then.",
     ),
     "already_arrived": Reason(_M, "the patient has arrived already", _NOTHING),
+    "no_show": Reason(
+        _M,
+        "the patient did not come, as the source says",
+        "Nothing, unless they did come: then correct the status in the source.",
+    ),
     "superseded_by_reschedule": Reason(
         _M, "the visit was moved; the new time is told instead", _NOTHING
     ),

@@ -99,7 +99,7 @@ def test_what_is_true_and_useful_and_wanted_goes():
         ({"status": Status.ARRIVED}, "already_arrived"),
         ({"status": Status.CHECKED_IN}, "already_arrived"),
         ({"status": Status.FULFILLED}, "already_arrived"),
-        ({"status": Status.NO_SHOW}, "already_arrived"),
+        ({"status": Status.NO_SHOW}, "no_show"),
         ({"status": Status.PENDING}, "not_booked"),
         ({"status": Status.UNKNOWN}, "not_booked"),
         ({"start": START + hours(1)}, "superseded_by_reschedule"),
