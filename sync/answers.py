@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _IN_ITS_PLACE = ("superseded_by_reschedule", "superseded_by_later_step", "already_sent")
+_OF_ITS_STEP = ("late_booking", "superseded_by_later_step")  # they stop no other step
 _NIGHT = "quiet_hours"  # the setting that kept it from taking another way
 _MAY_LEAVE = ("paused", "change_held")  # of what waited for a pause or a hold that is over
 _NO_END = ("rehearsal", "source_stale", "change_held")  # it leaves all the same, or waits
@@ -266,9 +267,11 @@ def _waits(case: Case) -> str | None:
 
 
 def _reminded(case: Case) -> str | None:
-    """What was heard, why the latest was skipped, and what comes next."""
+    """What was heard, why the latest was skipped, and what comes next; gravest first."""
     quiet = silent(case)
-    parts = [_heard(case), _why_silent(case), _next(case, after=quiet["reason"] if quiet else "")]
+    skipped, coming = _why_silent(case), _next(case, after=quiet["reason"] if quiet else "")
+    graver = is_of_its_step(quiet) and case.next is not None and case.next.reason is not None
+    parts = [_heard(case), *((coming, skipped) if graver else (skipped, coming))]
     if case.next is None and case.silent:
         parts.append("No reminders are set up (reminders.patient.steps).")
     elif case.next is None:
@@ -326,11 +329,29 @@ def _why_silent(case: Case) -> str | None:
 
 
 def silent(case: Case) -> Mapping[str, Any] | None:
-    """Return the latest message that was not sent, where nothing was sent after it."""
+    """Return the latest message that was not sent, where nothing was sent after it.
+
+    One that only came too late for its step gives way to what kept another one back.
+    """
     message = case.last("skipped")
-    if message is None or _sent_after(case, message) or _said_otherwise(case, message):
+    if message is None or not _is_unsaid(case, message):
         return None
-    return None if _reached(message) else message  # within another, which is told as such
+    if not is_of_its_step(message):
+        return message
+    others = (m for m in reversed(case.messages) if m["state"] == "skipped")
+    graver = (m for m in others if not is_of_its_step(m) and _is_unsaid(case, m))
+    return next(graver, message)
+
+
+def is_of_its_step(message: Mapping[str, Any] | None) -> bool:
+    """Whether a message was skipped for a reason that stops nothing but this step."""
+    return message is not None and message["reason"] in _OF_ITS_STEP
+
+
+def _is_unsaid(case: Case, message: Mapping[str, Any]) -> bool:
+    if _sent_after(case, message) or _said_otherwise(case, message):
+        return False
+    return not _reached(message)  # within another, which is told as such
 
 
 def _why(message: Mapping[str, Any]) -> str:

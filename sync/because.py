@@ -97,16 +97,22 @@ def _pause(case: Case) -> str:
 
 
 def _reminded(case: Case) -> _Cause:
-    if found := _of(answers.silent(case)):
+    quiet = answers.silent(case)
+    if answers.is_of_its_step(quiet):
+        return _coming(case) or _of(quiet)
+    if found := _of(quiet) or _coming(case):
         return found
-    coming = case.next
-    if coming is not None and coming.pause is not None:
-        return "paused", _pause(case)
-    if coming is not None and coming.reason is not None:
-        return coming.reason, coming.setting
     if case.told is not None and case.told.by is None and case.imported and not case.messages:
         return "imported", ""
     return ("outside_policy", "reminders.patient") if case.silent and not case.messages else None
+
+
+def _coming(case: Case) -> _Cause:
+    """Return what keeps the next reminder back."""
+    coming = case.next
+    if coming is not None and coming.pause is not None:
+        return "paused", _pause(case)
+    return (coming.reason, coming.setting) if coming is not None and coming.reason else None
 
 
 _CAUSES: Mapping[str, Callable[[Case], _Cause]] = {

@@ -53,7 +53,7 @@ def person(key: int) -> dict[str, str]:
     return {name: same[name] for name in ("patient_id", "patient_name", "mobile", "email")}
 
 
-def people(line: Line) -> None:
+def people(line: Line, start: str = FRIDAY, rules: Mapping[str, Any] = BY_SMS) -> None:
     """Patients whom nobody can or may reach, as their source has them."""
     columns = (
         "guardian_name",
@@ -63,7 +63,7 @@ def people(line: Line) -> None:
         "deceased",
         "is_test",
     )
-    opened(line, reminders={"patient": BY_SMS})
+    opened(line, reminders={"patient": rules})
     for key, cells in {
         1: {"mobile": "", "email": ""},
         2: {"mobile": "12", "email": "nobody"},
@@ -74,8 +74,19 @@ def people(line: Line) -> None:
         7: {"is_test": "yes"},
         8: {"patient_id": "", "patient_name": "", "mobile": "", "email": ""},
     }.items():
-        line.book(key, FRIDAY, **{**dict.fromkeys(columns, ""), **cells})
+        line.book(key, start, **{**dict.fromkeys(columns, ""), **cells})
     line.after()
+
+
+def people_of_wednesday(line: Line) -> None:
+    """The same, whose visit is too near for the first reminder."""
+    steps = [{"before": before, "channels": ["sms"]} for before in ("3d", "1d")]
+    people(line, "2026-11-25 12:00", {**BY_SMS, "steps": steps})
+
+
+def unconfirmed_people_of_wednesday(line: Line) -> None:
+    steps = [{"before": before, "channels": ["sms"]} for before in ("3d", "1d")]
+    people(line, "2026-11-25 12:00", {"steps": steps})
 
 
 def by_mail(line: Line) -> None:
@@ -381,7 +392,7 @@ SCENES: Mapping[str, Callable[[Line], object]] = {
     for one in (
         *(people, by_mail, no_notifier, silent, first_read, week, at_night, vanished, held, flood),
         *(rejected, capped, paused, notifier_paused, aside, stale, windowed, rehearsal, twilio),
-        *(told_another_way, diary, google),
+        *(told_another_way, diary, google, people_of_wednesday, unconfirmed_people_of_wednesday),
     )
 } | {
     "locked out": answering(SendResult(Outcome.NOT_SENT, "credentials_refused", pause=AWAY)),

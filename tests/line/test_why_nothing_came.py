@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from clinicrelay import plugins
 from clinicrelay.testing.diary import Diary
 from sync.other_names import OTHER_NAMES
-from sync.reasons import REASONS, base
+from sync.reasons import REASONS, base, in_words, to_do
 from tests.line.conftest import Line, houses
 from tests.line.planted import SCENES, typed
 
@@ -104,6 +104,31 @@ def test_each_planted_cause_is_told_by_its_code_its_setting_and_what_to_do(
     assert (cause.code, cause.setting) in codes, codes
     assert cause.words in found["answer"], found["answer"]
     assert found["reason"] is None or found["to_do"]
+
+
+STOPPED = {
+    "1": "no_contact",
+    "2": "invalid_contact",
+    "3": "landline",
+    "4": "opted_out",
+    "5": "minor_no_guardian",
+    "6": "deceased",
+    "7": "test_patient",
+}
+
+
+@pytest.mark.parametrize("key", STOPPED)
+@pytest.mark.parametrize("scene", ["people_of_wednesday", "unconfirmed_people_of_wednesday"])
+def test_what_stops_every_message_is_the_reason_and_not_the_step_that_came_too_late(
+    lived: Callable[[str], Line], scene: str, key: str
+) -> None:
+    found = asked(lived(scene), key)
+    assert found["reason"] == STOPPED[key], found["answer"]
+    assert found["next"]["reason"] == STOPPED[key]
+    assert in_words(STOPPED[key]) in found["answer"]
+    assert found["to_do"] == to_do(STOPPED[key])
+    late = [line["what"] for line in found["history"] if line["reason"] == "late_booking"]
+    assert late == ["reminder 3d skipped"]
 
 
 def test_the_causes_are_many_and_have_codes_of_their_own() -> None:
