@@ -201,6 +201,7 @@ def _coming(at_work: Clinic, story: Story) -> Iterator[str]:
     fate = "waits" if coming.reason in OPEN_ENDED else "will be skipped"
     skip = f": {fate}, {coming.reason}" if coming.reason else ""
     skip = ": waits, paused" if coming.pause else skip
+    skip = f": waits, {coming.stuck.reason}" if coming.stuck else skip
     overdue = coming.at <= at_work.now and not skip
     at = "with the next run" if overdue else _short(at_work, coming.at)
     yield f" next: reminder {coming.step}  {at}{way}{skip}"

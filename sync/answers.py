@@ -15,16 +15,17 @@ from clinicrelay.actions import Told, What
 from clinicrelay.model import Appointment, Kind, Status, decode
 from sync.changes import in_doubt
 from sync.chronicle import decided_by
-from sync.reasons import advice, in_words, reason
+from sync.reasons import advice, in_words, reason, setting_of
 from sync.showing import Trouble, troubles
 from sync.standing import ELSEWHERE
 
 if TYPE_CHECKING:
+    from sync.outlook import Stuck
     from sync.standing import Pause
 
 _WORDS = {"email": "e-mail", "sms": "SMS", "whatsapp": "WhatsApp"}
 _IN_ITS_PLACE = ("superseded_by_reschedule", "superseded_by_later_step", "already_sent")
-_OF_ITS_STEP = ("late_booking", "superseded_by_later_step")  # they stop no other step
+OF_ITS_STEP = ("late_booking", "superseded_by_later_step")  # they stop no other step
 _NIGHT = "quiet_hours"  # the setting that kept it from taking another way
 _MAY_LEAVE = ("paused", "change_held")  # of what waited for a pause or a hold that is over
 _NO_END = ("rehearsal", "source_stale", "change_held")  # it leaves all the same, or waits
@@ -42,7 +43,10 @@ _ASKED_FOR = (Status.PROPOSED, Status.PENDING, Status.WAITLIST, Status.UNKNOWN)
 
 
 class Outlook(Protocol):
-    """What will become of the next reminder: its step and time, the gate's word on it, a pause."""
+    """What will become of the next reminder: its step and time, the gate's word on it, a pause.
+
+    `stuck` is the notifier that it waits for, which sends nothing now.
+    """
 
     @property
     def step(self) -> str: ...
@@ -56,6 +60,8 @@ class Outlook(Protocol):
     def pause(self) -> Pause | None: ...
     @property
     def setting(self) -> str: ...
+    @property
+    def stuck(self) -> Stuck | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +351,7 @@ def silent(case: Case) -> Mapping[str, Any] | None:
 
 def is_of_its_step(message: Mapping[str, Any] | None) -> bool:
     """Whether a message was skipped for a reason that stops nothing but this step."""
-    return message is not None and message["reason"] in _OF_ITS_STEP
+    return message is not None and message["reason"] in OF_ITS_STEP
 
 
 def _is_unsaid(case: Case, message: Mapping[str, Any]) -> bool:
@@ -376,16 +382,30 @@ def _next(case: Case, *, after: str = "") -> str | None:
     if case.next.pause is not None:
         return f"The {name}, {at}, leaves {_once_resumed(case, case.next.pause)}."
     if case.next.reason is None:
-        way = _WORDS.get(case.next.channel or "", "")
-        by = f" by {way}" if way else ""
-        if case.next.at <= case.now:
-            return (
-                f"The {name} is overdue and leaves with the next run{by}{_or_with_another(case)}."
-            )
-        return f"The {name} leaves {at}{by}{_or_with_another(case)}."
+        return _next_leaves(case, case.next, name)
     if case.next.reason == "source_stale":
         return f"The next reminder ({case.next.step}) waits{_until_read(case)}."
     return _not_next(case.next.reason, name, at, after=after)
+
+
+def _next_leaves(case: Case, coming: Outlook, name: str) -> str:
+    way = _WORDS.get(coming.channel or "", "")
+    by, at = f" by {way}" if way else "", case.when(coming.at)
+    if coming.stuck is not None:
+        return f"The {name}, {at}, is to leave{by}, but {_out_of_use(case, coming.stuck)}"
+    if coming.at <= case.now:
+        return f"The {name} is overdue and leaves with the next run{by}{_or_with_another(case)}."
+    return f"The {name} leaves {at}{by}{_or_with_another(case)}."
+
+
+def _out_of_use(case: Case, stuck: Stuck) -> str:
+    """Say since when and why a notifier sends nothing, what to do, and what leaves all the same."""
+    setting, what = setting_of(stuck.reason, notifier=stuck.notifier), advice(stuck.reason)
+    other = f" If that lasts, it leaves by {_WORDS[stuck.instead]}." if stuck.instead else ""
+    return (
+        f"{stuck.notifier} sends nothing since {case.when(stuck.since)}: "
+        f"{in_words(stuck.reason)} ({setting}). {what}{other}"
+    )
 
 
 def _not_next(code: str, name: str, at: str, *, after: str) -> str:
@@ -480,7 +500,11 @@ def _leaves(case: Case, message: Mapping[str, Any]) -> str:
     code = message["reason"]
     why = f": {in_words(code)}" if code else ""
     what = _advice(code) if code else ""
-    return f"The {_name(message)} {_does(message)} {case.when(at)}{why}. {what}".rstrip()
+    said = f"The {_name(message)} {_does(message)} {case.when(at)}{why}. {what}".rstrip()
+    stuck = case.waits.stuck if case.waits is not None else None
+    if stuck is None or stuck.reason == code:
+        return said
+    return f"{said} But {_out_of_use(case, stuck)}"
 
 
 def _does(message: Mapping[str, Any]) -> str:

@@ -14,6 +14,15 @@ from sync.showing import troubles
 
 if TYPE_CHECKING:
     from sync.answers import Case
+    from sync.outlook import Stuck
+
+
+# The person was told, or missed one step of several: what keeps the others back is graver.
+_WELL = (
+    *answers.OF_ITS_STEP,
+    *("told_recently", "told_together", "already_sent", "as_told"),
+    *("superseded_by_reschedule", "minor_change"),
+)
 
 
 class Because(NamedTuple):
@@ -87,6 +96,8 @@ def _waits(case: Case) -> _Cause:
         return "paused", _pause(case)
     if case.waits is not None and case.waits.reason:
         return case.waits.reason, case.waits.setting
+    if case.waits is not None and case.waits.stuck is not None:
+        return _out_of_use(case.waits.stuck)
     return _of(message)
 
 
@@ -98,7 +109,7 @@ def _pause(case: Case) -> str:
 
 def _reminded(case: Case) -> _Cause:
     quiet = answers.silent(case)
-    if answers.is_of_its_step(quiet):
+    if quiet is not None and quiet["reason"] in _WELL:
         return _coming(case) or _of(quiet)
     if found := _of(quiet) or _coming(case):
         return found
@@ -112,7 +123,13 @@ def _coming(case: Case) -> _Cause:
     coming = case.next
     if coming is not None and coming.pause is not None:
         return "paused", _pause(case)
+    if coming is not None and coming.stuck is not None:
+        return _out_of_use(coming.stuck)
     return (coming.reason, coming.setting) if coming is not None and coming.reason else None
+
+
+def _out_of_use(stuck: Stuck) -> _Cause:
+    return stuck.reason, setting_of(stuck.reason, notifier=stuck.notifier)
 
 
 _CAUSES: Mapping[str, Callable[[Case], _Cause]] = {

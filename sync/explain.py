@@ -20,7 +20,7 @@ from sync.answers import IN_DOUBT, Case, answer
 from sync.because import Because, because
 from sync.chronicle import Life, Line, chronicle, decided_by
 from sync.freshness import source_state
-from sync.outlook import Next, ahead, outlook
+from sync.outlook import Next, ahead, outlook_now
 from sync.reasons import setting_of, to_do
 from sync.settle import repeats
 from sync.showing import Trouble, places
@@ -94,7 +94,7 @@ def _story(
     clinic: Clinic, connection: Connection, woken: Woken, seen: Seen, past: Sequence[wakes.Past]
 ) -> Story:
     life = _life(clinic, connection, woken, seen.appointment, past)
-    coming = _coming(clinic, seen, life.messages)
+    coming = _coming(clinic, connection, seen, life.messages)
     case = _case(clinic, connection, seen, life, coming)
     return Story(
         woken,
@@ -180,7 +180,7 @@ def _case(
         waiting=life.waiting,
         aside=life.aside,
         next=coming[1] if coming else None,
-        waits=_waits(clinic, seen, mine),
+        waits=_waits(clinic, connection, seen, mine),
         mute={m["notifier"] for m in doubted if not clinic.tells(m["notifier"])},
         repeated={m["id"] for m in mine if _is_repeated(clinic, m)},
         guardian=bool(visit.patients)
@@ -230,7 +230,9 @@ def _is_repeated(clinic: Clinic, message: Mapping[str, Any]) -> bool:
     return repeats(say, Channel(message["channel"]), now=at)
 
 
-def _waits(clinic: Clinic, seen: Seen, messages: Sequence[Mapping[str, Any]]) -> Next | None:
+def _waits(
+    clinic: Clinic, connection: Connection, seen: Seen, messages: Sequence[Mapping[str, Any]]
+) -> Next | None:
     """Return what will become of the first patient's last planned message at its hour."""
     planned = [one for one in messages if one["state"] == "planned"]
     if not planned:
@@ -243,7 +245,7 @@ def _waits(clinic: Clinic, seen: Seen, messages: Sequence[Mapping[str, Any]]) ->
     seen = structs.replace(seen, told=others)
     hours = (clinic.now, last["due_at"], last["next_try_at"])
     at = max(hour for hour in hours if hour is not None)
-    return outlook(clinic, clinic.standing(), seen, patient, say_of(last["say"]), at=at)
+    return outlook_now(clinic, connection, seen, patient, say_of(last["say"]), at=at)
 
 
 def _beside(
@@ -280,7 +282,7 @@ def _pause(clinic: Clinic) -> Pause | None:
 
 
 def _coming(
-    clinic: Clinic, seen: Seen, messages: Sequence[Mapping[str, Any]]
+    clinic: Clinic, connection: Connection, seen: Seen, messages: Sequence[Mapping[str, Any]]
 ) -> tuple[Say, Next] | None:
     """Return the first patient's next reminder, judged as the gate would judge it then.
 
@@ -297,7 +299,7 @@ def _coming(
         return None
     first = next((say for say in left if say.skip is None), left[0])
     at = max(first.due_at, clinic.now)
-    return first, outlook(clinic, clinic.standing(), seen, patient, first, at=at)
+    return first, outlook_now(clinic, connection, seen, patient, first, at=at)
 
 
 def _what(say: Say) -> tuple[str, str, str, str]:
@@ -323,13 +325,14 @@ def next_json(coming: Next | None, source: str) -> dict[str, Any] | None:
     """Return the coming reminder as `why --json` tells it: when and how, or why it will not leave."""
     if coming is None:
         return None
-    why = "paused" if coming.pause else coming.reason
+    by = coming.stuck
+    why = "paused" if coming.pause else by.reason if by else coming.reason
     return {
         "step": coming.step,
         "at": iso(coming.at),
         "channel": coming.channel,
         "reason": why,
-        "setting": setting_of(why, coming.setting, source=source) or None,
+        "setting": setting_of(why, coming.setting, by and by.notifier, source) or None,
     }
 
 

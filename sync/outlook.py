@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay.actions import Role
-from clinicrelay.model import Appointment, Patient
+from clinicrelay.model import Appointment, Channel, Patient
 from sync import outward, ways
+from sync.breaker import barred
 from sync.compose import addresses_of
 from sync.due import coming_reminders, due_reminders
 from sync.gate import OPEN_ENDED, Drop, Go, gate
@@ -27,12 +28,24 @@ if TYPE_CHECKING:
     from sync.ways import Ways
 
 
+class Stuck(NamedTuple):
+    """A notifier that sent nothing when it was last tried, why, and since when.
+
+    `instead` is the channel by which a message leaves where that takes too long, if one is open.
+    """
+
+    notifier: str
+    reason: str
+    since: datetime
+    instead: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Next:
     """A coming reminder of a patient, why it will not be sent, if so, or what pause it waits for.
 
     `at` is now for one that fell due while nothing ran. `notifiers` are those that could send it, in
-    their order.
+    their order; `stuck` is the first of them where none of them sends anything now.
     """
 
     step: str
@@ -42,6 +55,7 @@ class Next:
     pause: Pause | None = None
     notifiers: tuple[str, ...] = ()
     setting: str = ""
+    stuck: Stuck | None = None
 
 
 def ahead(clinic: Clinic, seen: Seen) -> list[Say]:
@@ -77,16 +91,20 @@ def outlook(
     *,
     at: datetime | None = None,
     known: Ways | None = None,
+    closed: Mapping[Channel, str] | None = None,
 ) -> Next:
     """Say what will become of a message once its time has come, or at another time if one is given.
 
-    `known` are the ways to its recipient, among others', where somebody has looked them up already.
+    `known` are the ways to its recipient, among others', where somebody has looked them up already;
+    `closed` are further channels that it cannot take.
     """
     then = at or say.due_at
     if say.skip:
         return Next(say.step, then, reason=say.skip, setting=say.setting)
     patient = clinic.as_reached(patient, seen.appointment)
     resumed = replace(standing, pauses=())
+    asked = outward.options(clinic, resumed, say, seen.appointment)
+    options = _ways_left(clinic, patient, say, asked, then, known)
     verdict = gate(
         say,
         fresh=seen.appointment,
@@ -94,14 +112,7 @@ def outlook(
         told=seen.told.get(say.recipient),
         person=patient,
         addresses=addresses_of(patient),
-        options=_ways_left(
-            clinic,
-            patient,
-            say,
-            outward.options(clinic, resumed, say, seen.appointment),
-            then,
-            known,
-        ),
+        options=replace(options, closed={**options.closed, **closed}) if closed else options,
         now=then,
     )
     if isinstance(verdict, Drop):
@@ -110,6 +121,26 @@ def outlook(
         why = verdict.reason if verdict.reason in OPEN_ENDED else None
         return Next(say.step, verdict.until, reason=why)
     return _on_its_way(clinic, standing, seen, say, verdict, then)
+
+
+def outlook_now(
+    clinic: Clinic, connection: Connection, seen: Seen, patient: Patient, say: Say, *, at: datetime
+) -> Next:
+    """Say the same, and whether what is to send the message sends anything now."""
+    standing, stuck = clinic.standing(), barred(connection, clinic.store.clinic)
+    found = outlook(clinic, standing, seen, patient, say, at=at)
+    if found.reason or found.pause or not _are_stuck(found, stuck):
+        return found
+    name, channel = found.notifiers[0], Channel(found.channel or "")
+    closed = {channel: stuck[name].reason}
+    other = outlook(clinic, standing, seen, patient, say, at=at, closed=closed)
+    works = not (other.reason or other.pause or _are_stuck(other, stuck))
+    instead = other.channel if works else None
+    return replace(found, stuck=Stuck(name, stuck[name].reason, stuck[name].since, instead))
+
+
+def _are_stuck(found: Next, stuck: Collection[str]) -> bool:
+    return bool(found.notifiers) and all(name in stuck for name in found.notifiers)
 
 
 def _ways_left(

@@ -333,6 +333,19 @@ def answering(result: SendResult) -> Callable[[Line], None]:
     return scene
 
 
+def locked_out_since(line: Line) -> None:
+    """A patient was told, and then nobody else was: the account may send no more."""
+    opened(line)
+    line.book(1, FRIDAY)
+    line.after()
+    refused = SendResult(Outcome.NOT_SENT, "account_refused", pause=AWAY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Outbox, "send", lambda self, message: refused)
+        line.book(2, FRIDAY)
+        line.after()
+    line.now += timedelta(hours=3)
+
+
 def told_another_way(line: Line) -> None:
     """The mail server is away while a reminder leaves by SMS, and comes back after it."""
 
@@ -393,6 +406,7 @@ SCENES: Mapping[str, Callable[[Line], object]] = {
         *(people, by_mail, no_notifier, silent, first_read, week, at_night, vanished, held, flood),
         *(rejected, capped, paused, notifier_paused, aside, stale, windowed, rehearsal, twilio),
         *(told_another_way, diary, google, people_of_wednesday, unconfirmed_people_of_wednesday),
+        locked_out_since,
     )
 } | {
     "locked out": answering(SendResult(Outcome.NOT_SENT, "credentials_refused", pause=AWAY)),

@@ -131,6 +131,17 @@ def test_what_stops_every_message_is_the_reason_and_not_the_step_that_came_too_l
     assert late == ["reminder 3d skipped"]
 
 
+def test_no_reminder_is_promised_while_its_notifier_sends_nothing(
+    lived: Callable[[str], Line],
+) -> None:
+    line = lived("locked_out_since")
+    found = asked(line, "1")
+    assert (found["reason"], found["setting"]) == ("account_refused", "notifiers.outbox")
+    assert (found["next"]["reason"], found["next"]["channel"]) == ("account_refused", "sms")
+    assert found["to_do"] == to_do("account_refused")
+    assert ", sms: waits, account_refused" in typed(line, "why", "1")
+
+
 def test_the_causes_are_many_and_have_codes_of_their_own() -> None:
     codes = [one.code for one in CAUSES]
     twice = {code for code in codes if codes.count(code) > 1}

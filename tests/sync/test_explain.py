@@ -13,7 +13,7 @@ from clinicrelay.actions import Told, facts_of
 from clinicrelay.model import Appointment, Kind, Patient, Practitioner, Status
 from sync.answers import Case, answer
 from sync.chronicle import difference
-from sync.outlook import Next
+from sync.outlook import Next, Stuck
 from sync.reasons import REASONS
 from sync.standing import ELSEWHERE, Pause
 
@@ -80,6 +80,13 @@ LOOKED_AT = {
     "settled_at": None,
 }
 
+BY_NIGHT = {
+    "reason": "quiet_hours_deferred",
+    "next_try_at": NOW + timedelta(hours=9),
+    "settled_at": None,
+}
+STUCK = Stuck("twilio", "credentials_refused", NOW - timedelta(hours=2))
+
 LOCKED_OUT = {
     "reason": "credentials_refused",
     "next_try_at": NOW + timedelta(minutes=15),
@@ -96,6 +103,24 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"next": replace(SOON, at=NOW)},
         ["The next reminder (1d) is overdue and leaves with the next run by SMS."],
     ),
+    "sent by nobody now": (
+        {"next": replace(SOON, stuck=STUCK)},
+        [
+            "(1d), 30 Nov 09:30, is to leave by SMS, but twilio sends nothing since 23 Nov 06:00: the",
+            "does not take the login (notifiers.twilio). clinicrelay check --connect.",
+        ],
+    ),
+    "sent another way if that lasts": (
+        {"next": replace(SOON, stuck=STUCK._replace(instead="email"))},
+        ["is to leave by SMS, but twilio sends nothing", "If that lasts, it leaves by e-mail."],
+    ),
+    "sent by nobody, and the night": (
+        {
+            "messages": [message("planned", **BY_NIGHT)],
+            "waits": replace(SOON, at=NOW + timedelta(hours=9), stuck=STUCK),
+        },
+        ["it waits for the end of quiet hours. But twilio sends nothing since 23 Nov 06:00"],
+    ),
     "no contact": (
         {"next": replace(SOON, channel=None, reason="no_contact")},
         ["will not be sent: the source has no address", "Enter a phone number"],
@@ -109,16 +134,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["wants recorded consent", "channels.consent"],
     ),
     "quiet hours": (
-        {
-            "messages": [
-                message(
-                    "planned",
-                    reason="quiet_hours_deferred",
-                    next_try_at=NOW + timedelta(hours=9),
-                    settled_at=None,
-                )
-            ]
-        },
+        {"messages": [message("planned", **BY_NIGHT)]},
         ["The reminder 1d leaves 23 Nov 17:00", "end of quiet hours"],
     ),
     "a refused login": (
