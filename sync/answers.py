@@ -530,14 +530,25 @@ def _waiting_for_the_end_of(pause: Pause, message: Mapping[str, Any], case: Case
     return f"The {_name(message)} leaves {_once_resumed(case, pause)}."
 
 
-def _once_resumed(case: Case, pause: Pause) -> str:
+def _once_resumed(case: Case, pause: Pause, what: str = "messages") -> str:
     if pause.reason == ELSEWHERE:
-        return "only where the clinic is live, which is not here: clinicrelay live here"
+        return f"only where the clinic is live, which is not here: {pause.ended_by}"
     if pause.until is not None:
         return f"after the pause ends {case.when(pause.until)}"
     noted = f" (it was noted: {pause.reason})" if pause.reason else ""
-    resume = f"clinicrelay resume {pause.scope}".rstrip()
-    return f"as soon as messages are resumed: {resume}{noted}"
+    return f"as soon as {what} are resumed: {pause.ended_by}{noted}"
+
+
+def _not_shown(case: Case, trouble: Trouble) -> str:
+    pause = trouble.pause
+    if pause is None:
+        return trouble.sentence
+    paused = f"{pause.what} {'are' if pause.what == 'calendars' else 'is'} paused ({pause.command})"
+    why = "this store is a copy" if pause.reason == ELSEWHERE else paused
+    return (
+        f"The calendar {trouble.calendar} does not show it as it stands: {why}. "
+        f"It is written {_once_resumed(case, pause, 'calendars')}."
+    )
 
 
 def _sent_after(case: Case, message: Mapping[str, Any]) -> bool:
@@ -576,7 +587,7 @@ def _caveats(case: Case) -> Iterator[str]:
         yield f"Who was named before was not told that it is theirs no longer: {_why(last)}."
         yield _advice(last["reason"] or "provider_rejected")
     if case.ahead:
-        yield from (one.sentence for one in troubles(case.events, case.unlinked))
+        yield from (_not_shown(case, one) for one in troubles(case.events, case.unlinked))
     if case.guardian and case.ahead:
         yield "The guardian whom the source names is addressed in the patient's place."
     if case.source_state in ("failed", "stale", "partial"):

@@ -15,13 +15,15 @@ from sync.showing import troubles
 if TYPE_CHECKING:
     from sync.answers import Case
     from sync.outlook import Stuck
+    from sync.showing import Trouble
 
 
-# The person was told, or missed one step of several: what keeps the others back is graver.
+_STANDS = ("reminded", "waits")  # the rules about a visit that is to take place
+# The person was told, or missed one step of several, or it passes: what keeps back more is graver.
 _WELL = (
     *answers.OF_ITS_STEP,
-    *("told_recently", "told_together", "already_sent", "as_told"),
-    *("superseded_by_reschedule", "minor_change"),
+    *("told_recently", "told_together", "already_sent", "as_told", "imported"),
+    *("superseded_by_reschedule", "minor_change", "quiet_hours_deferred"),
 )
 
 
@@ -38,16 +40,26 @@ def because(case: Case) -> Because | None:
     rule, _ = answers.spoken(case)
     found = _CAUSES[rule](case) if rule else None
     wrong = next(troubles(case.events, case.unlinked), None) if case.ahead else None
-    if found is None and wrong is not None:
+    well = found is None or (rule in _STANDS and found[0] in _WELL)
+    if well and wrong is not None:
         found = wrong.reason, wrong.setting
     if found is None or not found[0]:
         return None
     reason, setting = found
     own = setting_of(reason, setting, source=case.visit.source)
-    return Because(reason, own, to_do(reason))
+    return Because(reason, own, _to_do(reason, setting, case, wrong))
 
 
 _Cause = tuple[str, str] | None
+
+
+def _to_do(reason: str, setting: str, case: Case, wrong: Trouble | None) -> str:
+    """Return what to do: about a pause, the command that ends this one."""
+    pauses = (case.next and case.next.pause, case.pause, wrong and wrong.pause)
+    of_this = (
+        pause for pause in pauses if pause and reason == "paused" and pause.command == setting
+    )
+    return next((pause.ended_by for pause in of_this), to_do(reason))
 
 
 def _plain(code: str, setting: str = "") -> Callable[[Case], _Cause]:
@@ -104,7 +116,7 @@ def _waits(case: Case) -> _Cause:
 def _pause(case: Case) -> str:
     """Return the command that paused it: of everything, of a part, or of one notifier."""
     pause = (case.next.pause if case.next else None) or case.pause
-    return f"clinicrelay pause {pause.scope if pause else ''}".rstrip()
+    return pause.command if pause else "clinicrelay pause"
 
 
 def _reminded(case: Case) -> _Cause:

@@ -190,12 +190,13 @@ def _event(event: Mapping[str, Any]) -> Line:
     # A calendar's address is often a doctor's e-mail: only the name that settings gave it is told.
     name = event["calendar"].partition(":")[0]
     why = event["reason"] or (event["blocked"] if event["state"] in ("put", "remove") else "")
+    setting = pause.command if (pause := event.get("pause")) else f"calendars.{name}"
     linked = "; nobody of the visit is linked to it, which is held" if event["unlinked"] else ""
     return Line(
         _instant(event["changed_at"]),
         f"calendar {_EVENT_WORDS.get(event['state'], event['state'])}{linked}",
         why or None,
-        f"calendars.{name}",
+        setting,
         name,
     )
 

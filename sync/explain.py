@@ -6,7 +6,7 @@ functions that will decide it (`sync.outlook`, `sync.together`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from sync.freshness import source_state
 from sync.outlook import Next, ahead, outlook_now
 from sync.reasons import setting_of, to_do
 from sync.settle import repeats
-from sync.showing import Trouble, places
+from sync.showing import Trouble, as_paused, places
 from sync.store import looking, progress, together, wakes
 from sync.store.said import say_of
 from sync.together import led_by
@@ -127,7 +127,7 @@ def _life(
         runs=looking.runs_of_versions(connection, woken.id),
         first_run=looking.first_run(connection, woken.id),
         messages=messages,
-        events=looking.events_of(connection, woken.id),
+        events=as_paused(looking.events_of(connection, woken.id), _stopping(clinic)),
         waiting=looking.waiting_of(connection, store, source, key),
         aside=looking.set_aside_of(connection, store, source, key),
     )
@@ -276,6 +276,12 @@ def _pause(clinic: Clinic) -> Pause | None:
     names = ("", *clinic.settings.notifiers)
     found = (standing.paused("patients", name, now) for name in names)
     return next(filter(None, found), None)
+
+
+def _stopping(clinic: Clinic) -> Callable[[str], Pause | None]:
+    """Return what tells which pause stops a calendar of the settings now."""
+    standing = clinic.standing()
+    return lambda name: standing.paused("calendars", name, clinic.now)
 
 
 # --- what comes next -----------------------------------------------------------------------------

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sync.reasons import advice, in_words, reason
 
+if TYPE_CHECKING:
+    from sync.standing import Pause
+
+_WAITS = ("put", "remove")
 _NOT_SHOWN = ("put", "remove", "blocked", "hidden", "held")
 
 
 class Trouble(NamedTuple):
-    """A calendar of the settings that does not show the visit as it stands, and why."""
+    """A calendar of the settings that does not show the visit as it stands, and why.
+
+    `pause` is what a person stopped, where it is that.
+    """
 
     calendar: str
     reason: str
     setting: str
+    pause: Pause | None = None
 
     @property
     def sentence(self) -> str:
@@ -27,16 +35,35 @@ def troubles(events: Sequence[Mapping[str, Any]], unlinked: Sequence[Trouble]) -
     """Yield what is wrong in the calendars of a visit; `unlinked` are those with no place for it."""
     yield from unlinked
     for event in events:
-        if event["state"] in _NOT_SHOWN and (why := why_not(event)):
-            name = event["calendar"].partition(":")[0]
+        name = event["calendar"].partition(":")[0]
+        if pause := event.get("pause"):
+            yield Trouble(name, "paused", pause.command, pause)
+        elif event["state"] in _NOT_SHOWN and (why := why_not(event)):
             setting = reason(why).setting.replace("calendars.NAME", f"calendars.{name}")
             yield Trouble(name, why, setting or f"calendars.{name}")
 
 
 def why_not(event: Mapping[str, Any]) -> str:
     """Return why an event is not as it should be: its own reason, else that of its calendar."""
-    stuck = event["blocked"] if event["state"] in ("put", "remove") else ""
+    stuck = event["blocked"] if event["state"] in _WAITS else ""
     return event["reason"] or stuck or ""
+
+
+def as_paused(
+    events: Sequence[Mapping[str, Any]], paused: Callable[[str], Pause | None]
+) -> list[dict[str, Any]]:
+    """Return the events of a visit with the pause that stops each now, by the name of its calendar.
+
+    What a run noted of a pause says nothing of one that began since, or is over.
+    """
+    return [_as_paused(event, paused) for event in events]
+
+
+def _as_paused(event: Mapping[str, Any], paused: Callable[[str], Pause | None]) -> dict[str, Any]:
+    waits = event["state"] in _WAITS
+    if waits and (pause := paused(event["calendar"].partition(":")[0])):
+        return {**event, "reason": "", "blocked": "paused", "fix": pause.ended_by, "pause": pause}
+    return {**event, "blocked": ""} if event["blocked"] == "paused" else dict(event)
 
 
 def places(

@@ -41,6 +41,18 @@ class Pause(NamedTuple):
     def what(self) -> str:
         return self.scope or "everything"
 
+    @property
+    def command(self) -> str:
+        """The command that stopped it."""
+        return f"clinicrelay pause {self.scope}".rstrip()
+
+    @property
+    def ended_by(self) -> str:
+        """The command that lets it go on."""
+        if self.reason == ELSEWHERE:
+            return "clinicrelay live here"
+        return f"clinicrelay resume {self.scope}".rstrip()
+
 
 @dataclass(frozen=True, slots=True)
 class Leave:

@@ -227,6 +227,14 @@ def notifier_paused(line: Line) -> None:
     paused(line, "outbox")
 
 
+def calendars_paused(line: Line) -> None:
+    """Calendars are paused; a visit is booked whose first reminder's time is over."""
+    opened(line, calendars={"files": {"type": "ics"}}, reminders={"patient": PATIENT})
+    stop(line, "calendars")
+    line.book(1, "2026-11-25 12:00")
+    line.after()
+
+
 def stop(line: Line, scope: str) -> None:
     def stopped(at_work: Any) -> None:
         with at_work.store.write() as connection:
@@ -406,7 +414,7 @@ SCENES: Mapping[str, Callable[[Line], object]] = {
         *(people, by_mail, no_notifier, silent, first_read, week, at_night, vanished, held, flood),
         *(rejected, capped, paused, notifier_paused, aside, stale, windowed, rehearsal, twilio),
         *(told_another_way, diary, google, people_of_wednesday, unconfirmed_people_of_wednesday),
-        locked_out_since,
+        *(locked_out_since, calendars_paused),
     )
 } | {
     "locked out": answering(SendResult(Outcome.NOT_SENT, "credentials_refused", pause=AWAY)),

@@ -142,6 +142,18 @@ def test_no_reminder_is_promised_while_its_notifier_sends_nothing(
     assert ", sms: waits, account_refused" in typed(line, "why", "1")
 
 
+def test_paused_calendars_are_the_reason_and_no_message_is(lived: Callable[[str], Line]) -> None:
+    found = asked(lived("calendars_paused"), "1")
+    assert (found["reason"], found["setting"]) == ("paused", "clinicrelay pause calendars")
+    assert found["to_do"] == "clinicrelay resume calendars"
+    assert "messages" not in found["answer"]
+    (event,) = found["events"]
+    assert (event["reason"], event["fix"]) == ("paused", "clinicrelay resume calendars")
+    assert {
+        (line["what"], line["setting"]) for line in found["history"] if line["reason"] == "paused"
+    } == {("calendar is to be written", "clinicrelay pause calendars")}
+
+
 def test_the_causes_are_many_and_have_codes_of_their_own() -> None:
     codes = [one.code for one in CAUSES]
     twice = {code for code in codes if codes.count(code) > 1}

@@ -56,6 +56,10 @@ def message(state: str, kind: str = "reminder", **values: Any) -> dict[str, Any]
     }
 
 
+def event(pause: Pause) -> dict[str, Any]:
+    return {"calendar": "google:acar@riverside.example", "state": "put", "pause": pause}
+
+
 def skipped(reason: str, kind: str = "reminder") -> dict[str, Any]:
     return message("skipped", kind, reason=reason)
 
@@ -230,6 +234,17 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             "will not be sent: the pause lasts until 23 Nov 17:00, and it is of use until 23 Nov 12:00"
         ],
+    ),
+    "a calendar that is paused": (
+        {"next": SOON, "events": [event(PAUSE._replace(scope="google"))]},
+        [
+            "The calendar google does not show it as it stands: google is paused (clinicrelay pause",
+            "as soon as calendars are resumed: clinicrelay resume google (it was noted: wrong texts).",
+        ],
+    ),
+    "calendars of a copy": (
+        {"next": SOON, "events": [event(COPY)]},
+        ["this store is a copy. It is written only where the clinic is live", "live here."],
     ),
     "a copy": (
         {"pause": COPY, "messages": [message("planned", **LOOKED_AT)]},
