@@ -44,14 +44,13 @@ def read_phone(text: str, country: str) -> PhoneReading:
     kind = phonenumbers.number_type(parsed)
     if kind == PhoneNumberType.UNKNOWN:  # not valid; perhaps not even possible
         length = phonenumbers.is_possible_number_with_reason(parsed)
-        # Not one that only works within its town, nor the half of one.
-        whole = length == ValidationResult.IS_POSSIBLE and len(text) >= _SHORTEST
+        # Not one that only works within its town, nor the half of one: no notifier sends to those.
+        whole = length == ValidationResult.IS_POSSIBLE and is_e164(text)
         return PhoneReading(text, "unassigned_phone") if whole else _INVALID
     return PhoneReading(text, "landline" if kind == PhoneNumberType.FIXED_LINE else None)
 
 
 _FRACTION = re.compile(r"(?<=\d)[.,]0+$")
-_SHORTEST = len("+1234567")
 _INVALID = PhoneReading(None, "invalid_phone")
 
 

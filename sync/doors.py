@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinicrelay.model import Appointment, Channel, Issue, Patient, Practitioner
+from clinicrelay.phones import is_e164
 from sync.caps import CAPPED
 from sync.guardians import is_minor
 from sync.standing import named_by
@@ -62,8 +63,10 @@ def _unusable(
 ) -> Closed | None:
     issues = _contact_issues(fresh, person)
     if address:
-        landline = channel is Channel.SMS and "landline" in issues
-        return Closed("landline", options.order_setting) if landline else None
+        if channel is Channel.SMS and "landline" in issues:
+            return Closed("landline", options.order_setting)
+        dialled = channel is Channel.EMAIL or is_e164(address)
+        return None if dialled else Closed("invalid_contact", options.order_setting)
     if ("invalid_email" if channel is Channel.EMAIL else "invalid_phone") in issues:
         return Closed("invalid_contact", options.order_setting)
     if _lacks_a_guardian(person, fresh, options):

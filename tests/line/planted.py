@@ -73,6 +73,7 @@ def people(line: Line, start: str = FRIDAY, rules: Mapping[str, Any] = BY_SMS) -
         6: {"deceased": "yes"},
         7: {"is_test": "yes"},
         8: {"patient_id": "", "patient_name": "", "mobile": "", "email": ""},
+        9: {"mobile": "12345", "email": ""},
     }.items():
         line.book(key, start, **{**dict.fromkeys(columns, ""), **cells})
     line.after()

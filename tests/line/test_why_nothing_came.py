@@ -114,6 +114,7 @@ STOPPED = {
     "5": "minor_no_guardian",
     "6": "deceased",
     "7": "test_patient",
+    "9": "invalid_contact",
 }
 
 

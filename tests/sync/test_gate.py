@@ -269,6 +269,15 @@ def test_somebody_elses_broken_number_is_not_the_patients():
     assert asked(fresh=broken, addresses={}).reason == "no_contact"
 
 
+@pytest.mark.parametrize("channel", [Channel.SMS, Channel.WHATSAPP])
+def test_a_number_that_no_notifier_sends_to_is_no_way(channel):
+    """A store may hold such numbers from before they were told as invalid when they were read."""
+    consent = dict.fromkeys(Channel, "implied")
+    order = replace(OPTIONS, order=(channel,), senders={channel: ("twilio",)}, consent=consent)
+    assert asked(options=order, addresses={channel: PHONE}) == Go(channel, PHONE, ("twilio",))
+    assert asked(options=order, addresses={channel: "+4912345"}).reason == "invalid_contact"
+
+
 def test_a_landline_gets_no_sms():
     landline = visit(issues=(Issue("landline", "patient.phone"),))
     assert asked(fresh=landline) == BY_MAIL
