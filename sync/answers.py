@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clinicrelay.actions import Told, What
 from clinicrelay.model import Appointment, Kind, Status, decode
 from sync.changes import in_doubt
-from sync.chronicle import decided_by
+from sync.chronicle import decided_by, instant
 from sync.reasons import advice, in_words, reason, setting_of
 from sync.showing import Trouble, troubles
 from sync.standing import ELSEWHERE
@@ -72,7 +72,8 @@ class Case:
     `waiting` a change that a guard holds; `aside` records of this visit that were set aside; `pause`
     what stops patients' messages now; `mute` are the notifiers that cannot be asked what became of a
     message, `repeated` the messages that leave once more if nobody can say that. `when`
-    writes an instant the way the clinic reads it.
+    writes an instant the way the clinic reads it. `mended` are records that were set aside and taken in
+    since; `was_aside` says that the visit was not known before.
     """
 
     visit: Appointment
@@ -85,6 +86,8 @@ class Case:
     imported: bool = False
     waiting: Mapping[str, Any] | None = None
     aside: Sequence[Mapping[str, Any]] = ()
+    mended: Sequence[Mapping[str, Any]] = ()
+    was_aside: bool = False
     next: Outlook | None = None
     waits: Outlook | None = None  # what will become of the last planned message
     mute: Collection[str] = ()
@@ -112,7 +115,7 @@ class Case:
 def answer(case: Case) -> str:
     """Return the short answer: what happened, what comes next, and what to beware of."""
     _, main = spoken(case)
-    return " ".join(part for part in (main, *_caveats(case)) if part)
+    return " ".join(part for part in (_mended(case), main, *_caveats(case)) if part)
 
 
 def spoken(case: Case) -> tuple[str, str]:
@@ -154,6 +157,23 @@ def _set_aside(case: Case) -> str | None:
         f"{in_words(last['reason'])}), so it stands as it was known before. {advice(last['reason'])} "
         f"See: clinicrelay quarantine show {last['id']}."
     )
+
+
+def _mended(case: Case) -> str | None:
+    if not case.mended or case.aside:
+        return None
+    last = case.mended[-1]
+    where = f" in {last['field']}" if last["field"] else ""
+    since, until = aside_between(last)
+    return (
+        f"What the source said of it on {case.when(since)} was set aside ({last['reason']}{where}: "
+        f"{in_words(last['reason'])}), and taken in on {case.when(until)}, once it was mended."
+    )
+
+
+def aside_between(one: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """Return from when on a record was set aside, and when it was taken in."""
+    return instant(one["first_seen_at"]), instant(one["last_seen_at"])
 
 
 def _moved_to_another(case: Case) -> str | None:
@@ -316,6 +336,11 @@ def _heard(case: Case) -> str | None:
         other = f", with that of another visit, {beside}" if beside else ""
         return f"The patient was told {_sent(case, message)} ({_name(message)}{other})."
     if case.told is not None and case.told.by is None and case.imported:
+        if case.was_aside:
+            return (
+                "It may have been arranged long before that, so the patient counts as told of it and "
+                "got no confirmation."
+            )
         return (
             "It was arranged before it could be told here (there at the first read, or when the "
             "clinic went live), so the patient counts as told of it and got no confirmation."
@@ -330,8 +355,17 @@ def _why_silent(case: Case) -> str | None:
         return None
     if beside := message["together"]:
         return f"The {_name(message)} is on its way with that of another visit ({beside})."
+    if fell_due_aside(case, message):
+        return f"The {_name(message)} fell due while it was set aside, so it was not sent."
     why = f"The {_name(message)} was not sent: {_why(message)}."
     return f"{why} {_advice(message['reason'])}".rstrip()
+
+
+def fell_due_aside(case: Case, message: Mapping[str, Any]) -> bool:
+    """Whether a reminder's time passed while what the source said of the visit was set aside."""
+    between = (aside_between(one) for one in case.mended)
+    passed = any(since <= message["due_at"] <= until for since, until in between)
+    return message["reason"] == "late_booking" and passed
 
 
 def silent(case: Case) -> Mapping[str, Any] | None:

@@ -22,7 +22,7 @@ _STANDS = ("reminded", "waits")  # the rules about a visit that is to take place
 # The person was told, or missed one step of several, or it passes: what keeps back more is graver.
 _WELL = (
     *answers.OF_ITS_STEP,
-    *("told_recently", "told_together", "already_sent", "as_told", "imported"),
+    *("told_recently", "told_together", "already_sent", "as_told", "imported", "mended"),
     *("superseded_by_reschedule", "minor_change", "quiet_hours_deferred"),
 )
 
@@ -122,11 +122,12 @@ def _pause(case: Case) -> str:
 def _reminded(case: Case) -> _Cause:
     quiet = answers.silent(case)
     if quiet is not None and quiet["reason"] in _WELL:
-        return _coming(case) or _of(quiet)
+        aside = answers.fell_due_aside(case, quiet)
+        return _coming(case) or (("mended", "") if aside else _of(quiet))
     if found := _of(quiet) or _coming(case):
         return found
     if case.told is not None and case.told.by is None and case.imported and not case.messages:
-        return "imported", ""
+        return ("mended" if case.was_aside else "imported"), ""
     return ("outside_policy", "reminders.patient") if case.silent and not case.messages else None
 
 

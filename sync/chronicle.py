@@ -41,11 +41,18 @@ class Life:
     events: Sequence[Mapping[str, Any]]
     waiting: Mapping[str, Any] | None
     aside: Sequence[Mapping[str, Any]]
+    mended: Sequence[Mapping[str, Any]] = ()  # records of it that were set aside until they were
+
+    @property
+    def was_aside(self) -> bool:
+        """Whether it was set aside when it came, and was not known before it was mended."""
+        return any(one["first_seen_at"] < self.woken.first_seen_at for one in self.mended)
 
 
 def chronicle(life: Life, zone: str) -> list[Line]:
     """Return everything that happened to a visit, the oldest first; local times are in `zone`."""
     lines = [
+        *(line for one in life.mended for line in _mended(one)),
         *_versions(life, zone),
         *(line for message in life.messages for line in entries(message)),
         *(_event(event) for event in life.events),
@@ -62,19 +69,20 @@ def chronicle(life: Life, zone: str) -> list[Line]:
 def _versions(life: Life, zone: str) -> Iterator[Line]:
     woken = life.woken
     all_ = [*(decode(one.content) for one in life.past), life.visit]
+    silently = "mended" if life.was_aside else "imported"
     yield Line(
-        _instant(woken.first_seen_at),
+        instant(woken.first_seen_at),
         "first seen",
-        "imported" if woken.baseline == 1 else None,
+        silently if woken.baseline == 1 else None,
         "",
         f"{_stand(all_[0], zone)} (run {life.first_run})",
     )
     for number, one in enumerate(life.past):
-        silently = woken.baseline == one.version + 1
+        no_news = woken.baseline == one.version + 1
         yield Line(
-            _instant(one.replaced_at),
+            instant(one.replaced_at),
             one.what.replace(",", ", "),
-            "imported" if silently else woken.gone_reason if "gone" in one.what else None,
+            "imported" if no_news else woken.gone_reason if "gone" in one.what else None,
             "",
             _changed(all_[number], all_[number + 1], life.runs.get(one.version, ""), zone),
         )
@@ -193,7 +201,7 @@ def _event(event: Mapping[str, Any]) -> Line:
     setting = pause.command if (pause := event.get("pause")) else f"calendars.{name}"
     linked = "; nobody of the visit is linked to it, which is held" if event["unlinked"] else ""
     return Line(
-        _instant(event["changed_at"]),
+        instant(event["changed_at"]),
         f"calendar {_EVENT_WORDS.get(event['state'], event['state'])}{linked}",
         why or None,
         setting,
@@ -206,7 +214,7 @@ def _deeds(event: Mapping[str, Any]) -> Iterator[Line]:
     name = event["calendar"].partition(":")[0]
     for deed in read(event.get("hands")).log:
         told = f"event {_DEEDS.get(deed.what, deed.what)}, {_DONE.get(deed.done, deed.done)}"
-        yield Line(_instant(deed.at), told, None, f"calendars.{name}.if_doctor", name)
+        yield Line(instant(deed.at), told, None, f"calendars.{name}.if_doctor", name)
 
 
 def _waiting(waiting: Mapping[str, Any] | None, zone: str) -> Iterator[Line]:
@@ -215,10 +223,10 @@ def _waiting(waiting: Mapping[str, Any] | None, zone: str) -> Iterator[Line]:
     moved = waiting["start_at"] != waiting["new_start_at"]
     detail = waiting["what"].replace(",", ", ")
     if moved and waiting["start_at"] and waiting["new_start_at"]:
-        starts = (_instant(waiting[name]) for name in ("start_at", "new_start_at"))
+        starts = (instant(waiting[name]) for name in ("start_at", "new_start_at"))
         detail += " " + " → ".join(_start(start, zone) for start in starts)
     yield Line(
-        _instant(waiting["since"]),
+        instant(waiting["since"]),
         f"change held (h{waiting['held']})",
         "held",
         f"safety.hold_if.{waiting['guard']}",
@@ -229,7 +237,7 @@ def _waiting(waiting: Mapping[str, Any] | None, zone: str) -> Iterator[Line]:
 def aside_line(one: Mapping[str, Any]) -> Line:
     """Return when a record was last met and set aside, with its reason, place and field."""
     return Line(
-        _instant(one["last_seen_at"]),
+        instant(one["last_seen_at"]),
         "record set aside",
         one["reason"],
         setting_of(one["reason"], source=one["source"]),
@@ -237,9 +245,15 @@ def aside_line(one: Mapping[str, Any]) -> Line:
     )
 
 
+def _mended(one: Mapping[str, Any]) -> Iterator[Line]:
+    """Tell when a record was first set aside, and when it was taken in."""
+    yield aside_line({**one, "last_seen_at": one["first_seen_at"]})
+    yield Line(instant(one["last_seen_at"]), "record mended, taken in", None, "", one["place"])
+
+
 def _start(start: datetime | None, zone: str) -> str:
     return local(start, zone).strftime("%a %-d %b %H:%M") if start else "no time"
 
 
-def _instant(seconds: int) -> datetime:
+def instant(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

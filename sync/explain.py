@@ -130,6 +130,7 @@ def _life(
         events=as_paused(looking.events_of(connection, woken.id), _stopping(clinic)),
         waiting=looking.waiting_of(connection, store, source, key),
         aside=looking.set_aside_of(connection, store, source, key),
+        mended=looking.mended_of(connection, store, source, key),
     )
 
 
@@ -179,6 +180,8 @@ def _case(
         imported=seen.imported,
         waiting=life.waiting,
         aside=life.aside,
+        mended=life.mended,
+        was_aside=life.was_aside,
         next=coming[1] if coming else None,
         waits=_waits(clinic, connection, seen, mine),
         mute={m["notifier"] for m in doubted if not clinic.tells(m["notifier"])},

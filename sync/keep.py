@@ -273,6 +273,8 @@ def _names_all(source: SourceRun, page: Page) -> bool:
 def _forget_mended(connection: Connection, source: SourceRun, reading: Reading, page: Page) -> None:
     if page.same:
         return
+    at = (connection, source.clinic, source.name)
+    quarantine.mend(*at, reading.mended, run=source.run, now=source.now)
     quarantine.forget_mended(
         connection,
         source.clinic,

@@ -438,6 +438,11 @@ REASONS: dict[str, Reason] = {
         "it was there at the first read or when the clinic went live, so everybody counts as told of it",
         "Nothing: later changes are told, and reminders fall due as usual.",
     ),
+    "mended": Reason(
+        _V,
+        "its record was set aside when it came, and taken in once that was mended",
+        "Nothing: reminders fall due as usual. Call the person if they had to be told of it.",
+    ),
     "held": Reason(
         _V,
         "a guard holds a change to it for a person",

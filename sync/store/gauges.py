@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from sync.store import dialects, seconds
+from sync.store.quarantine import MENDED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -99,7 +100,7 @@ def set_aside(connection: Connection, clinic: str) -> list[tuple[str, str, str, 
     rows = dialects.fetch(
         connection,
         "SELECT kind, source, reason, count(*) FROM quarantine WHERE clinic = ? "
-        "GROUP BY kind, source, reason",
+        f"AND kind <> '{MENDED}' GROUP BY kind, source, reason",
         (clinic,),
     )
     return [(str(kind), str(source), str(why), int(n)) for kind, source, why, n in rows]

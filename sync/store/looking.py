@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import text
 
 from sync.store import dialects, seconds
+from sync.store.quarantine import MENDED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -357,13 +358,24 @@ def set_aside_of(
     connection: Connection, clinic: str, source: str, key: str
 ) -> list[dict[str, Any]]:
     """Return records of a visit that were set aside and not mended since."""
+    return _aside(connection, clinic, source, key, "record")
+
+
+def mended_of(connection: Connection, clinic: str, source: str, key: str) -> list[dict[str, Any]]:
+    """Return records of a visit that were set aside and mended; `last_seen_at` is when."""
+    return _aside(connection, clinic, source, key, MENDED)
+
+
+def _aside(
+    connection: Connection, clinic: str, source: str, key: str, kind: str
+) -> list[dict[str, Any]]:
     rows = connection.execute(
         text(
             "SELECT id, source, place, field, reason, detail, first_seen_at, last_seen_at "
             "FROM quarantine WHERE clinic = :clinic AND source = :source AND source_key = :key "
-            "AND kind = 'record' ORDER BY last_seen_at"
+            "AND kind = :kind ORDER BY last_seen_at"
         ),
-        {"clinic": clinic, "source": source, "key": key},
+        {"clinic": clinic, "source": source, "key": key, "kind": kind},
     )
     return [dict(row._mapping) for row in rows]
 
@@ -373,7 +385,7 @@ def set_aside_raw(connection: Connection, clinic: str) -> Iterator[tuple[int, st
     rows = connection.execute(
         text(
             "SELECT id, source_key, raw FROM quarantine WHERE clinic = :clinic "
-            "ORDER BY last_seen_at DESC, id DESC"
+            f"AND kind <> '{MENDED}' ORDER BY last_seen_at DESC, id DESC"
         ),
         {"clinic": clinic},
     )

@@ -1,4 +1,8 @@
-"""What was set aside: each thing once, with its place, its reason and its raw text."""
+"""What was set aside: each thing once, with its place, its reason and its raw text.
+
+Of a record that was mended stays, without its text, when it was set aside, why, and when its visit
+was taken in after all (`last_seen_at`): that is a part of the visit's story, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import text
 
 from clinicrelay.contracts import Unreadable
-from sync.store import bulk, seconds
+from sync.store import bulk, dialects, seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+MENDED = "mended"  # the kind of such a record from then on
+_AT_ONCE = 900
 _COLUMNS = (
     "clinic",
     "fingerprint",
@@ -84,6 +90,7 @@ def set_aside(
         )
         for t in things
     }
+    _forget_story(connection, clinic, rows)
     bulk.write(
         connection,
         "quarantine",
@@ -101,6 +108,18 @@ def set_aside(
         )
 
 
+def _forget_story(connection: Connection, clinic: str, fingerprints: Iterable[str]) -> None:
+    """Drop what is known of records that were mended and are wrong again in the same way."""
+    for fingerprint in fingerprints:
+        connection.execute(
+            text(
+                "DELETE FROM quarantine WHERE clinic = :clinic AND fingerprint = :fingerprint "
+                f"AND kind = '{MENDED}'"
+            ),
+            {"clinic": clinic, "fingerprint": fingerprint},
+        )
+
+
 def keys(connection: Connection, clinic: str, source: str) -> frozenset[str]:
     """Return the keys of a source's records that are set aside."""
     rows = connection.execute(
@@ -111,6 +130,30 @@ def keys(connection: Connection, clinic: str, source: str) -> frozenset[str]:
         {"clinic": clinic, "source": source},
     )
     return frozenset(row.source_key for row in rows)
+
+
+def mend(
+    connection: Connection,
+    clinic: str,
+    source: str,
+    keys: Sequence[str],
+    *,
+    run: str,
+    now: datetime,
+) -> None:
+    """Keep of the records of visits that were taken in after all what tells their story."""
+    at = seconds(now)
+    for begin in range(0, len(keys), _AT_ONCE):
+        some = keys[begin : begin + _AT_ONCE]
+        mark, marks = dialects.marks(connection, 1), dialects.marks(connection, len(some))
+        connection.exec_driver_sql(
+            f"UPDATE quarantine SET kind = '{MENDED}', raw = '', detail = '', "
+            f"last_seen_at = {mark}, run = {mark} WHERE clinic = {mark} AND source = {mark} "
+            f"AND kind = 'record' AND run <> {mark} AND source_key IN ({marks}) AND EXISTS "
+            "(SELECT 1 FROM appointments a WHERE a.clinic = quarantine.clinic "
+            "AND a.source = quarantine.source AND a.source_key = quarantine.source_key)",
+            (at, run, clinic, source, run, *some),
+        )
 
 
 def forget_mended(
@@ -189,6 +232,7 @@ def listed(connection: Connection, clinic: str, run: str | None = None) -> list[
             "SELECT id, kind, source, source_key, place, line_no, column_no, field, reason, detail, "
             "first_seen_at, last_seen_at, times FROM quarantine "
             "WHERE clinic = :clinic AND (CAST(:run AS CHAR(26)) IS NULL OR run = :run) "
+            f"AND kind <> '{MENDED}' "
             "ORDER BY first_seen_at, id"
         ),
         {"clinic": clinic, "run": run},
@@ -199,7 +243,9 @@ def listed(connection: Connection, clinic: str, run: str | None = None) -> list[
 def one(connection: Connection, clinic: str, number: int) -> dict[str, Any] | None:
     """Return one thing set aside, raw text included."""
     row = connection.execute(
-        text("SELECT * FROM quarantine WHERE clinic = :clinic AND id = :id"),
+        text(
+            f"SELECT * FROM quarantine WHERE clinic = :clinic AND id = :id AND kind <> '{MENDED}'"
+        ),
         {"clinic": clinic, "id": number},
     ).fetchone()
     return dict(row._mapping) if row else None
@@ -208,7 +254,7 @@ def one(connection: Connection, clinic: str, number: int) -> dict[str, Any] | No
 def told(
     connection: Connection, clinic: str
 ) -> Iterator[tuple[int, str, str, str | None, str, str]]:
-    """Yield everything set aside as (number, fingerprint, source, key, place, all that it says)."""
+    """Yield everything that was set aside as (number, fingerprint, source, key, place, its text)."""
     rows = connection.execute(
         text(
             "SELECT id, fingerprint, source, source_key, place, raw, detail FROM quarantine "

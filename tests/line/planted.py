@@ -8,12 +8,14 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google_peer.peer import GooglePeer
 
 import commands
+import mappings
 from clinicrelay.contracts import EventResult, Message, Outcome, SendResult
 from clinicrelay.testing.diary import Diary, World
 from clinicrelay.testing.http_server import Reply
@@ -258,6 +260,30 @@ def aside(line: Line) -> None:
     line.after()
 
 
+def mended(line: Line) -> None:
+    """A word is added to the mapping after two visits with it were set aside, one of them new."""
+    opened(line)
+    line.book(2, FRIDAY)
+    line.after()
+    line.book(1, FRIDAY, status="XQ")
+    line.change(2, status="XQ", start="2026-11-27 12:00")
+    line.after()
+    ours = (Path(mappings.__file__).parent / "clinic_csv.yaml").read_text().partition("\ntests:")[0]
+    known = "      scheduled: booked\n"
+    (line.folder / "ours.yaml").write_text(ours.replace(known, f"{known}      xq: booked\n"))
+    line.set(
+        sources={
+            "reception": {
+                **line.settings["sources"]["reception"],
+                "mapping": str(line.folder / "ours.yaml"),
+            }
+        }
+    )
+    line.quietly("2026-11-24 15:00")
+    typed(line, "quarantine", "retry", "--all")
+    line.quietly("2026-11-24 15:05")
+
+
 def stale(line: Line) -> None:
     source = {**line.settings["sources"]["reception"], "stale_after": "2h"}
     opened(line, sources={"reception": source})
@@ -415,7 +441,7 @@ SCENES: Mapping[str, Callable[[Line], object]] = {
         *(people, by_mail, no_notifier, silent, first_read, week, at_night, vanished, held, flood),
         *(rejected, capped, paused, notifier_paused, aside, stale, windowed, rehearsal, twilio),
         *(told_another_way, diary, google, people_of_wednesday, unconfirmed_people_of_wednesday),
-        *(locked_out_since, calendars_paused),
+        *(locked_out_since, calendars_paused, mended),
     )
 } | {
     "locked out": answering(SendResult(Outcome.NOT_SENT, "credentials_refused", pause=AWAY)),

@@ -21,7 +21,7 @@ from clinicrelay.testing.diary import Diary
 from sync.other_names import OTHER_NAMES
 from sync.reasons import REASONS, base, in_words, to_do
 from tests.line.conftest import Line, houses
-from tests.line.planted import SCENES, typed
+from tests.line.planted import FRIDAY, PATIENT, SCENES, typed
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "reason-codes.md"
 
@@ -153,6 +153,47 @@ def test_paused_calendars_are_the_reason_and_no_message_is(lived: Callable[[str]
     assert {
         (line["what"], line["setting"]) for line in found["history"] if line["reason"] == "paused"
     } == {("calendar is to be written", "clinicrelay pause calendars")}
+
+
+def test_a_record_that_was_mended_has_its_story_and_no_other_reason(
+    lived: Callable[[str], Line],
+) -> None:
+    line = lived("mended")
+    new, known = asked(line, "1"), asked(line, "2")
+    assert [(one["at"], one["what"], one["reason"]) for one in new["history"]] == [
+        ("2026-11-23T08:10:00Z", "record set aside", "unknown_status"),
+        ("2026-11-24T14:00:00Z", "record mended, taken in", None),
+        ("2026-11-24T14:00:00Z", "first seen", "mended"),
+        ("2026-11-24T14:00:00Z", "reminder 3d skipped", "late_booking"),
+    ]
+    assert new["reason"] == "mended"
+    assert "The reminder 3d fell due while it was set aside" in new["answer"]
+    whats = [one["what"] for one in known["history"]]
+    after = whats[whats.index("record set aside") :]
+    assert after[1:] == [
+        "record mended, taken in",
+        "rescheduled",
+        "reminder 3d sent",
+        "change sent",
+    ]
+    assert known["reason"] is None
+    assert json.loads(typed(line, "quarantine", "list", "--json")) == []
+
+
+def test_what_is_wrong_again_after_it_was_mended_is_set_aside_anew(line: Line) -> None:
+    line.set(reminders={"patient": PATIENT}, calendars={})
+    line.book(99, "2026-12-24 10:00")
+    line.book(1, FRIDAY)
+    line.after("2026-11-23 09:00")
+    for status in ("XQ", "scheduled", "XQ"):
+        line.change(1, status=status)
+        line.after()
+    found = asked(line, "1")
+    assert found["reason"] == "unknown_status"
+    aside = [one["at"] for one in found["history"] if one["what"] == "record set aside"]
+    assert aside == ["2026-11-23T08:15:00Z"]
+    (one,) = json.loads(typed(line, "quarantine", "list", "--json"))
+    assert (one["key"], one["count"]) == ("1", 1)
 
 
 def test_the_causes_are_many_and_have_codes_of_their_own() -> None:
