@@ -334,7 +334,8 @@ def _heard(case: Case) -> str | None:
         message = max(reached, key=_reached)
         beside = message["together"]
         other = f", with that of another visit, {beside}" if beside else ""
-        return f"The patient was told {_sent(case, message)} ({_name(message)}{other})."
+        told = f"The patient was told {_sent(case, message)} ({_name(message)}{other})."
+        return f"{told} {_in_another_language(message)}".rstrip()
     if case.told is not None and case.told.by is None and case.imported:
         if case.was_aside:
             return (
@@ -346,6 +347,19 @@ def _heard(case: Case) -> str | None:
             "clinic went live), so the patient counts as told of it and got no confirmation."
         )
     return None
+
+
+def _in_another_language(message: Mapping[str, Any]) -> str:
+    """Say of a message in which language it was written, where that is not the patient's."""
+    if not message.get("asked"):
+        return ""
+    written, asked = message["language"], message["asked"]
+    if not message["lacks"]:
+        return f"It was written in {written}; the patient's language is {asked} now."
+    return (
+        f"It was written in {written}, as there are no texts in {asked}, the patient's language: "
+        "write texts of your own, or correct the language in the source."
+    )
 
 
 def _why_silent(case: Case) -> str | None:

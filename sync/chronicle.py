@@ -159,6 +159,8 @@ def _way(message: Mapping[str, Any]) -> str:
     if message["attempts"]:
         last = message["attempts"][-1]
         parts += [last["delivery"] or last["state"], *_why(last, message)]
+    if message.get("asked"):
+        parts.append(f"in {message['language']}, not {message['asked']}")
     return ", ".join(parts)
 
 

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from clinicrelay.model import Appointment, Channel
 from clinicrelay.times import day_of, first_instant, iso, local
-from sync import seeing
+from sync import languages, seeing
 from sync.answers import IN_DOUBT, Case, answer
 from sync.because import Because, because
 from sync.chronicle import Life, Line, chronicle, decided_by
@@ -120,6 +120,7 @@ def _life(
     messages = with_attempts(connection, looking.messages_of(connection, woken.id))
     for message in messages:
         message["source"] = source
+    languages.note(clinic, visit, messages)
     return Life(
         woken,
         visit,
@@ -139,11 +140,12 @@ def with_attempts(connection: Connection, rows: list[dict[str, Any]]) -> list[di
     numbers = [row["id"] for row in rows]
     attempts = looking.attempts_of(connection, numbers)
     leads = together.leads(connection, numbers)
+    written = looking.languages_of(connection, numbers)
     for row in rows:
         lead = leads.get(row["id"])
         row["together"], row["left"], row["left_by"] = lead or (None, None, None)
         _to_instants(row, "due_at", "useless_after", "next_try_at", "created_at", "settled_at")
-        row["attempts"] = attempts.get(row["id"], [])
+        row["attempts"], row["language"] = attempts.get(row["id"], []), written.get(row["id"])
         for attempt in row["attempts"]:
             _to_instants(attempt, "started_at", "finished_at")
     return rows
@@ -354,6 +356,7 @@ def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
         "state": message["state"],
         "channel": message["channel"],
         "notifier": message["notifier"],
+        "language": message["language"],
         "reason": message["reason"],
         "setting": decided_by(message),
         "due": iso(message["due_at"]),

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from sqlalchemy import text
 
 from sync.store import dialects, seconds
@@ -323,6 +324,26 @@ def attempts_of(connection: Connection, messages: Sequence[int]) -> dict[int, li
         for row in rows:
             found.setdefault(row.message, []).append(dict(row._mapping))
     return found
+
+
+class _Written(msgspec.Struct):
+    language: str = ""
+
+
+_decode_language = msgspec.json.Decoder(_Written).decode
+
+
+def languages_of(connection: Connection, messages: Sequence[int]) -> dict[int, str]:
+    """Return in which language messages were written last, where their texts are kept still."""
+    found: dict[int, str] = {}
+    for some in _slices(messages):
+        rows = connection.exec_driver_sql(
+            "SELECT message, body FROM attempts WHERE body IS NOT NULL AND state <> 'not_sent' "
+            f"AND message IN ({dialects.marks(connection, len(some))}) ORDER BY started_at, id",
+            some,
+        )
+        found |= {row.message: _decode_language(row.body).language for row in rows}
+    return {message: language for message, language in found.items() if language}
 
 
 def events_of(connection: Connection, visit: int) -> list[dict[str, Any]]:

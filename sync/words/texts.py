@@ -103,6 +103,16 @@ class Words:
         text = next(texts, None)
         return text is not None and "also" in self.templates.names_in(text)
 
+    def language_of(
+        self, kind: MessageKind, role: Role, channel: Channel, language: str | None
+    ) -> str | None:
+        """Return in which language one would get a text; None where there is none at all."""
+        wanted = (language or self.default).replace("_", "-")
+        channels = [channel, Channel.SMS] if channel is Channel.WHATSAPP else [channel]
+        languages = self.languages_for(wanted)
+        text = next(self.templates.candidates(name_of(kind, role), channels, languages), None)
+        return text.language if text is not None else None
+
     def languages_for(self, wanted: str) -> list[str]:
         """Return which languages to try: `es-MX`, `es`, the clinic's own, English."""
         chain = [*_ever_plainer(wanted), *_ever_plainer(self.default), "en"]

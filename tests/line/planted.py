@@ -284,6 +284,17 @@ def mended(line: Line) -> None:
     line.quietly("2026-11-24 15:05")
 
 
+def another_language(line: Line) -> None:
+    """A patient's language has no texts; another's was corrected after they were told."""
+    opened(line)
+    line.book(1, FRIDAY, language="fa")
+    line.book(2, FRIDAY, language="fr-CA")
+    line.book(3, FRIDAY, language="fr")
+    line.after()
+    line.change(3, language="es")
+    line.after()
+
+
 def stale(line: Line) -> None:
     source = {**line.settings["sources"]["reception"], "stale_after": "2h"}
     opened(line, sources={"reception": source})
@@ -441,7 +452,7 @@ SCENES: Mapping[str, Callable[[Line], object]] = {
         *(people, by_mail, no_notifier, silent, first_read, week, at_night, vanished, held, flood),
         *(rejected, capped, paused, notifier_paused, aside, stale, windowed, rehearsal, twilio),
         *(told_another_way, diary, google, people_of_wednesday, unconfirmed_people_of_wednesday),
-        *(locked_out_since, calendars_paused, mended),
+        *(locked_out_since, calendars_paused, mended, another_language),
     )
 } | {
     "locked out": answering(SendResult(Outcome.NOT_SENT, "credentials_refused", pause=AWAY)),

@@ -196,6 +196,29 @@ def test_what_is_wrong_again_after_it_was_mended_is_set_aside_anew(line: Line) -
     assert (one["key"], one["count"]) == ("1", 1)
 
 
+@pytest.mark.parametrize(
+    ("key", "language", "words"),
+    [
+        (
+            "1",
+            "de",
+            "It was written in de, as there are no texts in fa, the patient's language: write",
+        ),
+        ("2", "fr", "(confirmation). The next reminder"),
+        ("3", "fr", "It was written in fr; the patient's language is es now. The next"),
+    ],
+)
+def test_a_text_in_another_language_than_the_patients_is_told(
+    lived: Callable[[str], Line], key: str, language: str, words: str
+) -> None:
+    found = asked(lived("another_language"), key)
+    (message,) = found["messages"]
+    assert message["language"] == language
+    assert words in found["answer"]
+    detail = next(one["detail"] for one in found["history"] if one["what"] == "confirmation sent")
+    assert ("in de, not fa" in detail) is (key == "1")
+
+
 def test_the_causes_are_many_and_have_codes_of_their_own() -> None:
     codes = [one.code for one in CAUSES]
     twice = {code for code in codes if codes.count(code) > 1}
