@@ -12,10 +12,12 @@ from datetime import date, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from clinicrelay.actions import PutEvent, Role, Say
 from clinicrelay.model import Appointment
 from sync import digest, outward, running, unlinking
-from sync.digest_hours import digest_due, digest_say
+from sync.digest_hours import digest_due, digest_say, missed_digests
 from sync.due import Timetable, first_hour
 from sync.plan import Seen, dedupe_key, event_actions, owed, owed_again
 from sync.reopening import reopens
@@ -37,7 +39,9 @@ from sync.store.said import Owed
 from sync.store.wakes import Woken
 
 if TYPE_CHECKING:
-    from clinicrelay.settings.schema import Step
+    from sqlalchemy import Connection
+
+    from clinicrelay.settings.schema import Digest, Step
     from sync.clinic import Clinic
     from sync.store.leases import Lease
 
@@ -69,7 +73,7 @@ def waits(clinic: Clinic) -> bool:
         or bool(woken)
         or running.differs(clinic)
         or unlinking.waits(clinic)
-        or _digest_day(clinic)[0] is not None
+        or ((rule := _digest_rule(clinic)) is not None and _digest_day(clinic, rule)[0] is not None)
     )
 
 
@@ -279,18 +283,22 @@ class _Planner:
 
 
 def _owe_digests(clinic: Clinic, lease: Lease) -> None:
-    """Owe each doctor the digest of a day, once its hour has come."""
-    doctor = clinic.settings.reminders.doctor
-    day, remembered = _digest_day(clinic)
-    if day is None or doctor is None or doctor.digest is None:
+    """Owe each doctor the digest of a day, once its hour has come, and explain the missed ones."""
+    if (rule := _digest_rule(clinic)) is None:
+        return
+    day, remembered = _digest_day(clinic, rule)
+    if day is None:
+        if not remembered:
+            _note_digests(clinic, lease, remembered, {"since": int(clinic.now.timestamp())})
         return
     since = digest.moment(remembered.get("at"))
     with clinic.store.read() as connection:
-        starts = digest.starts_by_doctor(clinic, connection, day, doctor.digest, since)
+        starts = digest.starts_by_doctor(clinic, connection, day, rule, since)
+        says = [digest_say(k, day, some, rule, clinic.zone) for k, some in starts.items()]
+        says += _missed_digests(clinic, connection, day, rule, remembered)
     with clinic.store.write() as connection:
         lease.fence(connection)
-        says = (digest_say(k, day, some, doctor.digest, clinic.zone) for k, some in starts.items())
-        owed = [Owed(dedupe_key("digest", day.isoformat(), say, None), None, say) for say in says]
+        owed = [Owed(dedupe_key("digest", say.step, say, None), None, say) for say in says]
         said.owe(
             connection,
             clinic.store.clinic,
@@ -308,12 +316,39 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
         )
 
 
-def _digest_day(clinic: Clinic) -> tuple[date | None, dict[str, Any]]:
-    """Return the day whose digest is to be owed now, and what is remembered of those before."""
+def _missed_digests(
+    clinic: Clinic, connection: Connection, day: date, rule: Digest, remembered: dict[str, Any]
+) -> Iterator[Say]:
+    """Yield the digests before that of a day which nobody sent; they are of no use by now."""
+    last, since = _last_digest(remembered)
+    for missed in missed_digests(day, rule, clinic.zone, last, since=since):
+        starts = digest.starts_by_doctor(clinic, connection, missed, rule, None)
+        for key, some in starts.items():
+            yield replace(digest_say(key, missed, some, rule, clinic.zone), skip="cut_off_passed")
+
+
+def _digest_rule(clinic: Clinic) -> Digest | None:
     doctor = clinic.settings.reminders.doctor
-    if doctor is None or doctor.digest is None:
-        return None, {}
+    return doctor.digest if doctor else None
+
+
+def _note_digests(
+    clinic: Clinic, lease: Lease, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    with clinic.store.write() as connection:
+        lease.fence(connection)
+        memory.remember(connection, clinic.store.clinic, _DIGEST, before, after)
+
+
+def _digest_day(clinic: Clinic, rule: Digest) -> tuple[date | None, dict[str, Any]]:
+    """Return the day whose digest is to be owed now, and what is remembered of those before."""
     with clinic.store.read() as connection:
         remembered = memory.recall(connection, clinic.store.clinic, _DIGEST)
+    last, since = _last_digest(remembered)
+    return digest_due(clinic.now, rule, clinic.zone, last, since=since), remembered
+
+
+def _last_digest(remembered: dict[str, Any]) -> tuple[date | None, datetime | None]:
+    """Return the day of the last digest, and since when there was somebody to look for the first."""
     last = date.fromisoformat(remembered["day"]) if "day" in remembered else None
-    return digest_due(clinic.now, doctor.digest, clinic.zone, last), remembered
+    return last, digest.moment(remembered.get("since"))

@@ -50,6 +50,48 @@ def test_the_first_list_and_one_after_a_quiet_day_tell_no_changes(ward: Line) ->
     assert "Sample" not in last(ward)
 
 
+def of_days(line: Line) -> list[tuple[str, str, str, str | None]]:
+    return sorted(
+        line.query("SELECT recipient, step, state, reason FROM messages WHERE kind = 'digest'")
+    )
+
+
+def test_a_first_list_that_was_missed_is_made_up(line: Line) -> None:
+    line.set(reminders={"doctor": {"digest": DIGEST}})
+    line.book(1, "2026-11-24 10:00")
+    line.after("2026-11-23 09:00")
+    assert digests(line, "2026-11-24 08:30") == {"acar@riverside.example"}
+    assert of_days(line) == [("doctor/acar", "2026-11-24", "sent", None)]
+
+
+def test_each_list_that_was_missed_has_its_line(line: Line) -> None:
+    line.set(reminders={"doctor": {"digest": DIGEST}})
+    line.book(1, "2026-11-24 10:00")
+    line.book(2, "2026-11-25 10:00", doctor_id="braun", doctor_email="braun@riverside.example")
+    line.book(3, "2026-11-27 10:00")
+    line.after("2026-11-23 09:00")
+    assert digests(line, "2026-11-26 19:00") == {"acar@riverside.example"}
+    line.quietly("2026-11-26 20:00")
+    missed = "skipped", "cut_off_passed"
+    assert of_days(line) == [
+        ("doctor/acar", "2026-11-24", *missed),
+        ("doctor/acar", "2026-11-27", "sent", None),
+        ("doctor/braun", "2026-11-25", *missed),
+    ]
+
+
+def test_nobody_gets_a_list_of_before_the_clinic_was_read_or_wanted_any(line: Line) -> None:
+    line.set(reminders={"doctor": {"steps": ["1h"]}})
+    line.book(1, "2026-11-24 10:00")
+    line.book(2, "2026-11-25 10:00")
+    line.after("2026-11-23 09:00")
+    line.set(reminders={"doctor": {"digest": DIGEST}})
+    assert digests(line, "2026-11-24 08:30") == set()
+    assert of_days(line) == []
+    assert digests(line, "2026-11-25 08:30") == {"acar@riverside.example"}
+    assert of_days(line) == [("doctor/acar", "2026-11-25", "sent", None)]
+
+
 def test_whoever_gets_a_list_is_greeted_as_the_settings_name_them(ward: Line) -> None:
     assert "Guten Tag Dr. Acar," in last(ward)  # as the source does
     ward.set(doctors=[{"id": "acar", "match": "acar", "name": "Dr. Elif Acar"}])

@@ -16,6 +16,7 @@ from sync.digest_hours import (
     digest_due,
     digest_say,
     digest_useful_until,
+    missed_digests,
 )
 from sync.due import (
     coming_reminders,
@@ -470,6 +471,30 @@ def test_a_missed_digest_is_made_up_unless_the_next_one_is_due():
 def test_a_first_digest_has_nothing_to_make_up():
     assert asked("07:00", None) is None
     assert asked("18:00", None) == TODAY + days(1)
+
+
+def test_a_first_digest_that_was_missed_is_made_up():
+    def made_up(clock: str, since: str, digest: Digest = EVENING) -> date | None:
+        now = wall(f"2026-11-30T{clock}")
+        return digest_due(now, digest, BERLIN, None, since=wall(since))
+
+    assert made_up("07:00", "2026-11-29T17:59") == TODAY
+    assert made_up("07:00", "2026-11-29T18:01") is None
+    assert made_up("07:00", "2026-11-25T18:00") == TODAY
+
+
+def test_the_days_whose_digest_never_left_are_those_since_the_last_one_or_the_first_look():
+    def missed(last: date | None, since: str | None = None) -> list[int]:
+        looked = wall(since) if since else None
+        found = missed_digests(TODAY, EVENING, BERLIN, last, since=looked)
+        return [(TODAY - one).days for one in found]
+
+    assert missed(TODAY - days(1)) == []
+    assert missed(TODAY - days(4)) == [1, 2, 3]
+    assert missed(TODAY - days(400)) == [*range(1, 15)]
+    assert missed(None) == []
+    assert missed(None, "2026-11-27T18:00") == [1, 2]
+    assert missed(None, "2026-11-27T18:01") == [1]
 
 
 def test_a_morning_digest_is_about_its_own_day():
