@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.model import Status
-from sync import answers
+from sync import answers, sentences
 from sync.chronicle import decided_by
 from sync.plan import UNDER_WAY
 from sync.reasons import setting_of, to_do
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STANDS = ("reminded", "waits")  # the rules about a visit that is to take place
 # The person was told, or missed one step of several, or it passes: what keeps back more is graver.
 _WELL = (
-    *answers.OF_ITS_STEP,
+    *sentences.OF_ITS_STEP,
     *("told_recently", "told_together", "already_sent", "as_told", "imported", "mended"),
     *("superseded_by_reschedule", "minor_change", "quiet_hours_deferred"),
 )
@@ -89,7 +89,7 @@ def _off(code: str, kind: str = "cancellation") -> Callable[[Case], _Cause]:
 
 
 def _past(case: Case) -> _Cause:
-    return _of(answers.silent(case)) or (None if case.messages else ("past_visit", ""))
+    return _of(sentences.silent(case)) or (None if case.messages else ("past_visit", ""))
 
 
 def _not_booked(case: Case) -> _Cause:
@@ -99,7 +99,7 @@ def _not_booked(case: Case) -> _Cause:
 
 
 def _in_doubt(case: Case) -> _Cause:
-    return _of(case.last(*answers.IN_DOUBT)) or ("unknown", "")
+    return _of(case.last(*sentences.IN_DOUBT)) or ("unknown", "")
 
 
 def _waits(case: Case) -> _Cause:
@@ -120,9 +120,9 @@ def _pause(case: Case) -> str:
 
 
 def _reminded(case: Case) -> _Cause:
-    quiet = answers.silent(case)
+    quiet = sentences.silent(case)
     if quiet is not None and quiet["reason"] in _WELL:
-        aside = answers.fell_due_aside(case, quiet)
+        aside = sentences.fell_due_aside(case, quiet)
         return _coming(case) or (("mended", "") if aside else _of(quiet))
     if found := _of(quiet) or _coming(case):
         return found

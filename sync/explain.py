@@ -16,12 +16,13 @@ from msgspec import structs
 from clinicrelay.model import Appointment, Channel
 from clinicrelay.times import day_of, first_instant, iso, local
 from sync import languages, seeing
-from sync.answers import IN_DOUBT, Case, answer
+from sync.answers import Case, answer
 from sync.because import Because, because
 from sync.chronicle import Life, Line, chronicle, decided_by
 from sync.freshness import source_state
 from sync.outlook import Next, ahead, outlook_now
 from sync.reasons import setting_of, to_do
+from sync.sentences import IN_DOUBT
 from sync.settle import repeats
 from sync.showing import Trouble, as_paused, places
 from sync.store import looking, progress, together, wakes
