@@ -74,7 +74,7 @@ def _unknown(at_work: Clinic, wanted: str) -> Answer:
 
 def _noticed(at_work: Clinic, known: Notice) -> Answer:
     """Tell of messages that are no patient's."""
-    from sync.explain import message_json
+    from sync.explain_json import message_json
 
     told = {
         **_nobody(known.answer, known.because, known.history),
@@ -100,7 +100,7 @@ def _json(told: Sequence[Story]) -> dict[str, Any]:
 
 def _nobody(answer: str, why: Because | None, history: Sequence[Line]) -> dict[str, Any]:
     """Return the promised JSON where it is about no visit."""
-    from sync.explain import because_json, line_json
+    from sync.explain_json import because_json, line_json
 
     return {
         "appointment": None,
@@ -115,7 +115,7 @@ def _nobody(answer: str, why: Because | None, history: Sequence[Line]) -> dict[s
 
 def _story_json(story: Story) -> dict[str, Any]:
     from commands._visits import visit_json
-    from sync.explain import (
+    from sync.explain_json import (
         because_json,
         event_json,
         line_json,

@@ -281,13 +281,9 @@ def _waits(case: Case) -> str | None:
 def _reminded(case: Case) -> str | None:
     """What was heard, why the latest was skipped, and what comes next; gravest first."""
     quiet = sentences.silent(case)
-    skipped, coming = (
-        sentences.why_silent(case),
-        sentences.coming(case, after=quiet["reason"] if quiet else ""),
-    )
-    graver = (
-        sentences.is_of_its_step(quiet) and case.next is not None and case.next.reason is not None
-    )
+    skipped = sentences.why_silent(case)
+    coming = sentences.coming(case, after=quiet["reason"] if quiet else "")
+    graver = sentences.is_of_its_step(quiet) and case.next is not None and case.next.reason
     parts = [sentences.heard(case), *((coming, skipped) if graver else (skipped, coming))]
     if case.next is None and case.silent:
         parts.append("No reminders are set up (reminders.patient.steps).")

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from clinicrelay.model import Appointment, Channel
-from clinicrelay.times import day_of, first_instant, iso, local
+from clinicrelay.times import day_of, first_instant, local
 from sync import languages, seeing
 from sync.answers import Case, answer
 from sync.because import Because, because
-from sync.chronicle import Life, Line, chronicle, decided_by
+from sync.chronicle import Life, Line, chronicle
 from sync.freshness import source_state
 from sync.outlook import Next, ahead, outlook_now
-from sync.reasons import setting_of, to_do
 from sync.sentences import IN_DOUBT
 from sync.settle import repeats
 from sync.showing import Trouble, as_paused, places
@@ -317,98 +316,3 @@ def _coming(
 def _what(say: Say) -> tuple[str, str, str, str]:
     """Return by what the ledger tells reminders of one visit from each other."""
     return say.kind.value, say.recipient, say.step, say.facts.hash
-
-
-# --- as JSON -------------------------------------------------------------------------------------
-
-
-def line_json(line: Line) -> dict[str, Any]:
-    """Return a line of history as `why --json` tells it."""
-    return {
-        "at": iso(line.at),
-        "what": line.what,
-        "reason": line.reason,
-        "setting": line.setting or None,
-        "detail": line.detail or None,
-    }
-
-
-def next_json(coming: Next | None, source: str) -> dict[str, Any] | None:
-    """Return the coming reminder as `why --json` tells it: when and how, or why it will not leave."""
-    if coming is None:
-        return None
-    by = coming.stuck
-    why = "paused" if coming.pause else by.reason if by else coming.reason
-    return {
-        "step": coming.step,
-        "at": iso(coming.at),
-        "channel": coming.channel,
-        "reason": why,
-        "setting": setting_of(why, coming.setting, by and by.notifier, source) or None,
-    }
-
-
-def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a message as `why --json` tells it: the recipient by key, never an address or a text."""
-    return {
-        "kind": message["kind"],
-        "step": message["step"] or None,
-        "to": message["recipient"],
-        "state": message["state"],
-        "channel": message["channel"],
-        "notifier": message["notifier"],
-        "language": message["language"],
-        "reason": message["reason"],
-        "setting": decided_by(message),
-        "due": iso(message["due_at"]),
-        "next_try": _iso(message["next_try_at"]),
-        "settled": _iso(message["settled_at"]),
-        "attempts": [
-            {
-                "id": attempt["id"],
-                "notifier": attempt["notifier"],
-                "state": attempt["state"],
-                "delivery": attempt["delivery"],
-                "reason": attempt["reason"] or None,
-                "detail": attempt["detail"] or None,
-                "provider_id": attempt["provider_id"],
-                "at": iso(attempt["started_at"]),
-            }
-            for attempt in message["attempts"]
-        ],
-    }
-
-
-def event_json(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event as `why --json` tells it."""
-    return {
-        "calendar": event["calendar"],
-        "ref": event["ref"],
-        "state": event["state"],
-        "reason": event["reason"] or event["blocked"] or None,
-        "fix": event["detail"] or event["fix"] or None,
-        "changed": iso(datetime.fromtimestamp(event["changed_at"], UTC)),
-    }
-
-
-def unlinked_json(trouble: Trouble) -> dict[str, Any]:
-    """Return a calendar in which nobody of the visit has a place, beside its events."""
-    return {
-        "calendar": trouble.calendar,
-        "ref": None,
-        "state": "none",
-        "reason": trouble.reason,
-        "fix": to_do(trouble.reason),
-        "changed": None,
-    }
-
-
-def because_json(why: Because | None) -> dict[str, Any]:
-    """Return what the short answer is about: the code, the setting and what to do, all None if well."""
-    if why is None:
-        return {"reason": None, "setting": None, "to_do": None}
-    return {"reason": why.reason, "setting": why.setting or None, "to_do": why.to_do}
-
-
-def _iso(instant: datetime | None) -> str | None:
-    return iso(instant) if instant is not None else None

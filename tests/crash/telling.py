@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from sync.explain import message_json, stories
+from sync.explain import stories
+from sync.explain_json import message_json
 from sync.health import health
 
 if TYPE_CHECKING:
