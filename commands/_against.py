@@ -64,7 +64,7 @@ def _compared(
         old.now = now
         ran = comparing.outcome(old, until=until)
     found = comparing.difference(ran, after)
-    held = after.forecast.held[len(ran.forecast.held) :]
+    held = comparing.newly_held(ran, after)
     json = _json(running, until, edits, found, held)
     with clinic(call, loaded, scratch=True) as new:
         lines = list(_lines(new, running, until, edits, found, held))
@@ -138,12 +138,12 @@ def _lines(
     held: Sequence[dict[str, Any]],
 ) -> Iterator[str]:
     from commands._shown import when
+    from commands.plan import would_be_held
     from sync.comparing import by_doctor, counted
 
     yield f"Against what runs since {when(at_work, running.since)}, until {when(at_work, until)}:"
     yield from (f"  {_edit(one)}" for one in edits)
-    for hold in held:
-        yield f"would be HELD: {hold['summary']}"
+    yield from map(would_be_held, held)
     yield _summary(found)
     for sign, some in (("+", found.added), ("-", found.removed), ("~", found.changed)):
         yield from (f"  {sign}{number} {what}" for what, number in sorted(counted(some).items()))

@@ -37,6 +37,7 @@ def progress(call: Call, clinic: Clinic) -> Iterator[None]:
 def run_lines(clinic: Clinic, report: RunReport) -> list[str]:
     """Return what a run did, line by line, ending in what needs a person."""
     lines = _quiet_lines(clinic, report) if not report.changed else _full_lines(clinic, report)
+    lines += _unlinked_lines(report)
     if report.cut:
         lines.append("The run's time was up (runner.budget): the next one goes on.")
     if report.stopped:
@@ -48,7 +49,8 @@ def run_lines(clinic: Clinic, report: RunReport) -> list[str]:
 def news(clinic: Clinic, report: RunReport) -> list[str]:
     """Return only what a run changed, and what needs a person since the run before."""
     lines = _full_lines(clinic, report) if report.changed else []
-    return [*lines, *_named("Needs a person", new_needs(clinic, report))]
+    needs = _named("Needs a person", new_needs(clinic, report))
+    return [*lines, *_unlinked_lines(report), *needs]
 
 
 def new_needs(clinic: Clinic, report: RunReport) -> list[Need]:
@@ -72,6 +74,7 @@ def brief(report: RunReport) -> str:
     for name, calendar in report.calendars.items():
         counts = [f"written {calendar.written}"] if calendar.written else []
         counts += [f"removed {calendar.removed}"] if calendar.removed else []
+        counts += [f"held: {hold['summary']}" for hold in report.unlinked(name)]
         parts += [f"{name} {', '.join(counts)}"] if counts else []
     run = report.messages
     counts = [
@@ -124,6 +127,13 @@ def _full_lines(clinic: Clinic, report: RunReport) -> list[str]:
         parts += [f"blocked {len(calendar.blocked)}"] if calendar.blocked else []
         lines.append(f"{name:<12}{'   '.join(parts)}")
     return [*lines, *_message_lines(clinic, report)]
+
+
+def _unlinked_lines(report: RunReport) -> Iterator[str]:
+    for name in report.calendars:
+        for hold in report.unlinked(name):
+            yield f"{name} HELD: {hold['summary']}. Nothing removed."
+            yield f"  See: clinicrelay held show {hold['id']}"
 
 
 def _source_lines(name: str, one: SourceReport) -> Iterator[str]:

@@ -41,6 +41,7 @@ def list_(call: Call) -> int:
 
 
 def _list(at_work: Clinic) -> Answer:
+    from sync.report import hold_json
     from sync.store import incoming
 
     with at_work.store.read() as connection:
@@ -51,7 +52,7 @@ def _list(at_work: Clinic) -> Answer:
         for hold in holds
     ]
     end = "See: clinicrelay held show ID" if holds else "Nothing is held."
-    return Answer([_json(hold) for hold in holds], [*lines, end], new=bool(holds))
+    return Answer([hold_json(hold) for hold in holds], [*lines, end], new=bool(holds))
 
 
 def show(call: Call, hold_id: Id) -> int:
@@ -60,6 +61,8 @@ def show(call: Call, hold_id: Id) -> int:
 
 
 def _show(at_work: Clinic, hold: dict[str, Any]) -> Answer:
+    from sync.report import hold_json
+
     waiting, messages = _contents(at_work, hold)
     leaving = _leaving(at_work, hold)
     lines = [
@@ -72,7 +75,7 @@ def _show(at_work: Clinic, hold: dict[str, Any]) -> Answer:
         f"clinicrelay held reject h{hold['id']}    refuses it",
     ]
     visits = [_visit_json(w, hold) for w in waiting] or [_event_json(one) for one in leaving]
-    return Answer({**_json(hold), "visits": visits}, lines)
+    return Answer({**hold_json(hold), "visits": visits}, lines)
 
 
 def release(
@@ -103,12 +106,13 @@ def reject(call: Call, hold_id: Id) -> int:
 
     def rejected(at_work: Clinic) -> Answer:
         from sync import release as holds
+        from sync.report import hold_json
 
         hold = _find(at_work, hold_id)
         if not holds.reject(at_work, hold):
             raise StoreBusy(f"another run is working on {_source(hold)}")
         told = f"h{hold['id']} rejected: what was known before stays."
-        return Answer({**_json(hold), "state": "rejected"}, [told])
+        return Answer({**hold_json(hold), "state": "rejected"}, [told])
 
     return only(call, rejected, writes=True)
 
@@ -224,18 +228,6 @@ def _event_json(one: Leaving) -> dict[str, Any]:
         "calendar": one.calendar,
         "before": {"start": _iso(one.start_at)},
         "after": {"start": _iso(one.start_at)},
-    }
-
-
-def _json(hold: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": f"h{hold['id']}",
-        "source": hold["source"],
-        "guard": hold["guard"],
-        "count": hold["visits"],
-        "of": hold["known"],
-        "since": _iso(hold["since"]),
-        "summary": hold["summary"],
     }
 
 

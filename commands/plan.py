@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from commands._call import Call, shared
-from commands._ending import HELD
+from commands._ending import our_bug
 from commands._frame import Answer, each
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ def plan(
         ),
     ] = None,
 ) -> int:
-    """Say what sync would do, and what will be sent when. Reads the sources, writes nothing."""
+    """Say what sync would do, and what will be sent when. Reads the sources, writes nothing.
+
+    Ends with the exit code that sync would end with: 4 where a guard would hold anything.
+    """
     if against:
         from commands._against import against_running
 
@@ -57,10 +60,7 @@ def _plan(at_work: Clinic, until: str) -> Answer:
     from sync.foresee import foresee
 
     forecast = foresee(at_work, until=_end(until, at_work.now, at_work.zone))
-    code = HELD if forecast.held else 3 if forecast.report.exit == 3 else 0
-    return Answer(
-        forecast.json(), forecast_lines(at_work, forecast, "`clinicrelay sync` does it"), code
-    )
+    return foretold(at_work, forecast, "`clinicrelay sync` does it")
 
 
 def _end(until: str, now: datetime, zone: str) -> datetime:
@@ -79,17 +79,37 @@ def _end(until: str, now: datetime, zone: str) -> datetime:
         ) from error
 
 
-def forecast_lines(at_work: Clinic, forecast: Forecast, does_it: str) -> Iterator[str]:
-    """Yield what would happen, in numbers and rows; `does_it` says what does it."""
+def foretold(at_work: Clinic, forecast: Forecast, does_it: str) -> Answer:
+    """Tell what would happen, with the exit code of the run that does it; `does_it` names that."""
+    for bug in forecast.report.bugs:
+        our_bug(bug)
+    lines = _lines(at_work, forecast, does_it)
+    return Answer(forecast.json(), lines, forecast.report.exit)
+
+
+def would_be_held(hold: dict[str, Any]) -> str:
+    """Say in a line what a guard would hold."""
+    return f"{hold['source'] or 'messages'} would be HELD: {hold['summary']}"
+
+
+def _held(hold: dict[str, Any], now: datetime) -> str:
+    if datetime.fromisoformat(hold["since"]) >= now:
+        return would_be_held(hold)
+    name = hold["source"] or "messages"
+    return f"{name} still HELD: {hold['summary']}. See: clinicrelay held show {hold['id']}"
+
+
+def _lines(at_work: Clinic, forecast: Forecast, does_it: str) -> Iterator[str]:
     from sync.restored import foretells_too_much
 
     for name, one in forecast.report.sources.items():
         if one.error or one.idle:
             yield f"{name:<12}{one.error or one.idle}"
+        elif one.state == "busy":
+            yield f"{name:<12}another run is reading it"
         for note in one.notes:
             yield f"{name:<12}{note}"
-    for hold in forecast.held:
-        yield f"would be HELD: {hold['summary']}"
+    yield from (_held(hold, forecast.report.now) for hold in forecast.held)
     yield from _section("changes", Counter(c["what"] for c in forecast.changes))
     yield from _section("calendars", Counter(c["op"] for c in forecast.calendars))
     yield from _section(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands._call import Call, shared
-from commands._ending import HELD
 from commands._frame import Answer, each
 
 if TYPE_CHECKING:
@@ -46,16 +45,13 @@ def replay(
 
 
 def _planned(at_work: Clinic, names: list[str], since: str) -> Answer:
-    from commands.plan import forecast_lines
+    from commands.plan import foretold
     from commands.sync import check_names
     from sync.foresee import foresee_replay
 
     check_names(at_work, names)
     forecast = foresee_replay(at_work, names, moment_of(since, at_work))
-    code = HELD if forecast.held else 3 if forecast.report.exit == 3 else 0
-    return Answer(
-        forecast.json(), forecast_lines(at_work, forecast, "without --plan, replay does it"), code
-    )
+    return foretold(at_work, forecast, "without --plan, replay does it")
 
 
 def _replayed(call: Call, at_work: Clinic, names: list[str], since: str) -> Answer:

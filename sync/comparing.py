@@ -100,6 +100,16 @@ def difference(before: Outcome, after: Outcome) -> Difference:
     )
 
 
+def newly_held(before: Outcome, after: Outcome) -> list[dict[str, Any]]:
+    """Return the holds of what would, but for those that hold as much of what runs."""
+    ran = {(one["source"], one["guard"]): one["count"] for one in before.forecast.held}
+    return [
+        one
+        for one in after.forecast.held
+        if one["count"] > ran.get((one["source"], one["guard"]), 0)
+    ]
+
+
 def _less(some: Sequence[Item], others: Sequence[Item]) -> list[Item]:
     """Return what is in one list and not in the other, as often as it is there once more."""
     left = Counter(_same(one) for one in others)

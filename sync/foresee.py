@@ -81,7 +81,6 @@ def _run_on(clinic: Clinic, report: RunReport, until: datetime) -> Forecast:
     steps.plan(clinic)
     report.calendars = steps.deliver_events(clinic)
     steps.deliver_messages(clinic, report.messages)
-    report.open_holds = steps.counts(clinic)["holds"]
     for moment in _moments(clinic, until):
         clinic.now = moment
         steps.settle(clinic, report.messages)
@@ -136,6 +135,7 @@ def _next_digest(clinic: Clinic) -> datetime | None:
 
 
 def _forecast(clinic: Clinic, report: RunReport, since: datetime) -> Forecast:
+    report.leaves(steps.counts(clinic))
     with clinic.store.read() as connection:
         changes = looking_ahead.changes_of(connection, clinic.store.clinic, clinic.run)
         messages = looking_ahead.sent_by(connection, clinic.store.clinic, clinic.run)
@@ -144,7 +144,6 @@ def _forecast(clinic: Clinic, report: RunReport, since: datetime) -> Forecast:
         )
         refs = looking_ahead.refs(connection, clinic.store.clinic)
         aside = quarantine.listed(connection, clinic.store.clinic, clinic.run)
-    held = [hold for one in report.sources.values() for hold in one.held] + report.messages.holds
     return Forecast(
         report,
         changes,
@@ -157,7 +156,7 @@ def _forecast(clinic: Clinic, report: RunReport, since: datetime) -> Forecast:
             }
             for one in unsaid
         ],
-        held,
+        report.holds,
         [
             {"source": one["source"], "place": one["place"], "field": one["field"],
              "reason": one["reason"]}

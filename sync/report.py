@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from clinicrelay.counts import counted
 from clinicrelay.times import iso
+from sync.guard import UNLINKED
 from sync.push import Blocked, CalendarRun
 from sync.reasons import in_words
 from sync.send import MessageRun
@@ -80,9 +81,22 @@ def doctors_need(name: str, held: int, asked: int) -> Need:
     return Need(f"events in {name} by a doctor: {', '.join(parts)}", "clinicrelay verify calendars")
 
 
+def hold_json(hold: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of an open hold the way `held list --json` and `plan --json` tell of it."""
+    return {
+        "id": f"h{hold['id']}",
+        "source": hold["source"],
+        "guard": hold["guard"],
+        "count": hold["visits"],
+        "of": hold["known"],
+        "since": iso(datetime.fromtimestamp(hold["since"], UTC)),
+        "summary": hold["summary"],
+    }
+
+
 @dataclass(slots=True)
 class RunReport:
-    """What one run of the line did."""
+    """What one run of the line did; `holds` are all that are open at its end."""
 
     run: str
     now: datetime
@@ -92,13 +106,32 @@ class RunReport:
     messages: MessageRun = field(default_factory=MessageRun)
     due_later: int = 0
     unknown: int = 0  # messages of which nobody knows yet whether they left
-    open_holds: int = 0
+    holds: list[dict[str, Any]] = field(default_factory=list)
     anew: bool = False  # the store took the place of one that is gone
     busy: bool = False  # another run is at all of it
     others: bool = False  # it did its part, and another run is at the rest
     cut: bool = False  # its time was up, and the next run goes on
     stopped: bool = False  # it was told to end, and the next run goes on
     alerts: dict[str, str] = field(default_factory=dict)  # opened or resolved, by name
+
+    def leaves(self, still: Mapping[str, Any]) -> None:
+        """Take over what is open at its end (`steps.counts`)."""
+        self.holds, self.due_later = still["holds"], still["later"]
+        self.unknown, self.anew = still["unknown"], still["anew"]
+        self.messages.barred = still["barred"]
+
+    @property
+    def open_holds(self) -> int:
+        return len(self.holds)
+
+    def unlinked(self, calendar: str) -> list[dict[str, Any]]:
+        """Return what this run held so that the calendars of a plugin are not emptied."""
+        now = iso(self.now)
+        return [
+            hold
+            for hold in self.holds
+            if (hold["guard"], hold["source"], hold["since"]) == (UNLINKED, calendar, now)
+        ]
 
     @property
     def exit(self) -> int:
@@ -167,7 +200,10 @@ class RunReport:
             "exit": self.exit,
             "cut": self.cut,
             "sources": {name: _source(report) for name, report in self.sources.items()},
-            "calendars": {name: _calendar(run) for name, run in self.calendars.items()},
+            "calendars": {
+                name: {**_calendar(run), "held": self.unlinked(name)}
+                for name, run in self.calendars.items()
+            },
             "messages": {
                 "sent": self.messages.sent,
                 "failed": self.messages.failed,

@@ -310,11 +310,12 @@ def counts(clinic: Clinic) -> dict[str, Any]:
     """Return what is still open: holds, messages due later, notifiers that cannot send, a store anew."""
     from sync import instance
     from sync.breaker import barred
+    from sync.report import hold_json
     from sync.store import incoming, said
 
     with clinic.store.read() as connection:
         return {
-            "holds": len(incoming.open_holds(connection, clinic.store.clinic)),
+            "holds": [*map(hold_json, incoming.open_holds(connection, clinic.store.clinic))],
             "later": said.count_later(connection, clinic.store.clinic, now=clinic.now),
             "unknown": said.count_unknown(connection, clinic.store.clinic),
             "barred": barred(connection, clinic.store.clinic),

@@ -237,11 +237,7 @@ def _is_worth_a_record(report: RunReport) -> bool:
 
 
 def _record(clinic: Clinic, report: RunReport, began: datetime) -> None:
-    open_things = steps.counts(clinic)
-    report.open_holds = open_things["holds"]
-    report.due_later = open_things["later"]
-    report.messages.barred = open_things["barred"]
-    report.anew = open_things["anew"]
+    report.leaves(steps.counts(clinic))
     store, run = clinic.store, clinic.run
     with store.write() as connection:
         progress.run_started(connection, store.clinic, run, COMMAND, now=clinic.now, at=began)

@@ -144,12 +144,7 @@ def _started(clinic: Clinic, command: str) -> None:
 
 
 def _finished(clinic: Clinic, report: RunReport) -> None:
-    open_things = steps.counts(clinic)
-    report.open_holds = open_things["holds"]
-    report.due_later = open_things["later"]
-    report.unknown = open_things["unknown"]
-    report.messages.barred = open_things["barred"]
-    report.anew = open_things["anew"]
+    report.leaves(steps.counts(clinic))
     with clinic.store.write() as connection:
         progress.run_finished(
             connection,

@@ -62,7 +62,7 @@ CASES: dict[str, tuple[RunReport, bool | None, tuple[str, ...]]] = {
         False,
         ("credentials_refused",),
     ),
-    "held": (run(open_holds=1), False, ("held",)),
+    "held": (run(holds=[{}]), False, ("held",)),
     "a mistake of ours": (
         run(sources={"ehr": SourceReport("failed", bug=ValueError("x"))}),
         False,
