@@ -6,7 +6,7 @@ Both are foretold on the same knowledge, and no source is asked: what differs is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ from sync.store import looking, looking_ahead, wakes
 from sync.store import running as kept
 
 if TYPE_CHECKING:
+    from clinicrelay.model import Practitioner
     from sync.clinic import Clinic
     from sync.store.running import Running
 
@@ -36,10 +37,16 @@ class Edit(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What happens under one set of settings; `shown` are the events that stand already."""
+    """What happens under one set of settings; `shown` are the events that stand already.
+
+    `whose` has the practitioner of each visit (`source/key`) that it is about, and `called` returns
+    what these settings call a practitioner of a source.
+    """
 
     forecast: Forecast
     shown: frozenset[tuple[str, str]]
+    whose: Mapping[str, Practitioner]
+    called: Callable[[str, Practitioner], str]
 
 
 class Difference(NamedTuple):
@@ -75,28 +82,26 @@ def outcome(clinic: Clinic, *, until: datetime) -> Outcome:
     with clinic.store.read() as connection:
         shown = looking_ahead.shown(connection, clinic.store.clinic)
     forecast = foresee_as_known(clinic, until=until)
-    return Outcome(_with_doctors(clinic, forecast), shown)
+    return Outcome(forecast, shown, _whose(clinic, forecast), _names(clinic))
 
 
 def difference(before: Outcome, after: Outcome) -> Difference:
-    """Return what differs between what runs and what would."""
-    gone, new = (
-        _less(one.forecast.messages, other.forecast.messages)
-        for one, other in ((before, after), (after, before))
-    )
-    unwritten, written = (
-        _less(one.forecast.calendars, other.forecast.calendars)
-        for one, other in ((before, after), (after, before))
-    )
-    puts = [_event(one) for one in written if one["op"] == "put"]
-    stay = [_event(one) for one in unwritten if one["op"] == "remove"]
-    leave = [_event(one) for one in written if one["op"] == "remove"]
-    unmade = [_event(one) for one in unwritten if one["op"] == "put"]
-    stands = {(one["calendar"], one["appointment"]) for one in leave} | after.shown
+    """Return what differs between what runs and what would.
+
+    Who a doctor is called is told, and compared with nothing: by another name they get the same.
+    """
+    gone, new = _messages(before, after), _messages(after, before)
+    puts, leave = _events(after, before, "put"), _events(after, before, "remove")
+    unmade, stay = _events(before, after, "put"), _events(before, after, "remove")
+    stands = {_place(one) for one in leave} | after.shown
+    whose = {**before.whose, **after.whose}
+    added = [*new, *(e for e in puts if _place(e) not in stands), *stay]
+    removed = [*gone, *leave, *(e for e in unmade if _place(e) not in stands)]
+    changed = [e for e in puts if _place(e) in stands]
     return Difference(
-        _ordered([*map(_message, new), *(e for e in puts if _place(e) not in stands), *stay]),
-        _ordered([*map(_message, gone), *leave, *(e for e in unmade if _place(e) not in stands)]),
-        _ordered([e for e in puts if _place(e) in stands]),
+        _told(added, whose, after.called),
+        _told(removed, whose, before.called),
+        _told(changed, whose, after.called),
     )
 
 
@@ -107,6 +112,22 @@ def newly_held(before: Outcome, after: Outcome) -> list[dict[str, Any]]:
         one
         for one in after.forecast.held
         if one["count"] > ran.get((one["source"], one["guard"]), 0)
+    ]
+
+
+def _messages(one: Outcome, other: Outcome) -> list[Item]:
+    """Return the messages of one outcome that the other has not."""
+    found = _less(one.forecast.messages, other.forecast.messages)
+    return [{"thing": "message", **item} for item in found]
+
+
+def _events(one: Outcome, other: Outcome, op: str) -> list[Item]:
+    """Return the events that one outcome puts or removes (`op`) and the other does not."""
+    found = _less(one.forecast.calendars, other.forecast.calendars)
+    return [
+        {"thing": "event", **{key: value for key, value in item.items() if key != "op"}}
+        for item in found
+        if item["op"] == op
     ]
 
 
@@ -126,20 +147,28 @@ def _same(one: Item) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(one.items()))
 
 
-def _message(one: Item) -> Item:
-    return {"thing": "message", **one}
-
-
-def _event(one: Item) -> Item:
-    return {"thing": "event", **{key: value for key, value in one.items() if key != "op"}}
-
-
 def _place(one: Item) -> tuple[str, str]:
     return one["calendar"], one["appointment"]
 
 
-def _ordered(some: Iterable[Item]) -> list[Item]:
-    return sorted(some, key=lambda one: (one.get("at") or one.get("start") or "", _name(one)))
+def _told(
+    some: Iterable[Item],
+    whose: Mapping[str, Practitioner],
+    called: Callable[[str, Practitioner], str],
+) -> list[Item]:
+    """Return things in the order of time, each with whose visit it is about."""
+    named = [{"doctor": _doctor(one["appointment"], whose, called), **one} for one in some]
+    return sorted(named, key=lambda one: (one.get("at") or one.get("start") or "", _name(one)))
+
+
+def _doctor(
+    visit: str | None,
+    whose: Mapping[str, Practitioner],
+    called: Callable[[str, Practitioner], str],
+) -> str:
+    if not visit or visit not in whose:
+        return ""
+    return called(visit.partition("/")[0], whose[visit])
 
 
 def _name(one: Item) -> str:
@@ -149,31 +178,29 @@ def _name(one: Item) -> str:
 # --- whose visits they are -----------------------------------------------------------------------
 
 
-def _with_doctors(clinic: Clinic, forecast: Forecast) -> Forecast:
-    """Return a forecast whose messages and events say which doctor's visit they are about."""
-    known: dict[str, str] = {}
-    for one in (*forecast.messages, *forecast.calendars):
-        name = one["appointment"]
-        if name and name not in known:
-            known[name] = _doctor(clinic, name)
-    messages, calendars = (
-        [{"doctor": known.get(one["appointment"] or "", ""), **one} for one in some]
-        for some in (forecast.messages, forecast.calendars)
-    )
-    return forecast.with_lists(messages, calendars)
+def _whose(clinic: Clinic, forecast: Forecast) -> dict[str, Practitioner]:
+    told = {one["appointment"] for one in (*forecast.messages, *forecast.calendars)}
+    named = ((name, _practitioner(clinic, name)) for name in sorted(filter(None, told)))
+    return {name: who for name, who in named if who is not None}
 
 
-def _doctor(clinic: Clinic, name: str) -> str:
+def _practitioner(clinic: Clinic, name: str) -> Practitioner | None:
     source, _, key = name.partition("/")
     with clinic.store.read() as connection:
         found = looking.by_key(connection, clinic.store.clinic, [source], key)
         visits = wakes.by_ids(connection, found)
-    who = next((one.visit.primary for one in visits.values() if one.visit.primary), None)
-    if who is None:
-        return ""
-    entry = clinic.doctor(source, who)
-    known = entry.id if entry is not None else who.key
-    return clinic.opaque("doctor", known) if "@" in known else known
+    return next((one.visit.primary for one in visits.values() if one.visit.primary), None)
+
+
+def _names(clinic: Clinic) -> Callable[[str, Practitioner], str]:
+    opaque = clinic.opaque  # from the store, which is closed by then
+
+    def called(source: str, who: Practitioner) -> str:
+        entry = clinic.doctor(source, who)
+        known = entry.id if entry is not None else who.key
+        return opaque("doctor", known) if "@" in known else known
+
+    return called
 
 
 def counted(some: Iterable[Item]) -> Counter[str]:

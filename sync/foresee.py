@@ -7,7 +7,7 @@ found by letting business time pass from one moment at which something wakes to 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from sync.pretend import PretendedCalendar
 from sync.reasons import setting_of
 from sync.report import RunReport
 from sync.store import looking_ahead, quarantine
+from sync.store.looking_ahead import Shown
 
 if TYPE_CHECKING:
     from sync.clinic import Clinic
@@ -41,12 +42,6 @@ class Forecast:
     unsaid: list[dict[str, Any]]
     held: list[dict[str, Any]]
     set_aside: list[dict[str, Any]]
-
-    def with_lists(
-        self, messages: list[dict[str, Any]], calendars: list[dict[str, Any]]
-    ) -> Forecast:
-        """Return the same, with more said of messages and events."""
-        return replace(self, messages=messages, calendars=calendars)
 
     def json(self) -> dict[str, Any]:
         """Return the promised JSON of `plan --json`."""
@@ -171,16 +166,18 @@ def _without_address(clinic: Clinic, told: dict[str, Any]) -> dict[str, Any]:
     return {**told, "doctor": clinic.opaque("doctor", doctor)} if "@" in doctor else told
 
 
-def _event_writes(clinic: Clinic, refs: dict[str, str]) -> list[dict[str, Any]]:
+def _event_writes(clinic: Clinic, refs: dict[str, Shown]) -> list[dict[str, Any]]:
     return [
         {
             "calendar": f"{name}:{address}",
             "op": "put" if write.put else "remove",
-            "appointment": refs.get(write.ref, ""),
-            "start": iso(write.start) if write.start else None,
+            "appointment": shown.visit,
+            "start": iso(start) if start else None,
         }
         for name in clinic.settings.calendars
         for plugin in [clinic.calendar(name)]
         if isinstance(plugin, PretendedCalendar)
         for address, write in plugin.written
+        for shown in [refs.get(write.ref, Shown("", None))]
+        for start in [write.start or shown.start]  # what removes an event tells no time
     ]

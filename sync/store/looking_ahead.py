@@ -213,13 +213,26 @@ def said_by(connection: Connection, clinic: str, run: str, role: str) -> list[Sa
     ]
 
 
-def refs(connection: Connection, clinic: str) -> dict[str, str]:
-    """Return which visit (`source/key`) each opaque event reference means."""
+class Shown(NamedTuple):
+    """The visit (`source/key`) that an event shows, and when it is."""
+
+    visit: str
+    start: datetime | None
+
+
+def refs(connection: Connection, clinic: str) -> dict[str, Shown]:
+    """Return which visit each opaque event reference means."""
     rows = connection.execute(
         text(
-            "SELECT DISTINCT e.ref, a.source, a.source_key "
+            "SELECT DISTINCT e.ref, a.source, a.source_key, a.start_at "
             "FROM events e JOIN appointments a ON a.id = e.appointment WHERE e.clinic = :clinic"
         ),
         {"clinic": clinic},
     )
-    return {row.ref: f"{row.source}/{row.source_key}" for row in rows}
+    return {
+        row.ref: Shown(
+            f"{row.source}/{row.source_key}",
+            None if row.start_at is None else datetime.fromtimestamp(row.start_at, UTC),
+        )
+        for row in rows
+    }

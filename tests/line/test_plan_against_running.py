@@ -128,6 +128,19 @@ def test_a_doctor_whose_calendar_is_removed_loses_the_events_that_are_listed(lin
 
 
 @sqlite
+def test_a_doctor_who_is_called_otherwise_costs_nobody_a_message(line: Line) -> None:
+    braun = {"id": "dr-braun", "match": "braun", "calendar": "jonas"}
+    opened(line, calendars={"files": {"type": "ics"}}, doctors=[braun])
+    line.set(doctors=[])
+    found = compared(line, "--until", "3d")
+    assert {one["thing"] for one in found["added"] + found["removed"]} == {"event"}
+    said = typed(line, "plan", "--against", "running", "--until", "3d")
+    assert "message" not in said
+    assert "- Wed 25 Nov 10:00  event in files  reception/25  dr-braun" in said
+    assert "no time" not in said
+
+
+@sqlite
 def test_nothing_is_compared_where_nothing_ever_ran(line: Line) -> None:
     line.set(reminders=ONE_DAY)
     assert line.loaded

@@ -61,7 +61,7 @@ def done(line: Line) -> tuple[Any, ...]:
     before, writes = set(line.outbox()), len(line.writes)
     report = line.sync(timedelta())
     said = [(s.kind, s.channel) for s in line.outbox() if s not in before]
-    put = [("put" if w.put else "remove", iso(w.start) if w.start else None)
+    put = [("put", iso(w.start)) if w.put and w.start else ("remove", None)
            for w in line.writes[writes:]]  # fmt: skip
     return report.sources["reception"].changes, sorted(put, key=repr), sorted(said)
 
@@ -71,7 +71,8 @@ def foretold(forecast: Forecast) -> tuple[Any, ...]:
     for change in forecast.changes:
         if change["what"] != "booked" or change["after"]["status"] != "cancelled":
             changes[change["what"]] = changes.get(change["what"], 0) + 1
-    put = [(one["op"], one["start"]) for one in forecast.calendars]
+    assert all(one["start"] for one in forecast.calendars)
+    put = [(one["op"], one["start"] if one["op"] == "put" else None) for one in forecast.calendars]
     said = [(one["kind"], one["channel"]) for one in forecast.messages]
     return dict(sorted(changes.items())), sorted(put, key=repr), sorted(said)
 
