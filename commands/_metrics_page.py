@@ -25,8 +25,9 @@ of them.
 All are gauges. None is a counter: the store forgets in time, so any of them may go down, and `rate()`
 and `increase()` make no sense of them. What happened is counted over the last 24 hours (`…_24h`).
 Instants are seconds since 1970, ages are seconds. Each metric has the label `clinic`, the clinic's id,
-beside those that are named. Labels hold names from settings.yaml, [reason codes](reason-codes.md) and
-words that are listed below; never an address, a key, a person's name or a telephone number.
+beside those that are named. Labels hold names from settings.yaml, [reason codes](reason-codes.md), the
+names of [guards](reason-codes.md#guards) and words that are listed below; never an address, a key, a
+person's name or a telephone number.
 """
 
 

@@ -127,7 +127,22 @@ def reasons_page() -> str:
                 setting = f"`{reason.setting}`" if reason.setting else ""
                 lines.append(f"| `{code}` | {reason.says} | {reason.to_do} | {setting} |")
         lines.append("")
-    return "\n".join([*lines, *_other_names()])
+    return "\n".join([*lines, *_guards(), *_other_names()])
+
+
+def _guards() -> Iterator[str]:
+    from sync.guards import GUARDS
+
+    yield "## Guards\n"
+    yield (
+        "A guard holds what is too much at once, until somebody says `clinicrelay held release` or "
+        "`reject`.\nSo they are called in `held list`, in `plan --json`, at `/healthz` (`held_gone`) "
+        "and in the label `guard` of the metrics.\n"
+    )
+    yield "| guard | holds when many | its limit |\n| --- | --- | --- |"
+    for name, guard in GUARDS.items():
+        yield f"| `{name}` | {guard.strikes} | `{guard.setting}` |"
+    yield ""
 
 
 def _other_names() -> Iterator[str]:

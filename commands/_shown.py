@@ -159,22 +159,14 @@ def _source_lines(name: str, one: SourceReport) -> Iterator[str]:
         yield f"  {note}"
 
 
-_UNDONE = {
-    "gone": "removed",
-    "cancelled": "cancelled",
-    "rescheduled": "moved",
-    "shifted": "moved",
-    "reassigned": "given to others",
-    "reinstated": "brought back",
-}
-
-
 def _left(guard: str, one: SourceReport) -> str:
     """Say what a guard left as it was, and that new visits are none of that."""
+    from sync.guards import GUARDS
+
     new = one.changes.get("booked", 0)
     visits = "visit was" if new == 1 else "visits were"
     kept = f"; {new} new {visits} applied" if new else ""
-    return f"Nothing {_UNDONE.get(guard, 'known changed')}, nobody told of that{kept}."
+    return f"Nothing {GUARDS[guard].undone}, nobody told of that{kept}."
 
 
 def _message_lines(clinic: Clinic, report: RunReport) -> Iterator[str]:

@@ -15,6 +15,7 @@ from google_peer.peer import GooglePeer
 import commands
 from clinicrelay.settings.upkeep import HoldIf
 from clinicrelay.times import iso
+from sync.guards import GUARDS
 from tests.line.conftest import Line
 from tests.line.google.conftest import address, settings_for
 
@@ -127,8 +128,12 @@ SCENES: dict[str, Callable[[Line], None]] = {
 }
 
 
-def test_every_guard_that_has_a_limit_is_played_here() -> None:
-    assert set(HoldIf.model_fields) - {"at_least"} == set(SCENES)
+def test_every_guard_is_played_here_and_has_its_limit_in_the_settings() -> None:
+    assert set(SCENES) == set(GUARDS)
+    limits = {f"safety.hold_if.{name}" for name in HoldIf.model_fields} - {
+        "safety.hold_if.at_least"
+    }
+    assert {guard.setting for guard in GUARDS.values()} == limits
 
 
 @pytest.mark.parametrize("guard", SCENES)

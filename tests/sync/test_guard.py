@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -123,3 +124,12 @@ def test_absence_counts_on_the_days_a_snapshot_speaks_for(
 )
 def test_a_flood_of_messages_stops_at_what_is_usual(hours: list[int], allowed: int) -> None:
     assert messages_allowed(hours, most=500, times=5.0) == allowed
+
+
+def test_the_reference_lists_every_guard_that_has_a_limit() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "reason-codes.md"
+    _, _, listed = page.read_text(encoding="utf-8").partition("## Guards")
+    names = [
+        line.split("`")[1] for line in listed.partition("\n## ")[0].splitlines() if "| `" in line
+    ]
+    assert set(names) == set(HoldIf.model_fields) - {"at_least"}
