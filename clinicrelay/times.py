@@ -18,6 +18,8 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 # Beyond it, sums with a date leave the calendar that Python knows.
 _LONGEST = timedelta(days=36600)
 
+_HALF_A_YEAR = timedelta(days=182)
+
 
 class Span(NamedTuple):
     """A stretch of time as people write it: `days` are calendar days, `elapsed` is clock time.
@@ -116,6 +118,16 @@ def from_wall(wall: datetime, zone: str) -> Reading:
 def local(instant: datetime, zone: str) -> datetime:
     """Return the wall-clock reading of an instant, aware in `zone`."""
     return instant.astimezone(zone_of(zone))
+
+
+def for_people(instant: datetime, zone: str, *, now: datetime, day: str = "%a %-d %b") -> str:
+    """Return an instant as staff read it, such as `Tue 1 Dec 10:30`; `day` is the form of the day.
+
+    The year is named where nobody would know it: it is not that of `now`, or half a year away.
+    """
+    wall = local(instant, zone)
+    plain = wall.year == local(now, zone).year and abs(instant - now) < _HALF_A_YEAR
+    return wall.strftime(f"{day} %H:%M" if plain else f"{day} %Y %H:%M")
 
 
 def day_of(instant: datetime, zone: str) -> date:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from clinicrelay.times import local
+from clinicrelay.times import for_people
 
 if TYPE_CHECKING:
     from commands._call import Call
@@ -201,8 +201,8 @@ def _ending(report: RunReport) -> str:
 
 
 def when(clinic: Clinic, instant: object) -> str:
-    """Return an instant the way people read it, in the clinic's zone."""
+    """Return an instant the way people read it, in the clinic's zone; a far one with its year."""
     from datetime import datetime
 
     assert isinstance(instant, datetime)
-    return local(instant, clinic.zone).strftime("%a %d %b %H:%M")
+    return for_people(instant, clinic.zone, now=clinic.now, day="%a %d %b")

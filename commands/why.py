@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clinicrelay.times import local
+from clinicrelay.times import for_people
 from commands._call import Call, shared
 from commands._ending import NEEDS_PERSON
 from commands._frame import Answer, each
@@ -172,7 +172,7 @@ def _visit(at_work: Clinic, story: Story) -> str:
     visit = story.visit
     parts = [
         story.name,
-        _short(at_work, visit.start) if visit.start else "no time",
+        at_work.when(visit.start) if visit.start else "no time",
         visit.primary.key if visit.primary else "no practitioner",
         "gone" if story.woken.gone_at is not None else visit.status.value,
         f"version {story.woken.version}",
@@ -203,13 +203,9 @@ def _coming(at_work: Clinic, story: Story) -> Iterator[str]:
     skip = ": waits, paused" if coming.pause else skip
     skip = f": waits, {coming.stuck.reason}" if coming.stuck else skip
     overdue = coming.at <= at_work.now and not skip
-    at = "with the next run" if overdue else _short(at_work, coming.at)
+    at = "with the next run" if overdue else at_work.when(coming.at)
     yield f" next: reminder {coming.step}  {at}{way}{skip}"
 
 
 def _moment(at_work: Clinic, line: Line) -> str:
-    return local(line.at, at_work.zone).strftime("%d %b %H:%M")
-
-
-def _short(at_work: Clinic, instant: Any) -> str:
-    return local(instant, at_work.zone).strftime("%a %-d %b %H:%M")
+    return for_people(line.at, at_work.zone, now=at_work.now, day="%d %b")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from clinicrelay.model import Appointment, decode
-from clinicrelay.times import local
 from sync.hands import read
 from sync.reasons import setting_of
 
 if TYPE_CHECKING:
     from sync.store.wakes import Past, Woken
+
+When: TypeAlias = Callable[[datetime], str]
 
 _WORDS = {"email": "e-mail", "sms": "sms", "whatsapp": "whatsapp"}
 
@@ -49,15 +50,15 @@ class Life:
         return any(one["first_seen_at"] < self.woken.first_seen_at for one in self.mended)
 
 
-def chronicle(life: Life, zone: str) -> list[Line]:
-    """Return everything that happened to a visit, the oldest first; local times are in `zone`."""
+def chronicle(life: Life, when: When) -> list[Line]:
+    """Return everything that happened to a visit, the oldest first; `when` puts times into words."""
     lines = [
         *(line for one in life.mended for line in _mended(one)),
-        *_versions(life, zone),
+        *_versions(life, when),
         *(line for message in life.messages for line in entries(message)),
         *(_event(event) for event in life.events),
         *(line for event in life.events for line in _deeds(event)),
-        *_waiting(life.waiting, zone),
+        *_waiting(life.waiting, when),
         *(aside_line(one) for one in life.aside),
     ]
     return sorted(lines, key=lambda line: line.at)
@@ -66,7 +67,7 @@ def chronicle(life: Life, zone: str) -> list[Line]:
 # --- versions ------------------------------------------------------------------------------------
 
 
-def _versions(life: Life, zone: str) -> Iterator[Line]:
+def _versions(life: Life, when: When) -> Iterator[Line]:
     woken = life.woken
     all_ = [*(decode(one.content) for one in life.past), life.visit]
     silently = "mended" if life.was_aside else "imported"
@@ -75,7 +76,7 @@ def _versions(life: Life, zone: str) -> Iterator[Line]:
         "first seen",
         silently if woken.baseline == 1 else None,
         "",
-        f"{_stand(all_[0], zone)} (run {life.first_run})",
+        f"{_stand(all_[0], when)} (run {life.first_run})",
     )
     for number, one in enumerate(life.past):
         no_news = woken.baseline == one.version + 1
@@ -84,26 +85,26 @@ def _versions(life: Life, zone: str) -> Iterator[Line]:
             one.what.replace(",", ", "),
             "imported" if no_news else woken.gone_reason if "gone" in one.what else None,
             "",
-            _changed(all_[number], all_[number + 1], life.runs.get(one.version, ""), zone),
+            _changed(all_[number], all_[number + 1], life.runs.get(one.version, ""), when),
         )
 
 
-def _stand(visit: Appointment, zone: str) -> str:
-    return f"{visit.status.value}, {_start(visit.start, zone)}"
+def _stand(visit: Appointment, when: When) -> str:
+    return f"{visit.status.value}, {_start(visit.start, when)}"
 
 
-def _changed(before: Appointment, after: Appointment, run: str, zone: str) -> str:
-    return f"{difference(before, after, zone)} (run {run})".lstrip()
+def _changed(before: Appointment, after: Appointment, run: str, when: When) -> str:
+    return f"{difference(before, after, when)} (run {run})".lstrip()
 
 
-def difference(before: Appointment, after: Appointment, zone: str) -> str:
+def difference(before: Appointment, after: Appointment, when: When) -> str:
     """Say what differs between two versions, without saying anything of a patient."""
-    return ", ".join(_differences(before, after, zone))
+    return ", ".join(_differences(before, after, when))
 
 
-def _differences(before: Appointment, after: Appointment, zone: str) -> Iterator[str]:
+def _differences(before: Appointment, after: Appointment, when: When) -> Iterator[str]:
     if before.start != after.start:
-        yield f"{_start(before.start, zone)} → {_start(after.start, zone)}"
+        yield f"{_start(before.start, when)} → {_start(after.start, when)}"
     elif before.end != after.end:
         yield "another length"
     if before.status is not after.status:
@@ -219,14 +220,14 @@ def _deeds(event: Mapping[str, Any]) -> Iterator[Line]:
         yield Line(instant(deed.at), told, None, f"calendars.{name}.if_doctor", name)
 
 
-def _waiting(waiting: Mapping[str, Any] | None, zone: str) -> Iterator[Line]:
+def _waiting(waiting: Mapping[str, Any] | None, when: When) -> Iterator[Line]:
     if waiting is None or waiting["since"] is None:
         return
     moved = waiting["start_at"] != waiting["new_start_at"]
     detail = waiting["what"].replace(",", ", ")
     if moved and waiting["start_at"] and waiting["new_start_at"]:
         starts = (instant(waiting[name]) for name in ("start_at", "new_start_at"))
-        detail += " " + " → ".join(_start(start, zone) for start in starts)
+        detail += " " + " → ".join(_start(start, when) for start in starts)
     yield Line(
         instant(waiting["since"]),
         f"change held (h{waiting['held']})",
@@ -253,8 +254,8 @@ def _mended(one: Mapping[str, Any]) -> Iterator[Line]:
     yield Line(instant(one["last_seen_at"]), "record mended, taken in", None, "", one["place"])
 
 
-def _start(start: datetime | None, zone: str) -> str:
-    return local(start, zone).strftime("%a %-d %b %H:%M") if start else "no time"
+def _start(start: datetime | None, when: When) -> str:
+    return when(start) if start else "no time"
 
 
 def instant(seconds: int) -> datetime:

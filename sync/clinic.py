@@ -10,7 +10,7 @@ from hashlib import sha256
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from clinicrelay import plugins
+from clinicrelay import plugins, times
 from clinicrelay.contracts import Calendar, Connector, Kit, Notifier, Pace, Unpaced, Window
 from clinicrelay.errors import Refused, SettingsError
 from clinicrelay.ids import Opaque
@@ -77,6 +77,10 @@ class Clinic:
     @property
     def zone(self) -> str:
         return self.settings.clinic.timezone
+
+    def when(self, instant: datetime) -> str:
+        """Return an instant as the clinic's staff read it; one that is far off with its year."""
+        return times.for_people(instant, self.zone, now=self.now)
 
     @cached_property
     def words(self) -> Words:

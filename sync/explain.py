@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from clinicrelay.model import Appointment, Channel
-from clinicrelay.times import day_of, first_instant, local
+from clinicrelay.times import day_of, first_instant
 from sync import languages, seeing
 from sync.answers import Case, answer
 from sync.because import Because, because
@@ -99,7 +99,7 @@ def _story(
     return Story(
         woken,
         life.visit,
-        chronicle(life, clinic.zone),
+        chronicle(life, clinic.when),
         life.events,
         life.messages,
         answer(case),
@@ -174,7 +174,7 @@ def _case(
     return Case(
         visit=visit,
         now=clinic.now,
-        when=lambda instant: local(instant, clinic.zone).strftime("%a %-d %b %H:%M"),
+        when=clinic.when,
         told=seen.told.get(who),
         messages=mine,
         gone_at=datetime.fromtimestamp(woken.gone_at, UTC) if woken.gone_at else None,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clinicrelay.times import local
 from sync.alerts import SETTING
 from sync.because import Because
 from sync.chronicle import Line, decided_by, entries
@@ -113,7 +112,7 @@ def _lines(episode: Episode | None) -> Iterator[Line]:
 def _head(clinic: Clinic, message: Mapping[str, Any], episode: Episode | None) -> str:
     if episode is None:
         return f"This is the {message['kind']} {message['step']} for {message['recipient']}."
-    over = f", over since {_when(clinic, episode.closed_at)}" if episode.closed_at else ""
+    over = f", over since {clinic.when(episode.closed_at)}" if episode.closed_at else ""
     return f"This alert ({message['step']}) tells: {episode.what}{over}."
 
 
@@ -123,11 +122,7 @@ def _fate(clinic: Clinic, message: Mapping[str, Any]) -> str:
     if message["channel"]:
         told += f", by {message['notifier']}"
     if message["settled_at"]:
-        told += f" on {_when(clinic, message['settled_at'])}"
+        told += f" on {clinic.when(message['settled_at'])}"
     if not message["reason"]:
         return f"{told}."
     return f"{told}: {in_words(message['reason'])}. {advice(message['reason'])}"
-
-
-def _when(clinic: Clinic, at: datetime) -> str:
-    return local(at, clinic.zone).strftime("%a %-d %b %H:%M")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinicrelay.times import local
@@ -70,7 +69,7 @@ def _lookalikes(alike: list[dict[str, Any]], numbers: list[int]) -> Iterator[str
 
 def _reads(clinic: Clinic) -> Iterator[str]:
     for name, one in health(clinic).sources.items():
-        last = _short(clinic, one.last_complete) if one.last_complete else "never"
+        last = clinic.when(one.last_complete) if one.last_complete else "never"
         state = "" if one.state in ("ok", "new") else f" ({one.state})"
         yield f"{name} was last read completely {last}{state}.{_for_which_days(clinic, name, one)}"
 
@@ -88,7 +87,3 @@ def _for_which_days(clinic: Clinic, name: str, one: SourceHealth) -> str:
 def _has_window(clinic: Clinic, name: str) -> bool:
     source = clinic.settings.sources.get(name)
     return source is not None and source.type not in _READS_ALL
-
-
-def _short(clinic: Clinic, instant: datetime) -> str:
-    return local(instant.astimezone(UTC), clinic.zone).strftime("%a %-d %b %H:%M")

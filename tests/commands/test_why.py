@@ -361,3 +361,13 @@ def test_a_number_that_no_message_has_is_not_found(desk: Any, row: Row) -> None:
 
     ran = desk.run("why", "m999999999999999999")
     assert "Nothing is known under this." in ran.out
+
+
+def test_a_visit_that_is_far_off_is_told_with_its_year(desk: Any, row: Row) -> None:
+    desk.sync(row(1))
+    desk.sync(row(1), row(2, date="2028-03-02", time="09:30"), now=NOON)
+    ran = desk.run("why", "reception/2", now=EVENING)
+    head, *lines = (line for line in ran.out.splitlines() if "2028" in line)
+    assert "reception/2 · Thu 2 Mar 2028 09:30 · acar" in head
+    assert any("first seen" in line and "booked, Thu 2 Mar 2028 09:30" in line for line in lines)
+    assert "Tue 1 Dec 09:15" in desk.run("why", "reception/1", now=EVENING).out
