@@ -60,7 +60,9 @@ def init(  # noqa: PLR0913, PLR0917 - one option a question
     steps: Annotated[
         str | None, typer.Option(help="When patients are reminded, such as 3d,1d,1h; or none.")
     ] = None,
-    smtp_host: Annotated[str | None, typer.Option(help="The mail server.")] = None,
+    smtp_host: Annotated[
+        str | None, typer.Option(help="The mail server; has to be named where nobody is asked.")
+    ] = None,
     smtp_from: Annotated[str | None, typer.Option(help="Whom mails are from.")] = None,
     smtp_user: Annotated[
         str | None,

@@ -150,7 +150,13 @@ def about_reminders() -> Question:
 def about_mail() -> Iterator[Question]:
     """Yield what is asked about a mail server; `password` follows where there is a login."""
     mail = ("notifiers", "smtp")
-    yield Question("smtp_host", "The mail server", (*mail, "host"), lambda given: "localhost")
+    yield Question(
+        "smtp_host",
+        "The mail server",
+        (*mail, "host"),
+        lambda given: "localhost",
+        known=lambda given: False,
+    )
     yield Question(
         "smtp_from",
         "Whom mails are from",

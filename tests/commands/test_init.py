@@ -519,6 +519,7 @@ def mail_server(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 MAIL = ("smtp.riverside.example", "", "relay")
+BY_MAIL = ("--send", "smtp", "--smtp-host", MAIL[0])
 
 
 @pytest.mark.usefixtures("mail_server")
@@ -589,10 +590,28 @@ def test_what_the_mail_servers_own_options_refuse_is_told_and_nothing_is_written
 
 
 @pytest.mark.usefixtures("mail_server")
+@pytest.mark.parametrize("more", [("--yes",), ("--name", "Riverside", "--country", "DE")])
+def test_which_mail_server_it_is_is_guessed_by_nobody(
+    run: Callable[..., Ran], folder: Path, more: tuple[str, ...]
+) -> None:
+    words = ("init", str(folder), "--contents", "snapshot", "--send", "smtp", *more)
+
+    ran = run(*words)
+
+    assert ran.code == 2
+    assert "what --smtp-host would say cannot be guessed" in ran.err
+    assert "name --smtp-host" in ran.err
+    assert not folder.exists()
+
+    assert run(*words, "--smtp-host", "localhost").code == 0
+    assert settings_in(folder).notifiers["smtp"].options.host == "localhost"
+
+
+@pytest.mark.usefixtures("mail_server")
 def test_without_a_terminal_the_password_comes_from_the_environment(
     run: Callable[..., Ran], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("init", str(folder), *YES, "--send", "smtp", "--smtp-user", "relay")
+    words = ("init", str(folder), *YES, *BY_MAIL, "--smtp-user", "relay")
     monkeypatch.setenv("SMTP_PASSWORD", "from outside")
 
     assert run(*words).code == 0
@@ -603,7 +622,7 @@ def test_without_a_terminal_the_password_comes_from_the_environment(
 
 @pytest.mark.usefixtures("mail_server")
 def test_a_login_without_its_password_is_refused(run: Callable[..., Ran], folder: Path) -> None:
-    ran = run("init", str(folder), *YES, "--send", "smtp", "--smtp-user", "relay")
+    ran = run("init", str(folder), *YES, *BY_MAIL, "--smtp-user", "relay")
 
     assert ran.code == 2
     assert "SMTP_PASSWORD" in ran.err
@@ -616,8 +635,7 @@ def test_the_mail_server_that_there_is_takes_what_init_writes(
 ) -> None:
     monkeypatch.setenv("SMTP_PASSWORD", "from outside")
     ran = run(
-        *("init", str(folder), *YES, "--send", "smtp", "--smtp-user", "relay"),
-        *("--smtp-host", "smtp.riverside.example"),
+        *("init", str(folder), *YES, *BY_MAIL, "--smtp-user", "relay"),
     )
 
     assert ran.code == 0, ran
