@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sync.runners.service import Service
 
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=1)
+_A_MOMENT = 1.0  # seconds
 # A command makes objects and ends; a service would keep its garbage for long.
 GARBAGE = (20_000, 10, 10)
 
@@ -63,6 +64,7 @@ class _Run:
         self._service: Service = Service(self._teller, every=every, ending=_stopping.told)
         self._servers: Servers = Servers(self._service)
         self._rereading = threading.Lock()
+        self._unheard: list[str] = []  # files that name an address at which nothing can listen
 
     def until_told(self) -> int:
         """Work until a signal comes; return the code that what was done deserves."""
@@ -95,12 +97,32 @@ class _Run:
 
     def _end(self) -> int:
         codes = [unit.exit for unit in self._service.units.values()]
-        code = gravest(codes + [SETTINGS] * bool(self._servers.broken))
+        broken = self._still_broken()
+        code = gravest(codes + [SETTINGS] * bool(broken))
         self._log("service.stopped", exit=code)
         left = len(self._service.running)
         late = f", not waiting for {left} that had no answer yet" if left else ""
-        self._teller.note(f"stopped: exit {code}{late}")
+        wrong = f", not taken: {', '.join(broken)}" if broken else ""
+        self._teller.note(f"stopped: exit {code}{late}{wrong}")
         return code
+
+    def _still_broken(self) -> list[str]:
+        """Return the files that would not be taken now either: one may be mended, and nobody said so.
+
+        Whatever is not known in a moment counts as it did: a service that is told to end does not wait.
+        """
+        known = [*dict.fromkeys(self._servers.broken)]
+        if not known:
+            return []
+        found = [known]
+        look = threading.Thread(target=guarded, args=(lambda: self._look(found),), daemon=True)
+        look.start()
+        look.join(_A_MOMENT)
+        return [name for name in known if name in {*found[-1], *self._unheard}]
+
+    def _look(self, found: list[list[str]]) -> None:
+        with suppress(SettingsError, typer.BadParameter):  # none can be taken
+            found.append([file.name for file in self._sorted_out()[2]])
 
     # --- new settings ----------------------------------------------------------------------------
 
@@ -112,19 +134,27 @@ class _Run:
     def _read(self) -> None:
         with self._rereading:
             try:
-                whole, broken = _sorted(self._call.clinics())
+                good, broken, bad = self._sorted_out()
             except SettingsError as error:
                 self._refused([finding_text(one) for one in error.findings])
                 return
             except typer.BadParameter as error:  # the clinic that --clinic names is gone
                 self._refused([error.message])
                 return
-            known = {file: unit.kept.loaded for file, unit in list(self._service.units.items())}
-            good = [one for one in whole if self._holds(one, known.get(one.file))]
-            bad = [one.file for one in broken] + [one.file for one in whole if one not in good]
             for one in broken:
                 self._teller.broken(one)
             self._service.soon(lambda: self._taken(good, bad))
+
+    def _sorted_out(self) -> tuple[list[Loaded], list[Broken], list[Path]]:
+        """Read all settings; return those that hold, those that are none, and the files of the rest.
+
+        Raises SettingsError and typer.BadParameter.
+        """
+        whole, broken = _sorted(self._call.clinics())
+        known = {file: unit.kept.loaded for file, unit in list(self._service.units.items())}
+        good = [one for one in whole if self._holds(one, known.get(one.file))]
+        bad = [one.file for one in broken] + [one.file for one in whole if one not in good]
+        return good, broken, bad
 
     def _holds(self, loaded: Loaded, before: Loaded | None) -> bool:
         """Whether new settings pass `check`; those that are what they were are not checked again."""
@@ -147,7 +177,8 @@ class _Run:
         self._servers.broken = [file.name for file in bad]
         wrong = self._servers.follow({f: u.kept.loaded.settings for f, u in units.items()})
         self._teller.findings([finding_text(one) for one in wrong])
-        self._servers.broken += [Path(one.file).name for one in wrong if one.file]
+        self._unheard = [Path(one.file).name for one in wrong if one.file]
+        self._servers.broken += self._unheard
         said = [f"{what} {', '.join(names)}" for what, names in changed.items() if names]
         self._log("service.reloaded")
         if said or not bad:

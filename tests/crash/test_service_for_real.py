@@ -172,6 +172,29 @@ def test_told_to_read_its_settings_it_takes_those_that_hold_and_leaves_the_other
         assert run.ends() == DONE
 
 
+def test_it_ends_well_where_what_it_did_not_take_is_mended_by_then(place: Place) -> None:
+    with service(place.file) as run:
+        until(lambda: place.shown() == 1, lambda: run.said)
+        place.write(sources={"reception": {**place.reception, "type": "csvv"}})
+        run.signal(signal.SIGHUP)
+        run.says("the settings that were read before go on")
+        place.write(sources={"reception": {**place.reception, "stale_after": "2d"}})
+        run.signal(signal.SIGTERM)
+        assert run.ends() == DONE, run.said
+    assert "stopped: exit 0" in run.said
+
+
+def test_it_says_at_its_end_what_it_could_not_take_and_still_cannot(place: Place) -> None:
+    with service(place.file) as run:
+        until(lambda: place.shown() == 1, lambda: run.said)
+        place.write(sources={"reception": {**place.reception, "type": "csvv"}})
+        run.signal(signal.SIGHUP)
+        run.says("the settings that were read before go on")
+        run.signal(signal.SIGTERM)
+        assert run.ends() == SETTINGS, run.said
+    assert "stopped: exit 2, not taken: riverside.yaml" in run.said
+
+
 # --- others that hang ------------------------------------------------------------------------------
 
 
