@@ -110,13 +110,13 @@ def set_aside(
 
 def _forget_story(connection: Connection, clinic: str, fingerprints: Iterable[str]) -> None:
     """Drop what is known of records that were mended and are wrong again in the same way."""
-    for fingerprint in fingerprints:
-        connection.execute(
-            text(
-                "DELETE FROM quarantine WHERE clinic = :clinic AND fingerprint = :fingerprint "
-                f"AND kind = '{MENDED}'"
-            ),
-            {"clinic": clinic, "fingerprint": fingerprint},
+    names, mark = list(fingerprints), dialects.marks(connection, 1)
+    for begin in range(0, len(names), _AT_ONCE):
+        some = names[begin : begin + _AT_ONCE]
+        connection.exec_driver_sql(
+            f"DELETE FROM quarantine WHERE clinic = {mark} AND kind = '{MENDED}' "
+            f"AND fingerprint IN ({dialects.marks(connection, len(some))})",
+            (clinic, *some),
         )
 
 
