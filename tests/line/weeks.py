@@ -11,7 +11,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -311,6 +311,10 @@ class Passing:
         if self.evening is not None and evening > self.evening:
             stand = [(key, one) for key, one in self.read.items() if not one.off]
             starts = [(self.rows[key]["doctor_id"], one.start) for key, one in stand]
+            missed = [self.evening + n * DAY for n in range(1, (evening - self.evening).days)]
+            for one in missed:  # none of them is of use once the next is due
+                lists = digests(starts, one, datetime.max.replace(tzinfo=UTC), zone)
+                self.lists += lists.items()
             self.lists += digests(starts, evening, now, zone).items()
         self.evening = evening
 
