@@ -44,10 +44,10 @@ def _lines(at_work: Clinic, found: Health) -> Iterator[str]:
         parts += [f"by {one.strategy}"] if one.strategy else []
         parts += [f"watermark {one.watermark}"] if one.watermark else []
         parts += [f"set aside {one.set_aside}"] if one.set_aside else []
-        yield f"{name:<12}{one.state:<9}{'   '.join(parts)}"
+        yield f"{name:<12}{one.state:<8} {'   '.join(parts)}"
     for name, calendar in found.calendars.items():
         counts = f"pending {calendar.pending}   blocked {calendar.blocked}"
-        yield f"{name:<12}{calendar.state:<9}{counts}"
+        yield f"{name:<12}{calendar.state:<8} {counts}"
         yield from _by_doctors(calendar)
     yield from _notifiers(at_work, found)
     yield _messages(found)
@@ -65,7 +65,7 @@ def _notifiers(at_work: Clinic, found: Health) -> Iterator[str]:
         since = f"since {when(at_work, one.since)}" if one.since else ""
         until = f"until {when(at_work, one.until)}" if one.until else ""
         parts = [one.reason or "", since, until if one.state == "paused" else ""]
-        yield f"{name:<12}{one.state:<9}{'   '.join(filter(None, parts))}".rstrip()
+        yield f"{name:<12}{one.state:<8} {'   '.join(filter(None, parts))}".rstrip()
 
 
 def _messages(found: Health) -> str:

@@ -26,6 +26,9 @@ _WITH_PASSWORD = re.compile(
 )
 
 
+_REFERENCE = re.compile(r"\$\{[^}]*\}")
+
+
 def hide_secrets(tree: Tree, shape: Shape) -> bool:
     """Mark the texts of secret keys as hidden; warn of those that stand in the file themselves.
 
@@ -33,8 +36,8 @@ def hide_secrets(tree: Tree, shape: Shape) -> bool:
     """
     literal = False
     for where, mark in list(tree.values.items()):
-        if not mark.text or mark.variable:
-            continue
+        if not mark.text or mark.variable or (_REFERENCE.fullmatch(mark.text) and not mark.hidden):
+            continue  # not there, or it refers to what is empty
         if shape.is_secret(where):
             if not mark.hidden and where not in tree.opaque:
                 literal = True

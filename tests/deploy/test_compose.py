@@ -11,6 +11,7 @@ from clinicrelay.settings import load
 from tests.deploy.conftest import DEPLOY, documents, parse
 
 COMPOSE = DEPLOY / "compose"
+SETTINGS = COMPOSE / "settings" / "settings.yaml"
 [FILE] = documents(COMPOSE / "compose.yaml")
 OURS = ("service", "worker")
 each_service = pytest.mark.parametrize("name", sorted(FILE["services"]))
@@ -82,13 +83,28 @@ def test_the_settings_hold_with_what_each_container_is_given(name: str, tmp_path
     for secret in given["secrets"]:
         (tmp_path / secret).write_text(written.get(secret, "word"))
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), **given.get("environment", {})}
-    loaded = load(COMPOSE / "settings.yaml", environ=environ)
+    loaded = load(SETTINGS, environ=environ)
     broker = loaded.settings.runner.broker
     assert broker is not None
     assert broker.get_secret_value() == written["broker_url"]
 
     (tmp_path / "broker_url").write_text("")  # as `touch` makes it
-    assert load(COMPOSE / "settings.yaml", environ=environ).settings.runner.broker is None
+    loaded = load(SETTINGS, environ=environ)
+    assert loaded.settings.runner.broker is None
+    assert [one.code for one in loaded.findings if one.code != "open_file"] == []
+
+
+@each_service
+def test_every_container_comes_back_after_a_reboot(name: str) -> None:
+    assert service(name)["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_settings_are_mounted_as_a_folder_so_that_an_edited_file_is_seen(name: str) -> None:
+    mounts = dict(mount.split(":")[:2] for mount in service(name)["volumes"])
+    folder = COMPOSE / next(here for here, there in mounts.items() if there == "/etc/clinicrelay")
+    assert folder == SETTINGS.parent
+    assert [file.name for file in folder.iterdir()] == ["settings.yaml"]
 
 
 @each_service
