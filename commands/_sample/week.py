@@ -115,7 +115,7 @@ class _Desk:
             "08:15",
             "reception exports again: 4 visits are new, 3 moved, 2 cancelled, 1 is with another "
             "doctor, 1 is no longer listed. The row with the stray quote is mended, so that visit "
-            "is new as well.",
+            "is new as well. Nothing ran at 18:00, so doctors get today's list now.",
             changes={
                 "booked": len(booked),
                 "cancelled": len(cancelled),
@@ -128,7 +128,7 @@ class _Desk:
                 change=len(self.moved) + len(reassigned),
                 cancellation=len(cancelled),
             ),
-            some=["reminder"],
+            some=["reminder", "digest"],
         )
 
     def a_reminder_morning(self) -> Moment:
@@ -137,10 +137,10 @@ class _Desk:
             2,
             "08:15",
             "a quiet morning: 2 new visits and a corrected phone number. The reminders three days, "
-            "one day and one hour ahead are due.",
+            "one day and one hour ahead are due, and today's lists again.",
             changes={"booked": len(booked), "details": len(corrected)},
             messages=_messages(confirmation=_with_email(booked)),
-            some=["reminder"],
+            some=["reminder", "digest"],
         )
 
     def an_evening(self) -> Moment:
@@ -218,8 +218,8 @@ class _Desk:
 
 
 def _messages(**more: int) -> dict[str, int]:
-    """Return how many messages of each kind that tells news; reminders are counted only if named."""
-    return {"confirmation": 0, "change": 0, "cancellation": 0, "digest": 0} | more
+    """Return how many messages of each kind that tells news; others are counted only if named."""
+    return {"confirmation": 0, "change": 0, "cancellation": 0} | more
 
 
 def _with_email(visits: Sequence[Visit]) -> int:
