@@ -34,7 +34,7 @@ GROUPS = (
             Measure(
                 "store_readable",
                 (),
-                "1 where the store could be read; 0 where not, and all others but `build_info` are missing then",
+                "1 where the store could be read; 0 where not, with all but `build_info` missing",
             ),
             Measure("build_info", ("version",), "always 1; the version of clinicrelay"),
             Measure("store_schema", (), "version of the store's schema"),
