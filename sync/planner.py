@@ -73,7 +73,7 @@ def waits(clinic: Clinic) -> bool:
         or bool(woken)
         or running.differs(clinic)
         or unlinking.waits(clinic)
-        or ((rule := _digest_rule(clinic)) is not None and _digest_day(clinic, rule)[0] is not None)
+        or _digests_wait(clinic)
     )
 
 
@@ -314,6 +314,14 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
             remembered,
             {"day": day.isoformat(), "at": int(clinic.now.timestamp())},
         )
+
+
+def _digests_wait(clinic: Clinic) -> bool:
+    """Whether a digest is due, or nobody has looked for one yet."""
+    if (rule := _digest_rule(clinic)) is None:
+        return False
+    day, remembered = _digest_day(clinic, rule)
+    return day is not None or not remembered
 
 
 def _missed_digests(
