@@ -13,6 +13,7 @@ from os.path import expanduser, isdir, isfile
 from pathlib import Path
 from typing import Any
 
+from clinicrelay.settings.places import SYSTEM_FILE
 from clinicrelay.settings.shape import Shape
 from clinicrelay.settings.tree import Tree, Where
 
@@ -129,6 +130,8 @@ class References:
             fix = "name a file in it, or another file"
             return Unresolved("no_secret_file", f"{beside} is a folder", fix)
         fix = f"create {beside}, or correct the path"
+        if beside.parent == SYSTEM_FILE.parent and "CREDENTIALS_DIRECTORY" not in self.known:
+            fix += "; where systemd hands it over, type commands as docs/howto/systemd.md says"
         return Unresolved("no_secret_file", f"there is no file {name}", fix)
 
     def file(self, name: str) -> Path | None:

@@ -11,7 +11,7 @@ import pytest
 
 from clinicrelay import Finding, SettingsError
 from clinicrelay.settings import Broken, Loaded, load, load_all
-from clinicrelay.settings.references import References
+from clinicrelay.settings.references import References, Unresolved
 from clinicrelay.settings.secrecy import password_in, without_password
 
 Read = Callable[..., Loaded]
@@ -99,6 +99,25 @@ def test_a_file_that_cannot_be_there_is_missed_in_a_sentence(mistakes: Mistakes,
 
     assert (finding.path, finding.code) == ("data", "no_secret_file")
     assert ("is a folder" in finding.message) is (name in (".", ""))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "environ", "told"),
+    [
+        ("/etc/clinicrelay", "key-of-nobody", {}, True),
+        ("/etc/clinicrelay", "key-of-nobody", {"CREDENTIALS_DIRECTORY": "/nowhere"}, False),
+        ("/etc/clinicrelay", "secrets/key-of-nobody", {}, False),
+        ("/srv/clinicrelay", "key-of-nobody", {}, False),
+    ],
+)
+def test_who_types_a_command_without_the_secrets_that_systemd_hands_over_is_told_how(
+    folder: str, name: str, environ: dict[str, str], *, told: bool
+) -> None:
+    with pytest.raises(Unresolved) as missed:
+        References(Path(folder), environ).fill(f"${{file:{name}}}")
+
+    assert missed.value.code == "no_secret_file"
+    assert ("docs/howto/systemd.md" in missed.value.fix) is told
 
 
 def test_a_secret_file_that_is_no_text_or_far_too_large_is_refused(
