@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
+from typing import NamedTuple
 
 import pytest
 
@@ -107,6 +111,169 @@ def test_a_unit_may_write_in_one_place_and_is_nobody_special(unit: Path) -> None
 @pytest.mark.parametrize("timer", TIMERS, ids=lambda timer: timer.name)
 def test_every_timer_has_its_service(timer: Path) -> None:
     assert timer.with_suffix(".service") in UNITS
+
+
+# --- what is typed by hand -----------------------------------------------------------------------
+
+WRAPPER = DEPLOY / "systemd" / "clinicrelay.sh"
+FAKES = {
+    "id": "echo ${FAKE_UID:-0}",
+    "systemctl": 'echo "$@" >"$RECORD.systemctl"',
+    "systemd-run": """for word; do printf '%s\\0' "$word"; done >"$RECORD"
+[ -z "${FAKE_CTRL_C:-}" ] || kill -INT $PPID
+exit "${FAKE_EXIT:-0}\"""",
+}
+
+
+class Typed(NamedTuple):
+    """What the wrapper had systemd-run do: its options, the command, and how it ended."""
+
+    options: list[str]
+    command: list[str]
+    exit: int
+    err: str
+
+    def properties(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for option in self.options:
+            if given := re.fullmatch(r"--property=(\w+)=(.*)", option):
+                found.setdefault(given[1], []).append(given[2])
+        return found
+
+
+@pytest.fixture
+def typed(tmp_path: Path) -> Callable[..., Typed]:
+    """Type a command on a machine with a fake systemd-run, whose secrets lie below tmp_path."""
+    secrets, fakes, record = tmp_path / "secrets", tmp_path / "bin", tmp_path / "record"
+    script = tmp_path / "clinicrelay"
+    script.write_text(WRAPPER.read_text("utf-8").replace("/etc/clinicrelay/secrets", str(secrets)))
+    fakes.mkdir()
+    for name, does in FAKES.items():
+        (fakes / name).write_text(f"#!/bin/sh\n{does}\n")
+        (fakes / name).chmod(0o755)
+
+    def typed(*words: str, terminal: bool = False, **environ: str) -> Typed:
+        path = f"{fakes}:{os.environ['PATH']}"
+        environ = {"PATH": path, "RECORD": str(record), **environ}
+        record.unlink(missing_ok=True)
+        line = ["sh", str(script), *words]
+        ours, theirs = os.openpty()
+        ends: dict[str, int] = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        if not terminal:
+            ends = {"stdin": DEVNULL, "stdout": PIPE, "stderr": PIPE}
+        ran = subprocess.run(line, env=environ, text=True, check=False, **ends)  # type: ignore[call-overload]
+        os.close(ours)
+        os.close(theirs)
+        said = record.read_text("utf-8").split("\0")[:-1] if record.exists() else []
+        at = said.index("/usr/bin/clinicrelay") if said else 0
+        return Typed(said[:at], said[at:], ran.returncode, ran.stderr or "")
+
+    secrets.mkdir()
+    return typed
+
+
+def test_what_is_typed_runs_as_the_units_run_it(typed: Callable[..., Typed]) -> None:
+    ran = typed("status")
+    given = ran.properties()
+
+    assert set(given) <= set(KEYS["Service"].split())
+    for unit in UNITS:
+        service = read(unit)["Service"]
+        program, *words = shlex.split(service["ExecStart"][0])
+        assert ran.command == [program, "status"]
+        assert (
+            f"--setenv=CLINICRELAY_SETTINGS={words[words.index('--settings') + 1]}" in ran.options
+        )
+        assert given == {key: service[key] for key in given}
+    for key in ("User", "Group", "UMask", "StateDirectory", "WorkingDirectory"):
+        assert key in given
+    assert {"--wait", "--collect", "--quiet"} <= set(ran.options)
+
+
+def test_every_secret_is_handed_over_from_where_the_units_have_theirs(
+    typed: Callable[..., Typed], tmp_path: Path
+) -> None:
+    names = ["ehr.pem", "smtp_password", "with a space"]
+    for name in names:
+        (tmp_path / "secrets" / name).write_text("s3cret")
+    (tmp_path / "secrets" / "a-folder").mkdir()
+
+    handed = typed("status").properties()["LoadCredential"]
+    assert sorted(handed) == [f"{name}:{tmp_path}/secrets/{name}" for name in names]
+    for unit in UNITS:
+        for line in read(unit)["Service"]["LoadCredential"]:
+            name, file = line.split(":")
+            assert file == f"/etc/clinicrelay/secrets/{name}"
+    assert "/etc/clinicrelay/secrets/*" in WRAPPER.read_text("utf-8")
+
+
+def test_no_word_that_is_typed_is_split_changed_or_taken_for_an_option_of_systemd(
+    typed: Callable[..., Typed],
+) -> None:
+    words = [
+        "pause",
+        "--reason",
+        "two  words",
+        "",
+        "*",
+        "a\nb\n",
+        "--pty",
+        "--help",
+        "%n",
+        'q"\\',
+        "é",
+    ]
+    assert typed(*words).command == ["/usr/bin/clinicrelay", *words]
+
+
+def test_a_dollar_is_doubled_as_systemd_makes_one_of_two(typed: Callable[..., Typed]) -> None:
+    ran = typed("pause", "--reason", "$5, ${HOME}\n$$\n")
+    assert ran.command[-1] == "$$5, $${HOME}\n$$$$\n"
+
+
+@pytest.mark.parametrize("code", [0, 2, 3, 4, 75])
+def test_the_exit_code_is_that_of_the_command(typed: Callable[..., Typed], code: int) -> None:
+    assert typed("status", FAKE_EXIT=str(code)).exit == code
+
+
+def test_ctrl_c_in_a_pipe_stops_the_command_too(
+    typed: Callable[..., Typed], tmp_path: Path
+) -> None:
+    ran = typed("log", "--follow", FAKE_CTRL_C="yes", FAKE_EXIT="130")
+    [unit] = [option.split("=")[1] for option in ran.options if option.startswith("--unit=")]
+
+    assert ran.exit == 130
+    assert (tmp_path / "record.systemctl").read_text() == f"--no-block stop {unit}\n"
+    assert re.fullmatch(r"clinicrelay-typed-\d+\.service", unit)
+
+
+def test_a_terminal_is_passed_on_as_one_and_a_pipe_as_a_pipe(typed: Callable[..., Typed]) -> None:
+    assert "--pipe" in typed("status").options
+    assert "--pty" not in typed("status").options
+    assert "--pty" in typed("status", terminal=True).options
+    assert "--pipe" not in typed("status", terminal=True).options
+
+
+def test_the_audit_trail_learns_who_typed_it_and_the_journal_not_what(
+    typed: Callable[..., Typed],
+) -> None:
+    assert "--setenv=SUDO_USER=anna" in typed("status", SUDO_USER="anna").options
+    ran = typed("forget", "+493012345678")
+    assert "--setenv=SUDO_USER=root" in ran.options
+    [said] = [option for option in ran.options if option.startswith("--description=")]
+    assert "forget" not in said
+
+
+def test_who_is_not_root_is_told_and_nothing_is_started(typed: Callable[..., Typed]) -> None:
+    ran = typed("status", FAKE_UID="1000")
+    assert (ran.exit, ran.command) == (2, [])
+    assert "sudo" in ran.err
+
+
+def test_the_page_installs_it_where_root_finds_it_first() -> None:
+    page = (ROOT / "docs" / "howto" / "systemd.md").read_text("utf-8")
+    assert "install -D -m 0755 deploy/systemd/clinicrelay.sh /usr/local/sbin/clinicrelay\n" in page
+    assert WRAPPER.stat().st_mode & 0o111
 
 
 # --- cron ----------------------------------------------------------------------------------------
