@@ -142,7 +142,7 @@ def test_without_secrets_what_needs_none_is_advised_all_the_same(desk: Any) -> N
     assert "before it is said whose appointments are wanted" in ran.out
 
 
-@pytest.mark.parametrize("file", ["kubernetes/base", "compose"])
+@pytest.mark.parametrize("file", ["kubernetes/base", "compose/settings"])
 def test_the_settings_to_begin_with_are_right_without_secrets(desk: Any, file: str) -> None:
     desk.write((ROOT / "deploy" / file / "settings.yaml").read_text())
     ran = desk.run("check", "--no-secrets", now=None)
