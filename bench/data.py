@@ -31,13 +31,15 @@ _LAST = (
 _STATUS = ("scheduled", "scheduled", "scheduled", "confirmed", "cancelled")
 
 
-def rows(number: int, *, changed: float = 0.0, seed: int = 7) -> Iterator[tuple[str, ...]]:
+def rows(
+    number: int, *, changed: float = 0.0, start: datetime = START, seed: int = 7
+) -> Iterator[tuple[str, ...]]:
     """Yield the rows; `changed` is the share that has another time than in the unchanged export."""
     chance = random.Random(seed)
     for at in range(number):
         person = chance.randrange(max(number // 3, 1))
         doctor = chance.randrange(40)
-        begin = START + timedelta(
+        begin = start + timedelta(
             days=at * DAYS // max(number, 1), minutes=15 * chance.randrange(36)
         )
         status, other = chance.choice(_STATUS), chance.random() < changed
@@ -70,11 +72,11 @@ def rows(number: int, *, changed: float = 0.0, seed: int = 7) -> Iterator[tuple[
         )
 
 
-def write(path: Path, number: int, *, changed: float = 0.0) -> Path:
+def write(path: Path, number: int, *, changed: float = 0.0, start: datetime = START) -> Path:
     """Write an export and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(COLUMNS)
-        out.writerows(rows(number, changed=changed))
+        out.writerows(rows(number, changed=changed, start=start))
     return path

@@ -1,8 +1,9 @@
 """`python -m bench.service [--thousand] [--cycles N] [--rounds R] [--write]`: what a service costs idle.
 
-The clinics have 200 visits each, a CSV source with nothing waiting, a calendar file a doctor, and a
-store of their own (SQLite). What is measured are the very turns of `clinicrelay run`, one after the
-other: the settings and the engine that it keeps, and all else made anew. The import is not counted.
+The clinics have 200 visits each, from in a week on, a CSV source with nothing waiting, a calendar
+file a doctor, and a store of their own (SQLite). What is measured are the very turns of
+`clinicrelay run`, one after the other: the settings and the engine that it keeps, and all else made
+anew. The import is not counted.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bench.data import START
 from bench.data import write as write_export
 from bench.spent import spending
 from bench.table import Line, show, write
@@ -78,7 +80,9 @@ def service(clinics: int) -> Iterator[Service]:
     try:
         names = [f"c{n:04d}" for n in range(clinics)]
         settle(folder, names[0])
-        write_export(folder / "drops" / names[0] / "export.csv", VISITS, changed=0.0)
+        # The clock is the real one: no step may fall due while all is to be idle.
+        start = START.combine(datetime.now().astimezone() + timedelta(days=7), START.time())
+        write_export(folder / "drops" / names[0] / "export.csv", VISITS, start=start)
         made.follow([one for one in load_all(folder) if isinstance(one, Loaded)])
         everybody(made, "sync")
         herald.imported = True

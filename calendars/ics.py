@@ -167,6 +167,7 @@ class Ics(Calendar):
         return ical.calendar(calendar, self.kit.clinic.timezone, ordered).encode()
 
 
+@lru_cache(maxsize=50_000)
 def file_name(calendar: str) -> str:
     """Return a name that every operating system takes, without its ending.
 

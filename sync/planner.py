@@ -66,14 +66,18 @@ def plan(clinic: Clinic, lease: Lease) -> int:
 def waits(clinic: Clinic) -> bool:
     """Whether `plan` would find anything to do; asked without a lease, so nothing is written."""
     with clinic.store.read() as connection:
-        known = progress.policy(connection, clinic.store.clinic)
-        woken = wakes.woken(connection, clinic.store.clinic, now=clinic.now, limit=1)
+        return waits_in(connection, clinic)
+
+
+def waits_in(connection: Connection, clinic: Clinic) -> bool:
+    """Whether it would, as a transaction sees it."""
+    store = clinic.store.clinic
     return (
-        known != clinic.policy
-        or bool(woken)
-        or running.differs(clinic)
-        or unlinking.waits(clinic)
-        or _digests_wait(clinic)
+        progress.policy(connection, store) != clinic.policy
+        or bool(wakes.woken(connection, store, now=clinic.now, limit=1))
+        or running.differs(clinic, connection)
+        or unlinking.waits(connection, store)
+        or _digests_wait(connection, clinic)
     )
 
 
@@ -286,7 +290,8 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
     """Owe each doctor the digest of a day, once its hour has come, and explain the missed ones."""
     if (rule := _digest_rule(clinic)) is None:
         return
-    day, remembered = _digest_day(clinic, rule)
+    with clinic.store.read() as connection:
+        day, remembered = _digest_day(connection, clinic, rule)
     if day is None:
         if not remembered:
             _note_digests(clinic, lease, remembered, {"since": int(clinic.now.timestamp())})
@@ -316,11 +321,11 @@ def _owe_digests(clinic: Clinic, lease: Lease) -> None:
         )
 
 
-def _digests_wait(clinic: Clinic) -> bool:
+def _digests_wait(connection: Connection, clinic: Clinic) -> bool:
     """Whether a digest is due, or nobody has looked for one yet."""
     if (rule := _digest_rule(clinic)) is None:
         return False
-    day, remembered = _digest_day(clinic, rule)
+    day, remembered = _digest_day(connection, clinic, rule)
     return day is not None or not remembered
 
 
@@ -348,10 +353,11 @@ def _note_digests(
         memory.remember(connection, clinic.store.clinic, _DIGEST, before, after)
 
 
-def _digest_day(clinic: Clinic, rule: Digest) -> tuple[date | None, dict[str, Any]]:
+def _digest_day(
+    connection: Connection, clinic: Clinic, rule: Digest
+) -> tuple[date | None, dict[str, Any]]:
     """Return the day whose digest is to be owed now, and what is remembered of those before."""
-    with clinic.store.read() as connection:
-        remembered = memory.recall(connection, clinic.store.clinic, _DIGEST)
+    remembered = memory.recall(connection, clinic.store.clinic, _DIGEST)
     last, since = _last_digest(remembered)
     return digest_due(clinic.now, rule, clinic.zone, last, since=since), remembered
 

@@ -17,6 +17,8 @@ from sync.case import Case, look_up
 from sync.store import attempts, gap, progress
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from clinicrelay.contracts import Connector
     from sync.clinic import Clinic
     from sync.gate import Go
@@ -37,9 +39,18 @@ def foretells_too_much(clinic: Clinic) -> bool:
     return clinic.dry and _open(clinic) is not None
 
 
+def is_open(connection: Connection, clinic: Clinic) -> bool:
+    """Whether anything that becomes due may have left before."""
+    return _open_in(connection, clinic) is not None
+
+
 def _open(clinic: Clinic) -> Gap | None:
     with clinic.store.read() as connection:
-        found = gap.find(connection, clinic.store.clinic)
+        return _open_in(connection, clinic)
+
+
+def _open_in(connection: Connection, clinic: Clinic) -> Gap | None:
+    found = gap.find(connection, clinic.store.clinic)
     return None if found is None or found.is_over else found
 
 

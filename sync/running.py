@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _SHAPE = 1  # of what is kept
 
 
-def differs(clinic: Clinic) -> bool:
+def differs(clinic: Clinic, connection: Connection) -> bool:
     """Whether the settings are others than those that ran last."""
-    with clinic.store.read() as connection:
-        return kept.fingerprint(connection, clinic.store.clinic) != fingerprint(clinic)
+    return kept.fingerprint(connection, clinic.store.clinic) != fingerprint(clinic)
 
 
 def keep(clinic: Clinic, lease: Lease) -> None:
     """Keep the settings that this run decides by, unless the last one decided by the same."""
-    if not differs(clinic):
-        return
+    with clinic.store.read() as connection:
+        if not differs(clinic, connection):
+            return
     from clinicrelay.settings.parts import parts_of
 
     with clinic.store.write() as connection:

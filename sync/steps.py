@@ -241,20 +241,25 @@ def alert(clinic: Clinic, run: MessageRun, command: str, *, whole: bool) -> dict
     return {step.after.name: str(step.tells) for step in told if step.after}
 
 
-def due(clinic: Clinic) -> bool:
-    """Whether a `send` would find anything to do; writes nothing, as a service asks every minute."""
+def waits(clinic: Clinic) -> bool:
+    """Whether anything is to be settled, asked about, planned or sent: one look, nothing written."""
     from sync.store import receipts as kept
     from sync.store import said
 
     name, now = clinic.store.clinic, clinic.now
     with clinic.store.read() as connection:
-        if (
-            said.shards_with_open(connection, name, now=now)
-            or kept.to_ask(connection, name, now=now, limit=1)
-            or said.shards_with_due(connection, name, Pass.ALL, now=now)
-        ):
-            return True
-    if planner.waits(clinic):
+        return (
+            bool(said.shards_with_open(connection, name, now=now))
+            or bool(kept.to_ask(connection, name, now=now, limit=1))
+            or bool(said.shards_with_due(connection, name, Pass.ALL, now=now))
+            or restored.is_open(connection, clinic)
+            or planner.waits_in(connection, clinic)
+        )
+
+
+def due(clinic: Clinic) -> bool:
+    """Whether a `send` would find anything to do; writes nothing, as a service asks every minute."""
+    if waits(clinic):
         return True
     if clinic.settings.monitoring.alerts is None:
         return False

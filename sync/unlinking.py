@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from sync.store.unlinked import Share
 
 
-def waits(clinic: Clinic) -> bool:
+def waits(connection: Connection, clinic: str) -> bool:
     """Whether there is anything to judge."""
-    store = clinic.store.clinic
-    with clinic.store.read() as connection:
-        return unlinked.any_known(connection, store) or any(
-            one["guard"] == UNLINKED for one in incoming.open_holds(connection, store)
-        )
+    return unlinked.any_known(connection, clinic) or any(
+        one["guard"] == UNLINKED for one in incoming.open_holds(connection, clinic)
+    )
 
 
 def judge(clinic: Clinic, lease: Lease) -> None:

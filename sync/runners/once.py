@@ -120,15 +120,20 @@ def deliver(clinic: Clinic, command: str) -> RunReport:
 def _deliver(clinic: Clinic, report: RunReport) -> None:
     if clinic.ending.is_set():
         return  # the next run does
+    if steps.waits(clinic):
+        _tell(clinic, report)  # first: calendars may take their time
+    for name, run in steps.deliver_events(clinic).items():
+        report.calendars[name] = run.after(report.calendars.get(name))
+
+
+def _tell(clinic: Clinic, report: RunReport) -> None:
     steps.settle(clinic, report.messages)
     steps.look_back(clinic, report.messages)
     steps.plan(clinic)
     if steps.keeps_back(clinic):
         steps.settle(clinic, report.messages)
         steps.plan(clinic)
-    steps.deliver_messages(clinic, report.messages)  # first: calendars may take their time
-    for name, run in steps.deliver_events(clinic).items():
-        report.calendars[name] = run.after(report.calendars.get(name))
+    steps.deliver_messages(clinic, report.messages)
 
 
 def _started(clinic: Clinic, command: str) -> None:
