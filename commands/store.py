@@ -52,15 +52,13 @@ def upgrade(
     """Bring the store to what this version of clinicrelay works with; a backup is made first."""
     from sync.store import upgrade as upgrades
 
+    if not _is_there(call):  # who rolls out types this before each version, the first too
+        return _foretold(call, upgrades.nothing(), None)
     with _database(call) as (engine, data):
         folder = None if no_backup else upgrades.beside(engine) or data / "backups"
         found = upgrades.outlook(engine)
         if plan or not found.steps:
-            if call.as_json:
-                print_json(_outlook_json(found, folder))
-            else:
-                print("\n".join(_outlook_lines(found, folder)))
-            return DONE
+            return _foretold(call, found, folder)
         with _progress(call, "copying") as told:
             done = upgrades.upgrade(engine, folder=folder, now=_now(), told=told, who=actor())
     if call.as_json:
@@ -78,7 +76,18 @@ def upgrade(
     return DONE
 
 
+def _foretold(call: Call, found: Outlook, folder: Path | None) -> int:
+    if call.as_json:
+        print_json(_outlook_json(found, folder))
+    else:
+        print("\n".join(_outlook_lines(found, folder)))
+    return DONE
+
+
 def _outlook_lines(found: Outlook, folder: Path | None) -> Iterator[str]:
+    if found.version is None:
+        yield "Nothing to do: there is no store yet; the first clinicrelay sync makes it."
+        return
     if not found.steps:
         yield f"Nothing to do: the store has schema {found.head} already."
         return
@@ -242,6 +251,14 @@ def _database(call: Call, *, new: bool = False) -> Iterator[tuple[Engine, Path]]
             stores.refuse_absent(settings.store_url)
         with stores.opened(settings.store_url) as engine:
             yield engine, settings.data
+
+
+def _is_there(call: Call) -> bool:
+    from sync import store as stores
+
+    loaded = one_of(call)
+    with placed_in(loaded):
+        return stores.exists(loaded.settings.store_url)
 
 
 def _now() -> datetime:

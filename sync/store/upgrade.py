@@ -56,10 +56,15 @@ def outlook(engine: Engine) -> Outlook:
     """Return what an upgrade would do. Raises SettingsError when the store is newer than we are."""
     version = schema.version_of(engine)
     if version is None:
-        return Outlook(None, schema.head(), [], 0)
+        return nothing()
     schema.refuse_newer(version)
     with engine.connect().execution_options(reading=True) as connection:
         return Outlook(version, schema.head(), list(steps_after(version)), _rows(connection))
+
+
+def nothing() -> Outlook:
+    """Return what an upgrade would do where there is no store yet."""
+    return Outlook(None, schema.head(), [], 0)
 
 
 def _rows(connection: Connection) -> int:

@@ -113,13 +113,24 @@ def _file(desk: Desk) -> Path:
     return file
 
 
-@pytest.mark.parametrize("words", [("backup", "x.zip"), ("check",), ("upgrade",)])
+@pytest.mark.parametrize("words", [("backup", "x.zip"), ("check",)])
 def test_without_a_store_nothing_is_made(
     desk: Desk, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(desk.folder)
     ran = store(desk, *words)
     assert (ran.code, "no store yet" in ran.err) == (2, True)
+    assert [path.name for path in desk.folder.iterdir()] == ["settings.yaml"]
+
+
+def test_an_upgrade_before_the_first_roll_out_has_nothing_to_do(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    ran = store(desk, "upgrade", "--no-backup")
+    assert (ran.code, ran.out.startswith("Nothing to do: there is no store yet")) == (0, True)
+    told = json.loads(store(desk, "upgrade", "--json").out)
+    assert (told["before"], told["after"], told["steps"]) == (None, schema.head(), [])
     assert [path.name for path in desk.folder.iterdir()] == ["settings.yaml"]
 
 
