@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 DONE, TRY_AGAIN = 0, 75
 _ADDRESS = re.compile(r"amqps?://\S*?(?=[:,.]?(?:\s|$))")  # with its user, host and vhost
+_AWAY = ("Connection to broker lost", "Cannot connect to")  # as Celery's listener says it
 _PATIENCE = 8.0  # seconds for jobs at work to end by themselves; we promise 10
 _DELAYS = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 
@@ -53,7 +54,7 @@ def run(settings: Runner, work: Work, *, processes: int, deaf_after: timedelta) 
         raise SettingsError([wrong])
     warnings.simplefilter("ignore", SecurityWarning)  # root is dangerous with pickle; this is JSON
     signals.setup_logging.connect(_keep_logging, weak=False)
-    _say_shortly(work.say)
+    shortly = _say_shortly(work.say)
     worker = app.Worker(
         hostname=f"worker@{node()}",
         pool="prefork",
@@ -74,6 +75,7 @@ def run(settings: Runner, work: Work, *, processes: int, deaf_after: timedelta) 
             signal.signal(signal.SIGHUP, lambda *_: None)  # each job looks for edits
 
     signals.task_received.connect(pulse.hear, weak=False)
+    signals.task_received.connect(shortly.hear, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(lambda **_: _end(worker, work.say), weak=False)
     pulse.start()
@@ -187,15 +189,24 @@ class _Shortly(logging.Handler):
 
     def __init__(self, say: Say) -> None:
         super().__init__(logging.WARNING)
-        self._said = say
+        self._said, self._away = say, False
 
     def emit(self, record: logging.LogRecord) -> None:
         line = next((one for one in record.getMessage().splitlines() if one.strip()), "")
+        self._away |= any(one in line for one in _AWAY)
         self._said(_ADDRESS.sub("RabbitMQ", line.strip()))
 
+    def hear(self, **_: object) -> None:
+        """Say that RabbitMQ is reached again, as a wake-up came, where it was said that it is not."""
+        if self._away:
+            self._away = False
+            self._said("RabbitMQ is reached again.")
 
-def _say_shortly(say: Say) -> None:
+
+def _say_shortly(say: Say) -> _Shortly:
+    shortly = _Shortly(say)
     for name in ("celery", "kombu", "amqp"):
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [_Shortly(say)], False
+        logger.handlers, logger.propagate = [shortly], False
         logger.setLevel(logging.WARNING)
+    return shortly

@@ -132,6 +132,7 @@ def test_a_worker_whose_connection_was_cut_finds_rabbitmq_again(clinic: Post) ->
         clinic.scene.drop([visit(n, datetime(2030, 1, 7, 9 + n)) for n in range(PATIENTS)], 2)
         fleet.wake(Job("pull", "reception"))
         until(lambda: not [*(clinic.scene.folder / "drops" / "reception").glob("*.csv")])
+        until(lambda: worker.said().count("RabbitMQ is reached again.") == 1)
         assert worker.lives
         assert "Traceback" not in worker.said()
         assert wire.url not in worker.said()
