@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -81,7 +81,7 @@ def service(clinics: int) -> Iterator[Service]:
         names = [f"c{n:04d}" for n in range(clinics)]
         settle(folder, names[0])
         # The clock is the real one: no step may fall due while all is to be idle.
-        start = START.combine(datetime.now().astimezone() + timedelta(days=7), START.time())
+        start = START.combine(datetime.now(UTC) + timedelta(days=7), START.time())
         write_export(folder / "drops" / names[0] / "export.csv", VISITS, start=start)
         made.follow([one for one in load_all(folder) if isinstance(one, Loaded)])
         everybody(made, "sync")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from clinicrelay.contracts import Finding
+    from clinicrelay.settings import Loaded
     from sync.store.upgrade import Outlook
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.", show_default=False)]
@@ -52,9 +53,10 @@ def upgrade(
     """Bring the store to what this version of clinicrelay works with; a backup is made first."""
     from sync.store import upgrade as upgrades
 
-    if not _is_there(call):  # who rolls out types this before each version, the first too
+    loaded = one_of(call)
+    if not _is_there(loaded):  # who rolls out types this before each version, the first too
         return _foretold(call, upgrades.nothing(), None)
-    with _database(call) as (engine, data):
+    with _database(loaded) as (engine, data):
         folder = None if no_backup else upgrades.beside(engine) or data / "backups"
         found = upgrades.outlook(engine)
         if plan or not found.steps:
@@ -114,7 +116,7 @@ def backup(call: Call, file: File) -> int:
     """Copy the whole store, as it is at this moment, into one new file; runs may go on meanwhile."""
     from sync.store import backup as backups
 
-    with _database(call) as (engine, _), _progress(call, "copying") as told:
+    with _database(one_of(call)) as (engine, _), _progress(call, "copying") as told:
         made = backups.backup(engine, file.absolute(), now=_now(), told=told)
         try:
             backups.note_made(engine, made.clinics, now=_now(), who=actor())
@@ -162,8 +164,9 @@ def restore(
     """Fill the store from a backup, of whichever database. Nothing leaves until you say so."""
     from sync.store import restore as restores
 
-    with _database(call, new=True) as (engine, _):
-        clinic = one_of(call).settings.clinic.id
+    loaded = one_of(call)
+    with _database(loaded, new=True) as (engine, _):
+        clinic = loaded.settings.clinic.id
         if replace:
             _confirmed(call, clinic, confirm)
         with _progress(call, "restoring") as told:
@@ -220,7 +223,7 @@ def check(call: Call) -> int:
     """Look the whole store over for damage, and for what will soon be in its way."""
     from sync.store import integrity, troubles
 
-    with _database(call) as (engine, _), _progress(call, "looking at") as told:
+    with _database(one_of(call)) as (engine, _), _progress(call, "looking at") as told:
         found = list(integrity.check(engine, told=lambda at: told(at, 0)))
     if call.as_json:
         print_json({"ok": not found, "findings": [finding_json(one) for one in found]})
@@ -240,11 +243,10 @@ def _found(found: list[Finding]) -> str:
 
 
 @contextmanager
-def _database(call: Call, *, new: bool = False) -> Iterator[tuple[Engine, Path]]:
+def _database(loaded: Loaded, *, new: bool = False) -> Iterator[tuple[Engine, Path]]:
     """Give the store's database as it is, and the data folder; `new`: it need not be there yet."""
     from sync import store as stores
 
-    loaded = one_of(call)
     settings = loaded.settings
     with placed_in(loaded):
         if not new:
@@ -253,10 +255,9 @@ def _database(call: Call, *, new: bool = False) -> Iterator[tuple[Engine, Path]]
             yield engine, settings.data
 
 
-def _is_there(call: Call) -> bool:
+def _is_there(loaded: Loaded) -> bool:
     from sync import store as stores
 
-    loaded = one_of(call)
     with placed_in(loaded):
         return stores.exists(loaded.settings.store_url)
 

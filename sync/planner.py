@@ -75,7 +75,7 @@ def waits_in(connection: Connection, clinic: Clinic) -> bool:
     return (
         progress.policy(connection, store) != clinic.policy
         or bool(wakes.woken(connection, store, now=clinic.now, limit=1))
-        or running.differs(clinic, connection)
+        or running.differs(connection, clinic)
         or unlinking.waits(connection, store)
         or _digests_wait(connection, clinic)
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHAPE = 1  # of what is kept
 
 
-def differs(clinic: Clinic, connection: Connection) -> bool:
+def differs(connection: Connection, clinic: Clinic) -> bool:
     """Whether the settings are others than those that ran last."""
     return kept.fingerprint(connection, clinic.store.clinic) != fingerprint(clinic)
 
@@ -29,7 +29,7 @@ def differs(clinic: Clinic, connection: Connection) -> bool:
 def keep(clinic: Clinic, lease: Lease) -> None:
     """Keep the settings that this run decides by, unless the last one decided by the same."""
     with clinic.store.read() as connection:
-        if not differs(clinic, connection):
+        if not differs(connection, clinic):
             return
     from clinicrelay.settings.parts import parts_of
 

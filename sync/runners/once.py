@@ -120,13 +120,14 @@ def deliver(clinic: Clinic, command: str) -> RunReport:
 def _deliver(clinic: Clinic, report: RunReport) -> None:
     if clinic.ending.is_set():
         return  # the next run does
-    if steps.waits(clinic):
-        _tell(clinic, report)  # first: calendars may take their time
+    if steps.waits(clinic):  # people first: calendars may take their time
+        _tell(clinic, report)
     for name, run in steps.deliver_events(clinic).items():
         report.calendars[name] = run.after(report.calendars.get(name))
 
 
 def _tell(clinic: Clinic, report: RunReport) -> None:
+    """Settle, plan and send; where a restored store keeps something back, once more for that."""
     steps.settle(clinic, report.messages)
     steps.look_back(clinic, report.messages)
     steps.plan(clinic)
